@@ -1,0 +1,1 @@
+"""Geometry in plain numpy, used by the runtime and by the laboratory alike."""

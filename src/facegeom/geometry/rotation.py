@@ -1,0 +1,106 @@
+"""Rotations of the head: 6D vectors, angles in the documented order, least-squares alignment.
+
+Frames (see docs/conventions.md): x right, y down, z away from the camera; a frontal head has R = I.
+R = Rz(roll) · Ry(-yaw) · Rx(-pitch): positive yaw turns the nose to the picture's right edge, positive
+pitch lifts it, positive roll tilts the head clockwise in the picture.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating]
+
+
+def rotation_from_6d(vectors: FloatArray) -> FloatArray:
+    """Rotation matrices (..., 3, 3) from two raw vectors a1, a2 as (..., 6).
+
+    b1 = a1/|a1|, b3 = (b1 x a2)/|b1 x a2|, b2 = b3 x b1 are the columns (Zhou et al., CVPR 2019; 6DRepNet,
+    Hempel et al., ICIP 2022). Any scale of a1, and any share of a1 in a2, give the same rotation.
+    """
+    first, second = vectors[..., :3], vectors[..., 3:]
+    b1 = first / np.maximum(np.linalg.norm(first, axis=-1, keepdims=True), 1e-12)
+    b3 = np.cross(b1, second)
+    b3 = b3 / np.maximum(np.linalg.norm(b3, axis=-1, keepdims=True), 1e-12)
+    return np.stack([b1, np.cross(b3, b1), b3], axis=-1)
+
+
+def rotation_to_6d(rotation: FloatArray) -> FloatArray:
+    """The first two columns of (..., 3, 3) as (..., 6): the inverse of :func:`rotation_from_6d`."""
+    return np.concatenate([rotation[..., :, 0], rotation[..., :, 1]], axis=-1)
+
+
+def _about(axis: int, degrees: npt.ArrayLike) -> FloatArray:
+    angle = np.deg2rad(np.asarray(degrees, dtype=np.float64))
+    first, second = (axis + 1) % 3, (axis + 2) % 3
+    matrix = np.zeros((*angle.shape, 3, 3))
+    matrix[..., axis, axis] = 1
+    matrix[..., first, first] = matrix[..., second, second] = np.cos(angle)
+    matrix[..., second, first] = np.sin(angle)
+    matrix[..., first, second] = -np.sin(angle)
+    return matrix
+
+
+def rotation_from_angles(
+    yaw_deg: npt.ArrayLike, pitch_deg: npt.ArrayLike, roll_deg: npt.ArrayLike
+) -> FloatArray:
+    """R = Rz(roll) · Ry(-yaw) · Rx(-pitch), (..., 3, 3), from angles of equal shapes (...,) in degrees."""
+    yaw, pitch = np.asarray(yaw_deg), np.asarray(pitch_deg)
+    return np.asarray(_about(2, roll_deg) @ _about(1, -yaw) @ _about(0, -pitch))
+
+
+def angles_from_rotation(rotation: FloatArray) -> FloatArray:
+    """(yaw, pitch, roll) in degrees as (..., 3); yaw in [-90, 90], pitch and roll in (-180, 180].
+
+    At yaw = ±90° pitch and roll turn about one line; roll is then 0 and pitch carries the turn.
+    """
+    sine = np.clip(rotation[..., 2, 0], -1, 1)
+    yaw = np.arcsin(sine)
+    locked = np.abs(sine) > 1 - 1e-9
+    pitch = -np.arctan2(rotation[..., 2, 1], rotation[..., 2, 2])
+    roll = np.arctan2(rotation[..., 1, 0], rotation[..., 0, 0])
+    pitch_locked = -np.arctan2(-rotation[..., 1, 2], rotation[..., 1, 1])
+    angles = np.stack([yaw, np.where(locked, pitch_locked, pitch), np.where(locked, 0.0, roll)], axis=-1)
+    return np.rad2deg(angles)
+
+
+def geodesic_deg(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Angle (...,) in [0, 180] degrees of the turn from rotations (..., 3, 3) to others: acos((tr(AᵀB) - 1) / 2)."""
+    trace = np.einsum("...ij,...ij->...", first, second)
+    return np.asarray(np.rad2deg(np.arccos(np.clip((trace - 1) / 2, -1, 1))))
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """target = scale · rotation @ source + translation, with leading axes (...) shared by the fields."""
+
+    scale: FloatArray
+    rotation: FloatArray
+    translation: FloatArray
+
+    def apply(self, points: FloatArray) -> FloatArray:
+        """Move points (..., K, 3)."""
+        turned = points @ np.swapaxes(self.rotation, -1, -2)
+        return np.asarray(self.scale[..., None, None] * turned + self.translation[..., None, :])
+
+
+def procrustes(source: FloatArray, target: FloatArray, weights: FloatArray | None = None) -> Similarity:
+    """Least-squares similarity that carries points (..., K, 3) to points (..., K, 3); never a reflection.
+
+    Umeyama, "Least-squares estimation of transformation parameters between two point patterns", PAMI 1991.
+    ``weights`` (..., K) are non-negative; all equal by default.
+    """
+    shape = np.broadcast_shapes(source.shape, target.shape)
+    w = np.ones(shape[:-1]) if weights is None else np.broadcast_to(weights, shape[:-1])
+    w = (w / w.sum(axis=-1, keepdims=True))[..., None]
+    source_mean, target_mean = (w * source).sum(axis=-2), (w * target).sum(axis=-2)
+    source_0, target_0 = source - source_mean[..., None, :], target - target_mean[..., None, :]
+    covariance = np.swapaxes(target_0 * w, -1, -2) @ source_0
+    u, sigma, vt = np.linalg.svd(covariance)
+    sign = np.ones(sigma.shape)
+    sign[..., 2] = np.sign(np.linalg.det(u @ vt))
+    rotation = (u * sign[..., None, :]) @ vt
+    scale = (sigma * sign).sum(axis=-1) / np.maximum((w * source_0**2).sum(axis=(-2, -1)), 1e-12)
+    turned_mean = (rotation @ source_mean[..., None])[..., 0]
+    return Similarity(scale, rotation, target_mean - scale[..., None] * turned_mean)

@@ -1,0 +1,41 @@
+"""The 478-point mesh: triangles, mirror map, canonical head. Read once from the packaged file.
+
+``mesh478.npz`` is made by ``facegeom lab canonical`` from labelled meshes; see ``facegeom.lab.canonical``.
+"""
+
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import numpy.typing as npt
+
+
+@cache
+def _table() -> dict[str, npt.NDArray[np.generic]]:
+    with (files("facegeom.geometry") / "mesh478.npz").open("rb") as stream, np.load(stream) as arrays:
+        table = {name: arrays[name] for name in arrays.files}
+    for array in table.values():
+        array.setflags(write=False)
+    return table
+
+
+def triangles() -> npt.NDArray[np.int32]:
+    """(T, 3) indices of the mesh's triangles, counter-clockwise in the picture of a frontal face; irises have none."""
+    return _table()["triangles"].astype(np.int32)
+
+
+def edges() -> npt.NDArray[np.int32]:
+    """(E, 2) indices, each edge of the triangles once, the smaller index first."""
+    faces = triangles()
+    pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    return np.unique(np.sort(pairs, axis=1), axis=0)
+
+
+def mirror() -> npt.NDArray[np.intp]:
+    """(478,) index of each point's mirror image."""
+    return _table()["mirror"].astype(np.intp)
+
+
+def canonical_mm() -> npt.NDArray[np.float32]:
+    """(478, 3) the mean head in the head frame, millimetres, origin midway between the eyes' centres."""
+    return _table()["canonical_mm"].astype(np.float32)

@@ -1,0 +1,30 @@
+"""Affine maps between pictures as (2, 3) matrices: target_xy = A[:, :2] @ source_xy + A[:, 2].
+
+Pixel centres lie at integers, so a picture of width W spans [-0.5, W - 0.5]. Resizing W to V pixels maps
+x to (x + 0.5) · V/W - 0.5.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating]
+
+
+def box_to_square(box_xyxy: FloatArray, size_px: int) -> FloatArray:
+    """Maps (..., 2, 3) that carry boxes (..., 4) onto a square picture of ``size_px`` pixels, edge to edge."""
+    scale = size_px / (box_xyxy[..., 2:] - box_xyxy[..., :2])
+    matrix = np.zeros((*box_xyxy.shape[:-1], 2, 3))
+    matrix[..., 0, 0], matrix[..., 1, 1] = scale[..., 0], scale[..., 1]
+    matrix[..., 2] = -0.5 - scale * box_xyxy[..., :2]
+    return matrix
+
+
+def invert(matrix: FloatArray) -> FloatArray:
+    """The inverse maps (..., 2, 3)."""
+    linear = np.linalg.inv(matrix[..., :2])
+    return np.concatenate([linear, -linear @ matrix[..., 2:]], axis=-1)
+
+
+def apply(matrix: FloatArray, points_xy: FloatArray) -> FloatArray:
+    """Points (..., K, 2) moved by maps (..., 2, 3)."""
+    return np.asarray(points_xy @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2])

@@ -1,0 +1,106 @@
+"""The canonical head and the mesh's topology, computed from labelled meshes: ``geometry/mesh478.npz``."""
+
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from facegeom.geometry.rotation import procrustes
+from facegeom.geometry.schemes import MESH478_IRISES
+from facegeom.lab.files import save_npz
+from facegeom.lab.teachers.linear_map import LinearMap
+
+FRONTAL_SHARE = 0.5  # the teacher's meshes are best where the face looks into the camera
+INNER68 = slice(17, 68)  # the jaw's points slide along the outline when the head turns
+
+
+def triangles_from_edges(edges: np.ndarray, points_xy: np.ndarray) -> np.ndarray:
+    """(T, 3) the faces of a planar mesh of triangles: three joined edges that do not surround other faces.
+
+    An edge belongs to at most two faces; three edges that each belong to a third "face" surround a point.
+
+    Args:
+        edges: (E, 2).
+        points_xy: (K, 2) where the points lie on a frontal face, y down; gives the orientation.
+    """
+    near: dict[int, set[int]] = {}
+    for first, second in edges.tolist():
+        near.setdefault(first, set()).add(second)
+        near.setdefault(second, set()).add(first)
+    cliques = sorted(
+        {tuple(sorted((a, b, c))) for a in near for b, c in combinations(sorted(near[a]), 2) if c in near[b]}
+    )
+    uses = Counter(side for clique in cliques for side in combinations(clique, 2))
+    faces = [clique for clique in cliques if any(uses[side] <= 2 for side in combinations(clique, 2))]
+    return np.array([_counter_clockwise(points_xy, corner) for corner in faces], np.int16)
+
+
+def _signed_area(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> float:
+    return float((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))
+
+
+def _counter_clockwise(points: np.ndarray, corner: tuple[int, ...]) -> tuple[int, int, int]:
+    a, b, c = corner
+    return (a, b, c) if _signed_area(points[a], points[b], points[c]) < 0 else (a, c, b)
+
+
+def mean_head(mesh: np.ndarray, mirror: np.ndarray) -> np.ndarray:
+    """(478, 3) symmetric mean shape of meshes (N, 478, 3) by generalised Procrustes; unit: its own size."""
+    asymmetry = np.abs((mesh[:, :, 0] - mesh[:, :1, 0]).mean(axis=1)) / np.ptp(mesh[:, :, 0], axis=1)
+    frontal = mesh[asymmetry <= np.quantile(asymmetry, FRONTAL_SHARE)].astype(np.float64)
+    shape = frontal[0]
+    for _ in range(8):
+        aligned = procrustes(frontal, shape).apply(frontal)
+        shape = symmetric(aligned.mean(axis=0), mirror)
+        shape = (shape - shape.mean(axis=0)) / np.linalg.norm(shape)
+    return shape
+
+
+def symmetric(shape: np.ndarray, mirror: np.ndarray) -> np.ndarray:
+    """The mean of a shape (K, 3) and its mirror image, laid onto each other first."""
+    image = shape[mirror] * (-1, 1, 1)
+    shape = (shape + procrustes(image, shape).apply(image)) / 2
+    axis = shape - shape[mirror]
+    normal = axis[np.linalg.norm(axis, axis=1) > 1e-9]
+    normal = (normal * np.sign(normal[:, :1])).sum(axis=0)
+    return shape @ _turn_onto_x(normal / np.linalg.norm(normal)).T
+
+
+def _turn_onto_x(direction: np.ndarray) -> np.ndarray:
+    """The smallest rotation that carries a unit vector onto the x axis."""
+    x = np.array([1.0, 0.0, 0.0])
+    v = np.cross(direction, x)
+    k = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
+    return np.eye(3) + k + k @ k / (1 + direction @ x)
+
+
+def into_head_frame(
+    shape: np.ndarray, head68_mm: np.ndarray, linear_map: LinearMap, mirror: np.ndarray
+) -> np.ndarray:
+    """The shape (478, 3) laid by its 68 points onto those of the 3D head model (68, 3), head frame, mm; symmetric."""
+    fit = procrustes(linear_map.apply(shape)[INNER68], head68_mm[INNER68])
+    head = fit.apply(shape)
+    return (head + head[mirror] * (-1, 1, 1)) / 2
+
+
+def write_topology(labels: Path, head68_mm: np.ndarray, out: Path) -> dict[str, float]:
+    """Compute triangles, mirror map and canonical head from ``facegeom lab label``'s file and write them.
+
+    Returns:
+        Counts and the canonical head's RMS distance from the model's inner 51 points, mm.
+    """
+    with np.load(labels) as arrays:
+        table = {name: arrays[name] for name in arrays.files}
+    mirror = table["mirror"].astype(np.intp)
+    linear_map = LinearMap(table["map_indices"], table["map_weights"])
+    head = into_head_frame(mean_head(table["mesh"][table["keep"]], mirror), head68_mm, linear_map, mirror)
+    triangles = triangles_from_edges(table["edges"], head[:, :2])
+    save_npz(out, triangles=triangles, mirror=mirror.astype(np.int16), canonical_mm=head.astype(np.float32))
+    apart = linear_map.apply(head)[INNER68] - head68_mm[INNER68]
+    irises = np.linalg.norm(head[MESH478_IRISES[0][0]] - head[MESH478_IRISES[1][0]])
+    return {
+        "triangles": len(triangles),
+        "rms_mm": float(np.sqrt((apart**2).sum(axis=1).mean())),
+        "pupils_mm": float(irises),
+    }

@@ -1,0 +1,1 @@
+"""Rendered heads with known rotation and points."""

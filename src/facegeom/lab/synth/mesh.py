@@ -1,0 +1,101 @@
+"""Coloured triangle meshes and the simple shapes that clothes, hair and glasses are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+@dataclass(eq=False)
+class Mesh:
+    """Triangles with materials per vertex.
+
+    Attributes:
+        vertices: (V, 3) millimetres.
+        triangles: (T, 3) vertex indices; seen from outside the corners turn as the normals' right hand says.
+        albedo: (V, 3) linear colour, 0 to 1.
+        gloss: (V,) strength of the highlight, 0 to 1.
+        openness: (V,) share of the surroundings' light that reaches the vertex, 0 to 1.
+    """
+
+    vertices: Floats
+    triangles: Ints
+    albedo: Floats
+    gloss: Floats
+    openness: Floats
+
+
+def plain(vertices: Floats, triangles: Ints, albedo: ArrayLike, gloss: float = 0.0) -> Mesh:
+    """A mesh of one colour; `albedo` is (3,) or (V, 3), linear."""
+    count = len(vertices)
+    colour = np.broadcast_to(np.asarray(albedo, dtype=np.float32), (count, 3)).copy()
+    return Mesh(
+        vertices.astype(np.float32),
+        triangles,
+        colour,
+        np.full(count, gloss, np.float32),
+        np.ones(count, np.float32),
+    )
+
+
+def join(meshes: Sequence[Mesh]) -> Mesh:
+    """One mesh of several; the vertices of the first keep their indices."""
+    offsets = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
+    return Mesh(
+        np.concatenate([mesh.vertices for mesh in meshes]),
+        np.concatenate([mesh.triangles + offset for mesh, offset in zip(meshes, offsets, strict=True)]),
+        np.concatenate([mesh.albedo for mesh in meshes]),
+        np.concatenate([mesh.gloss for mesh in meshes]),
+        np.concatenate([mesh.openness for mesh in meshes]),
+    )
+
+
+def grid_triangles(rows: int, columns: int, closed: bool = False) -> Ints:
+    """(T, 3) triangles of a grid of rows x columns vertices; `closed` joins the last column to the first."""
+    row = np.arange(rows - 1)[:, None]
+    column = np.arange(columns if closed else columns - 1)[None, :]
+    following = (column + 1) % columns
+    a, b = row * columns + column, row * columns + following
+    c, d = a + columns, b + columns
+    quads = np.stack([np.broadcast_to(x, a.shape).ravel() for x in (a, c, d, b)], axis=-1)
+    return np.concatenate([quads[:, :3], quads[:, [0, 2, 3]]])
+
+
+def ellipsoid(centre: ArrayLike, radii: ArrayLike, rows: int = 24, columns: int = 32) -> tuple[Floats, Ints]:
+    """Vertices (rows x columns, 3) and triangles of an ellipsoid with its poles on the y axis."""
+    polar = np.linspace(0, np.pi, rows)[:, None]
+    around = np.arange(columns)[None, :] * (2 * np.pi / columns)
+    unit = np.stack(
+        np.broadcast_arrays(np.sin(polar) * np.cos(around), -np.cos(polar), np.sin(polar) * np.sin(around)),
+        -1,
+    )
+    vertices = unit.reshape(-1, 3) * np.asarray(radii) + np.asarray(centre)
+    return vertices.astype(np.float32), grid_triangles(rows, columns, closed=True)
+
+
+def tube(path: Floats, radius: float, sides: int = 6) -> tuple[Floats, Ints]:
+    """Vertices and triangles of a round bar of `radius` along the points `path` (N, 3)."""
+    along = np.gradient(path.astype(np.float64), axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    helper = np.where(np.abs(along[:, 1:2]) < 0.9, [[0.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]])
+    first = np.cross(along, helper)
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    second = np.cross(along, first)
+    angle = np.arange(sides) * (2 * np.pi / sides)
+    ring = np.cos(angle)[:, None] * first[:, None] + np.sin(angle)[:, None] * second[:, None]
+    vertices = path[:, None] + radius * ring
+    return vertices.reshape(-1, 3).astype(np.float32), grid_triangles(len(path), sides, closed=True)
+
+
+def wobble(rng: np.random.Generator, points: Floats, period_mm: float, waves: int = 6) -> Floats:
+    """(V,) smooth noise of about unit variance at points (V, 3), with waves about `period_mm` long."""
+    direction = rng.standard_normal((3, waves)) * (2 * np.pi / period_mm / np.sqrt(3))
+    phase = rng.uniform(0, 2 * np.pi, waves)
+    total = np.sin(points @ direction.astype(np.float32) + phase.astype(np.float32)).sum(axis=1)
+    return (total * np.sqrt(2 / waves)).astype(np.float32)

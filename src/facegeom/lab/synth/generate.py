@@ -142,7 +142,7 @@ def read_samples(shards: Sequence[Path], limit: int | None = None) -> list[Sampl
         with np.load(path) as arrays:
             names = ("images", "landmarks_px", "rotation", "translation", "visible", "fov_deg")
             columns = [arrays[name] for name in names]
-        samples += [Sample(*row[:5], fov_deg=float(row[5])) for row in zip(*columns, strict=True)]
+        samples += [Sample(*row) for row in zip(*columns, strict=True)]
         if limit is not None and len(samples) >= limit:
             break
     return samples[:limit]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from facegeom.errors import InputError
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
 
 LANDMARKS68 = (

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating]
 
 
 def rasterise(
@@ -53,7 +53,7 @@ def vertex_normals(vertices: Floats, triangles: NDArray[np.int64]) -> Floats:
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _add_normals(vertices, triangles, normals):
     for index in range(triangles.shape[0]):
         a, b, c = triangles[index]
@@ -67,7 +67,7 @@ def _add_normals(vertices, triangles, normals):
             normals[corner, 2] += nz
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _fill(points, depth, triangles, attributes, image, inverse):
     height, width = inverse.shape
     for index in range(triangles.shape[0]):

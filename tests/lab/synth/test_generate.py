@@ -7,11 +7,13 @@ import pytest
 from PIL import Image
 
 from facegeom.errors import InputError, OutputError
+from facegeom.lab.synth import generate
 from facegeom.lab.synth.generate import (
     contact_sheet,
     generator,
     load_backgrounds,
     read_samples,
+    run,
     synthesise,
 )
 from facegeom.lab.synth.model import HeadModel
@@ -98,3 +100,15 @@ def test_contact_sheet(ball_head: HeadModel, photos: Photos, tmp_path: Path) -> 
     samples = read_samples(make(ball_head, photos, tmp_path), limit=3)
     assert len(samples) == 3
     assert contact_sheet(samples, columns=2).size == (96, 96)
+
+
+def test_run_writes_shards_and_preview(
+    ball_head: HeadModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "backgrounds").mkdir()
+    Image.new("RGB", (60, 40), (90, 120, 60)).save(tmp_path / "backgrounds" / "250.jpg")
+    monkeypatch.setattr(generate, "load_model", lambda path: ball_head)
+    preview = tmp_path / "sheet.png"
+    shards = run(tmp_path, 3, tmp_path / "out", split="test", size=48, preview=preview)
+    assert [path.name for path in shards] == ["synth_0000.npz"]
+    assert Image.open(preview).size == (8 * 48, 48)

@@ -97,5 +97,6 @@ def wobble(rng: np.random.Generator, points: Floats, period_mm: float, waves: in
     """(V,) smooth noise of about unit variance at points (V, 3), with waves about `period_mm` long."""
     direction = rng.standard_normal((3, waves)) * (2 * np.pi / period_mm / np.sqrt(3))
     phase = rng.uniform(0, 2 * np.pi, waves)
-    total = np.sin(points @ direction.astype(np.float32) + phase.astype(np.float32)).sum(axis=1)
+    heights = np.sin(direction.T.astype(np.float32) @ points.T + phase[:, None].astype(np.float32))
+    total = heights.sum(axis=0)
     return (total * np.sqrt(2 / waves)).astype(np.float32)

@@ -182,8 +182,9 @@ def _oversampled(points: Floats, mesh: Mesh, colours: Floats, camera: Camera) ->
     attributes = np.concatenate([colours, np.ones((len(colours), 1))], axis=1)
     size = (camera.width * OVERSAMPLING, camera.height * OVERSAMPLING)
     drawn, depth = rasterise(fine, points[:, 2], mesh.triangles, attributes, size)
-    blocks = drawn.reshape(camera.height, OVERSAMPLING, camera.width, OVERSAMPLING, 4)
-    return blocks.mean(axis=(1, 3)), depth
+    steps = range(OVERSAMPLING)  # a sum of slices: several times faster than a mean over two axes
+    cells = [drawn[dy::OVERSAMPLING, dx::OVERSAMPLING] for dy in steps for dx in steps]
+    return np.sum(cells, axis=0) / OVERSAMPLING**2, depth
 
 
 def _fine(points_px: Floats) -> Floats:

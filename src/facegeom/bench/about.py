@@ -1,0 +1,40 @@
+"""What a run was measured with."""
+
+import os
+import platform
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from inspect import signature
+from pathlib import Path
+
+from facegeom.analyzer import FaceAnalyzer
+from facegeom.bench.peers import Peer
+
+
+def about(peers: Iterable[Peer]) -> dict[str, str]:
+    """Date, machine, versions and default settings, by name."""
+    packages = ("facegeom", "onnxruntime", "numpy", "pillow")
+    return {
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": f"{_processor()}, {os.cpu_count()} logical cores, {platform.system()} {platform.release()}",
+        "versions": ", ".join([f"python {platform.python_version()}", *(f"{p} {_version(p)}" for p in packages)]),
+        **{f"peer {peer.name}": ", ".join(f"{k} {v}" for k, v in peer.versions.items()) for peer in peers},
+        "settings": f"the defaults, FaceAnalyzer{signature(FaceAnalyzer)}",
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    listed = Path("/proc/cpuinfo")
+    if listed.is_file():
+        for line in listed.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -20,7 +20,7 @@ from facegeom.errors import ImageError, InputError
 
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 Source: TypeAlias = (
-    "str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | npt.NDArray[np.generic]"
+    str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | npt.NDArray[np.generic]
 )
 
 MAX_PIXELS = 100_000_000

@@ -1,0 +1,5 @@
+"""Results to files: JSON, overlay picture, and the mesh as OBJ, PLY or GLB."""
+
+from facegeom.export.save import FORMATS, save
+
+__all__ = ["FORMATS", "save"]

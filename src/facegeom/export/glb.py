@@ -1,0 +1,159 @@
+"""The mesh as binary glTF 2.0: metres, y up, z towards the camera; the photo as its texture."""
+
+import json
+import struct
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from facegeom.export.frame import vertices_y_up_mm
+from facegeom.geometry import boxes, topology
+from facegeom.results import Face
+
+if TYPE_CHECKING:
+    from facegeom.imaging import UInt8Array
+
+Float32Array: TypeAlias = npt.NDArray[np.float32]
+
+_METRES = 0.001
+_TEXTURE_SIZE = 1024  # longer side of the texture at most, pixels
+_ARRAY_BUFFER, _ELEMENT_BUFFER = 34962, 34963
+_FLOAT, _UINT16 = 5126, 5123
+_CLAMP_TO_EDGE = 33071
+
+
+def encode(face: Face, image: "UInt8Array | None" = None) -> bytes:
+    """All 478 vertices in their order with normals and the triangles.
+
+    Args:
+        face: one face.
+        image: (H, W, 3) uint8 RGB, the photo of the face; without it the mesh is grey.
+    """
+    vertices = vertices_y_up_mm(face) * np.float32(_METRES)
+    triangles = topology.triangles()
+    scene = _Scene()
+    attributes = {
+        "POSITION": scene.add_array(
+            vertices, "VEC3", min=vertices.min(0).tolist(), max=vertices.max(0).tolist()
+        ),
+        "NORMAL": scene.add_array(_normals(vertices, triangles), "VEC3"),
+    }
+    corners = None if image is None else _visible_part(face, image)
+    if image is not None and corners is not None:
+        attributes["TEXCOORD_0"] = scene.add_array(_texture_coordinates(face, corners), "VEC2")
+        scene.add_photo(image, corners)
+    scene.add_mesh(attributes, scene.add_array(triangles.astype(np.uint16).reshape(-1), "SCALAR"))
+    return scene.encode()
+
+
+def _normals(vertices: Float32Array, triangles: npt.NDArray[np.int32]) -> Float32Array:
+    """Unit normals (478, 3), by area; towards the camera for the irises, which have no triangles."""
+    a, b, c = (vertices[triangles[:, corner]] for corner in range(3))
+    normals = np.zeros(vertices.shape)
+    np.add.at(normals, triangles, np.cross(b - a, c - a)[:, None])
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.where(length > 0, normals / np.where(length > 0, length, 1), (0, 0, 1)).astype(np.float32)
+
+
+def _visible_part(face: Face, image: "UInt8Array") -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom (exclusive) of the mesh in the photo, whole pixels; None if outside."""
+    low, high = np.split(boxes.from_points(face.mesh_px), 2)
+    height, width = image.shape[:2]
+    left, top = np.clip(np.floor(low), 0, (width, height)).astype(int).tolist()
+    right, bottom = np.clip(np.ceil(high) + 1, 0, (width, height)).astype(int).tolist()
+    return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def _texture_coordinates(face: Face, corners: tuple[int, int, int, int]) -> Float32Array:
+    """(478, 2) from edge (0) to edge (1) of the part, u right, v down as in glTF."""
+    low, high = np.array(corners[:2]), np.array(corners[2:])
+    return np.asarray((face.mesh_px[:, :2] + 0.5 - low) / (high - low), np.float32)
+
+
+def _texture(image: "UInt8Array", corners: tuple[int, int, int, int]) -> bytes:
+    """JPEG of the part."""
+    from PIL import Image
+
+    left, top, right, bottom = corners
+    picture = Image.fromarray(np.ascontiguousarray(image[top:bottom, left:right]))
+    picture.thumbnail((_TEXTURE_SIZE, _TEXTURE_SIZE))
+    stream = BytesIO()
+    picture.save(stream, "JPEG", quality=92, subsampling=0)
+    return stream.getvalue()
+
+
+class _Scene:
+    """A glTF document that grows with what is added to it: one mesh in one buffer."""
+
+    def __init__(self) -> None:
+        self._binary = bytearray()
+        material = {
+            "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 0.9},
+            "doubleSided": True,
+        }
+        self._document: dict[str, Any] = {
+            "asset": {"version": "2.0", "generator": "facegeom"},
+            "scene": 0,
+            "scenes": [{"nodes": [0]}],
+            "nodes": [{"mesh": 0, "name": "face"}],
+            "materials": [material],
+            "accessors": [],
+            "bufferViews": [],
+        }
+
+    def add_array(self, array: npt.NDArray[Any], kind: str, **limits: Any) -> int:
+        """Append an accessor of float32 vertices or uint16 indices; its number."""
+        floats = array.dtype == np.float32
+        view = self._add_view(
+            array.astype(array.dtype.newbyteorder("<")).tobytes(),
+            target=_ARRAY_BUFFER if floats else _ELEMENT_BUFFER,
+        )
+        accessor = {
+            "bufferView": view,
+            "componentType": _FLOAT if floats else _UINT16,
+            "count": len(array),
+            "type": kind,
+            **limits,
+        }
+        self._document["accessors"].append(accessor)
+        return len(self._document["accessors"]) - 1
+
+    def _add_view(self, content: bytes, **target: int) -> int:
+        view = {"buffer": 0, "byteOffset": len(self._binary), "byteLength": len(content), **target}
+        self._document["bufferViews"].append(view)
+        self._binary += _padded(content, b"\0")
+        return len(self._document["bufferViews"]) - 1
+
+    def add_photo(self, image: "UInt8Array", corners: tuple[int, int, int, int]) -> None:
+        """Lay a part of the photo over the mesh, shown without further light."""
+        view = self._add_view(_texture(image, corners))
+        material = self._document["materials"][0]
+        material["pbrMetallicRoughness"]["baseColorTexture"] = {"index": 0}
+        material["extensions"] = {"KHR_materials_unlit": {}}
+        self._document |= {
+            "extensionsUsed": ["KHR_materials_unlit"],
+            "images": [{"bufferView": view, "mimeType": "image/jpeg"}],
+            "samplers": [{"wrapS": _CLAMP_TO_EDGE, "wrapT": _CLAMP_TO_EDGE}],
+            "textures": [{"source": 0, "sampler": 0}],
+        }
+
+    def add_mesh(self, attributes: dict[str, int], indices: int) -> None:
+        primitive = {"attributes": attributes, "indices": indices, "material": 0}
+        self._document["meshes"] = [{"name": "face", "primitives": [primitive]}]
+
+    def encode(self) -> bytes:
+        """Header, JSON chunk, binary chunk."""
+        document = self._document | {"buffers": [{"byteLength": len(self._binary)}]}
+        text = _padded(json.dumps(document, separators=(",", ":")).encode("ascii"), b" ")
+        chunks = _chunk(b"JSON", text) + _chunk(b"BIN\0", bytes(self._binary))
+        return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack("<I4s", len(content), kind) + content
+
+
+def _padded(content: bytes, filler: bytes) -> bytes:
+    return content + filler * (-len(content) % 4)

@@ -1,0 +1,74 @@
+"""Faces of known geometry: the canonical head, turned, placed before a camera and projected."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from facegeom.geometry import boxes, topology
+from facegeom.geometry.camera import Camera
+from facegeom.geometry.rotation import rotation_from_angles
+from facegeom.results import Face, Faces
+
+# Mesh points near the 68 points of the markup: good enough to draw and to store.
+NEAR_IBUG68 = [
+    *(162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389),
+    *(71, 63, 105, 66, 107, 336, 296, 334, 293, 301, 168, 197, 5, 4, 75, 97, 2, 326, 305),
+    *(33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380),
+    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87),
+]
+
+
+def build_face(
+    camera: Camera,
+    angles_deg: tuple[float, float, float] = (0, 0, 0),
+    translation_mm: tuple[float, float, float] = (0, 0, 500),
+    score: float = 0.9876,
+) -> Face:
+    """The canonical head with yaw, pitch, roll (degrees) at a place in the camera frame (millimetres)."""
+    rotation = rotation_from_angles(*angles_deg)
+    mesh_mm = topology.canonical_mm() @ rotation.T + translation_mm
+    pixels_per_mm = camera.focal_px / translation_mm[2]
+    depth_px = (mesh_mm[:, 2:] - translation_mm[2]) * pixels_per_mm
+    mesh_px = np.concatenate([camera.project(mesh_mm), depth_px], axis=1)
+    landmarks_px = mesh_px[NEAR_IBUG68, :2]
+    return Face(
+        box_xyxy=boxes.face_box(landmarks_px),
+        score=score,
+        landmarks_px=landmarks_px,
+        landmarks_confidence=np.linspace(0, 1, 68),
+        mesh_px=mesh_px,
+        mesh_confidence=np.linspace(0, 1, 478),
+        mesh_mm=mesh_mm,
+        rotation=rotation,
+        translation_mm=translation_mm,
+    )
+
+
+def build_faces(camera: Camera, *faces: Face, file: str | None = None) -> Faces:
+    names = vars(faces[0])
+    stacked = {name: np.stack([getattr(face, name) for face in faces]) for name in names}
+    return Faces(**stacked, width=camera.width, height=camera.height, file=file)
+
+
+@pytest.fixture
+def camera() -> Camera:
+    return Camera(320, 240)
+
+
+@pytest.fixture
+def make_face(camera: Camera) -> Callable[..., Face]:
+    """Builds a face from ``angles_deg``, ``translation_mm`` and ``score``, seen by the 320 x 240 camera."""
+    return lambda **options: build_face(camera, **options)
+
+
+@pytest.fixture
+def faces(camera: Camera) -> Faces:
+    """Three faces in a photo of 320 x 240 pixels."""
+    places: list[tuple[float, float, float]] = [(0, 0, 500), (-150, 20, 700), (170, -30, 800)]
+    angles: list[tuple[float, float, float]] = [(0, 0, 0), (35, 10, -15), (-60, -20, 25)]
+    heads = [
+        build_face(camera, turn, place, score)
+        for turn, place, score in zip(angles, places, (0.99, 0.9, 0.75), strict=True)
+    ]
+    return build_faces(camera, *heads, file="group.jpg")

@@ -8,19 +8,20 @@ from importlib.metadata import PackageNotFoundError, version
 from inspect import signature
 from pathlib import Path
 
-from facegeom.analyzer import FaceAnalyzer
 from facegeom.bench.peers import Peer
 
 
-def about(peers: Iterable[Peer]) -> dict[str, str]:
-    """Date, machine, versions and default settings, by name."""
+def about(analyzer: object, peers: Iterable[Peer]) -> dict[str, str]:
+    """Date, machine, versions and the analyzer's default settings, by name."""
     packages = ("facegeom", "onnxruntime", "numpy", "pillow")
     return {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": f"{_processor()}, {os.cpu_count()} logical cores, {platform.system()} {platform.release()}",
-        "versions": ", ".join([f"python {platform.python_version()}", *(f"{p} {_version(p)}" for p in packages)]),
+        "machine": f"{_processor()}, {os.cpu_count()} logical cores, {platform.platform()}",
+        "versions": ", ".join(
+            [f"python {platform.python_version()}", *(f"{p} {_version(p)}" for p in packages)]
+        ),
         **{f"peer {peer.name}": ", ".join(f"{k} {v}" for k, v in peer.versions.items()) for peer in peers},
-        "settings": f"the defaults, FaceAnalyzer{signature(FaceAnalyzer)}",
+        "settings": f"the defaults, {type(analyzer).__name__}{signature(type(analyzer))}",
     }
 
 

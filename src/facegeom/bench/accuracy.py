@@ -37,7 +37,7 @@ def run_accuracy(
         data: the data pack.
         out: folder of the results and of the cache.
         analyze: facegeom with default settings.
-        peers: names of the peers to measure beside it; the interpreter of each, or None to make its environment.
+        peers: peers to measure beside it by name: the interpreter of each, None to make its environment.
         only: names of sections; all by default.
         show: called with each table as soon as it is there.
 
@@ -53,7 +53,7 @@ def run_accuracy(
             for table in SECTIONS[section](bench):
                 tables.append(table)
                 show(table)
-        report = Report("facegeom bench accuracy", about(workers.values()), tables)
+        report = Report("facegeom bench accuracy", about(analyze, workers.values()), tables)
     report.save(out, "accuracy")
     return report
 

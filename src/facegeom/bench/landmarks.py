@@ -19,16 +19,18 @@ SCENE_OPTIONS = {**MESH_OPTIONS, "max_num_faces": 12}
 MAP_SOURCES = ("helen", "lfpw")
 
 _NME_PROTOCOL = (
-    "68 points of the found faces against people's, each system with its own detection on the whole photo (at most 448 px), defaults. "
-    "NME: mean distance over the 68 points divided by the distance of the labelled outer eye corners (36, 45), mean over faces. "
-    "facegeom finds a face when a box matches as in the detection table. MediaPipe (static, refined, up to 12 faces): "
-    f"its 478 points become the 68 by the best linear map (each point from the {linear_map.NEIGHBOURS} nearest mesh points, ridge, "
-    "fitted on the training faces of HELEN and LFPW); found: IoU of the 68 points' extents of at least 0.5. "
-    "'On both': the faces that both systems find."
+    "68 points of the found faces against people's, each system with its own detection on the whole photo "
+    "(at most 448 px), defaults. NME: mean distance over the 68 points divided by the distance of the "
+    "labelled outer eye corners (36, 45), mean over faces. facegeom finds a face when a box matches as in "
+    "the detection table. MediaPipe (static, refined, up to 12 faces): its 478 points become the 68 by "
+    f"the best linear map (each point from the {linear_map.NEIGHBOURS} nearest mesh points, ridge, fitted "
+    "on the training faces of HELEN and LFPW); found: IoU of the 68 points' extents of at least 0.5. 'On "
+    "both': the faces that both systems find."
 )
 _CONFIDENCE_PROTOCOL = (
-    "For each of the 68 points on its own: the found faces sorted by the confidence of that point, the mean error of the more trusted "
-    "half divided by the mean error of the other half (100 %: the confidence says nothing). Errors and faces as in the end-to-end table."
+    "For each of the 68 points on its own: the found faces sorted by the confidence of that point, the "
+    "mean error of the more trusted half divided by the mean error of the other half (100 %: the "
+    "confidence says nothing). Errors and faces as in the end-to-end table."
 )
 
 
@@ -42,20 +44,29 @@ def end_to_end(bench: Bench) -> list[Table]:
             systems[SYSTEM] = _mediapipe_landmarks(bench, mapping, pictures)
         shared = _common(list(systems.values())) if len(systems) > 1 else None
         rows += [(name, system, *_summary(matched, shared)) for system, matched in systems.items()]
-    columns = ("set", "system", "NME, %", "median, %", "NME on both, %", "found, %", "found", "faces labelled")
+    columns = (
+        "set",
+        "system",
+        "NME, %",
+        "median, %",
+        "NME on both, %",
+        "found, %",
+        "found",
+        "faces labelled",
+    )
     return [Table("End to end: 68 points", _NME_PROTOCOL, columns, rows)]
 
 
 def _mesh_to_68(bench: Bench) -> linear_map.LinearMap:
     pictures = data.faces(bench.data, "train", MAP_SOURCES)
     answers = bench.peer("mediapipe", "mesh", MESH_OPTIONS, pictures)
-    pairs = [(f.mesh_px[0], p.landmarks_px[0]) for f, p in zip(answers, pictures, strict=True) if len(f.score)]
+    pairs = [
+        (f.mesh_px[0], p.landmarks_px[0]) for f, p in zip(answers, pictures, strict=True) if len(f.score)
+    ]
     return linear_map.fit(np.stack([mesh for mesh, _ in pairs]), np.stack([truth for _, truth in pairs]))
 
 
-def _mediapipe_landmarks(
-    bench: Bench, mapping: linear_map.LinearMap, pictures: Sequence[Picture]
-) -> Matched:
+def _mediapipe_landmarks(bench: Bench, mapping: linear_map.LinearMap, pictures: Sequence[Picture]) -> Matched:
     answers = bench.peer("mediapipe", "mesh", SCENE_OPTIONS, pictures)
     points, matches = [], []
     for found, picture in zip(answers, pictures, strict=True):
@@ -72,7 +83,9 @@ def _common(systems: Sequence[Matched]) -> set[tuple[int, int]]:
 
 def _summary(matched: Matched, shared: set[tuple[int, int]] | None) -> tuple[Cell, ...]:
     nme = 100 * matched.errors().mean(axis=1)
-    both = [error for error, (p, f) in zip(nme, matched.faces, strict=True) if (int(p), int(f)) in (shared or ())]
+    both = [
+        error for error, (p, f) in zip(nme, matched.faces, strict=True) if (int(p), int(f)) in (shared or ())
+    ]
     found = len(nme)
     return (
         float(nme.mean()) if found else None,

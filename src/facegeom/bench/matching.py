@@ -25,7 +25,7 @@ def match(found: Boxes, picture: Picture) -> IntArray:
 
 
 def match_loosely(found: Boxes, picture: Picture) -> IntArray:
-    """As :func:`match`, for boxes of another definition: IoU of at least 0.3, or the centre inside the labelled box."""
+    """As :func:`match`, for other kinds of boxes: IoU of at least 0.3, or a centre inside the label."""
     overlap = best_iou(found.box_xyxy, picture.box_xyxy, picture.teacher_box_xyxy)
     allowed = (overlap >= LOOSE_IOU) | centre_inside(found.box_xyxy, picture.box_xyxy)
     return greedy_match(found.score, overlap, allowed)
@@ -67,7 +67,7 @@ def collect(
     matches: Sequence[IntArray],
     pictures: Sequence[Picture],
 ) -> Matched:
-    """Join the matched faces of all pictures: points (P, 68, 2), confidences (P, 68), matches (P,) of each."""
+    """Join the matched faces of all pictures: points (P, 68, 2), confidences (P, 68), matches (P,)."""
     kept = [matched >= 0 for matched in matches]
     targets = [matched[keep] for matched, keep in zip(matches, kept, strict=True)]
     number = np.repeat(np.arange(len(pictures)), [len(target) for target in targets])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from facegeom.bench import data
 from facegeom.bench.context import Bench
@@ -21,10 +22,11 @@ WILD = ("helen", "lfpw")
 SAME_FACE_IOU = 0.5
 
 _PROTOCOL = (
-    "`val` pictures of data/faces, each system with its own detection on the whole picture; of each system's faces the one nearest to "
-    "the middle. 2D: mean distance over the 478 points divided by the distance of points 33 and 263 of MediaPipe's mesh; z: mean "
-    "|z - z of MediaPipe| in the same unit. Over the pictures where both found the same face (IoU of the meshes' extents "
-    "of at least 0.5). MediaPipe's mesh is the reference as it comes, its own mistakes included."
+    "`val` pictures of data/faces, each system with its own detection on the whole picture; of each "
+    "system's faces the one nearest to the middle. 2D: mean distance over the 478 points divided by the "
+    "distance of points 33 and 263 of MediaPipe's mesh; z: mean |z - z of MediaPipe| in the same unit. "
+    "Over the pictures where both found the same face (IoU of the meshes' extents of at least 0.5). "
+    "MediaPipe's mesh is the reference as it comes, its own mistakes included."
 )
 
 
@@ -46,8 +48,6 @@ def mesh(bench: Bench) -> list[Table]:
 
 def picture_middle(picture: Picture) -> FloatArray:
     """(2,) the middle in pixels, pixel centres at integers."""
-    from PIL import Image
-
     with Image.open(picture.path) as image:
         return (np.array(image.size) - 1) / 2
 
@@ -65,7 +65,9 @@ def _row(
 ) -> tuple[Cell, ...]:
     chosen = [i for i, picture in enumerate(pictures) if picture.source in sources]
     pairs = [(ours[i], theirs[i]) for i in chosen]
-    same = [(our, their) for our, their in pairs if our is not None and their is not None and _same(our, their)]
+    same = [
+        (our, their) for our, their in pairs if our is not None and their is not None and _same(our, their)
+    ]
     counts = (len(same), sum(their is not None for _, their in pairs), len(chosen))
     if not same:
         return None, None, None, *counts

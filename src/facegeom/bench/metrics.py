@@ -13,14 +13,14 @@ UNMATCHED = -1
 
 
 def best_iou(predicted_xyxy: FloatArray, *targets_xyxy: FloatArray) -> FloatArray:
-    """Overlap (P, T) in [0, 1] of boxes (P, 4) with T faces, each boxed in several ways, the best way counting.
+    """Overlap (P, T) in [0, 1] of boxes (P, 4) with T faces that are boxed in several ways; the best counts.
 
     Args:
         predicted_xyxy: (P, 4).
         targets_xyxy: (T, 4) each; a row of NaN means that this way has no box for the face.
     """
     overlaps = [np.nan_to_num(boxes.iou(predicted_xyxy, target)) for target in targets_xyxy]
-    return np.max(np.stack(overlaps), axis=0)
+    return np.asarray(np.max(np.stack(overlaps), axis=0))
 
 
 def centre_inside(predicted_xyxy: FloatArray, target_xyxy: FloatArray) -> BoolArray:
@@ -52,7 +52,7 @@ def greedy_match(scores: FloatArray, quality: FloatArray, allowed: BoolArray) ->
 
 
 def point_errors(points_px: FloatArray, truth_px: FloatArray, scale: tuple[int, int]) -> FloatArray:
-    """2D distance (..., K) of points (..., K, 2+) from the truth, in units of the truth's distance between ``scale``'s points."""
+    """2D distances (..., K) of points (..., K, 2+) from the truth, divided by its :func:`eye_distance`."""
     distance = np.linalg.norm(points_px[..., :2] - truth_px[..., :2], axis=-1)
     return np.asarray(distance / eye_distance(truth_px, scale)[..., None])
 
@@ -69,13 +69,13 @@ def eye_distance(points_px: FloatArray, scale: tuple[int, int]) -> FloatArray:
 
 
 def halves_ratio(errors: FloatArray, confidence: FloatArray) -> float:
-    """Mean error of the more trusted half over that of the less trusted half; the middle one of an odd count is left out.
+    """Mean error of the more trusted half over that of the other half; an odd count leaves its middle out.
 
     Args:
         errors: (F,), at least two.
         confidence: (F,), larger is more trusted.
     """
-    order = np.argsort(-confidence, kind="stable")
+    order = np.lexsort((-errors, -confidence))  # of equal trust the larger error first: ties never help
     half = len(order) // 2
     return float(errors[order[:half]].mean() / errors[order[len(order) - half :]].mean())
 

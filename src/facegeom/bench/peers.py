@@ -21,7 +21,7 @@ class PeerError(FacegeomError):
 
 @dataclass(frozen=True)
 class PeerKind:
-    """What a peer is made of: pip requirements, those to install without their pins, and the worker script."""
+    """What a peer is made of: requirements, those to install without their own pins, the worker script."""
 
     requirements: tuple[str, ...]
     unpinned: tuple[str, ...]
@@ -53,7 +53,7 @@ def default_directory(name: str) -> Path:
 
 
 def ensure_environment(name: str, directory: Path | None = None) -> Path:
-    """The interpreter of a virtual environment that holds the peer; made on the first call (needs a package index).
+    """The interpreter of a peer's virtual environment, made on the first call (needs a package index).
 
     Raises:
         InputError: the peer is unknown.
@@ -89,7 +89,7 @@ class Peer:
 
     def __init__(self, name: str, python: Path) -> None:
         self.name = name
-        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed by close()
         try:
             self._process = subprocess.Popen(
                 [str(python), str(kind(name).worker)],
@@ -122,7 +122,7 @@ class Peer:
     def time_ms(
         self, model: str, array: Path, repetitions: int, warm: int, options: Mapping[str, Any] | None = None
     ) -> list[float]:
-        """Milliseconds of ``repetitions`` calls on the picture of a .npy file, after ``warm`` uncounted ones."""
+        """Milliseconds of ``repetitions`` calls on the array of a .npy file after ``warm`` others."""
         reply = self.ask(
             op="time",
             model=model,

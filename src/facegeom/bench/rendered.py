@@ -12,7 +12,8 @@ import facegeom.lab.synth
 from facegeom.bench.data import Picture
 from facegeom.bench.progress import track
 from facegeom.geometry.boxes import face_box
-from facegeom.lab.synth.generate import MODEL_FILE, generator, load_backgrounds, load_model
+from facegeom.lab.synth.generate import MODEL_FILE, generator, load_backgrounds
+from facegeom.lab.synth.model import load_model
 from facegeom.lab.synth.scene import render_scene
 
 FloatArray = npt.NDArray[np.floating]
@@ -50,7 +51,14 @@ def heads(data: Path, wanted: HeadSet, folder: Path) -> Heads:
     with np.load(truth) as stored:
         rotation, landmarks = stored["rotation"], stored["landmarks_px"]
     pictures = [
-        Picture(home / f"{i:04d}.png", "rendered", 1, face_box(points)[None], np.full((1, 4), np.nan), points[None])
+        Picture(
+            home / f"{i:04d}.png",
+            "rendered",
+            1,
+            face_box(points)[None],
+            np.full((1, 4), np.nan),
+            points[None],
+        )
         for i, points in enumerate(landmarks)
     ]
     return Heads(pictures, rotation)

@@ -26,12 +26,13 @@ WIDE = HeadSet(seed=8, count=300, yaw_deg=(-90, 90), pitch_deg=(-30, 30), roll_d
 BANDS = ((0, 30), (30, 60), (60, 90))
 
 _PROTOCOL = (
-    "Rendered heads (ICT-FaceKit Light, dressed, lit, developed; identities, lights and backgrounds not trained on) in whole pictures of "
-    "640 x 480, one head of 60 to 250 px anywhere, its angle of view 30° to 60°, unknown to the systems; pitch and roll even "
-    "within ±30°. Own detection; found: IoU of at least 0.3 with the box of the true 68 points, or the centre inside. Mean absolute errors "
-    "over the found heads, degrees; geodesic: angle of the turn between the true and the given rotation. MediaPipe's rotation: its mesh "
-    "laid on facegeom's canonical head by Procrustes, then turned to the line of sight of a camera with the same default "
-    "angle of view as facegeom's."
+    "Rendered heads (ICT-FaceKit Light, dressed, lit, developed; identities, lights and backgrounds not "
+    "trained on) in whole pictures of 640 x 480, one head of 60 to 250 px anywhere, its angle of view 30° "
+    "to 60°, unknown to the systems; pitch and roll even within ±30°. Own detection; found: IoU of at "
+    "least 0.3 with the box of the true 68 points, or the centre inside. Mean absolute errors over the "
+    "found heads, degrees; geodesic: angle of the turn between the true and the given rotation. "
+    "MediaPipe's rotation: its mesh laid on facegeom's canonical head by Procrustes, then turned to the "
+    "line of sight of a camera with the same default angle of view as facegeom's."
 )
 _COLUMNS = (
     "heads",
@@ -63,13 +64,13 @@ def rotation(bench: Bench) -> list[Table]:
     moderate = heads(bench.data, MODERATE, bench.cache)
     everything = np.ones(MODERATE.count, bool)
     for system, posed in _systems(bench, moderate.pictures).items():
-        rows.append(("|yaw| ≤ 45°", system, *summary(posed, moderate.rotation, everything)))
+        rows.append(("yaw within ±45°", system, *summary(posed, moderate.rotation, everything)))
     wide = heads(bench.data, WIDE, bench.cache)
     yaw = np.abs(angles_from_rotation(wide.rotation)[:, 0])
     for system, posed in _systems(bench, wide.pictures).items():
         for low, high in BANDS:
             chosen = (yaw >= low) & (yaw < high)
-            rows.append((f"|yaw| {low}° to {high}°", system, *summary(posed, wide.rotation, chosen)))
+            rows.append((f"yaw ±({low}° to {high}°)", system, *summary(posed, wide.rotation, chosen)))
     return [Table("Rotation: rendered heads", _PROTOCOL, _COLUMNS, rows)]
 
 
@@ -94,7 +95,7 @@ def _posed(answers: Sequence[Boxes], turns: Sequence[FloatArray], pictures: Sequ
 
 
 def mesh_rotation(mesh_px: FloatArray, camera: Camera) -> FloatArray:
-    """(3, 3) head frame to camera frame, of a mesh (478, 3) in pixels as the camera's line of sight shows it."""
+    """Head frame to camera frame (3, 3) of a mesh (478, 3) in pixels, freed of the line of sight's turn."""
     seen = procrustes(canonical_mm(), mesh_px.astype(np.float64)).rotation
     offset = mesh_px[:, :2].mean(axis=0) - camera.centre_px
     return np.asarray(towards(np.array([*offset, camera.focal_px])) @ seen)

@@ -73,5 +73,5 @@ def _line(cells: Iterable[str]) -> str:
 
 def _text(cell: Cell) -> str:
     if cell is None:
-        return "–"
+        return "-"
     return f"{cell:.2f}" if isinstance(cell, float) else str(cell)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import mediapipe  # type: ignore[import-not-found]
+import mediapipe
 import numpy as np
 from protocol import Model, serve  # type: ignore[import-not-found]
 

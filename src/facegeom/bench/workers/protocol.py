@@ -2,14 +2,14 @@
 
 Runs in the peer's interpreter, beside the script that calls :func:`serve`; only numpy is needed.
 
-Requests (``model`` is a name the worker knows, ``options`` its settings, ``array`` a .npy file with an RGB picture,
-(H, W, 3) uint8):
+Requests (``model`` is a name the worker knows, ``options`` its settings, ``array`` a .npy file with an RGB
+picture, (H, W, 3) uint8):
 
 - ``{"op": "about"}`` answers ``{"versions": {...}, "rss_mb": ...}``;
-- ``{"op": "find", "model", "options", "array"}`` answers ``{"box_xyxy": [...], "score": [...], "mesh_px": [...]}``, pixels, pixel
-  centres at integers; ``mesh_px`` is there for models that give points;
-- ``{"op": "time", "model", "options", "array", "warm", "repetitions"}`` answers ``{"milliseconds": [...]}``, the peer's
-  own call alone: neither loading the array nor turning the answer into lists is inside.
+- ``{"op": "find", "model", "options", "array"}`` answers ``{"box_xyxy", "score", "mesh_px"}``, pixels, pixel
+  centres at integers; ``mesh_px`` only for models that give points;
+- ``{"op": "time", "model", "options", "array", "warm", "repetitions"}`` answers ``{"milliseconds"}``, the
+  peer's own call alone: neither loading the array nor turning the answer into lists is inside.
 
 A request that fails answers ``{"error": traceback}``, and the worker goes on.
 """

@@ -1,0 +1,90 @@
+"""``facegeom bench``: accuracy and speed beside the peers. Needs the data pack."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from facegeom.bench.tables import Table
+
+app = typer.Typer(help="Measure accuracy and speed beside other libraries.", no_args_is_help=True)
+
+Data = Annotated[
+    Path, typer.Option("--data", help="The data pack: faces/, scenes/, backgrounds/, the head model.")
+]
+Out = Annotated[
+    Path, typer.Option("--out", "-o", help="Where the tables go, and the cache of the peers' answers.")
+]
+Peers = Annotated[
+    str, typer.Option("--peers", help="Peers to measure beside facegeom, with commas; '' for none.")
+]
+Pythons = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--peer-python", help="NAME=PYTHON: a peer's interpreter; without it its environment is made."
+    ),
+]
+OUT = Path("benchmarks/results")
+
+
+@app.command()
+def accuracy(
+    data: Data,
+    out: Out = OUT,
+    peers: Peers = "mediapipe,mtcnn",
+    peer_python: Pythons = None,
+    only: Annotated[
+        str, typer.Option(help="Sections with commas: detection, end-to-end, mesh, confidence, rotation.")
+    ] = "",
+) -> None:
+    """Detection, points, mesh, confidence and rotation, with default settings.
+
+    Example: facegeom bench accuracy --data data --only detection,end-to-end
+    """
+    wanted = _interpreters(peers, peer_python or [])
+    from facegeom.analyzer import FaceAnalyzer
+    from facegeom.bench.accuracy import run_accuracy
+
+    run_accuracy(data, out, FaceAnalyzer(), wanted, _names(only), _show)
+    typer.echo(f"saved {out / 'accuracy.md'} and {out / 'accuracy.json'}")
+
+
+@app.command()
+def speed(
+    data: Data,
+    out: Out = OUT,
+    peers: Peers = "mediapipe,mtcnn",
+    peer_python: Pythons = None,
+    photos: Annotated[int, typer.Option(min=1, help="Photos to time.")] = 24,
+    repetitions: Annotated[int, typer.Option(min=1, help="Counted calls in a time block.")] = 15,
+) -> None:
+    """One photo in, one answer out; memory, import and command times. Leave the machine alone meanwhile.
+
+    Example: facegeom bench speed --data data -o results
+    """
+    wanted = _interpreters(peers, peer_python or [])
+    from facegeom.analyzer import FaceAnalyzer
+    from facegeom.bench.speed import Effort, run_speed
+
+    run_speed(data, out, FaceAnalyzer(), wanted, Effort(photos, repetitions), _show)
+    typer.echo(f"saved {out / 'speed.md'} and {out / 'speed.json'}")
+
+
+def _names(listed: str) -> list[str]:
+    return [name.strip() for name in listed.split(",") if name.strip()]
+
+
+def _interpreters(peers: str, assignments: list[str]) -> dict[str, Path | None]:
+    """Each wanted peer's interpreter, None where it is to be made."""
+    given: dict[str, Path] = {}
+    for assignment in assignments:
+        name, sign, python = assignment.partition("=")
+        if not (sign and python):
+            raise typer.BadParameter(f"expected NAME=PYTHON, got {assignment!r}", param_hint="--peer-python")
+        given[name] = Path(python)
+    return {name: given.get(name) for name in _names(peers)}
+
+
+def _show(table: "Table") -> None:
+    typer.echo(table.markdown())

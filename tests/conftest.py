@@ -63,6 +63,12 @@ def make_face(camera: Camera) -> Callable[..., Face]:
 
 
 @pytest.fixture
+def make_faces(camera: Camera) -> Callable[..., Faces]:
+    """Builds the answer with one such face."""
+    return lambda **options: build_faces(camera, build_face(camera, **options))
+
+
+@pytest.fixture
 def faces(camera: Camera) -> Faces:
     """Three faces in a photo of 320 x 240 pixels."""
     places: list[tuple[float, float, float]] = [(0, 0, 500), (-150, 20, 700), (170, -30, 800)]

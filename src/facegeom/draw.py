@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Colour: TypeAlias = tuple[int, int, int, int]
 FloatArray: TypeAlias = npt.NDArray[np.floating]
 
-_MESH: Colour = (205, 235, 255, 95)
+_MESH: Colour = (0, 190, 255, 115)
 _BOX: Colour = (255, 255, 255, 230)
 _SHADE: Colour = (0, 0, 0, 150)
 _AXES: tuple[Colour, ...] = ((255, 64, 64, 255), (64, 220, 96, 255), (72, 136, 255, 255))
@@ -152,7 +152,7 @@ def _draw_mesh(sheet: _Sheet, face: "Face") -> None:
     seen = triangles[turn < 0]  # counter-clockwise in the picture, where y points down
     edges = np.sort(np.concatenate([seen[:, [0, 1]], seen[:, [1, 2]], seen[:, [2, 0]]]), axis=1)
     for ends in face.mesh_px[np.unique(edges, axis=0), :2]:
-        sheet.line(ends, _MESH, 0.6)
+        sheet.line(ends, _MESH, 0.8)
 
 
 def _draw_landmarks(sheet: _Sheet, face: "Face") -> None:

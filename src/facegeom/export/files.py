@@ -7,6 +7,18 @@ from uuid import uuid4
 from facegeom.errors import OutputError
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it where they are not there yet.
+
+    Raises:
+        OutputError: it cannot be made, or is a file.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {str(path)!r}: {error.strerror or error}") from error
+
+
 def write(path: Path, content: bytes) -> None:
     """Write a file under a temporary name beside its place, then rename it; folders are made as needed.
 
@@ -15,7 +27,7 @@ def write(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f".{uuid4().hex}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         try:
             temporary.write_bytes(content)
             os.replace(temporary, path)

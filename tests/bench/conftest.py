@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,11 @@ class FakeAnalyzer:
         return [self(source) for source in sources]
 
 
+@pytest.fixture(scope="session")
+def make_analyzer() -> type[FakeAnalyzer]:
+    return FakeAnalyzer
+
+
 @pytest.fixture
 def analyzer() -> FakeAnalyzer:
     return FakeAnalyzer()
@@ -96,10 +102,10 @@ def analyzer_nme() -> float:
     return 100 * SHIFT / EYES
 
 
-@pytest.fixture
-def pack(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two scenes of each split with one labelled face, eight faces, the hundred backgrounds (dark)."""
-    data = tmp_path / "data"
+    data = tmp_path_factory.mktemp("data")
     for folder in ("scenes", "faces", "backgrounds"):
         (data / folder).mkdir(parents=True)
     _write_scenes(data / "scenes")
@@ -138,11 +144,12 @@ def _write_faces(folder: Path) -> None:
     np.savez(folder / "landmarks68.npz", files=labelled, points_xy=np.stack([truth68()] * len(labelled)))
 
 
-@pytest.fixture
-def fake_peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+@pytest.fixture(scope="module")
+def fake_peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
     """Both peers played by one fake worker; their interpreters for ``--peer-python``."""
-    script = tmp_path / "fake_worker.py"
+    script = tmp_path_factory.mktemp("worker") / "fake_worker.py"
     script.write_text(FAKE_WORKER)
     fake = PeerKind(("fake==1",), (), script)
-    monkeypatch.setattr(peers, "KINDS", {"mediapipe": fake, "mtcnn": fake})
-    return {name: Path(sys.executable) for name in peers.KINDS}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(peers, "KINDS", {"mediapipe": fake, "mtcnn": fake})
+        yield {name: Path(sys.executable) for name in peers.KINDS}

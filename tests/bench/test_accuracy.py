@@ -11,11 +11,17 @@ from facegeom.bench.tables import Table
 from facegeom.errors import InputError
 
 
-@pytest.fixture
-def tables(pack: Path, tmp_path: Path, analyzer: Any, fake_peers: dict[str, Path]) -> dict[str, Table]:
+@pytest.fixture(scope="module")
+def tables(
+    pack: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    make_analyzer: Any,
+    fake_peers: dict[str, Path],
+) -> dict[str, Table]:
+    out = tmp_path_factory.mktemp("out")
     only = ["detection", "end-to-end", "mesh", "confidence"]
-    report = run_accuracy(pack, tmp_path / "out", analyzer, fake_peers, only)
-    assert len(json.loads((tmp_path / "out" / "accuracy.json").read_text())["tables"]) == len(report.tables)
+    report = run_accuracy(pack, out, make_analyzer(), fake_peers, only)
+    assert len(json.loads((out / "accuracy.json").read_text())["tables"]) == len(report.tables)
     return {table.title: table for table in report.tables}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from facegeom.bench import peers
 from facegeom.bench.cache import peer_answers
-from facegeom.bench.peers import Peer, PeerError
+from facegeom.bench.peers import Peer, PeerError, PeerKind
 from facegeom.errors import InputError
 
 
@@ -41,10 +41,14 @@ def test_a_failing_request_is_shown_and_the_worker_goes_on(fake_peers: dict[str,
         assert peer.ask(op="find", model="detector", array=str(bright))["score"] == [0.9]
 
 
-def test_a_worker_that_dies_is_shown_with_its_last_words(fake_peers: dict[str, Path], tmp_path: Path) -> None:
-    (tmp_path / "fake_worker.py").write_text("raise SystemExit('no such library')")
+def test_a_worker_that_dies_is_shown_with_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "dies.py"
+    script.write_text("raise SystemExit('no such library')")
+    monkeypatch.setattr(peers, "KINDS", {"mtcnn": PeerKind((), (), script)})
     with pytest.raises(PeerError, match="no such library"):
-        Peer("mtcnn", fake_peers["mtcnn"])
+        Peer("mtcnn", Path(sys.executable))
 
 
 def test_a_missing_interpreter_is_named(fake_peers: dict[str, Path], tmp_path: Path) -> None:

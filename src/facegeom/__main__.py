@@ -1,0 +1,5 @@
+"""``python -m facegeom`` is the command ``facegeom``."""
+
+from facegeom.cli import main
+
+main()

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from facegeom.bench import data, linear_map
+from facegeom.bench import data
 from facegeom.bench.context import Bench
 from facegeom.bench.data import Picture
 from facegeom.bench.matching import STRICT_IOU, Matched, collect, matched_landmarks
 from facegeom.bench.metrics import best_iou, greedy_match, halves_ratio_per_point
 from facegeom.bench.tables import Cell, Table, percent
 from facegeom.geometry.boxes import from_points
+from facegeom.lab.teachers.linear_map import NEIGHBOURS, LinearMap, fit_linear_map
 
 SYSTEM = "MediaPipe FaceMesh"
 MESH_OPTIONS = {"static_image_mode": True, "refine_landmarks": True}
@@ -23,7 +24,7 @@ _NME_PROTOCOL = (
     "(at most 448 px), defaults. NME: mean distance over the 68 points divided by the distance of the "
     "labelled outer eye corners (36, 45), mean over faces. facegeom finds a face when a box matches as in "
     "the detection table. MediaPipe (static, refined, up to 12 faces): its 478 points become the 68 by "
-    f"the best linear map (each point from the {linear_map.NEIGHBOURS} nearest mesh points, ridge, fitted "
+    f"the best linear map (each point from the {NEIGHBOURS} nearest mesh points, ridge, fitted "
     "on the training faces of HELEN and LFPW); found: IoU of the 68 points' extents of at least 0.5. 'On "
     "both': the faces that both systems find."
 )
@@ -57,20 +58,20 @@ def end_to_end(bench: Bench) -> list[Table]:
     return [Table("End to end: 68 points", _NME_PROTOCOL, columns, rows)]
 
 
-def _mesh_to_68(bench: Bench) -> linear_map.LinearMap:
+def _mesh_to_68(bench: Bench) -> LinearMap:
     pictures = data.faces(bench.data, "train", MAP_SOURCES)
     answers = bench.peer("mediapipe", "mesh", MESH_OPTIONS, pictures)
     pairs = [
         (f.mesh_px[0], p.landmarks_px[0]) for f, p in zip(answers, pictures, strict=True) if len(f.score)
     ]
-    return linear_map.fit(np.stack([mesh for mesh, _ in pairs]), np.stack([truth for _, truth in pairs]))
+    return fit_linear_map(np.stack([mesh for mesh, _ in pairs]), np.stack([truth for _, truth in pairs]))
 
 
-def _mediapipe_landmarks(bench: Bench, mapping: linear_map.LinearMap, pictures: Sequence[Picture]) -> Matched:
+def _mediapipe_landmarks(bench: Bench, mapping: LinearMap, pictures: Sequence[Picture]) -> Matched:
     answers = bench.peer("mediapipe", "mesh", SCENE_OPTIONS, pictures)
     points, matches = [], []
     for found, picture in zip(answers, pictures, strict=True):
-        points.append(mapping(found.mesh_px) if len(found.score) else np.zeros((0, 68, 2)))
+        points.append(mapping.apply(found.mesh_px[..., :2]) if len(found.score) else np.zeros((0, 68, 2)))
         overlap = best_iou(from_points(points[-1]), from_points(picture.landmarks_px))
         matches.append(greedy_match(found.score, overlap, overlap >= STRICT_IOU))
     return collect(points, [np.ones(p.shape[:2]) for p in points], matches, pictures)

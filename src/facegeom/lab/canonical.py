@@ -9,10 +9,14 @@ import numpy as np
 from facegeom.geometry.rotation import procrustes
 from facegeom.geometry.schemes import MESH478_IRISES
 from facegeom.lab.files import save_npz
-from facegeom.lab.teachers.linear_map import LinearMap
+from facegeom.lab.teachers.linear_map import LinearMap, fit_linear_map
 
 FRONTAL_SHARE = 0.5  # the teacher's meshes are best where the face looks into the camera
 INNER68 = slice(17, 68)  # the jaw's points slide along the outline when the head turns
+
+
+SMOOTH = {"neighbours": 12, "ridge": 1e-2}
+"""A map of near points with small weights: fitted in the picture, it must hold along z as well."""
 
 
 def triangles_from_edges(edges: np.ndarray, points_xy: np.ndarray) -> np.ndarray:
@@ -93,7 +97,8 @@ def write_topology(labels: Path, head68_mm: np.ndarray, out: Path) -> dict[str, 
     with np.load(labels) as arrays:
         table = {name: arrays[name] for name in arrays.files}
     mirror = table["mirror"].astype(np.intp)
-    linear_map = LinearMap(table["map_indices"], table["map_weights"])
+    fitted = table["fitted"]
+    linear_map = fit_linear_map(table["mesh"][fitted], table["landmarks"][fitted], **SMOOTH)
     head = into_head_frame(mean_head(table["mesh"][table["keep"]], mirror), head68_mm, linear_map, mirror)
     triangles = triangles_from_edges(table["edges"], head[:, :2])
     save_npz(out, triangles=triangles, mirror=mirror.astype(np.int16), canonical_mm=head.astype(np.float32))

@@ -3,46 +3,74 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-NEIGHBOURS = 16
-RIDGE = 0.1  # of the mean square of the design, pulls the weights towards equal shares
+from facegeom.geometry.schemes import IBUG68_EYE_CORNERS
+
+FloatArray = npt.NDArray[np.floating]
+
+NEIGHBOURS = 128  # of 8 to 128 with ridges of 1e-6 to 1e-3, the best on the half of the faces not fitted on
+RIDGE = 1e-6  # against mean squares in units of the inter-ocular distance
+OUTLIER = 0.15  # faces off by more after a first fit are wrong faces; the second fit leaves them out
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LinearMap:
-    """point_k = Σ_j weights[k, j] · mesh[indices[k, j]], the weights of a point adding up to 1.
+    """target[k] = sum over j of weights[k, j] · source[indices[k, j]]; weights of a target add up to 1.
 
     Attributes:
-        indices: (68, J) mesh points.
-        weights: (68, J).
+        indices: (K, J) of the source scheme.
+        weights: (K, J).
     """
 
-    indices: np.ndarray
-    weights: np.ndarray
+    indices: npt.NDArray[np.integer]
+    weights: FloatArray
 
-    def apply(self, mesh: np.ndarray) -> np.ndarray:
-        """(..., 68, D) from (..., 478, D)."""
-        return np.einsum("...kjd,kj->...kd", mesh[..., self.indices, :], self.weights)
-
-
-def fit_linear_map(mesh: np.ndarray, landmarks: np.ndarray) -> LinearMap:
-    """Ridge regression of each point (N, 68, 2) on its nearest mesh points (N, 478, 2 or 3), affine weights."""
-    size = np.linalg.norm(landmarks[:, 36] - landmarks[:, 45], axis=-1)[:, None, None]
-    centre = landmarks.mean(axis=1, keepdims=True)
-    flat, target = (mesh[..., :2] - centre) / size, (landmarks - centre) / size
-    apart = np.linalg.norm(flat.mean(axis=0)[None] - target.mean(axis=0)[:, None], axis=-1)
-    indices = apart.argsort(axis=1)[:, :NEIGHBOURS]
-    weights = np.stack([_affine_ridge(flat[:, index], target[:, k]) for k, index in enumerate(indices)])
-    return LinearMap(indices.astype(np.int16), weights.astype(np.float32))
+    def apply(self, points: FloatArray) -> FloatArray:
+        """Target points (..., K, D) from source points (..., M, D)."""
+        return np.asarray(np.einsum("...kjc,kj->...kc", points[..., self.indices, :], self.weights))
 
 
-def _affine_ridge(points: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Weights (J,) adding up to 1 that carry points (N, J, 2) nearest to the target (N, 2)."""
-    count = points.shape[1]
-    mean = points.mean(axis=1, keepdims=True)
-    design = np.swapaxes(points - mean, 1, 2).reshape(-1, count)
-    residual = (target - mean[:, 0]).reshape(-1)
-    gram = design.T @ design
-    gram += RIDGE * np.trace(gram) / count * np.eye(count) / 10
-    offset = np.linalg.solve(gram, design.T @ residual)
-    return 1 / count + offset - offset.mean()
+def fit_linear_map(
+    source: FloatArray, target: FloatArray, neighbours: int = NEIGHBOURS, ridge: float = RIDGE
+) -> LinearMap:
+    """Fit by ridge regression, twice: the second time without the faces that the first fit misses by far.
+
+    Args:
+        source: (F, M, 2 or 3) pixels; only x and y are fitted.
+        target: (F, 68, 2) pixels of the same faces.
+        neighbours: points that each target may use, the nearest on average.
+        ridge: weight of the squared coefficients.
+    """
+    source = source[..., :2].astype(np.float64)
+    first = _fit(source, target, neighbours, ridge)
+    error = np.linalg.norm(first.apply(source) - target, axis=-1).mean(axis=-1)
+    kept = error < OUTLIER * _eye_distance(target)
+    return _fit(source[kept], target[kept], neighbours, ridge)
+
+
+def _eye_distance(landmarks: FloatArray) -> FloatArray:
+    first, second = IBUG68_EYE_CORNERS
+    return np.asarray(np.linalg.norm(landmarks[:, first] - landmarks[:, second], axis=-1))
+
+
+def _fit(source: FloatArray, target: FloatArray, neighbours: int, ridge: float) -> LinearMap:
+    size = _eye_distance(target)[:, None, None]
+    source, target = source / size, target / size
+    indices = np.stack([_nearest(source, target[:, k], neighbours) for k in range(target.shape[1])])
+    weights = [_weights(source[:, row], target[:, k], ridge) for k, row in enumerate(indices)]
+    return LinearMap(indices, np.stack(weights))
+
+
+def _nearest(source: FloatArray, point: FloatArray, count: int) -> npt.NDArray[np.intp]:
+    distance = np.median(np.linalg.norm(source - point[:, None], axis=-1), axis=0)
+    return np.argsort(distance)[:count]
+
+
+def _weights(near: FloatArray, point: FloatArray, ridge: float) -> FloatArray:
+    """(J,) from neighbours (F, J, 2); offsets from the nearest one make the weights add up to 1."""
+    offsets = (near[:, 1:] - near[:, :1]).swapaxes(1, 2).reshape(-1, near.shape[1] - 1)
+    wanted = (point - near[:, 0]).reshape(-1)
+    gram = offsets.T @ offsets / len(offsets) + ridge * np.eye(offsets.shape[1])
+    rest = np.linalg.solve(gram, offsets.T @ wanted / len(offsets))
+    return np.concatenate([[1 - rest.sum()], rest])

@@ -130,7 +130,8 @@ def human_error(mesh: np.ndarray, landmarks: np.ndarray, linear_map: LinearMap) 
 
 
 def label(data: Path, out: Path, python: Path, workers: int = 2) -> dict[str, int]:
-    """Label ``data/faces`` and write ``out`` (npz): files, mesh, keep, mirror, edges, linear map.
+    """Label ``data/faces`` and write ``out`` (npz): files, mesh, keep, mirror, edges,
+    linear map, the faces it was fitted on and their points.
 
     A label is kept when the teacher found the face in both views, agrees with itself within 5 % of the eye
     distance and with the human points, where there are any, within 10 %.
@@ -149,7 +150,8 @@ def label(data: Path, out: Path, python: Path, workers: int = 2) -> dict[str, in
     known = face_landmarks(data)
     landmarks = np.stack([known.get(row.file, np.full((68, 2), np.nan, np.float32)) for row in rows])
     by_hand = np.array([row.source in HUMAN_SOURCES and row.split == "train" for row in rows])
-    linear_map = fit_linear_map(mesh[found & by_hand & ~unsure], landmarks[found & by_hand & ~unsure])
+    fitted = found & by_hand & ~unsure
+    linear_map = fit_linear_map(mesh[fitted], landmarks[fitted])
     disagree = human_error(mesh, landmarks, linear_map) > MAX_HUMAN_ERROR
     keep = found & ~unsure & ~disagree
     save_npz(
@@ -161,6 +163,8 @@ def label(data: Path, out: Path, python: Path, workers: int = 2) -> dict[str, in
         edges=answers.edges,
         map_indices=linear_map.indices,
         map_weights=linear_map.weights,
+        fitted=fitted,
+        landmarks=landmarks,
     )
     return {
         "pictures": len(rows),

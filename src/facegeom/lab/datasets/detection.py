@@ -1,0 +1,164 @@
+"""Training pictures of the cascade: faces near the window's size in scenes, pasted crowds, empty photos."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from facegeom.geometry.boxes import iou, square
+from facegeom.geometry.rotation import rotation_from_angles
+from facegeom.geometry.transforms import apply
+from facegeom.lab.augment import recolour
+from facegeom.lab.datasets.pack import scenes
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo with its halved copies and the boxes of its faces.
+
+    Attributes:
+        levels: RGB pictures, each half the size of the one before.
+        boxes_xyxy: (F, 4) faces, pixels of the first level.
+    """
+
+    levels: tuple[np.ndarray, ...]
+    boxes_xyxy: np.ndarray
+
+    @classmethod
+    def of(cls, picture: np.ndarray, boxes_xyxy: np.ndarray) -> "Photo":
+        """Build the halved copies down to 24 pixels."""
+        levels = [picture]
+        while min(levels[-1].shape[:2]) >= 48:
+            height, width = levels[-1].shape[:2]
+            levels.append(cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA))
+        return cls(tuple(levels), np.asarray(boxes_xyxy, np.float64).reshape(-1, 4))
+
+    def cut(self, matrix: np.ndarray, size_px: int, outside: int) -> np.ndarray:
+        """The picture (size, size, 3) that the map (2, 3) makes, antialiased; one grey where the photo ends."""
+        scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+        level = int(np.clip(np.floor(np.log2(1 / max(scale, 1e-6)) + 0.3), 0, len(self.levels) - 1))
+        source = self.levels[level]
+        ratio = self.levels[0].shape[1] / source.shape[1], self.levels[0].shape[0] / source.shape[0]
+        enlarge = np.array([[ratio[0], 0, ratio[0] / 2 - 0.5], [0, ratio[1], ratio[1] / 2 - 0.5], [0, 0, 1]])
+        return cv2.warpAffine(
+            source, matrix @ enlarge, (size_px, size_px), borderMode=cv2.BORDER_CONSTANT, borderValue=(outside,) * 3
+        )
+
+
+def load_scenes(data: Path, split: str) -> list[Photo]:
+    """The scenes of a split with all their labelled faces, human and teacher's."""
+    photos = []
+    for entry in tqdm(scenes(data, split), desc=f"{split} scenes"):
+        picture = cv2.imread(str(data / "scenes" / entry["file"]), cv2.IMREAD_COLOR)
+        boxes = [face["box"] for face in entry["faces"]]
+        photos.append(Photo.of(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.array(boxes)))
+    return photos
+
+
+def turned_boxes(boxes_xyxy: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Squares (F, 4) around faces (F, 4) after a map: the centre moves, the side scales; turning a face keeps its size."""
+    squares = square(boxes_xyxy)
+    centre = apply(matrix, (squares[:, :2] + squares[:, 2:]) / 2)
+    half = np.sqrt(abs(np.linalg.det(matrix[:, :2]))) * (squares[:, 2:] - squares[:, :2]) / 2
+    return np.concatenate([centre - half, centre + half], axis=1)
+
+
+class DetectionPictures(Dataset):
+    """Endless squares (3, S, S) with up to 16 face squares, sized for a window of ``window`` pixels.
+
+    Args:
+        photos: scenes with faces.
+        empty: photos without a face.
+        tiles: close pictures of one face each, for pasting.
+        window: side of the network's window, pixels; faces are drawn at 0.7–1.45 of it.
+        size_px: side S of the squares.
+        length: samples that make an epoch.
+    """
+
+    FACES = 16
+
+    def __init__(
+        self,
+        photos: Sequence[Photo],
+        empty: Sequence[Photo],
+        tiles: Sequence[Photo],
+        window: int = 12,
+        size_px: int = 112,
+        length: int = 12800,
+    ) -> None:
+        self.photos, self.empty, self.tiles = photos, empty, tiles
+        self.window, self.size_px, self.length = window, size_px, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        cv2.setNumThreads(0)
+        rng = np.random.default_rng(torch.randint(2**31, (3,)).tolist())
+        kind = rng.random()
+        if kind < 0.55:
+            picture, boxes = self._scene(rng)
+        else:
+            picture, boxes = self._empty(rng)
+            if kind < 0.8:
+                picture, boxes = self._crowd(rng, picture)
+        if rng.random() < 0.5:
+            picture, boxes = picture[:, ::-1], boxes[:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + (self.size_px - 1, 0) * 2
+        picture = self._change(rng, np.ascontiguousarray(picture))
+        padded = np.full((self.FACES, 4), np.nan, np.float32)
+        padded[: len(boxes)] = boxes[: self.FACES]
+        return {"picture": torch.from_numpy(picture).permute(2, 0, 1), "boxes": torch.from_numpy(padded)}
+
+    def _side(self, rng: np.random.Generator) -> float:
+        return self.window * float(np.exp(rng.uniform(np.log(0.7), np.log(1.45))))
+
+    def _map(self, rng: np.random.Generator, box: np.ndarray, side: float, turn_deg: float) -> np.ndarray:
+        """The map that turns and scales the photo so that the face's square has the side and a random place."""
+        linear = rotation_from_angles(0, 0, turn_deg)[:2, :2] * side / (box[2] - box[0])
+        place = rng.uniform(side / 2, self.size_px - side / 2, 2)
+        return np.concatenate([linear, (place - linear @ (box[:2] + box[2:]) / 2)[:, None]], axis=1)
+
+    def _scene(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        photo = self.photos[rng.integers(len(self.photos))]
+        squares = square(photo.boxes_xyxy)
+        chosen = squares[rng.integers(len(squares))]
+        turn_deg = float(np.clip(rng.normal(0, 18), -60, 60)) if rng.random() < 0.6 else 0.0
+        matrix = self._map(rng, chosen, self._side(rng), turn_deg)
+        return photo.cut(matrix, self.size_px, int(rng.integers(256))), turned_boxes(photo.boxes_xyxy, matrix)
+
+    def _empty(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        photo = self.empty[rng.integers(len(self.empty))]
+        height, width = photo.levels[0].shape[:2]
+        scale = float(np.exp(rng.uniform(np.log(self.size_px / max(height, width)), np.log(1.2))))
+        offset = [-rng.uniform(0, max(1, scale * side - self.size_px)) for side in (width, height)]
+        matrix = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
+        return photo.cut(matrix, self.size_px, int(rng.integers(256))), np.zeros((0, 4))
+
+    def _crowd(self, rng: np.random.Generator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Paste 1–6 close pictures that do not hide one another's face."""
+        boxes = np.zeros((0, 4))
+        for _ in range(rng.integers(1, 7)):
+            tile = self.tiles[rng.integers(len(self.tiles))]
+            turn_deg = float(np.clip(rng.normal(0, 25), -80, 80))
+            matrix = self._map(rng, square(tile.boxes_xyxy)[0], self._side(rng), turn_deg)
+            new = turned_boxes(tile.boxes_xyxy, matrix)
+            if len(boxes) and iou(square(new, 1.8), square(boxes, 1.8)).max() > 0:
+                continue
+            mask = Photo((np.full_like(tile.levels[0], 255),), tile.boxes_xyxy).cut(matrix, self.size_px, 0)[..., 0]
+            pasted = tile.cut(matrix, self.size_px, 0)
+            picture = cv2.copyTo(pasted, (mask > 127).astype(np.uint8), picture)
+            boxes = np.concatenate([boxes, new])
+        return picture, boxes
+
+    @staticmethod
+    def _change(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
+        if rng.random() < 0.8:
+            picture = recolour(rng, picture)
+        if rng.random() < 0.2:
+            picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 0.8))
+        return picture

@@ -1,0 +1,45 @@
+"""Convolution blocks that become one plain convolution after training."""
+
+import torch
+from torch import nn
+
+
+class RepConv(nn.Module):
+    """ReLU(BN(conv3x3(x)) [+ x]): a residual block that folds into one 3x3 convolution.
+
+    The identity branch exists where the shape allows it. Re-parameterisation as in RepVGG (Ding et al.,
+    CVPR 2021), with one convolution branch: normalisation is folded into the kernel, the identity is
+    a kernel with a single 1.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
+        self.norm = nn.BatchNorm2d(channels_out)
+        self.identity = stride == 1 and channels_in == channels_out
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C_in, H, W) -> (N, C_out, H/stride, W/stride)."""
+        y = self.norm(self.conv(x))
+        return torch.relu(y + x) if self.identity else torch.relu(y)
+
+    def folded(self) -> nn.Sequential:
+        """The same function in evaluation mode as convolution + ReLU."""
+        plain = nn.Conv2d(self.conv.in_channels, self.conv.out_channels, 3, self.conv.stride, 1)
+        variance, mean = self.norm.running_var, self.norm.running_mean
+        gain = self.norm.weight / torch.sqrt(variance + self.norm.eps)
+        kernel = self.conv.weight * gain[:, None, None, None]
+        if self.identity:
+            index = torch.arange(kernel.shape[0])
+            kernel = kernel.clone()
+            kernel[index, index, 1, 1] += 1
+        plain.weight = nn.Parameter(kernel.detach())
+        plain.bias = nn.Parameter((self.norm.bias - mean * gain).detach())
+        return nn.Sequential(plain, nn.ReLU())
+
+
+def fold(module: nn.Module) -> nn.Module:
+    """Replace every :class:`RepConv` below ``module`` by its folded form, in place."""
+    for name, child in module.named_children():
+        setattr(module, name, child.folded() if isinstance(child, RepConv) else fold(child))
+    return module

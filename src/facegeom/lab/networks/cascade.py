@@ -1,0 +1,74 @@
+"""P-Net and R-Net of MTCNN (Zhang et al., IEEE Signal Processing Letters 2016), without the landmark branch."""
+
+import torch
+from torch import nn
+
+
+class PNet(nn.Module):
+    """Fully convolutional proposal network: a 12x12 window every 2 pixels.
+
+    Scores come as logits; boxes as offsets of left, top, right, bottom from the window's edges, in
+    window sides.
+    """
+
+    WINDOW = 12
+    STRIDE = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 10, 3),
+            nn.PReLU(10),
+            nn.MaxPool2d(2, 2),
+            nn.Conv2d(10, 16, 3),
+            nn.PReLU(16),
+            nn.Conv2d(16, 32, 3),
+            nn.PReLU(32),
+        )
+        self.answer = nn.Conv2d(32, 5, 1)
+
+    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(N, 3, H, W) RGB in [0, 255] -> logits (N, H', W') and offsets (N, 4, H', W'), H' = (H - 2) // 2 - 4."""
+        answer = self.answer(self.body((pictures - 127.5) / 128))
+        return answer[:, 0], answer[:, 1:]
+
+
+class RNet(nn.Module):
+    """Refinement network on 24x24 windows."""
+
+    WINDOW = 24
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 28, 3),
+            nn.PReLU(28),
+            nn.MaxPool2d(3, 2, ceil_mode=True),
+            nn.Conv2d(28, 48, 3),
+            nn.PReLU(48),
+            nn.MaxPool2d(3, 2, ceil_mode=True),
+            nn.Conv2d(48, 64, 2),
+            nn.PReLU(64),
+            nn.Flatten(),
+            nn.Linear(64 * 3 * 3, 128),
+            nn.PReLU(128),
+        )
+        self.answer = nn.Linear(128, 5)
+
+    def forward(self, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(N, 3, 24, 24) RGB in [0, 255] -> logits (N,) and offsets (N, 4) in window sides."""
+        answer = self.answer(self.body((windows - 127.5) / 128))
+        return answer[:, 0], answer[:, 1:]
+
+
+class CascadeForExport(nn.Module):
+    """P-Net or R-Net as the runtime calls it: uint8 (N, H, W, 3) in, probabilities and offsets out."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(N, H, W, 3) uint8 RGB -> probabilities and offsets, shaped as the network's."""
+        logits, offsets = self.net(pictures.permute(0, 3, 1, 2).float())
+        return torch.sigmoid(logits), offsets

@@ -1,0 +1,210 @@
+"""Training of the face network: ``facegeom lab train face``."""
+
+from dataclasses import asdict, dataclass
+from math import cos, pi
+from pathlib import Path
+
+import cv2
+import lightning as L
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader, WeightedRandomSampler
+
+from facegeom.lab.datasets.faces import FaceCrops, FaceLabels, real_faces, rendered_faces
+from facegeom.lab.datasets.pack import backgrounds, face_rows
+from facegeom.lab.losses import chordal, scale_nll, weighted_mean, wing
+from facegeom.lab.networks.face import CROP_PX, FaceNet
+
+SOURCE_WEIGHT = {"helen": 3.0, "lfpw": 3.0, "ytf": 0.4, "ytf-test": 0.4, "masks": 0.6}
+RENDERED_WEIGHT = 0.6
+
+
+@dataclass(frozen=True)
+class FaceRecipe:
+    """Settings of the training; see ``recipes/face.yaml``."""
+
+    steps: int
+    batch: int
+    learning_rate: float
+    weight_decay: float
+    warmup_steps: int
+    ema_decay: float
+    samples_per_epoch: int
+    negatives: float
+    points_weight: float
+    mesh_weight: float
+    rotation_weight: float
+    box_weight: float
+    score_weight: float
+    scale_weight: float
+    seed: int
+
+
+class FaceTask(L.LightningModule):
+    """Losses, optimiser and validation of the face network."""
+
+    def __init__(self, recipe: FaceRecipe) -> None:
+        super().__init__()
+        self.save_hyperparameters(asdict(recipe))
+        self.recipe = recipe
+        self.net = FaceNet().to(memory_format=torch.channels_last)
+
+    def forward(self, crops: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Crops (N, 3, 128, 128) uint8 -> the network's answers in float32."""
+        answer = self.net(crops.float().contiguous(memory_format=torch.channels_last))
+        return {name: value.float() for name, value in answer.items()}
+
+    def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
+        losses = self.losses(self(batch["crop"]), batch)
+        self.log_dict({f"train/{name}": value for name, value in losses.items()}, on_step=False, on_epoch=True)
+        total = torch.stack(list(losses.values())).sum()
+        self.log("loss", total, prog_bar=True)
+        return total
+
+    def losses(self, answer: dict[str, torch.Tensor], batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Weighted terms: points, mesh, their scales, rotation, box, score."""
+        r, face = self.recipe, batch["face"]
+        mesh_weight = batch["mesh_weight"][:, None].expand(-1, answer["mesh"].shape[1])
+        points, points_scale = self._points(
+            answer["landmarks"], batch["landmarks"], answer["landmarks_log_scale"], batch["landmarks_weight"]
+        )
+        mesh, mesh_scale = self._points(answer["mesh"], batch["mesh"], answer["mesh_log_scale"], mesh_weight)
+        turn = weighted_mean(chordal(answer["rotation6d"], batch["rotation"]), batch["rotation_weight"] * face)
+        box = weighted_mean((answer["box"] - batch["box"]).abs().mean(dim=1) * CROP_PX, face)
+        return {
+            "points": r.points_weight * points,
+            "mesh": r.mesh_weight * mesh,
+            "scale": r.scale_weight * (points_scale + mesh_scale),
+            "rotation": r.rotation_weight * turn,
+            "box": r.box_weight * box,
+            "score": r.score_weight * F.binary_cross_entropy_with_logits(answer["score_logit"], face),
+        }
+
+    @staticmethod
+    def _points(
+        answer: torch.Tensor, truth: torch.Tensor, log_scale: torch.Tensor, weight: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Wing loss in pixels of the crop, and the likelihood of the scale of the (detached) 2D error."""
+        error = wing((answer - truth).abs() * CROP_PX).mean(dim=2)
+        distance = torch.linalg.norm((answer - truth)[..., :2].detach(), dim=2)
+        return weighted_mean(error, weight), weighted_mean(scale_nll(distance, log_scale), weight)
+
+    def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
+        answer = self(batch["crop"])
+        eyes = torch.linalg.norm(batch["landmarks"][:, 36] - batch["landmarks"][:, 45], dim=1)
+        corners = torch.linalg.norm(batch["mesh"][:, 33, :2] - batch["mesh"][:, 263, :2], dim=1)
+        points = torch.linalg.norm(answer["landmarks"] - batch["landmarks"], dim=2).mean(dim=1) / eyes
+        mesh = torch.linalg.norm((answer["mesh"] - batch["mesh"])[..., :2], dim=2).mean(dim=1) / corners
+        angle = chordal(answer["rotation6d"], batch["rotation"]) / (8**0.5)
+        self.log("val/nme", 100 * points.mean(), prog_bar=True)
+        self.log("val/mesh", 100 * mesh.mean(), prog_bar=True)
+        self.log("val/rotation_deg", torch.rad2deg(2 * torch.asin(angle.clamp(max=1))).mean(), prog_bar=True)
+
+    def configure_optimizers(self) -> dict:
+        r = self.recipe
+        optimizer = torch.optim.AdamW(self.parameters(), r.learning_rate, weight_decay=r.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _rate(self, step: int) -> float:
+        """Share of the full learning rate: a linear start, then half a cosine down to 1/200."""
+        r = self.recipe
+        if step < r.warmup_steps:
+            return (step + 1) / r.warmup_steps
+        progress = min(1.0, (step - r.warmup_steps) / max(1, r.steps - r.warmup_steps))
+        return 0.005 + 0.995 * (1 + cos(pi * progress)) / 2
+
+
+def read_photos(files: list[Path]) -> list[np.ndarray]:
+    """Photos as RGB arrays."""
+    return [cv2.cvtColor(cv2.imread(str(file), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB) for file in files]
+
+
+class FaceData(L.LightningDataModule):
+    """Real faces, and rendered heads as far as they are there when an epoch begins.
+
+    Args:
+        data: the data pack.
+        labels: file of ``facegeom lab label``.
+        rendered: folder of ``facegeom lab synth`` shards; None for none.
+        hard_negatives: npz with ``crops`` (N, 128, 128, 3) that an earlier detector took for faces; None for none.
+        recipe: for batch, negatives, seed.
+        workers: processes that prepare samples.
+    """
+
+    def __init__(
+        self, data: Path, labels: Path, rendered: Path | None, hard_negatives: Path | None, recipe: FaceRecipe, workers: int
+    ) -> None:
+        super().__init__()
+        self.data, self.labels, self.rendered = data, labels, rendered
+        self.hard_negatives, self.recipe, self.workers = hard_negatives, recipe, workers
+
+    def setup(self, stage: str) -> None:
+        with np.load(self.labels) as arrays:
+            keep = arrays["keep"]
+        rows = face_rows(self.data)
+        self.pictures, self.table = real_faces(self.data, self.labels, "train")
+        sources = [row.source for row, kept in zip(rows, keep, strict=True) if kept and row.split == "train"]
+        self.weights = [SOURCE_WEIGHT.get(source, 1.0) for source in sources]
+        self.photos = read_photos(backgrounds(self.data, "train"))
+        pictures, table = real_faces(self.data, self.labels, "val")
+        by_hand = table.landmarks_weight[:, 0] == 1
+        chosen = np.flatnonzero(by_hand)
+        parts = {name: getattr(table, name)[chosen] for name in FaceLabels.__dataclass_fields__}
+        self.val = FaceCropsPlain([pictures[i] for i in chosen], FaceLabels(**parts), self.photos)
+
+    def train_dataloader(self) -> DataLoader:
+        pictures, table, weights = self.pictures, self.table, self.weights
+        shards = sorted(self.rendered.glob("synth_*.npz")) if self.rendered else []
+        if shards:
+            drawn, exact = rendered_faces(shards)
+            pictures, table = pictures + drawn, FaceLabels.concatenate([table, exact])
+            weights = weights + [RENDERED_WEIGHT] * len(drawn)
+        hard = np.load(self.hard_negatives)["crops"] if self.hard_negatives and self.hard_negatives.exists() else ()
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        crops = FaceCrops(pictures, table, self.photos, hard, self.recipe.negatives, self.recipe.seed + epoch)
+        sampler = WeightedRandomSampler(weights, self.recipe.samples_per_epoch)
+        return DataLoader(crops, self.recipe.batch, sampler=sampler, num_workers=self.workers, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(self.val, 64, num_workers=0)
+
+
+class FaceCropsPlain(FaceCrops):
+    """Validation crops: the same small error of place for a picture every time, nothing else changed."""
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return self.plain(index)
+
+
+def train(
+    recipe: FaceRecipe,
+    data: Path,
+    labels: Path,
+    out: Path,
+    rendered: Path | None = None,
+    hard_negatives: Path | None = None,
+    workers: int = 2,
+) -> Path:
+    """Train, resuming from ``out/last.ckpt`` when it is there; the last checkpoint's path comes back."""
+    L.seed_everything(recipe.seed, workers=True)
+    out.mkdir(parents=True, exist_ok=True)
+    saved = ModelCheckpoint(out, save_last=True, save_top_k=1, monitor="val/nme", filename="best")
+    gpu = torch.cuda.is_available()
+    trainer = L.Trainer(
+        accelerator="gpu" if gpu else "cpu",
+        precision="bf16-mixed",
+        max_steps=recipe.steps,
+        callbacks=[saved, EMAWeightAveraging(decay=recipe.ema_decay)],
+        logger=CSVLogger(out, name="log"),
+        reload_dataloaders_every_n_epochs=1,
+        gradient_clip_val=5.0,
+        log_every_n_steps=20,
+    )
+    last = out / "last.ckpt"
+    module = FaceData(data, labels, rendered, hard_negatives, recipe, workers)
+    trainer.fit(FaceTask(recipe), module, ckpt_path=str(last) if last.exists() else None)
+    return last

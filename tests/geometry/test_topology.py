@@ -1,0 +1,89 @@
+"""The packaged mesh: triangles, edges, mirror map, canonical head."""
+
+from collections import Counter
+
+import numpy as np
+
+from facegeom.geometry import topology
+from facegeom.geometry.schemes import MESH478_EYE_CORNERS, MESH478_IRISES
+
+EYES_AND_MOUTH_AND_RIM = 4  # closed borders of the surface
+NOSE_TIP, CHIN, FOREHEAD = 4, 152, 10
+
+
+def test_triangles_use_the_face_and_no_iris() -> None:
+    triangles = topology.triangles()
+    assert triangles.shape == (852, 3)
+    assert np.unique(triangles).tolist() == list(range(468))
+    assert len({tuple(sorted(corners)) for corners in triangles.tolist()}) == 852
+
+
+def test_triangles_turn_counter_clockwise_in_the_picture() -> None:
+    a, b, c = (topology.canonical_mm()[topology.triangles()[:, corner], :2] for corner in range(3))
+    turn = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
+    assert (turn < 0).all()  # y points down, so counter-clockwise is negative
+
+
+def test_triangles_are_one_surface_with_four_borders() -> None:
+    sides = Counter(
+        tuple(sorted(side)) for corners in topology.triangles().tolist() for side in _sides(corners)
+    )
+    assert set(sides.values()) == {1, 2}
+    assert 468 - len(sides) + 852 == 2 - EYES_AND_MOUTH_AND_RIM  # Euler's formula
+
+
+def _sides(corners: list[int]) -> list[tuple[int, int]]:
+    a, b, c = corners
+    return [(a, b), (b, c), (c, a)]
+
+
+def test_edges_are_those_of_the_triangles() -> None:
+    edges, triangles = topology.edges(), topology.triangles()
+    assert (edges[:, 0] < edges[:, 1]).all()
+    expected = {tuple(sorted(side)) for corners in triangles.tolist() for side in _sides(corners)}
+    assert {tuple(edge) for edge in edges.tolist()} == expected
+    assert len(edges) == len(expected) == 1322
+
+
+def test_mirror_is_an_involution_that_keeps_the_triangles() -> None:
+    mirror = topology.mirror()
+    np.testing.assert_array_equal(mirror[mirror], np.arange(478))
+    triangles = {frozenset(corners) for corners in topology.triangles().tolist()}
+    kept = sum(frozenset(mirror[list(corners)].tolist()) in triangles for corners in triangles)
+    assert kept >= 0.95 * len(triangles)  # a few quadrilaterals are cut along the other diagonal
+    assert tuple(mirror[list(MESH478_EYE_CORNERS)]) == MESH478_EYE_CORNERS[::-1]
+
+
+def test_mirror_swaps_the_irises() -> None:
+    right, left = MESH478_IRISES
+    assert set(topology.mirror()[list(right)]) == set(left)
+    assert topology.mirror()[right[0]] == left[0]
+
+
+def test_canonical_head_equals_its_mirror_image() -> None:
+    head = topology.canonical_mm()
+    np.testing.assert_allclose(head[topology.mirror()] * (-1, 1, 1), head, atol=1e-3)
+
+
+def test_canonical_head_looks_into_the_camera() -> None:
+    head = topology.canonical_mm()
+    assert head.shape == (478, 3)
+    assert head[:, 2].argmin() in (1, NOSE_TIP)  # the nose is nearest to the camera
+    assert head[FOREHEAD, 1] < 0 < head[CHIN, 1]  # y points down
+    assert head[MESH478_EYE_CORNERS[0], 0] < 0 < head[MESH478_EYE_CORNERS[1], 0]  # his right on the left
+
+
+def test_canonical_head_has_the_size_of_a_person() -> None:
+    head = topology.canonical_mm()
+    right, left = head[MESH478_IRISES[0][0]], head[MESH478_IRISES[1][0]]
+    assert 55 < np.linalg.norm(right - left) < 75
+    assert 100 < head[CHIN, 1] < 140  # from the eyes' line to the chin
+    np.testing.assert_allclose((right + left)[:2] / 2, 0, atol=5)
+
+
+def test_arrays_are_of_their_types_and_safe_to_change() -> None:
+    topology.canonical_mm()[:] = 0
+    topology.triangles()[:] = 0
+    assert topology.canonical_mm().any() and topology.triangles().any()
+    assert topology.canonical_mm().dtype == np.float32
+    assert topology.mirror().dtype == np.intp and topology.edges().dtype == np.int32

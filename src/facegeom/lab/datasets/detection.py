@@ -10,11 +10,12 @@ import torch
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from facegeom.geometry.boxes import iou, square
+from facegeom.geometry.boxes import face_box, iou, square
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.transforms import apply
 from facegeom.lab.augment import recolour
-from facegeom.lab.datasets.pack import scenes
+from facegeom.lab.datasets.faces import read_photos, real_faces, rendered_faces
+from facegeom.lab.datasets.pack import backgrounds, scenes
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,14 @@ class Photo:
             levels.append(cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA))
         return cls(tuple(levels), np.asarray(boxes_xyxy, np.float64).reshape(-1, 4))
 
-    def cut(self, matrix: np.ndarray, size_px: int, outside: int) -> np.ndarray:
-        """The picture (size, size, 3) that the map (2, 3) makes, antialiased; one grey where the photo ends."""
+    def cut(self, matrix: np.ndarray, size_px: int) -> np.ndarray:
+        """The picture (size, size, 3) that the map (2, 3) makes, antialiased; black where the photo ends."""
         scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
         level = int(np.clip(np.floor(np.log2(1 / max(scale, 1e-6)) + 0.3), 0, len(self.levels) - 1))
         source = self.levels[level]
         ratio = self.levels[0].shape[1] / source.shape[1], self.levels[0].shape[0] / source.shape[0]
         enlarge = np.array([[ratio[0], 0, ratio[0] / 2 - 0.5], [0, ratio[1], ratio[1] / 2 - 0.5], [0, 0, 1]])
-        return cv2.warpAffine(
-            source, matrix @ enlarge, (size_px, size_px), borderMode=cv2.BORDER_CONSTANT, borderValue=(outside,) * 3
-        )
+        return cv2.warpAffine(source, matrix @ enlarge, (size_px, size_px))
 
 
 def load_scenes(data: Path, split: str) -> list[Photo]:
@@ -58,6 +57,26 @@ def load_scenes(data: Path, split: str) -> list[Photo]:
         boxes = [face["box"] for face in entry["faces"]]
         photos.append(Photo.of(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.array(boxes)))
     return photos
+
+
+def load_empty(data: Path, split: str) -> list[Photo]:
+    """The photos without a face of a split."""
+    return [Photo.of(picture, np.zeros((0, 4))) for picture in read_photos(backgrounds(data, split))]
+
+
+def load_tiles(data: Path, labels: Path, rendered: Sequence[Path]) -> list[Photo]:
+    """Close pictures of one face each for pasting: the train split of ``data/faces`` and rendered heads."""
+    pictures, table = real_faces(data, labels, "train")
+    tiles = []
+    for picture, landmarks in zip(pictures, table.landmarks, strict=True):
+        rows, columns = np.flatnonzero(picture[..., 3].any(axis=1)), np.flatnonzero(picture[..., 3].any(axis=0))
+        photo = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, :3]
+        box = face_box(landmarks) - (columns[0], rows[0]) * 2
+        tiles.append(Photo.of(np.ascontiguousarray(photo), box))
+    for shard in rendered:
+        drawn, exact = rendered_faces([shard])
+        tiles += [Photo.of(*pair) for pair in zip(drawn, face_box(exact.landmarks), strict=True)]
+    return tiles
 
 
 def turned_boxes(boxes_xyxy: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -100,13 +119,11 @@ class DetectionPictures(Dataset):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         cv2.setNumThreads(0)
         rng = np.random.default_rng(torch.randint(2**31, (3,)).tolist())
-        kind = rng.random()
+        picture, boxes, kind = self._empty(rng), np.zeros((0, 4)), rng.random()
         if kind < 0.55:
-            picture, boxes = self._scene(rng)
-        else:
-            picture, boxes = self._empty(rng)
-            if kind < 0.8:
-                picture, boxes = self._crowd(rng, picture)
+            picture, boxes = self._scene(rng, picture)
+        elif kind < 0.8:
+            picture, boxes = self._crowd(rng, picture)
         if rng.random() < 0.5:
             picture, boxes = picture[:, ::-1], boxes[:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + (self.size_px - 1, 0) * 2
         picture = self._change(rng, np.ascontiguousarray(picture))
@@ -123,21 +140,26 @@ class DetectionPictures(Dataset):
         place = rng.uniform(side / 2, self.size_px - side / 2, 2)
         return np.concatenate([linear, (place - linear @ (box[:2] + box[2:]) / 2)[:, None]], axis=1)
 
-    def _scene(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _scene(self, rng: np.random.Generator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A scene, one of its faces at the wanted size; where it ends the picture shows."""
         photo = self.photos[rng.integers(len(self.photos))]
         squares = square(photo.boxes_xyxy)
-        chosen = squares[rng.integers(len(squares))]
         turn_deg = float(np.clip(rng.normal(0, 18), -60, 60)) if rng.random() < 0.6 else 0.0
-        matrix = self._map(rng, chosen, self._side(rng), turn_deg)
-        return photo.cut(matrix, self.size_px, int(rng.integers(256))), turned_boxes(photo.boxes_xyxy, matrix)
+        matrix = self._map(rng, squares[rng.integers(len(squares))], self._side(rng), turn_deg)
+        return self._paste(photo, matrix, picture), turned_boxes(photo.boxes_xyxy, matrix)
 
-    def _empty(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _paste(self, photo: Photo, matrix: np.ndarray, picture: np.ndarray) -> np.ndarray:
+        white = Photo((np.full_like(photo.levels[0], 255),), photo.boxes_xyxy)
+        mask = (white.cut(matrix, self.size_px)[..., 0] > 127).astype(np.uint8)
+        return cv2.copyTo(photo.cut(matrix, self.size_px), mask, picture)
+
+    def _empty(self, rng: np.random.Generator) -> np.ndarray:
         photo = self.empty[rng.integers(len(self.empty))]
         height, width = photo.levels[0].shape[:2]
-        scale = float(np.exp(rng.uniform(np.log(self.size_px / max(height, width)), np.log(1.2))))
+        fill = self.size_px / min(height, width)
+        scale = float(np.exp(rng.uniform(np.log(fill), np.log(max(1.2, fill)))))
         offset = [-rng.uniform(0, max(1, scale * side - self.size_px)) for side in (width, height)]
-        matrix = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
-        return photo.cut(matrix, self.size_px, int(rng.integers(256))), np.zeros((0, 4))
+        return photo.cut(np.array([[scale, 0, offset[0]], [0, scale, offset[1]]]), self.size_px)
 
     def _crowd(self, rng: np.random.Generator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Paste 1–6 close pictures that do not hide one another's face."""
@@ -149,9 +171,7 @@ class DetectionPictures(Dataset):
             new = turned_boxes(tile.boxes_xyxy, matrix)
             if len(boxes) and iou(square(new, 1.8), square(boxes, 1.8)).max() > 0:
                 continue
-            mask = Photo((np.full_like(tile.levels[0], 255),), tile.boxes_xyxy).cut(matrix, self.size_px, 0)[..., 0]
-            pasted = tile.cut(matrix, self.size_px, 0)
-            picture = cv2.copyTo(pasted, (mask > 127).astype(np.uint8), picture)
+            picture = self._paste(tile, matrix, picture)
             boxes = np.concatenate([boxes, new])
         return picture, boxes
 

@@ -110,6 +110,11 @@ def rendered_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels
     return pictures, FaceLabels.concatenate(parts)
 
 
+def read_photos(files: list[Path]) -> list[np.ndarray]:
+    """Photos as RGB arrays."""
+    return [cv2.cvtColor(cv2.imread(str(file), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB) for file in files]
+
+
 def _without_border(file: Path) -> np.ndarray:
     """The picture with its black outside marked: RGBA, alpha 0 outside the photo."""
     picture = cv2.cvtColor(cv2.imread(str(file), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

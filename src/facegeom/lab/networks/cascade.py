@@ -1,7 +1,14 @@
-"""P-Net and R-Net of MTCNN (Zhang et al., IEEE Signal Processing Letters 2016), without the landmark branch."""
+"""P-Net and R-Net of MTCNN (Zhang et al., IEEE Signal Processing Letters 2016), without the landmark branch.
+
+Two changes serve the processor, measured with ONNX Runtime on the pyramid of a 640 px photo: the first layers
+have 16 and 32 channels instead of 10 and 28 (whole vectors at the same time), and a leaky ReLU
+takes the place of PReLU, which would force the data out of the blocked layout (2.8 times slower).
+"""
 
 import torch
 from torch import nn
+
+SLOPE = 0.1
 
 
 class PNet(nn.Module):
@@ -17,13 +24,13 @@ class PNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(3, 10, 3),
-            nn.PReLU(10),
+            nn.Conv2d(3, 16, 3),
+            nn.LeakyReLU(SLOPE),
             nn.MaxPool2d(2, 2),
-            nn.Conv2d(10, 16, 3),
-            nn.PReLU(16),
+            nn.Conv2d(16, 16, 3),
+            nn.LeakyReLU(SLOPE),
             nn.Conv2d(16, 32, 3),
-            nn.PReLU(32),
+            nn.LeakyReLU(SLOPE),
         )
         self.answer = nn.Conv2d(32, 5, 1)
 
@@ -41,17 +48,17 @@ class RNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(3, 28, 3),
-            nn.PReLU(28),
+            nn.Conv2d(3, 32, 3),
+            nn.LeakyReLU(SLOPE),
             nn.MaxPool2d(3, 2, ceil_mode=True),
-            nn.Conv2d(28, 48, 3),
-            nn.PReLU(48),
+            nn.Conv2d(32, 48, 3),
+            nn.LeakyReLU(SLOPE),
             nn.MaxPool2d(3, 2, ceil_mode=True),
             nn.Conv2d(48, 64, 2),
-            nn.PReLU(64),
+            nn.LeakyReLU(SLOPE),
             nn.Flatten(),
             nn.Linear(64 * 3 * 3, 128),
-            nn.PReLU(128),
+            nn.LeakyReLU(SLOPE),
         )
         self.answer = nn.Linear(128, 5)
 

@@ -10,7 +10,12 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, Dataset
 
+from facegeom.lab.datasets.detection import DetectionPictures, load_empty, load_scenes, load_tiles
 from facegeom.lab.networks.cascade import PNet, RNet
+from facegeom.lab.networks.checkpoint import network_from_checkpoint
+
+RENDERED_SHARDS = 3
+"""Rendered heads are for turned heads; more of them would teach the renderer's look."""
 
 POSITIVE_IOU, NEGATIVE_IOU, PART_IOU = 0.55, 0.3, 0.4
 
@@ -38,9 +43,9 @@ def windows_xyxy(height: int, width: int, device: torch.device) -> torch.Tensor:
     return torch.cat([corner, corner + PNet.WINDOW], dim=-1)
 
 
-def iou(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """(..., W, F) overlaps of boxes (W, 4) with boxes (..., F, 4); 0 where a box is NaN."""
-    a, b = first[:, None], second[..., None, :, :]
+def pairwise_iou(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """(..., W, F) overlaps of boxes (..., W, 4) with boxes (..., F, 4); 0 where a box is NaN."""
+    a, b = first[..., :, None, :], second[..., None, :, :]
     side = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0)
     inter = side[..., 0] * side[..., 1]
     area_a = (a[..., 2] - a[..., 0]) * (a[..., 3] - a[..., 1])
@@ -69,7 +74,7 @@ class PNetTask(L.LightningModule):
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
         logits, offsets = self.net(batch["picture"].float())
         windows = windows_xyxy(*batch["picture"].shape[2:], logits.device).reshape(-1, 4)
-        overlap, which = iou(windows, batch["boxes"]).max(dim=2)
+        overlap, which = pairwise_iou(windows, batch["boxes"]).max(dim=2)
         target = torch.gather(batch["boxes"], 1, which[..., None].expand(-1, -1, 4))
         wanted = (target - windows) / PNet.WINDOW
         return self._loss(logits.flatten(1), offsets.flatten(2).transpose(1, 2), overlap, wanted)
@@ -92,15 +97,61 @@ class PNetTask(L.LightningModule):
 
 
 class RNetTask(PNetTask):
-    """R-Net on windows that P-Net proposed and on shifted true faces."""
+    """R-Net on the windows that a trained P-Net proposes and on true faces moved a little.
 
-    def __init__(self, recipe: DetectorRecipe) -> None:
+    The pictures hold faces of about 24 pixels; P-Net sees them at half size.
+    """
+
+    PROPOSALS = 12
+    MOVED = 3
+
+    def __init__(self, recipe: DetectorRecipe, pnet: PNet) -> None:
         super().__init__(recipe)
+        self.pnet = [pnet.eval().requires_grad_(False)]  # in a list: not a part of this network
         self.net, self.steps = RNet(), recipe.rnet_steps
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
-        logits, offsets = self.net(batch["window"].float())
-        return self._loss(logits, offsets, batch["overlap"], batch["offsets"])
+        pictures, faces = batch["picture"].float(), batch["boxes"]
+        windows = torch.cat([self._proposals(pictures), self._moved(faces)], dim=1)
+        overlap, which = pairwise_iou(windows, faces).max(dim=2)
+        target = torch.gather(faces, 1, which[..., None].expand(-1, -1, 4))
+        side = windows[..., 2:3] - windows[..., 0:1]
+        keep = torch.isfinite(windows[..., 0])
+        logits, offsets = self.net(cut_windows(pictures, torch.nan_to_num(windows), RNet.WINDOW)[keep])
+        return self._loss(logits, offsets, overlap[keep], ((target - windows) / side)[keep])
+
+    def _proposals(self, pictures: torch.Tensor) -> torch.Tensor:
+        """(N, 12, 4) P-Net's best windows as squares."""
+        half = F.avg_pool2d(pictures, 2)
+        logits, offsets = self.pnet[0](half)
+        windows = windows_xyxy(*half.shape[2:], half.device).reshape(-1, 4)
+        best = (logits.flatten(1) + torch.rand_like(logits.flatten(1)) * 2).topk(self.PROPOSALS, dim=1).indices
+        moved = torch.gather(offsets.flatten(2).transpose(1, 2), 1, best[..., None].expand(-1, -1, 4))
+        boxes = windows[best] + moved * PNet.WINDOW
+        centre = (boxes[..., :2] + boxes[..., 2:]) + 0.5  # twice the half-size centre, edges at -0.5
+        reach = (boxes[..., 2:] - boxes[..., :2]).amax(dim=-1, keepdim=True).clamp(min=3)
+        return torch.cat([centre - reach, centre + reach], dim=-1)
+
+    def _moved(self, faces: torch.Tensor) -> torch.Tensor:
+        """(N, 3 F, 4) true squares shifted and scaled at random; NaN where there is no face."""
+        faces = faces.repeat(1, self.MOVED, 1)
+        side = faces[..., 2:3] - faces[..., 0:1]
+        centre = (faces[..., :2] + faces[..., 2:]) / 2 + torch.randn_like(faces[..., :2]) * 0.12 * side
+        reach = side / 2 * torch.exp(torch.randn_like(side) * 0.17)
+        return torch.cat([centre - reach, centre + reach], dim=-1)
+
+
+def cut_windows(pictures: torch.Tensor, windows: torch.Tensor, size_px: int) -> torch.Tensor:
+    """(N, W, 3, size, size) bilinear pieces of pictures (N, 3, H, W) at windows (N, W, 4)."""
+    height, width = pictures.shape[2:]
+    step = (torch.arange(size_px, device=pictures.device) + 0.5) / size_px
+    x = windows[..., 0:1] + (windows[..., 2:3] - windows[..., 0:1]) * step
+    y = windows[..., 1:2] + (windows[..., 3:4] - windows[..., 1:2]) * step
+    grid_x = ((x + 0.5) / width * 2 - 1)[:, :, None, :].expand(-1, -1, size_px, -1)
+    grid_y = ((y + 0.5) / height * 2 - 1)[:, :, :, None].expand(-1, -1, -1, size_px)
+    grid = torch.stack([grid_x, grid_y], dim=-1).flatten(1, 2)
+    pieces = F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+    return pieces.unflatten(2, (windows.shape[1], size_px)).transpose(1, 2)
 
 
 def fit(task: PNetTask, dataset: Dataset, batch: int, out: Path, workers: int) -> Path:
@@ -117,3 +168,19 @@ def fit(task: PNetTask, dataset: Dataset, batch: int, out: Path, workers: int) -
     loader = DataLoader(dataset, batch, shuffle=True, num_workers=workers, drop_last=True)
     trainer.fit(task, loader, ckpt_path=str(last) if last.exists() else None)
     return last
+
+
+def train(
+    recipe: DetectorRecipe, data: Path, labels: Path, out: Path, rendered: Path | None = None, workers: int = 1
+) -> tuple[Path, Path]:
+    """Train P-Net, then R-Net on its windows; the two last checkpoints, in ``out/pnet`` and ``out/rnet``.
+
+    A training that is complete is not repeated; an interrupted one goes on from its last checkpoint.
+    """
+    shards = sorted(rendered.glob("synth_*.npz"))[:RENDERED_SHARDS] if rendered else []
+    photos = load_scenes(data, "train"), load_empty(data, "train"), load_tiles(data, labels, shards)
+    pictures = DetectionPictures(*photos, window=PNet.WINDOW)
+    pnet = fit(PNetTask(recipe), pictures, recipe.pnet_batch, out / "pnet", workers)
+    pictures = DetectionPictures(*photos, window=RNet.WINDOW)
+    task = RNetTask(recipe, network_from_checkpoint(pnet, PNet()))
+    return pnet, fit(task, pictures, recipe.rnet_batch, out / "rnet", workers)

@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from math import cos, pi
 from pathlib import Path
 
-import cv2
 import lightning as L
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
-from facegeom.lab.datasets.faces import FaceCrops, FaceLabels, real_faces, rendered_faces
+from facegeom.lab.datasets.faces import FaceCrops, FaceLabels, read_photos, real_faces, rendered_faces
 from facegeom.lab.datasets.pack import backgrounds, face_rows
 from facegeom.lab.losses import chordal, scale_nll, weighted_mean, wing
 from facegeom.lab.networks.face import CROP_PX, FaceNet
@@ -116,11 +115,6 @@ class FaceTask(L.LightningModule):
             return (step + 1) / r.warmup_steps
         progress = min(1.0, (step - r.warmup_steps) / max(1, r.steps - r.warmup_steps))
         return 0.005 + 0.995 * (1 + cos(pi * progress)) / 2
-
-
-def read_photos(files: list[Path]) -> list[np.ndarray]:
-    """Photos as RGB arrays."""
-    return [cv2.cvtColor(cv2.imread(str(file), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB) for file in files]
 
 
 class FaceData(L.LightningDataModule):

@@ -1,0 +1,21 @@
+"""facegeom: one photo in, the geometry of every face out.
+
+>>> from facegeom import FaceAnalyzer
+>>> faces = FaceAnalyzer()("photo.jpg")  # doctest: +SKIP
+"""
+
+from facegeom.analyzer import FaceAnalyzer, analyze
+from facegeom.errors import FacegeomError, ImageError, InputError, OutputError, WeightsError
+from facegeom.results import Face, Faces
+
+__all__ = [
+    "Face",
+    "FaceAnalyzer",
+    "Faces",
+    "FacegeomError",
+    "ImageError",
+    "InputError",
+    "OutputError",
+    "WeightsError",
+    "analyze",
+]

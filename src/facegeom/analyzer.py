@@ -1,0 +1,148 @@
+"""FaceAnalyzer: the one place that joins the stages."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from os import PathLike, fspath
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from facegeom import imaging, weights
+from facegeom.detection.cascade import Cascade
+from facegeom.engine import Engine
+from facegeom.errors import InputError
+from facegeom.face.predictor import Answers, FacePredictor
+from facegeom.geometry.boxes import nms
+from facegeom.geometry.camera import DEFAULT_FOV_DEG, Camera
+from facegeom.geometry.placement import place
+from facegeom.results import Faces
+
+MIN_FACE_SHARE = 0.055
+"""Smallest face that is looked for by default, of the photo's longer side."""
+
+MIN_FACE_PX = 12.0
+"""... but never smaller than this."""
+
+SAME_FACE_IOU = 0.4
+CHUNK = 16
+"""Photos whose faces go through the networks together in :meth:`FaceAnalyzer.batch`."""
+
+
+@dataclass(frozen=True)
+class _Photo:
+    pixels: npt.NDArray[np.uint8]
+    picture: Image.Image
+    file: str | None
+
+
+class FaceAnalyzer:
+    """Photos in, geometry of faces out; the networks are loaded once and come with the package.
+
+    One instance may be used from many threads, pickled, and used in forked children.
+
+    Args:
+        min_face: height of the smallest face to look for, pixels of the photo; by default 5.5 % of the photo's
+            longer side, but at least 12. Smaller takes longer.
+        max_faces: keep the best so many faces; None for all.
+        min_score: least score of a face, in [0, 1].
+        device: "cpu" or "cuda" (needs onnxruntime-gpu).
+        threads: of one network call; None for all cores.
+        fov_deg: angle of view across the photo's longer side, for distances in millimetres.
+
+    Raises:
+        InputError: an argument out of its range.
+        WeightsError: a weight file is missing.
+    """
+
+    def __init__(
+        self,
+        min_face: float | None = None,
+        max_faces: int | None = None,
+        min_score: float = 0.5,
+        device: str = "cpu",
+        threads: int | None = None,
+        fov_deg: float = DEFAULT_FOV_DEG,
+    ) -> None:
+        _check("min_face", min_face, 1, np.inf)
+        _check("max_faces", max_faces, 1, np.inf)
+        _check("min_score", min_score, 0, 1)
+        _check("threads", threads, 1, np.inf)
+        _check("fov_deg", fov_deg, 1, 179)
+        self.min_face, self.max_faces, self.min_score, self.fov_deg = min_face, max_faces, min_score, fov_deg
+        pnet, rnet, face = (Engine(weights.path(name), device, threads) for name in ("pnet", "rnet", "face"))
+        self.detector = Cascade(pnet, rnet)
+        self.predictor = FacePredictor(face)
+
+    def __call__(self, source: imaging.Source) -> Faces:
+        """The faces of one photo, best first.
+
+        Args:
+            source: a path, the bytes of a file, a PIL image, or an array (H, W, 3) RGB or (H, W) grey.
+
+        Raises:
+            ImageError: the photo cannot be read or used.
+        """
+        return self._analyze([_open(source)])[0]
+
+    def batch(self, sources: Iterable[imaging.Source]) -> list[Faces]:
+        """The faces of many photos of any sizes; their crops share the calls of the networks.
+
+        Raises:
+            ImageError: a photo cannot be read or used.
+        """
+        answers: list[Faces] = []
+        chunk: list[_Photo] = []
+        for source in sources:
+            chunk.append(_open(source))
+            if len(chunk) == CHUNK:
+                answers += self._analyze(chunk)
+                chunk = []
+        return answers + (self._analyze(chunk) if chunk else [])
+
+    def _analyze(self, photos: Sequence[_Photo]) -> list[Faces]:
+        pictures = [photo.picture for photo in photos]
+        found = self.detector(pictures, [self._min_face(picture) for picture in pictures])
+        answers = self.predictor(pictures, [squares for squares, _ in found])
+        return [self._faces(*pair) for pair in zip(photos, answers, strict=True)]
+
+    def _min_face(self, picture: Image.Image) -> float:
+        return self.min_face or max(MIN_FACE_PX, MIN_FACE_SHARE * max(picture.size))
+
+    def _faces(self, photo: _Photo, answers: Answers) -> Faces:
+        width, height = photo.picture.size
+        answers = answers[np.flatnonzero(answers.score >= self.min_score)]
+        if not len(answers.score):
+            return Faces.empty(width, height, photo.file)
+        answers = answers[nms(answers.box_xyxy, answers.score, SAME_FACE_IOU)[: self.max_faces]]
+        mesh_mm, translation_mm = place(answers.mesh_px, Camera(width, height, self.fov_deg))
+        return Faces(
+            **{name: getattr(answers, name) for name in answers.__dataclass_fields__},
+            mesh_mm=mesh_mm,
+            translation_mm=translation_mm,
+            width=width,
+            height=height,
+            file=photo.file,
+        )
+
+
+def _check(name: str, value: float | None, low: float, high: float) -> None:
+    if value is not None and not low <= value <= high:
+        raise InputError(f"{name}: expected a number from {low:g} to {high:g}, got {value!r}")
+
+
+def _open(source: imaging.Source) -> _Photo:
+    pixels = imaging.read(source)
+    file = fspath(source) if isinstance(source, (str, PathLike)) else None
+    return _Photo(pixels, Image.fromarray(pixels), file)
+
+
+@cache
+def _shared() -> FaceAnalyzer:
+    return FaceAnalyzer()
+
+
+def analyze(source: imaging.Source) -> Faces:
+    """The faces of one photo with the default settings; see :class:`FaceAnalyzer`."""
+    return _shared()(source)

@@ -1,0 +1,106 @@
+"""Crops through the face network, and its answers back into the photo."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from facegeom.crop import cut
+from facegeom.engine import Engine
+from facegeom.geometry.boxes import square
+from facegeom.geometry.rotation import rotation_from_6d
+from facegeom.geometry.schemes import MESH478_EYE_CORNERS
+
+FloatArray = npt.NDArray[np.floating]
+
+CROP_PX = 128
+CROP_SCALE = 1.3
+"""Side of the crop, of the face square's; the network was trained with it."""
+
+BATCH = 32
+NEAR = 0.05
+"""A point's confidence is the chance that its error is below this share of the eyes' distance."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the network says of K squares, in pixels of their photos.
+
+    Attributes:
+        score: (K,) in [0, 1].
+        box_xyxy: (K, 4).
+        landmarks_px: (K, 68, 2).
+        landmarks_confidence: (K, 68) in [0, 1].
+        mesh_px: (K, 478, 3).
+        mesh_confidence: (K, 478) in [0, 1].
+        rotation: (K, 3, 3).
+    """
+
+    score: FloatArray
+    box_xyxy: FloatArray
+    landmarks_px: FloatArray
+    landmarks_confidence: FloatArray
+    mesh_px: FloatArray
+    mesh_confidence: FloatArray
+    rotation: FloatArray
+
+    def __getitem__(self, chosen: "slice | npt.NDArray[np.intp]") -> "Answers":
+        return Answers(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+
+class FacePredictor:
+    """The face network with its crop and the way back.
+
+    Args:
+        engine: of the face network.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def __call__(self, pictures: Sequence[Image.Image], squares_xyxy: Sequence[FloatArray]) -> list[Answers]:
+        """Answers for the squares (K, 4) of each photo, all photos' squares in common batches."""
+        wide = [square(squares, CROP_SCALE) for squares in squares_xyxy]
+        crops = np.concatenate([cut(photo, part, CROP_PX) for photo, part in zip(pictures, wide, strict=True)])
+        if not len(crops):
+            return [self._empty() for _ in pictures]
+        parts = [self.engine(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)]
+        outputs = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        whole = _into_photo(np.concatenate(wide), *outputs)
+        ends = np.cumsum([len(part) for part in wide]).tolist()
+        return [whole[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+    @staticmethod
+    def _empty() -> Answers:
+        shapes = ((), (4,), (68, 2), (68,), (478, 3), (478,), (3, 3))
+        return Answers(*(np.zeros((0, *shape), np.float32) for shape in shapes))
+
+
+def _into_photo(
+    squares: FloatArray,
+    score: FloatArray,
+    box: FloatArray,
+    rotation6d: FloatArray,
+    landmarks: FloatArray,
+    mesh: FloatArray,
+    landmarks_scale: FloatArray,
+    mesh_scale: FloatArray,
+) -> Answers:
+    """Crop units (0 in the middle, ±0.5 at the edges) to pixels of the photo; scales to confidences."""
+    side = (squares[:, 2] - squares[:, 0])[:, None, None]
+    centre = ((squares[:, :2] + squares[:, 2:]) / 2)[:, None]
+    first, second = MESH478_EYE_CORNERS
+    eyes = np.maximum(np.linalg.norm(mesh[:, first] - mesh[:, second], axis=1), 1e-3)[:, None]
+    mesh_px = mesh * side
+    mesh_px[..., :2] += centre
+    return Answers(
+        score=score,
+        box_xyxy=(box.reshape(-1, 2, 2) * side + centre).reshape(-1, 4),
+        landmarks_px=landmarks * side + centre,
+        landmarks_confidence=-np.expm1(-NEAR * eyes / landmarks_scale),
+        mesh_px=mesh_px,
+        mesh_confidence=-np.expm1(-NEAR * eyes / mesh_scale),
+        rotation=rotation_from_6d(rotation6d),
+    )

@@ -1,0 +1,76 @@
+"""From a checkpoint to the ONNX file that ships, with its entry in the manifest."""
+
+import copy
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+
+import onnx
+import torch
+from torch import nn
+
+from facegeom.errors import InputError
+from facegeom.export.files import write
+from facegeom.lab.networks.blocks import fold
+from facegeom.lab.networks.cascade import CascadeForExport, PNet, RNet
+from facegeom.lab.networks.checkpoint import network_from_checkpoint
+from facegeom.lab.networks.face import CROP_PX, OUTPUTS, FaceNet, FaceNetForExport
+
+OPSET = 17
+
+CASCADE_OUTPUTS = ("score", "offsets")
+
+
+def runtime_network(name: str, net: nn.Module) -> tuple[nn.Module, torch.Tensor, tuple[str, ...]]:
+    """The network as the runtime calls it, an example of its input (uint8 NHWC) and the names of its outputs."""
+    if name == "face":
+        return FaceNetForExport(fold(copy.deepcopy(net).eval())), _pictures(CROP_PX), OUTPUTS
+    if name in ("pnet", "rnet"):
+        return CascadeForExport(net.eval()), _pictures(40 if name == "pnet" else RNet.WINDOW), CASCADE_OUTPUTS
+    raise InputError(f"expected face, pnet or rnet, got {name!r}")
+
+
+def _pictures(size_px: int) -> torch.Tensor:
+    return torch.randint(0, 256, (2, size_px, size_px, 3), dtype=torch.uint8)
+
+
+def to_onnx(name: str, net: nn.Module) -> bytes:
+    """ONNX of a network: input ``pictures`` (N, H, W, 3) uint8 RGB; P-Net takes any size."""
+    module, example, outputs = runtime_network(name, net)
+    axes = {"pictures": {0: "n", 1: "h", 2: "w"} if name == "pnet" else {0: "n"}}
+    axes |= {output: {0: "n"} for output in outputs}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "network.onnx"
+        torch.onnx.export(
+            module,
+            (example,),
+            str(file),
+            input_names=["pictures"],
+            output_names=list(outputs),
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+        model = onnx.load(file)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+NETWORKS: dict[str, type[nn.Module]] = {"face": FaceNet, "pnet": PNet, "rnet": RNet}
+
+
+def export(name: str, checkpoint: Path, folder: Path) -> Path:
+    """Write ``folder/name.onnx`` and set its SHA-256 in ``folder/manifest.json`` when it has an entry there."""
+    if name not in NETWORKS:
+        raise InputError(f"expected one of {', '.join(NETWORKS)}, got {name!r}")
+    content = to_onnx(name, network_from_checkpoint(checkpoint, NETWORKS[name]()))
+    target = folder / f"{name}.onnx"
+    write(target, content)
+    manifest = folder / "manifest.json"
+    if manifest.is_file():
+        entries = json.loads(manifest.read_text(encoding="utf-8"))
+        if name in entries:
+            entries[name]["sha256"] = hashlib.sha256(content).hexdigest()
+            write(manifest, (json.dumps(entries, indent=2) + "\n").encode())
+    return target

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import lightning as L
 import torch
@@ -33,6 +34,16 @@ class DetectorRecipe:
     negatives_per_positive: float
     ema_decay: float
     seed: int
+
+
+Layout = TypeVar("Layout", torch.Tensor, torch.nn.Module)
+
+
+def fast(thing: Layout) -> Layout:
+    """Pictures or a network with channels last: twice as fast on a processor in bfloat16."""
+    if isinstance(thing, torch.Tensor):
+        return thing.contiguous(memory_format=torch.channels_last)
+    return thing.to(memory_format=torch.channels_last)
 
 
 def windows_xyxy(height: int, width: int, device: torch.device) -> torch.Tensor:
@@ -69,10 +80,10 @@ class PNetTask(L.LightningModule):
     def __init__(self, recipe: DetectorRecipe) -> None:
         super().__init__()
         self.save_hyperparameters(asdict(recipe))
-        self.recipe, self.net, self.steps = recipe, PNet(), recipe.pnet_steps
+        self.recipe, self.net, self.steps = recipe, fast(PNet()), recipe.pnet_steps
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
-        logits, offsets = self.net(batch["picture"].float())
+        logits, offsets = self.net(fast(batch["picture"].float()))
         windows = windows_xyxy(*batch["picture"].shape[2:], logits.device).reshape(-1, 4)
         overlap, which = pairwise_iou(windows, batch["boxes"]).max(dim=2)
         target = torch.gather(batch["boxes"], 1, which[..., None].expand(-1, -1, 4))
@@ -82,6 +93,7 @@ class PNetTask(L.LightningModule):
     def _loss(
         self, logits: torch.Tensor, offsets: torch.Tensor, overlap: torch.Tensor, wanted: torch.Tensor
     ) -> torch.Tensor:
+        logits, offsets = logits.float(), offsets.float()
         score = mined_score_loss(logits, overlap, self.recipe.negatives_per_positive)
         part = overlap > PART_IOU
         box = F.smooth_l1_loss(offsets[part], wanted[part], beta=0.05) if part.any() else offsets.sum() * 0
@@ -108,7 +120,7 @@ class RNetTask(PNetTask):
     def __init__(self, recipe: DetectorRecipe, pnet: PNet) -> None:
         super().__init__(recipe)
         self.pnet = [pnet.eval().requires_grad_(False)]  # in a list: not a part of this network
-        self.net, self.steps = RNet(), recipe.rnet_steps
+        self.net, self.steps = fast(RNet()), recipe.rnet_steps
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
         pictures, faces = batch["picture"].float(), batch["boxes"]
@@ -117,13 +129,14 @@ class RNetTask(PNetTask):
         target = torch.gather(faces, 1, which[..., None].expand(-1, -1, 4))
         side = windows[..., 2:3] - windows[..., 0:1]
         keep = torch.isfinite(windows[..., 0])
-        logits, offsets = self.net(cut_windows(pictures, torch.nan_to_num(windows), RNet.WINDOW)[keep])
+        pieces = cut_windows(pictures, torch.nan_to_num(windows), RNet.WINDOW)[keep]
+        logits, offsets = self.net(fast(pieces))
         return self._loss(logits, offsets, overlap[keep], ((target - windows) / side)[keep])
 
     def _proposals(self, pictures: torch.Tensor) -> torch.Tensor:
         """(N, 12, 4) P-Net's best windows as squares."""
         half = F.avg_pool2d(pictures, 2)
-        logits, offsets = self.pnet[0](half)
+        logits, offsets = (answer.float() for answer in self.pnet[0](fast(half)))
         windows = windows_xyxy(*half.shape[2:], half.device).reshape(-1, 4)
         best = (logits.flatten(1) + torch.rand_like(logits.flatten(1)) * 2).topk(self.PROPOSALS, dim=1).indices
         moved = torch.gather(offsets.flatten(2).transpose(1, 2), 1, best[..., None].expand(-1, -1, 4))
@@ -160,6 +173,7 @@ def fit(task: PNetTask, dataset: Dataset, batch: int, out: Path, workers: int) -
     last = out / "last.ckpt"
     trainer = L.Trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
+        precision="bf16-mixed",
         max_steps=task.steps,
         callbacks=[ModelCheckpoint(out, save_last=True), EMAWeightAveraging(decay=task.recipe.ema_decay)],
         logger=CSVLogger(out, name="log"),

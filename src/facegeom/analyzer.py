@@ -6,7 +6,6 @@ from functools import cache
 from os import PathLike, fspath
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from facegeom import imaging, weights
@@ -32,7 +31,6 @@ CHUNK = 16
 
 @dataclass(frozen=True)
 class _Photo:
-    pixels: npt.NDArray[np.uint8]
     picture: Image.Image
     file: str | None
 
@@ -133,9 +131,8 @@ def _check(name: str, value: float | None, low: float, high: float) -> None:
 
 
 def _open(source: imaging.Source) -> _Photo:
-    pixels = imaging.read(source)
     file = fspath(source) if isinstance(source, (str, PathLike)) else None
-    return _Photo(pixels, Image.fromarray(pixels), file)
+    return _Photo(Image.fromarray(imaging.read(source)), file)
 
 
 @cache

@@ -43,7 +43,9 @@ def _cut_one(picture: Image.Image, square: FloatArray, crop: UInt8Array) -> None
     inside = tuple(float(np.clip(edge, 0, limit)) for edge, limit in zip(edges, limits[2:] * 2, strict=True))
     if inside[2] - inside[0] < 1e-3 or inside[3] - inside[1] < 1e-3:
         return
-    piece = picture.resize((int(high[0] - low[0]), int(high[1] - low[1])), Image.Resampling.BILINEAR, box=inside)
+    piece = picture.resize(
+        (int(high[0] - low[0]), int(high[1] - low[1])), Image.Resampling.BILINEAR, box=inside
+    )
     crop[low[1] : high[1], low[0] : high[0]] = np.asarray(piece)
 
 

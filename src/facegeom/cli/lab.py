@@ -77,7 +77,9 @@ def synth(
 def train(
     recipe: Annotated[Literal["detector", "face"], typer.Argument(help="What to make.")],
     data: Data,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder; runs/RECIPE by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Run folder; runs/RECIPE by default.")
+    ] = None,
     labels: Labels = LABELS,
     rendered: Rendered = None,
     hard_negatives: Annotated[
@@ -101,7 +103,9 @@ def train(
     else:
         from facegeom.lab.tasks import detector
 
-        pair = detector.train(recipes.load(detector.DetectorRecipe, recipe), data, labels, folder, rendered, workers)
+        pair = detector.train(
+            recipes.load(detector.DetectorRecipe, recipe), data, labels, folder, rendered, workers
+        )
         made = dict(zip(("pnet", "rnet"), pair, strict=True))
     for name, checkpoint in made.items():
         typer.echo(f"wrote {export(name, checkpoint, folder)}")

@@ -68,7 +68,9 @@ class Cascade:
         row, column = np.nonzero(probability[0] > self.thresholds.propose)
         corner = np.stack([column, row], axis=1) * STRIDE - 0.5
         boxes = np.tile(corner, 2) + (0, 0, WINDOW, WINDOW) + WINDOW * offsets[0][:, row, column].T
-        windows, whole = pyramid.windows_to_photo(np.concatenate([corner, corner + WINDOW], axis=1), levels, photo.full_wh)
+        windows, whole = pyramid.windows_to_photo(
+            np.concatenate([corner, corner + WINDOW], axis=1), levels, photo.full_wh
+        )
         squares = _follow(boxes, corner, windows)[whole]
         return _best(squares, probability[0, row, column][whole], self.thresholds)
 
@@ -78,7 +80,10 @@ class Cascade:
         counts = [len(squares) for squares in proposed]
         if not sum(counts):
             return [(np.zeros((0, 4)), np.zeros(0)) for _ in photos]
-        windows = [cut(photo.picture, photo.shrink(squares), REFINE_PX) for photo, squares in zip(photos, proposed, strict=True)]
+        windows = [
+            cut(photo.picture, photo.shrink(squares), REFINE_PX)
+            for photo, squares in zip(photos, proposed, strict=True)
+        ]
         scores, offsets = self.rnet(np.concatenate(windows))
         every = np.concatenate(proposed)
         every = every + offsets * (every[:, 2:3] - every[:, 0:1])

@@ -55,7 +55,9 @@ def plan(width: int, height: int, scale: float, smallest: int) -> Plan:
 def paint(picture: Image.Image, levels: Plan) -> npt.NDArray[np.uint8]:
     """The canvas (H, W, 3): each level made from the one before, antialiased."""
     canvas = np.full((levels.canvas_wh[1], levels.canvas_wh[0], 3), OUTSIDE, np.uint8)
-    for (width, height), (left, top) in zip(levels.sizes_wh.tolist(), levels.corners_xy.tolist(), strict=True):
+    for (width, height), (left, top) in zip(
+        levels.sizes_wh.tolist(), levels.corners_xy.tolist(), strict=True
+    ):
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
         canvas[top : top + height, left : left + width] = np.asarray(picture)
     return canvas

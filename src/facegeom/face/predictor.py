@@ -63,7 +63,9 @@ class FacePredictor:
     def __call__(self, pictures: Sequence[Image.Image], squares_xyxy: Sequence[FloatArray]) -> list[Answers]:
         """Answers for the squares (K, 4) of each photo, all photos' squares in common batches."""
         wide = [square(squares, CROP_SCALE) for squares in squares_xyxy]
-        crops = np.concatenate([cut(photo, part, CROP_PX) for photo, part in zip(pictures, wide, strict=True)])
+        crops = np.concatenate(
+            [cut(photo, part, CROP_PX) for photo, part in zip(pictures, wide, strict=True)]
+        )
         if not len(crops):
             return [self._empty() for _ in pictures]
         parts = [self.engine(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)]

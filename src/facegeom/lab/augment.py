@@ -16,7 +16,9 @@ def random_patch(rng: np.random.Generator, backgrounds: Sequence[Picture], size:
     side = int(rng.uniform(0.2, 1.0) * min(photo.shape[:2]))
     top = rng.integers(0, photo.shape[0] - side + 1)
     left = rng.integers(0, photo.shape[1] - side + 1)
-    return cv2.resize(photo[top : top + side, left : left + side], (size, size), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(
+        photo[top : top + side, left : left + side], (size, size), interpolation=cv2.INTER_LINEAR
+    )
 
 
 def degrade(rng: np.random.Generator, picture: Picture, backgrounds: Sequence[Picture]) -> Picture:

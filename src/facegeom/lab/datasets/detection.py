@@ -69,7 +69,10 @@ def load_tiles(data: Path, labels: Path, rendered: Sequence[Path]) -> list[Photo
     pictures, table = real_faces(data, labels, "train")
     tiles = []
     for picture, landmarks in zip(pictures, table.landmarks, strict=True):
-        rows, columns = np.flatnonzero(picture[..., 3].any(axis=1)), np.flatnonzero(picture[..., 3].any(axis=0))
+        rows, columns = (
+            np.flatnonzero(picture[..., 3].any(axis=1)),
+            np.flatnonzero(picture[..., 3].any(axis=0)),
+        )
         photo = picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, :3]
         box = face_box(landmarks) - (columns[0], rows[0]) * 2
         tiles.append(Photo.of(np.ascontiguousarray(photo), box))
@@ -125,7 +128,10 @@ class DetectionPictures(Dataset):
         elif kind < 0.8:
             picture, boxes = self._crowd(rng, picture)
         if rng.random() < 0.5:
-            picture, boxes = picture[:, ::-1], boxes[:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + (self.size_px - 1, 0) * 2
+            picture, boxes = (
+                picture[:, ::-1],
+                boxes[:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + (self.size_px - 1, 0) * 2,
+            )
         picture = self._change(rng, np.ascontiguousarray(picture))
         padded = np.full((self.FACES, 4), np.nan, np.float32)
         padded[: len(boxes)] = boxes[: self.FACES]

@@ -247,5 +247,3 @@ def _sample(
         "rotation": torch.as_tensor(rotation, dtype=torch.float32),
         "rotation_weight": torch.tensor(rotation_weight, dtype=torch.float32),
     }
-
-

@@ -17,7 +17,9 @@ class FaceNet(nn.Module):
     scale. A scale is the expected error of a point, in the same unit.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 128, 192), depths: tuple[int, ...] = (0, 2, 3, 2, 1)):
+    def __init__(
+        self, widths: tuple[int, ...] = (16, 32, 64, 128, 192), depths: tuple[int, ...] = (0, 2, 3, 2, 1)
+    ):
         super().__init__()
         layers: list[nn.Module] = []
         channels = 3
@@ -39,7 +41,9 @@ class FaceNet(nn.Module):
             landmarks_log_scale (N, 68), mesh_log_scale (N, 478).
         """
         features = self.hidden(self.squeeze(self.body((crops - 127.5) / 64)))
-        score, box, turn, points, mesh, points_scale, mesh_scale = self.answer(features).split(self.sizes, dim=1)
+        score, box, turn, points, mesh, points_scale, mesh_scale = self.answer(features).split(
+            self.sizes, dim=1
+        )
         return {
             "score_logit": score[:, 0],
             "box": box,

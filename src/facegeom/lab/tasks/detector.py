@@ -49,7 +49,9 @@ def fast(thing: Layout) -> Layout:
 def windows_xyxy(height: int, width: int, device: torch.device) -> torch.Tensor:
     """(H', W', 4) the windows of P-Net's cells, continuous edges in pixels."""
     rows, columns = (height - 2) // 2 - 4, (width - 2) // 2 - 4
-    y, x = torch.meshgrid(torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij")
+    y, x = torch.meshgrid(
+        torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij"
+    )
     corner = torch.stack([x, y], dim=-1) * PNet.STRIDE - 0.5
     return torch.cat([corner, corner + PNet.WINDOW], dim=-1)
 
@@ -138,7 +140,9 @@ class RNetTask(PNetTask):
         half = F.avg_pool2d(pictures, 2)
         logits, offsets = (answer.float() for answer in self.pnet[0](fast(half)))
         windows = windows_xyxy(*half.shape[2:], half.device).reshape(-1, 4)
-        best = (logits.flatten(1) + torch.rand_like(logits.flatten(1)) * 2).topk(self.PROPOSALS, dim=1).indices
+        best = (
+            (logits.flatten(1) + torch.rand_like(logits.flatten(1)) * 2).topk(self.PROPOSALS, dim=1).indices
+        )
         moved = torch.gather(offsets.flatten(2).transpose(1, 2), 1, best[..., None].expand(-1, -1, 4))
         boxes = windows[best] + moved * PNet.WINDOW
         centre = (boxes[..., :2] + boxes[..., 2:]) + 0.5  # twice the half-size centre, edges at -0.5
@@ -185,7 +189,12 @@ def fit(task: PNetTask, dataset: Dataset, batch: int, out: Path, workers: int) -
 
 
 def train(
-    recipe: DetectorRecipe, data: Path, labels: Path, out: Path, rendered: Path | None = None, workers: int = 1
+    recipe: DetectorRecipe,
+    data: Path,
+    labels: Path,
+    out: Path,
+    rendered: Path | None = None,
+    workers: int = 1,
 ) -> tuple[Path, Path]:
     """Train P-Net, then R-Net on its windows; the two last checkpoints, in ``out/pnet`` and ``out/rnet``.
 

@@ -58,12 +58,16 @@ class FaceTask(L.LightningModule):
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
         losses = self.losses(self(batch["crop"]), batch)
-        self.log_dict({f"train/{name}": value for name, value in losses.items()}, on_step=False, on_epoch=True)
+        self.log_dict(
+            {f"train/{name}": value for name, value in losses.items()}, on_step=False, on_epoch=True
+        )
         total = torch.stack(list(losses.values())).sum()
         self.log("loss", total, prog_bar=True)
         return total
 
-    def losses(self, answer: dict[str, torch.Tensor], batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def losses(
+        self, answer: dict[str, torch.Tensor], batch: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
         """Weighted terms: points, mesh, their scales, rotation, box, score."""
         r, face = self.recipe, batch["face"]
         mesh_weight = batch["mesh_weight"][:, None].expand(-1, answer["mesh"].shape[1])
@@ -71,7 +75,9 @@ class FaceTask(L.LightningModule):
             answer["landmarks"], batch["landmarks"], answer["landmarks_log_scale"], batch["landmarks_weight"]
         )
         mesh, mesh_scale = self._points(answer["mesh"], batch["mesh"], answer["mesh_log_scale"], mesh_weight)
-        turn = weighted_mean(chordal(answer["rotation6d"], batch["rotation"]), batch["rotation_weight"] * face)
+        turn = weighted_mean(
+            chordal(answer["rotation6d"], batch["rotation"]), batch["rotation_weight"] * face
+        )
         box = weighted_mean((answer["box"] - batch["box"]).abs().mean(dim=1) * CROP_PX, face)
         return {
             "points": r.points_weight * points,
@@ -130,7 +136,13 @@ class FaceData(L.LightningDataModule):
     """
 
     def __init__(
-        self, data: Path, labels: Path, rendered: Path | None, hard_negatives: Path | None, recipe: FaceRecipe, workers: int
+        self,
+        data: Path,
+        labels: Path,
+        rendered: Path | None,
+        hard_negatives: Path | None,
+        recipe: FaceRecipe,
+        workers: int,
     ) -> None:
         super().__init__()
         self.data, self.labels, self.rendered = data, labels, rendered
@@ -157,7 +169,11 @@ class FaceData(L.LightningDataModule):
             drawn, exact = rendered_faces(shards)
             pictures, table = pictures + drawn, FaceLabels.concatenate([table, exact])
             weights = weights + [RENDERED_WEIGHT] * len(drawn)
-        hard = np.load(self.hard_negatives)["crops"] if self.hard_negatives and self.hard_negatives.exists() else ()
+        hard = (
+            np.load(self.hard_negatives)["crops"]
+            if self.hard_negatives and self.hard_negatives.exists()
+            else ()
+        )
         epoch = self.trainer.current_epoch if self.trainer else 0
         crops = FaceCrops(pictures, table, self.photos, hard, self.recipe.negatives, self.recipe.seed + epoch)
         sampler = WeightedRandomSampler(weights, self.recipe.samples_per_epoch)

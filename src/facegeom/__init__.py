@@ -11,8 +11,8 @@ from facegeom.results import Face, Faces
 __all__ = [
     "Face",
     "FaceAnalyzer",
-    "Faces",
     "FacegeomError",
+    "Faces",
     "ImageError",
     "InputError",
     "OutputError",

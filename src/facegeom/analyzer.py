@@ -41,7 +41,7 @@ class FaceAnalyzer:
     One instance may be used from many threads, pickled, and used in forked children.
 
     Args:
-        min_face: height of the smallest face to look for, pixels of the photo; by default 5.5 % of the photo's
+        min_face: height of the smallest face to look for, pixels of the photo; by default 5.5 % of the
             longer side, but at least 12. Smaller takes longer.
         max_faces: keep the best so many faces; None for all.
         min_score: least score of a face, in [0, 1].

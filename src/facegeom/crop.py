@@ -38,13 +38,14 @@ def _cut_one(picture: Image.Image, square: FloatArray, crop: UInt8Array) -> None
     high = np.floor((np.array(picture.size) - 0.5 - square[:2]) / step + 0.5).clip(0, size).astype(int)
     if (high <= low).any():
         return
-    limits = (0, 0, *picture.size)
-    edges = np.concatenate([square[:2] + low * step, square[:2] + high * step]) + 0.5
-    inside = tuple(float(np.clip(edge, 0, limit)) for edge, limit in zip(edges, limits[2:] * 2, strict=True))
-    if inside[2] - inside[0] < 1e-3 or inside[3] - inside[1] < 1e-3:
+    left, top = np.clip(square[:2] + low * step + 0.5, 0, picture.size).tolist()
+    right, bottom = np.clip(square[:2] + high * step + 0.5, 0, picture.size).tolist()
+    if min(right - left, bottom - top) < 1e-3:
         return
     piece = picture.resize(
-        (int(high[0] - low[0]), int(high[1] - low[1])), Image.Resampling.BILINEAR, box=inside
+        (int(high[0] - low[0]), int(high[1] - low[1])),
+        Image.Resampling.BILINEAR,
+        box=(left, top, right, bottom),
     )
     crop[low[1] : high[1], low[0] : high[0]] = np.asarray(piece)
 

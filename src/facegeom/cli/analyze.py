@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -109,7 +109,7 @@ def _photos(sources: list[Path], demo: bool) -> Iterator[list[Photo]]:
         yield collect([*sources, *([portrait] if demo else [])], ENDINGS)
 
 
-def _analyzer(device: str, options: dict[str, float]) -> "FaceAnalyzer":
+def _analyzer(device: str, options: dict[str, Any]) -> "FaceAnalyzer":
     from facegeom.analyzer import FaceAnalyzer
 
     return FaceAnalyzer(device=device, **options)

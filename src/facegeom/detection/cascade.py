@@ -45,7 +45,7 @@ class Cascade:
         thresholds: of the two stages.
     """
 
-    def __init__(self, pnet: Engine, rnet: Engine, thresholds: Thresholds = Thresholds()) -> None:  # noqa: B008
+    def __init__(self, pnet: Engine, rnet: Engine, thresholds: Thresholds = Thresholds()) -> None:
         self.pnet, self.rnet, self.thresholds = pnet, rnet, thresholds
 
     def __call__(

@@ -11,7 +11,7 @@ from facegeom.crop import OUTSIDE
 FloatArray = npt.NDArray[np.floating]
 
 FACTOR = 0.6
-"""Size of a level, of the one before. P-Net takes faces of 0.74–1.35 of its window: the levels meet."""
+"""Size of a level, of the one before. P-Net takes faces of 0.74 to 1.35 of its window: the levels meet."""
 
 GAP = 2
 """Pixels between levels, so that their edges do not touch."""
@@ -38,7 +38,8 @@ def plan(width: int, height: int, scale: float, smallest: int) -> Plan:
     The second stands right of the first, the third below the second, the fourth right of the third, and so
     on: with a factor below 0.618 everything fits beside the first level's height.
     """
-    sizes, corners = [], []
+    sizes: list[npt.NDArray[np.intp]] = []
+    corners: list[npt.NDArray[np.intp]] = []
     corner = np.array([0, 0])
     size = np.maximum(np.rint(np.array([width, height]) * scale), 1)
     while size.min() >= smallest or not sizes:
@@ -68,10 +69,11 @@ def windows_to_photo(
 ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     """Windows on the canvas (K, 4) as windows of the photo, and which of them lie within one level."""
     centre = (windows_xyxy[:, None, :2] + windows_xyxy[:, None, 2:]) / 2 + 0.5
-    within = ((centre >= levels.corners_xy) & (centre <= levels.corners_xy + levels.sizes_wh)).all(axis=2)
+    ends = levels.corners_xy + levels.sizes_wh
+    within = np.all((centre >= levels.corners_xy) & (centre <= ends), axis=2)
     level = within.argmax(axis=1)
     corner, size = levels.corners_xy[level], levels.sizes_wh[level]
     local = windows_xyxy + 0.5 - np.tile(corner, 2)
-    whole = (local[:, :2] >= -1e-6).all(axis=1) & (local[:, 2:] <= size + 1e-6).all(axis=1)
+    whole = np.all(local[:, :2] >= -1e-6, axis=1) & np.all(local[:, 2:] <= size + 1e-6, axis=1)
     scale = size / np.array(photo_wh)
-    return local / np.tile(scale, 2) - 0.5, within.any(axis=1) & whole
+    return local / np.tile(scale, 2) - 0.5, np.any(within, axis=1) & whole

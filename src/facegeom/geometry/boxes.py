@@ -67,7 +67,10 @@ def from_points(points_px: FloatArray) -> FloatArray:
 
 
 def face_box(landmarks68_px: FloatArray) -> FloatArray:
-    """The face's box (..., 4) by the 68 points (..., 68, 2): their extent, 2 % wider, 28 % of forehead above, 3 % below."""
+    """The face's box (..., 4): the extent of the 68 points (..., 68, 2) with a margin.
+
+    2 % of the extent are added left and right, 28 % above for the forehead, 3 % below the chin.
+    """
     extent = from_points(landmarks68_px)
     size = np.tile(extent[..., 2:] - extent[..., :2], 2)
     return np.asarray(extent + size * _FACE_MARGIN)

@@ -13,8 +13,8 @@ FloatArray = npt.NDArray[np.floating]
 def place(mesh_px: FloatArray, camera: Camera) -> tuple[FloatArray, FloatArray]:
     """Place heads of average size in the camera frame.
 
-    The similarity that carries the canonical head onto the mesh gives pixels per millimetre; with the focal length
-    that is a distance. z then follows from the mesh's own z, x and y from the pixels, so that
+    The similarity that carries the canonical head onto the mesh gives pixels per millimetre; with the
+    focal length that is a distance. z then follows from the mesh's own z, x and y from the pixels, so that
     ``camera.project(mesh_mm)`` is ``mesh_px[..., :2]``.
 
     Args:

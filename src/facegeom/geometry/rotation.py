@@ -62,11 +62,11 @@ def angles_from_rotation(rotation: FloatArray) -> FloatArray:
     roll = np.arctan2(rotation[..., 1, 0], rotation[..., 0, 0])
     pitch_locked = -np.arctan2(-rotation[..., 1, 2], rotation[..., 1, 1])
     angles = np.stack([yaw, np.where(locked, pitch_locked, pitch), np.where(locked, 0.0, roll)], axis=-1)
-    return np.rad2deg(angles)
+    return np.asarray(np.rad2deg(angles))
 
 
 def geodesic_deg(first: FloatArray, second: FloatArray) -> FloatArray:
-    """Angle (...,) in [0, 180] degrees of the turn from rotations (..., 3, 3) to others: acos((tr(AᵀB) - 1) / 2)."""
+    """Angle (...,) in [0, 180] degrees between rotations (..., 3, 3): acos((tr(AᵀB) - 1) / 2)."""
     trace = np.einsum("...ij,...ij->...", first, second)
     return np.asarray(np.rad2deg(np.arccos(np.clip((trace - 1) / 2, -1, 1))))
 

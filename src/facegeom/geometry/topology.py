@@ -20,7 +20,7 @@ def _table() -> dict[str, npt.NDArray[np.generic]]:
 
 
 def triangles() -> npt.NDArray[np.int32]:
-    """(T, 3) indices of the mesh's triangles, counter-clockwise in the picture of a frontal face; irises have none."""
+    """(T, 3) the mesh's triangles, counter-clockwise in the picture of a frontal face; irises have none."""
     return _table()["triangles"].astype(np.int32)
 
 

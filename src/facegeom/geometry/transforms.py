@@ -11,7 +11,7 @@ FloatArray = npt.NDArray[np.floating]
 
 
 def box_to_square(box_xyxy: FloatArray, size_px: int) -> FloatArray:
-    """Maps (..., 2, 3) that carry boxes (..., 4) onto a square picture of ``size_px`` pixels, edge to edge."""
+    """Maps (..., 2, 3) of boxes (..., 4) onto a square picture of ``size_px`` pixels, edge to edge."""
     scale = size_px / (box_xyxy[..., 2:] - box_xyxy[..., :2])
     matrix = np.zeros((*box_xyxy.shape[:-1], 2, 3))
     matrix[..., 0, 0], matrix[..., 1, 1] = scale[..., 0], scale[..., 1]

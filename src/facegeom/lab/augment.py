@@ -12,7 +12,7 @@ def random_patch(rng: np.random.Generator, backgrounds: Sequence[Picture], size:
     """A square piece of a background at a random place and scale, or one plain colour."""
     if rng.random() < 0.15:
         return np.full((size, size, 3), rng.integers(0, 256, 3), np.uint8)
-    photo = backgrounds[rng.integers(len(backgrounds))]
+    photo = backgrounds[int(rng.integers(len(backgrounds)))]
     side = int(rng.uniform(0.2, 1.0) * min(photo.shape[:2]))
     top = rng.integers(0, photo.shape[0] - side + 1)
     left = rng.integers(0, photo.shape[1] - side + 1)
@@ -54,7 +54,7 @@ def recolour(rng: np.random.Generator, picture: Picture) -> Picture:
 
 
 def lower_resolution(rng: np.random.Generator, picture: Picture) -> Picture:
-    """As if the face had been small: down to 20–100 pixels and up again."""
+    """As if the face had been small: down to 20 to 100 pixels and up again."""
     size = int(20 * (picture.shape[0] * 0.8 / 20) ** rng.random())
     small = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
     how = cv2.INTER_LINEAR if rng.random() < 0.7 else cv2.INTER_CUBIC
@@ -62,9 +62,9 @@ def lower_resolution(rng: np.random.Generator, picture: Picture) -> Picture:
 
 
 def compress(rng: np.random.Generator, picture: Picture) -> Picture:
-    """JPEG at quality 15–70."""
+    """JPEG at quality 15 to 70."""
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 71))]
-    return cv2.imdecode(cv2.imencode(".jpg", picture, quality)[1], cv2.IMREAD_COLOR)
+    return np.asarray(cv2.imdecode(cv2.imencode(".jpg", picture, quality)[1], cv2.IMREAD_COLOR))
 
 
 def cover(rng: np.random.Generator, picture: Picture, backgrounds: Sequence[Picture]) -> Picture:

@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ FRONTAL_SHARE = 0.5  # the teacher's meshes are best where the face looks into t
 INNER68 = slice(17, 68)  # the jaw's points slide along the outline when the head turns
 
 
-SMOOTH = {"neighbours": 12, "ridge": 1e-2}
+SMOOTH: dict[str, Any] = {"neighbours": 12, "ridge": 1e-2}
 """A map of near points with small weights: fitted in the picture, it must hold along z as well."""
 
 

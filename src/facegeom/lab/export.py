@@ -23,7 +23,7 @@ CASCADE_OUTPUTS = ("score", "offsets")
 
 
 def runtime_network(name: str, net: nn.Module) -> tuple[nn.Module, torch.Tensor, tuple[str, ...]]:
-    """The network as the runtime calls it, an example of its input (uint8 NHWC) and the names of its outputs."""
+    """The network as the runtime calls it, an example of its input and the names of its outputs."""
     if name == "face":
         return FaceNetForExport(fold(copy.deepcopy(net).eval())), _pictures(CROP_PX), OUTPUTS
     if name in ("pnet", "rnet"):

@@ -22,14 +22,14 @@ def scale_nll(distance: torch.Tensor, log_scale: torch.Tensor) -> torch.Tensor:
 
 
 def rotation_from_6d(vectors: torch.Tensor) -> torch.Tensor:
-    """Torch twin of :func:`facegeom.geometry.rotation.rotation_from_6d`: (N, 6) -> (N, 3, 3), differentiable."""
+    """Torch twin of ``facegeom.geometry.rotation.rotation_from_6d``: (N, 6) -> (N, 3, 3)."""
     b1 = F.normalize(vectors[:, :3], dim=1)
     b3 = F.normalize(torch.linalg.cross(b1, vectors[:, 3:]), dim=1)
     return torch.stack([b1, torch.linalg.cross(b3, b1), b3], dim=2)
 
 
 def chordal(vectors: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
-    """Frobenius distance (N,) of the 6D answer's rotation from the true one: 2·√2·sin(angle/2), smoothed at 0."""
+    """Frobenius distance (N,) of the 6D answers from rotations: 2·√2·sin(angle/2), smoothed at 0."""
     difference = rotation_from_6d(vectors) - rotation
     return torch.sqrt((difference**2).sum(dim=(1, 2)) + 1e-4)
 

@@ -83,7 +83,7 @@ def load_tiles(data: Path, labels: Path, rendered: Sequence[Path]) -> list[Photo
 
 
 def turned_boxes(boxes_xyxy: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Squares (F, 4) around faces (F, 4) after a map: the centre moves, the side scales; turning a face keeps its size."""
+    """Squares (F, 4) around faces (F, 4) after a map: the centre moves, the side scales, no turn widens it."""
     squares = square(boxes_xyxy)
     centre = apply(matrix, (squares[:, :2] + squares[:, 2:]) / 2)
     half = np.sqrt(abs(np.linalg.det(matrix[:, :2]))) * (squares[:, 2:] - squares[:, :2]) / 2
@@ -97,7 +97,7 @@ class DetectionPictures(Dataset):
         photos: scenes with faces.
         empty: photos without a face.
         tiles: close pictures of one face each, for pasting.
-        window: side of the network's window, pixels; faces are drawn at 0.7–1.45 of it.
+        window: side of the network's window, pixels; faces are drawn at 0.7 to 1.45 of it.
         size_px: side S of the squares.
         length: samples that make an epoch.
     """
@@ -148,7 +148,7 @@ class DetectionPictures(Dataset):
 
     def _scene(self, rng: np.random.Generator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A scene, one of its faces at the wanted size; where it ends the picture shows."""
-        photo = self.photos[rng.integers(len(self.photos))]
+        photo = self.photos[int(rng.integers(len(self.photos)))]
         squares = square(photo.boxes_xyxy)
         turn_deg = float(np.clip(rng.normal(0, 18), -60, 60)) if rng.random() < 0.6 else 0.0
         matrix = self._map(rng, squares[rng.integers(len(squares))], self._side(rng), turn_deg)
@@ -160,7 +160,7 @@ class DetectionPictures(Dataset):
         return cv2.copyTo(photo.cut(matrix, self.size_px), mask, picture)
 
     def _empty(self, rng: np.random.Generator) -> np.ndarray:
-        photo = self.empty[rng.integers(len(self.empty))]
+        photo = self.empty[int(rng.integers(len(self.empty)))]
         height, width = photo.levels[0].shape[:2]
         fill = self.size_px / min(height, width)
         scale = float(np.exp(rng.uniform(np.log(fill), np.log(max(1.2, fill)))))
@@ -168,10 +168,10 @@ class DetectionPictures(Dataset):
         return photo.cut(np.array([[scale, 0, offset[0]], [0, scale, offset[1]]]), self.size_px)
 
     def _crowd(self, rng: np.random.Generator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Paste 1–6 close pictures that do not hide one another's face."""
+        """Paste 1 to 6 close pictures that do not hide one another's face."""
         boxes = np.zeros((0, 4))
         for _ in range(rng.integers(1, 7)):
-            tile = self.tiles[rng.integers(len(self.tiles))]
+            tile = self.tiles[int(rng.integers(len(self.tiles)))]
             turn_deg = float(np.clip(rng.normal(0, 25), -80, 80))
             matrix = self._map(rng, square(tile.boxes_xyxy)[0], self._side(rng), turn_deg)
             new = turned_boxes(tile.boxes_xyxy, matrix)

@@ -1,4 +1,4 @@
-"""Training samples of the face network: a labelled picture, turned, mirrored, cropped and changed at random."""
+"""Training samples of the face network: labelled pictures, turned, mirrored, cropped and changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -24,7 +24,7 @@ CROP_SCALE = 1.3
 """Side of the crop, of the face box's longer side; the runtime crops by the same number."""
 
 HUMAN = {"helen": 1.0, "lfpw": 1.0, "ytf": 0.0, "ytf-test": 0.0}
-"""Weight of the given 68 points by source; where it is 0 the points come from the mesh by the linear map, at weight 0.5."""
+"""Weight of the given 68 points by source; where it is 0 the linear map of the mesh gives them, weight 0.5."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class FaceLabels:
 
 
 def real_faces(data: Path, labels: Path, split: str) -> tuple[list[np.ndarray], FaceLabels]:
-    """Pictures of ``data/faces`` of a split with the labels of ``facegeom lab label``; dropped labels are left out."""
+    """Pictures of a split of ``data/faces`` with the kept labels of ``facegeom lab label``."""
     with np.load(labels) as arrays:
         table = {name: arrays[name] for name in arrays.files}
     linear_map = LinearMap(table["map_indices"], table["map_weights"])
@@ -147,7 +147,7 @@ class FaceCrops(Dataset):
     ) -> None:
         self.pictures, self.labels, self.backgrounds = pictures, labels, backgrounds
         self.hard_negatives, self.negatives = hard_negatives, negatives
-        self.sequence = np.random.SeedSequence(seed)
+        self.seed = seed
         self.mirror478 = topology.mirror()
         self.rng: np.random.Generator | None = None
 
@@ -157,8 +157,7 @@ class FaceCrops(Dataset):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         cv2.setNumThreads(0)
         if self.rng is None:
-            entropy = (*np.atleast_1d(self.sequence.entropy).tolist(), torch.initial_seed() % 2**32)
-            self.rng = np.random.default_rng(entropy)
+            self.rng = np.random.default_rng((self.seed, torch.initial_seed() % 2**32))
         if self.rng.random() < self.negatives:
             return self._negative(self.rng)
         return self._positive(index, self.rng)
@@ -170,7 +169,7 @@ class FaceCrops(Dataset):
 
     def _negative(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         if len(self.hard_negatives) and rng.random() < 0.6:
-            crop = self.hard_negatives[rng.integers(len(self.hard_negatives))]
+            crop = self.hard_negatives[int(rng.integers(len(self.hard_negatives)))]
             crop = crop[:, ::-1] if rng.random() < 0.5 else crop
         else:
             crop = random_patch(rng, self.backgrounds, CROP_PX)

@@ -21,19 +21,19 @@ FAR_IOU = 0.1
 
 
 def mine(data: Path, pnet: Path, rnet: Path, out: Path) -> int:
-    """Run a loose cascade over the train split and keep the crops (N, 128, 128, 3) far from every labelled face.
+    """Run a loose cascade over the train split and keep the crops that are far from every labelled face.
 
     Args:
         data: the data pack.
         pnet: ONNX file.
         rnet: ONNX file.
-        out: npz with ``crops``.
+        out: npz with ``crops`` (N, 128, 128, 3).
 
     Returns:
         How many were found.
     """
     cascade = Cascade(Engine(pnet), Engine(rnet), LOOSE)
-    photos = [(file, np.zeros((0, 4))) for file in backgrounds(data, "train")]
+    photos: list[tuple[Path, np.ndarray]] = [(file, np.zeros((0, 4))) for file in backgrounds(data, "train")]
     for entry in scenes(data, "train"):
         boxes = np.array([face["box"] for face in entry["faces"]], np.float64)
         photos.append((data / "scenes" / entry["file"], square(boxes)))

@@ -50,6 +50,6 @@ def scenes(data: Path, split: str) -> list[dict[str, Any]]:
 
 
 def backgrounds(data: Path, split: str) -> list[Path]:
-    """Photos without a face: 000–199 are train, 200–299 val."""
+    """Photos without a face: 000 to 199 are train, 200 to 299 val."""
     wanted = range(0, 200) if split == "train" else range(200, 300)
     return [_require(data / "backgrounds" / f"{index:03d}.jpg") for index in wanted]

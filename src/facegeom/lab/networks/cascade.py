@@ -35,7 +35,7 @@ class PNet(nn.Module):
         self.answer = nn.Conv2d(32, 5, 1)
 
     def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(N, 3, H, W) RGB in [0, 255] -> logits (N, H', W') and offsets (N, 4, H', W'), H' = (H - 2) // 2 - 4."""
+        """(N, 3, H, W) RGB, 0 to 255 -> logits (N, H', W'), offsets (N, 4, H', W'); H' = (H - 2) // 2 - 4."""
         answer = self.answer(self.body((pictures - 127.5) / 128))
         return answer[:, 0], answer[:, 1:]
 

@@ -1,8 +1,7 @@
 """Recipes: one YAML file for each thing that the laboratory makes, typed, unknown keys refused."""
 
-from dataclasses import fields
 from importlib.resources import files
-from typing import TypeVar
+from typing import TypeVar, get_type_hints
 
 import yaml
 
@@ -28,7 +27,7 @@ def load(kind: type[Recipe], name: str, **overrides: object) -> Recipe:
         raise InputError(f"expected one of the recipes {', '.join(names())}, got {name!r}")
     values = yaml.safe_load(source.read_text(encoding="utf-8"))
     values.update({key: value for key, value in overrides.items() if value is not None})
-    known = {field.name: field.type for field in fields(kind)}  # type: ignore[arg-type]
+    known = get_type_hints(kind)
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise InputError(f"recipe {name}: unknown keys {unknown}; known are {sorted(known)}")

@@ -46,9 +46,9 @@ def fast(thing: Layout) -> Layout:
     return thing.to(memory_format=torch.channels_last)
 
 
-def windows_xyxy(height: int, width: int, device: torch.device) -> torch.Tensor:
+def windows_xyxy(size_hw: torch.Size, device: torch.device) -> torch.Tensor:
     """(H', W', 4) the windows of P-Net's cells, continuous edges in pixels."""
-    rows, columns = (height - 2) // 2 - 4, (width - 2) // 2 - 4
+    rows, columns = ((side - 2) // 2 - 4 for side in size_hw)
     y, x = torch.meshgrid(
         torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij"
     )
@@ -69,7 +69,7 @@ def pairwise_iou(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 def mined_score_loss(
     logits: torch.Tensor, overlap: torch.Tensor, negatives_per_positive: float
 ) -> torch.Tensor:
-    """Cross-entropy over all positives and the hardest negatives of a batch; what lies between is left out."""
+    """Cross-entropy over all positives and the hardest negatives of a batch, nothing between."""
     loss = F.binary_cross_entropy_with_logits(logits, (overlap > POSITIVE_IOU).float(), reduction="none")
     positive, negative = loss[overlap > POSITIVE_IOU], loss[overlap < NEGATIVE_IOU]
     count = int(min(len(negative), negatives_per_positive * max(len(positive), 32)))
@@ -86,7 +86,7 @@ class PNetTask(L.LightningModule):
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
         logits, offsets = self.net(fast(batch["picture"].float()))
-        windows = windows_xyxy(*batch["picture"].shape[2:], logits.device).reshape(-1, 4)
+        windows = windows_xyxy(batch["picture"].shape[2:], logits.device).reshape(-1, 4)
         overlap, which = pairwise_iou(windows, batch["boxes"]).max(dim=2)
         target = torch.gather(batch["boxes"], 1, which[..., None].expand(-1, -1, 4))
         wanted = (target - windows) / PNet.WINDOW
@@ -139,7 +139,7 @@ class RNetTask(PNetTask):
         """(N, 12, 4) P-Net's best windows as squares."""
         half = F.avg_pool2d(pictures, 2)
         logits, offsets = (answer.float() for answer in self.pnet[0](fast(half)))
-        windows = windows_xyxy(*half.shape[2:], half.device).reshape(-1, 4)
+        windows = windows_xyxy(half.shape[2:], half.device).reshape(-1, 4)
         best = (
             (logits.flatten(1) + torch.rand_like(logits.flatten(1)) * 2).topk(self.PROPOSALS, dim=1).indices
         )

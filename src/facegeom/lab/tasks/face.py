@@ -130,7 +130,7 @@ class FaceData(L.LightningDataModule):
         data: the data pack.
         labels: file of ``facegeom lab label``.
         rendered: folder of ``facegeom lab synth`` shards; None for none.
-        hard_negatives: npz with ``crops`` (N, 128, 128, 3) that an earlier detector took for faces; None for none.
+        hard_negatives: the file of ``facegeom lab mine``; None for none.
         recipe: for batch, negatives, seed.
         workers: processes that prepare samples.
     """

@@ -42,11 +42,8 @@ def _cut_one(picture: Image.Image, square: FloatArray, crop: UInt8Array) -> None
     right, bottom = np.clip(square[:2] + high * step + 0.5, 0, picture.size).tolist()
     if min(right - left, bottom - top) < 1e-3:
         return
-    piece = picture.resize(
-        (int(high[0] - low[0]), int(high[1] - low[1])),
-        Image.Resampling.BILINEAR,
-        box=(left, top, right, bottom),
-    )
+    width, height = (high - low).tolist()
+    piece = picture.resize((width, height), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
     crop[low[1] : high[1], low[0] : high[0]] = np.asarray(piece)
 
 

@@ -83,7 +83,7 @@ def _turn_onto_x(direction: np.ndarray) -> np.ndarray:
 def into_head_frame(
     shape: np.ndarray, head68_mm: np.ndarray, linear_map: LinearMap, mirror: np.ndarray
 ) -> np.ndarray:
-    """The shape (478, 3) laid by its 68 points onto those of the 3D head model (68, 3), head frame, mm; symmetric."""
+    """The shape (478, 3) laid by its 68 points onto the head model's (68, 3); head frame, mm, symmetric."""
     fit = procrustes(linear_map.apply(shape)[INNER68], head68_mm[INNER68])
     head = fit.apply(shape)
     return (head + head[mirror] * (-1, 1, 1)) / 2

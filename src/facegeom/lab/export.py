@@ -61,7 +61,7 @@ NETWORKS: dict[str, type[nn.Module]] = {"face": FaceNet, "pnet": PNet, "rnet": R
 
 
 def export(name: str, checkpoint: Path, folder: Path) -> Path:
-    """Write ``folder/name.onnx`` and set its SHA-256 in ``folder/manifest.json`` when it has an entry there."""
+    """Write ``folder/name.onnx``; its entry in ``folder/manifest.json``, if any, gets the SHA-256."""
     if name not in NETWORKS:
         raise InputError(f"expected one of {', '.join(NETWORKS)}, got {name!r}")
     content = to_onnx(name, network_from_checkpoint(checkpoint, NETWORKS[name]()))

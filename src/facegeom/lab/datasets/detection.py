@@ -83,7 +83,7 @@ def load_tiles(data: Path, labels: Path, rendered: Sequence[Path]) -> list[Photo
 
 
 def turned_boxes(boxes_xyxy: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Squares (F, 4) around faces (F, 4) after a map: the centre moves, the side scales, no turn widens it."""
+    """Squares (F, 4) around faces (F, 4) after a map: centres move, sides scale, no turn widens them."""
     squares = square(boxes_xyxy)
     centre = apply(matrix, (squares[:, :2] + squares[:, 2:]) / 2)
     half = np.sqrt(abs(np.linalg.det(matrix[:, :2]))) * (squares[:, 2:] - squares[:, :2]) / 2
@@ -141,7 +141,7 @@ class DetectionPictures(Dataset):
         return self.window * float(np.exp(rng.uniform(np.log(0.7), np.log(1.45))))
 
     def _map(self, rng: np.random.Generator, box: np.ndarray, side: float, turn_deg: float) -> np.ndarray:
-        """The map that turns and scales the photo so that the face's square has the side and a random place."""
+        """The map that gives the face's square the side, the turn and a random place."""
         linear = rotation_from_angles(0, 0, turn_deg)[:2, :2] * side / (box[2] - box[0])
         place = rng.uniform(side / 2, self.size_px - side / 2, 2)
         return np.concatenate([linear, (place - linear @ (box[:2] + box[2:]) / 2)[:, None]], axis=1)

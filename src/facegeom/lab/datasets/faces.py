@@ -24,7 +24,7 @@ CROP_SCALE = 1.3
 """Side of the crop, of the face box's longer side; the runtime crops by the same number."""
 
 HUMAN = {"helen": 1.0, "lfpw": 1.0, "ytf": 0.0, "ytf-test": 0.0}
-"""Weight of the given 68 points by source; where it is 0 the linear map of the mesh gives them, weight 0.5."""
+"""Weight of the given 68 points by source; at 0 the linear map of the mesh gives them, weight 0.5."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class FaceCrops(Dataset):
 
 
 def random_crop(rng: np.random.Generator, landmarks: np.ndarray, turn_deg: float) -> np.ndarray:
-    """The map (2, 3) to a crop around the turned points (68, 2), with a detector's errors of place and size."""
+    """The map (2, 3) to a crop around the turned points (68, 2), off as a detector's box is."""
     turn = rotation_from_angles(0, 0, turn_deg)[:2, :2]
     box = square(face_box(landmarks @ turn.T), CROP_SCALE * np.clip(np.exp(rng.normal(0, 0.11)), 0.78, 1.35))
     shift = np.clip(rng.normal(0, 0.05, 2), -0.14, 0.14) * (box[2] - box[0])

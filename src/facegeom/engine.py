@@ -15,7 +15,7 @@ _PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider",
 class Engine:
     """A network on one device. Safe to call from many threads; survives pickling and fork.
 
-    The session is opened on the first call and again in a forked child, where the parent's threads are gone.
+    The session is opened at once, and again in a forked child, where the parent's threads are gone.
 
     Args:
         path: of the ONNX file.
@@ -24,15 +24,16 @@ class Engine:
 
     Raises:
         InputError: an unknown device, or one that this ONNX Runtime does not offer.
-        WeightsError: the file cannot be loaded (when it is first used).
+        WeightsError: the file cannot be loaded.
     """
 
     def __init__(self, path: Path, device: str = "cpu", threads: int | None = None) -> None:
         if device not in _PROVIDERS:
             raise InputError(f"device: expected one of {', '.join(_PROVIDERS)}, got {device!r}")
         self.path, self.device, self.threads = path, device, threads
-        self._session: Any = None
-        self._process = -1
+        self._session: Any
+        self._process: int
+        self._open()
 
     def __call__(self, batch: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """Run a batch (N, H, W, 3) uint8 RGB; the outputs in the order of the manifest."""

@@ -1,6 +1,6 @@
 """The canonical head and the mesh's topology, computed from labelled meshes: ``geometry/mesh478.npz``."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -38,16 +38,39 @@ def triangles_from_edges(edges: np.ndarray, points_xy: np.ndarray) -> np.ndarray
     )
     uses = Counter(side for clique in cliques for side in combinations(clique, 2))
     faces = [clique for clique in cliques if any(uses[side] <= 2 for side in combinations(clique, 2))]
-    return np.array([_counter_clockwise(points_xy, corner) for corner in faces], np.int16)
+    triangles = _oriented(np.array(faces, np.int16))
+    a, b, c = (points_xy[triangles[:, corner]] for corner in range(3))
+    clockwise = np.sum((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]) > 0
+    return triangles[:, ::-1] if clockwise else triangles
 
 
-def _signed_area(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> float:
-    return float((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))
+def _oriented(triangles: np.ndarray) -> np.ndarray:
+    """Triangles (T, 3) turned so that neighbours run their common side in opposite ways, the first one kept.
+
+    The picture alone cannot tell: two lie folded under their neighbours, in the nostrils.
+    """
+    sides = defaultdict(list)
+    for index, corners in enumerate(triangles.tolist()):
+        for side in _sides(corners):
+            sides[frozenset(side)].append((index, side))
+    turned: dict[int, bool] = {}
+    for start in range(len(triangles)):
+        queue = [] if start in turned else [start]
+        turned.setdefault(start, False)
+        while queue:
+            index = queue.pop()
+            for side in _sides(triangles[index].tolist()):
+                for other, theirs in sides[frozenset(side)]:
+                    if other not in turned:
+                        turned[other] = turned[index] ^ (theirs == side)
+                        queue.append(other)
+    flip = np.array([turned[index] for index in range(len(triangles))])
+    return np.where(flip[:, None], triangles[:, [0, 2, 1]], triangles)
 
 
-def _counter_clockwise(points: np.ndarray, corner: tuple[int, ...]) -> tuple[int, int, int]:
-    a, b, c = corner
-    return (a, b, c) if _signed_area(points[a], points[b], points[c]) < 0 else (a, c, b)
+def _sides(corners: list[int]) -> list[tuple[int, int]]:
+    a, b, c = corners
+    return [(a, b), (b, c), (c, a)]
 
 
 def mean_head(mesh: np.ndarray, mirror: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """FaceAnalyzer: the one place that joins the stages."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from os import PathLike, fspath
 
@@ -16,6 +16,7 @@ from facegeom.face.predictor import Answers, FacePredictor
 from facegeom.geometry.boxes import nms
 from facegeom.geometry.camera import DEFAULT_FOV_DEG, Camera
 from facegeom.geometry.placement import place
+from facegeom.geometry.rotation import towards
 from facegeom.results import Faces
 
 MIN_FACE_SHARE = 0.055
@@ -115,8 +116,11 @@ class FaceAnalyzer:
             return Faces.empty(width, height, photo.file)
         answers = answers[nms(answers.box_xyxy, answers.score, SAME_FACE_IOU)[: self.max_faces]]
         mesh_mm, translation_mm = place(answers.mesh_px, Camera(width, height, self.fov_deg))
+        turned = replace(
+            answers, rotation=towards(translation_mm) @ answers.rotation
+        )  # a crop is seen straight ahead
         return Faces(
-            **{name: getattr(answers, name) for name in answers.__dataclass_fields__},
+            **{name: getattr(turned, name) for name in turned.__dataclass_fields__},
             mesh_mm=mesh_mm,
             translation_mm=translation_mm,
             width=width,

@@ -115,6 +115,16 @@ def test_geodesic_is_a_distance(seed: int) -> None:
     assert rot.geodesic_deg(c @ a, c @ b) == pytest.approx(rot.geodesic_deg(a, b), abs=1e-4)
 
 
+@given(st.floats(-5, 5), st.floats(-5, 5), st.floats(0.1, 100))
+def test_towards_is_the_smallest_turn(x: float, y: float, z: float) -> None:
+    direction = np.array([x, y, z])
+    rotation = rot.towards(direction)
+    np.testing.assert_allclose(rotation @ (0, 0, 1), direction / np.linalg.norm(direction), atol=1e-9)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-9)
+    angle = np.rad2deg(np.arctan2(np.hypot(x, y), z))
+    assert rot.geodesic_deg(np.eye(3), rotation) == pytest.approx(angle, abs=1e-4)
+
+
 @given(seeds, st.floats(0.01, 100))
 def test_procrustes_recovers_a_similarity(seed: int, scale: float) -> None:
     rng = np.random.default_rng(seed)

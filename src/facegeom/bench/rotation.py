@@ -14,7 +14,7 @@ from facegeom.bench.metrics import angle_errors_deg
 from facegeom.bench.rendered import HeadSet, heads
 from facegeom.bench.tables import Cell, Table, percent
 from facegeom.geometry.camera import Camera
-from facegeom.geometry.rotation import angles_from_rotation, geodesic_deg, procrustes
+from facegeom.geometry.rotation import angles_from_rotation, geodesic_deg, procrustes, towards
 from facegeom.geometry.topology import canonical_mm
 
 FloatArray = npt.NDArray[np.floating]
@@ -99,13 +99,6 @@ def mesh_rotation(mesh_px: FloatArray, camera: Camera) -> FloatArray:
     seen = procrustes(canonical_mm(), mesh_px.astype(np.float64)).rotation
     offset = mesh_px[:, :2].mean(axis=0) - camera.centre_px
     return np.asarray(towards(np.array([*offset, camera.focal_px])) @ seen)
-
-
-def towards(direction: FloatArray) -> FloatArray:
-    """The smallest rotation (3, 3) that carries the z axis onto a direction (3,) that is not its opposite."""
-    x, y, z = direction / np.linalg.norm(direction)
-    k = np.array([[0, 0, x], [0, 0, y], [-x, -y, 0]])
-    return np.asarray(np.eye(3) + k + k @ k / (1 + z))
 
 
 def summary(posed: Posed, truth: FloatArray, chosen: BoolArray) -> tuple[Cell, ...]:

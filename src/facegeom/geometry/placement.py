@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.geometry.camera import Camera
-from facegeom.geometry.rotation import procrustes
+from facegeom.geometry.rotation import procrustes, towards
 from facegeom.geometry.topology import canonical_mm
 
 FloatArray = npt.NDArray[np.floating]
@@ -14,8 +14,9 @@ def place(mesh_px: FloatArray, camera: Camera) -> tuple[FloatArray, FloatArray]:
     """Place heads of average size in the camera frame.
 
     The similarity that carries the canonical head onto the mesh gives pixels per millimetre; with the
-    focal length that is a distance. z then follows from the mesh's own z, x and y from the pixels, so that
-    ``camera.project(mesh_mm)`` is ``mesh_px[..., :2]``.
+    focal length that is a distance. The mesh's z runs along the line of sight to the head, which is turned
+    into the camera frame to get depth; x and y follow from the pixels, so that ``camera.project(mesh_mm)``
+    is ``mesh_px[..., :2]``.
 
     Args:
         mesh_px: (N, 478, 3) x, y pixels, z on the same scale.
@@ -27,6 +28,7 @@ def place(mesh_px: FloatArray, camera: Camera) -> tuple[FloatArray, FloatArray]:
     fit = procrustes(canonical_mm().astype(np.float64), mesh_px.astype(np.float64))
     distance = camera.focal_px / fit.scale
     translation = camera.back_project(fit.translation[:, :2], distance)
-    behind = (mesh_px[..., 2] - fit.translation[:, 2:]) / fit.scale[:, None]
+    offset_mm = (mesh_px - fit.translation[:, None]) / fit.scale[:, None, None]
+    behind = (offset_mm @ towards(translation)[:, 2, :, None])[..., 0]
     depth = np.maximum(distance[:, None] + behind, 1.0)
     return camera.back_project(mesh_px[..., :2], depth), translation

@@ -71,6 +71,18 @@ def geodesic_deg(first: FloatArray, second: FloatArray) -> FloatArray:
     return np.asarray(np.rad2deg(np.arccos(np.clip((trace - 1) / 2, -1, 1))))
 
 
+def towards(direction: FloatArray) -> FloatArray:
+    """The smallest rotations (..., 3, 3) that carry the z axis onto directions (..., 3) with positive z.
+
+    They turn what is seen straight ahead to what the same camera sees along a line of sight.
+    """
+    unit = direction / np.linalg.norm(direction, axis=-1, keepdims=True)
+    k = np.zeros((*unit.shape[:-1], 3, 3))
+    k[..., :2, 2] = unit[..., :2]
+    k[..., 2, :2] = -unit[..., :2]
+    return np.asarray(np.eye(3) + k + k @ k / (1 + unit[..., 2, None, None]))
+
+
 @dataclass(frozen=True)
 class Similarity:
     """target = scale · rotation @ source + translation, with leading axes (...) shared by the fields."""

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from facegeom.geometry import topology
 from facegeom.geometry.boxes import face_box, square
-from facegeom.geometry.rotation import procrustes, rotation_from_angles
+from facegeom.geometry.rotation import procrustes, rotation_from_angles, towards
 from facegeom.geometry.schemes import IBUG68_MIRROR
 from facegeom.geometry.transforms import apply, box_to_square
 from facegeom.lab.augment import degrade, random_patch
@@ -103,7 +103,7 @@ def rendered_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels
                     landmarks_weight=weight * 0.5,
                     mesh=np.zeros((count, 478, 3), np.float32),
                     mesh_weight=np.zeros(count),
-                    rotation=arrays["rotation"].astype(np.float64),
+                    rotation=_as_seen(arrays["rotation"].astype(np.float64), arrays["translation"]),
                     rotation_weight=np.full(count, 2.0),
                 )
             )
@@ -113,6 +113,11 @@ def rendered_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels
 def read_photos(files: list[Path]) -> list[np.ndarray]:
     """Photos as RGB arrays."""
     return [cv2.cvtColor(cv2.imread(str(file), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB) for file in files]
+
+
+def _as_seen(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
+    """Rotations (N, 3, 3) of the camera frame as a crop shows them: freed of the line of sight's turn."""
+    return np.swapaxes(towards(translation.astype(np.float64)), 1, 2) @ rotation
 
 
 def _without_border(file: Path) -> np.ndarray:

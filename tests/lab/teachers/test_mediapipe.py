@@ -82,6 +82,7 @@ import numpy as np
 with open(sys.argv[1]) as lines:
     names = [line.strip() for line in lines]
 if "broken" in names:
+    print("no such model", file=sys.stderr)
     raise SystemExit(3)
 mesh = np.full((len(names), 478, 3), np.nan, np.float32)
 for row, name in enumerate(names):
@@ -113,7 +114,7 @@ def test_answers_of_several_workers_keep_the_order(workers: int) -> None:
 
 @pytest.mark.usefixtures("fake_worker")
 def test_a_worker_that_fails_stops_the_run() -> None:
-    with pytest.raises(FacegeomError, match="exit code 3"):
+    with pytest.raises(FacegeomError, match=r"exit code 3; it said:\nno such model"):
         mediapipe.ask([Path("1"), Path("broken")], Path(sys.executable), 2)
 
 

@@ -58,7 +58,7 @@ def ask(pictures: list[Path], python: Path, workers: int) -> Answers:
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder) / f"{k}.npz" for k in range(workers)]
         running = [_start(python, shard, out) for shard, out in zip(shards, outputs, strict=True)]
-        _watch(running, len(pictures))
+        _watch(running, [out.with_suffix(".log") for out in outputs], len(pictures))
         parts = [dict(np.load(out)) for out in outputs]
     mesh = np.full((len(pictures), 478, 3), np.nan, np.float32)
     mirrored = mesh.copy()
@@ -71,20 +71,23 @@ def _start(python: Path, shard: list[Path], out: Path) -> subprocess.Popen:
     listing = out.with_suffix(".txt")
     listing.write_text("".join(f"{path}\n" for path in shard), encoding="utf-8")
     script = Path(__file__).with_name("mediapipe_worker.py")
-    log = out.with_suffix(".log").open("w")
-    return subprocess.Popen(
-        [str(python), str(script), str(listing), str(out)], stdout=subprocess.PIPE, stderr=log, text=True
-    )
+    with out.with_suffix(".log").open("w") as log:
+        return subprocess.Popen(
+            [str(python), str(script), str(listing), str(out)], stdout=subprocess.PIPE, stderr=log, text=True
+        )
 
 
-def _watch(running: list[subprocess.Popen], total: int) -> None:
+def _watch(running: list[subprocess.Popen], logs: list[Path], total: int) -> None:
     with tqdm(total=total, desc="mediapipe", unit="picture", file=sys.stderr) as bar:
-        for process in running:
-            assert process.stdout is not None  # opened with a pipe above
-            for _ in process.stdout:
-                bar.update()
-            if process.wait() != 0:
-                raise FacegeomError(f"the teacher's process stopped with exit code {process.returncode}")
+        for process, log in zip(running, logs, strict=True):
+            with process:
+                for _ in process.stdout or ():
+                    bar.update()
+            if process.returncode != 0:
+                said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+                raise FacegeomError(
+                    f"the teacher stopped with exit code {process.returncode}; it said:\n{said}"
+                )
 
 
 def unmirror(mirrored: np.ndarray, widths: np.ndarray) -> np.ndarray:

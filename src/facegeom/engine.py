@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,7 @@ class Engine:
 
     def __call__(self, batch: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """Run a batch (N, H, W, 3) uint8 RGB; the outputs in the order of the manifest."""
-        session = self._session if self._process == os.getpid() else self._open()
+        session = self._session or self._open()
         return list(session.run(None, {"pictures": batch}))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -62,5 +63,20 @@ class Engine:
             session = onnxruntime.InferenceSession(str(self.path), options, providers=providers)
         except Exception as error:  # ONNX Runtime's errors share no base but Exception
             raise WeightsError(f"cannot load the network {self.path}: {error}") from error
-        self._session, self._process = session, os.getpid()
+        self._session = session
         return session
+
+
+_engines: WeakSet[Engine] = WeakSet()
+_sessions_of_the_parent: list[Any] = []
+
+
+def _leave_the_parents_sessions() -> None:
+    """Forget them but keep them alive: to destroy one would wait for threads that did not come along."""
+    for engine in _engines:
+        _sessions_of_the_parent.append(engine._session)
+        engine._session = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_the_parents_sessions)

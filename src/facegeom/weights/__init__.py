@@ -55,7 +55,7 @@ def manifest() -> dict[str, Entry]:
     text = (files("facegeom.weights") / "manifest.json").read_text(encoding="utf-8")
     try:
         return {name: Entry(name=name, **fields) for name, fields in json.loads(text).items()}
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise WeightsError(f"the weights' manifest is damaged ({error}); install facegeom again") from error
 
 

@@ -1,0 +1,99 @@
+"""Crops: the half-pixel rule on ramps, what lies beyond the picture, the map and its inverse."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from facegeom.crop import OUTSIDE, cut, maps
+from facegeom.geometry.transforms import apply, invert
+
+WIDTH, HEIGHT, SLOPE = 32, 26, 8
+BLUE = 30  # nowhere the grey of the outside
+
+sizes = st.sampled_from([7, 24, 50])
+
+
+def ramp() -> Image.Image:
+    """Red grows by 8 a pixel to the right, green by 8 a pixel down."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    return Image.fromarray(np.stack([SLOPE * x, SLOPE * y, np.full_like(x, BLUE)], axis=2).astype(np.uint8))
+
+
+def centres(square: np.ndarray, size: int) -> np.ndarray:
+    """(size, size, 2) where in the picture the crop's pixels have their centres."""
+    y, x = np.mgrid[:size, :size]
+    grid = np.stack([x.ravel(), y.ravel()], axis=1).astype(float)
+    return apply(invert(maps(square[None], size)[0]), grid).reshape(size, size, 2)
+
+
+@given(st.floats(4, 20), st.floats(4, 12), st.floats(1, 10), sizes)
+def test_values_are_those_at_the_mapped_centres(left: float, top: float, side: float, size: int) -> None:
+    square = np.array([left, top, left + side, top + side])
+    crop = cut(ramp(), square[None], size)[0]
+    expected = SLOPE * centres(square, size)
+    np.testing.assert_allclose(crop[..., :2].astype(float), expected, atol=1.1)  # rounded once for each axis
+    assert (crop[..., 2] == BLUE).all()
+
+
+def test_whole_picture_at_its_own_size_is_a_copy() -> None:
+    picture = ramp().crop((0, 0, HEIGHT, HEIGHT))
+    crop = cut(picture, np.array([[-0.5, -0.5, HEIGHT - 0.5, HEIGHT - 0.5]]), HEIGHT)
+    np.testing.assert_array_equal(crop[0], np.asarray(picture))
+
+
+@given(st.floats(-60, 40), st.floats(-60, 40), st.floats(2, 80), sizes)
+def test_grey_exactly_where_the_centre_lies_outside(left: float, top: float, side: float, size: int) -> None:
+    square = np.array([left, top, left + side, top + side])
+    crop = cut(ramp(), square[None], size)[0]
+    where = centres(square, size)
+    margin = np.minimum(where + 0.5, (WIDTH - 0.5, HEIGHT - 0.5) - where).min(axis=2)
+    blue = crop[..., 2]
+    assert (blue[margin > 1e-3] == BLUE).all()
+    assert (crop[margin < -1e-3] == OUTSIDE).all()
+
+
+@given(st.floats(-30, 20), st.floats(-30, 20), st.floats(10, 60), sizes)
+def test_beyond_the_picture_the_ramp_moves_by_less_than_a_crop_pixel(
+    left: float, top: float, side: float, size: int
+) -> None:
+    square = np.array([left, top, left + side, top + side])
+    crop = cut(ramp(), square[None], size)[0].astype(float)
+    where, step = centres(square, size), side / size
+    inner = ((where > 2 * step) & (where < (WIDTH - 1, HEIGHT - 1) - np.array(2 * step))).all(axis=2)
+    np.testing.assert_allclose(crop[..., :2][inner], SLOPE * where[inner], atol=SLOPE * step * 0.51 + 1.1)
+
+
+@pytest.mark.parametrize("square", [(-50, 0, -10, 40), (40, 5, 60, 25), (0, 30, 9, 39), (-9, -9, -0.5, -0.5)])
+def test_whole_outside(square: tuple[float, ...]) -> None:
+    assert (cut(ramp(), np.array([square], float), 16) == OUTSIDE).all()
+
+
+def test_tiny_picture() -> None:
+    picture = Image.new("RGB", (1, 1), (200, 100, 50))
+    crop = cut(picture, np.array([[-1.5, -1.5, 1.5, 1.5]]), 6)[0]
+    expected = np.full((6, 6, 3), OUTSIDE)
+    expected[2:4, 2:4] = 200, 100, 50
+    np.testing.assert_array_equal(crop, expected)
+
+
+def test_no_squares() -> None:
+    assert cut(ramp(), np.zeros((0, 4)), 12).shape == (0, 12, 12, 3)
+
+
+def test_fine_pattern_is_averaged_not_sampled() -> None:
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 200
+    crop = cut(Image.fromarray(stripes), np.array([[-0.5, -0.5, 63.5, 63.5]]), 8)
+    np.testing.assert_allclose(crop[:, :, 1:-1], 100, atol=4)
+
+
+@given(st.floats(-99, 99), st.floats(-99, 99), st.floats(0.5, 99), sizes)
+def test_map_and_inverse(left: float, top: float, side: float, size: int) -> None:
+    square = np.array([[left, top, left + side, top + side]])
+    there = maps(square, size)
+    edges = apply(there[0], square.reshape(2, 2))
+    np.testing.assert_allclose(edges, [[-0.5, -0.5], [size - 0.5, size - 0.5]], atol=1e-9 * size / side * 1e3)
+    points = np.random.default_rng(1).uniform(-50, 50, (5, 2))
+    np.testing.assert_allclose(apply(invert(there)[0], apply(there[0], points)), points, atol=1e-9)

@@ -29,9 +29,9 @@ SMALLEST_IN_WINDOW = 9.3
 class Thresholds:
     """Scores that a window needs, and overlaps at which the better window wins."""
 
-    propose: float = 0.45
+    propose: float = 0.12
     propose_overlap: float = 0.5
-    propose_most: int = 64
+    propose_most: int = 48
     refine: float = 0.3
     refine_overlap: float = 0.45
 

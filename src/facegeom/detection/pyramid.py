@@ -13,8 +13,8 @@ FloatArray = npt.NDArray[np.floating]
 FACTOR = 0.6
 """Size of a level, of the one before. P-Net takes faces of 0.74 to 1.35 of its window: the levels meet."""
 
-GAP = 2
-"""Pixels between levels, so that their edges do not touch."""
+GAP = 4
+"""Grey pixels between levels and around the canvas: a window may reach so far beyond its level's edge."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def plan(width: int, height: int, scale: float, smallest: int) -> Plan:
     """
     sizes: list[npt.NDArray[np.intp]] = []
     corners: list[npt.NDArray[np.intp]] = []
-    corner = np.array([0, 0])
+    corner = np.array([GAP, GAP])
     size = np.maximum(np.rint(np.array([width, height]) * scale), 1)
     while size.min() >= smallest or not sizes:
         whole = np.maximum(np.rint(size).astype(np.intp), smallest)
@@ -49,7 +49,7 @@ def plan(width: int, height: int, scale: float, smallest: int) -> Plan:
         axis = (len(sizes) - 1) % 2
         corner[axis] += whole[axis] + GAP
         size = size * FACTOR
-    extent = (np.array(corners) + np.array(sizes)).max(axis=0)
+    extent = (np.array(corners) + np.array(sizes)).max(axis=0) + GAP
     return Plan(np.array(sizes), np.array(corners), (int(extent[0]), int(extent[1])))
 
 
@@ -67,13 +67,13 @@ def paint(picture: Image.Image, levels: Plan) -> npt.NDArray[np.uint8]:
 def windows_to_photo(
     windows_xyxy: FloatArray, levels: Plan, photo_wh: tuple[int, int]
 ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Windows on the canvas (K, 4) as windows of the photo, and which of them lie within one level."""
+    """Windows on the canvas (K, 4) as windows of the photo, and which of them belong to one level."""
     centre = (windows_xyxy[:, None, :2] + windows_xyxy[:, None, 2:]) / 2 + 0.5
     ends = levels.corners_xy + levels.sizes_wh
     within = np.all((centre >= levels.corners_xy) & (centre <= ends), axis=2)
     level = within.argmax(axis=1)
     corner, size = levels.corners_xy[level], levels.sizes_wh[level]
     local = windows_xyxy + 0.5 - np.tile(corner, 2)
-    whole = np.all(local[:, :2] >= -1e-6, axis=1) & np.all(local[:, 2:] <= size + 1e-6, axis=1)
+    near = np.all(local[:, :2] >= -GAP, axis=1) & np.all(local[:, 2:] <= size + GAP, axis=1)
     scale = size / np.array(photo_wh)
-    return local / np.tile(scale, 2) - 0.5, np.any(within, axis=1) & whole
+    return local / np.tile(scale, 2) - 0.5, np.any(within, axis=1) & near

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from numbers import Integral, Real
 from os import PathLike, fspath
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -64,10 +66,10 @@ class FaceAnalyzer:
         threads: int | None = None,
         fov_deg: float = DEFAULT_FOV_DEG,
     ) -> None:
-        _check("min_face", min_face, 1, np.inf)
-        _check("max_faces", max_faces, 1, np.inf)
+        _check("min_face", MIN_FACE_PX if min_face is None else min_face, 1, imaging.MAX_PIXELS)
+        _check("max_faces", 1 if max_faces is None else max_faces, 1, np.inf, whole=True)
         _check("min_score", min_score, 0, 1)
-        _check("threads", threads, 1, np.inf)
+        _check("threads", 1 if threads is None else threads, 1, np.inf, whole=True)
         _check("fov_deg", fov_deg, 1, 179)
         self.min_face, self.max_faces, self.min_score, self.fov_deg = min_face, max_faces, min_score, fov_deg
         pnet, rnet, face = (Engine(weights.path(name), device, threads) for name in ("pnet", "rnet", "face"))
@@ -129,9 +131,11 @@ class FaceAnalyzer:
         )
 
 
-def _check(name: str, value: float | None, low: float, high: float) -> None:
-    if value is not None and not low <= value <= high:
-        raise InputError(f"{name}: expected a number from {low:g} to {high:g}, got {value!r}")
+def _check(name: str, value: Any, low: float, high: float, whole: bool = False) -> None:
+    usable = isinstance(value, Integral if whole else Real)
+    if not (usable and low <= value <= high):
+        kind = "a whole number" if whole else "a number"
+        raise InputError(f"{name}: expected {kind} from {low:g} to {high:g}, got {value!r}")
 
 
 def _open(source: imaging.Source) -> _Photo:

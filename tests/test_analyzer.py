@@ -1,0 +1,321 @@
+"""FaceAnalyzer: first with stages of known answers, then with the weights that ship on the demo picture."""
+
+import io
+import multiprocessing
+import pickle
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import facegeom
+from facegeom import FaceAnalyzer, Faces, ImageError, InputError
+from facegeom.analyzer import CHUNK
+from facegeom.face.predictor import Answers
+from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, IBUG68_MIRROR, IBUG68_REGIONS
+
+DEMO = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
+NAN = float("nan")
+
+
+def assert_same(found: Faces, expected: Faces, tolerance_px: float = 0.01) -> None:
+    assert (found.width, found.height, len(found)) == (expected.width, expected.height, len(expected))
+    for name in ("box_xyxy", "landmarks_px", "mesh_px"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=tolerance_px)
+    np.testing.assert_allclose(found.score, expected.score, atol=1e-4)
+    np.testing.assert_allclose(found.rotation, expected.rotation, atol=1e-3)
+
+
+class FakeDetector:
+    """Two candidates in every photo that is not black; notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.smallest: list[list[float]] = []
+
+    def __call__(self, pictures: list[Image.Image], min_face_px: list[float]) -> list[tuple[np.ndarray, ...]]:
+        self.smallest.append(list(min_face_px))
+        return [(np.zeros((2 * (picture.getbbox() is not None), 4)), np.zeros(2)) for picture in pictures]
+
+
+class FakePredictor:
+    """Gives each photo with candidates the same faces: two of one person, one aside, one doubtful."""
+
+    BOXES = np.array([[12.0, 10, 52, 50], [10, 10, 50, 50], [80, 20, 120, 60], [20, 70, 60, 110]])
+    SCORES = np.array([0.6, 0.9, 0.7, 0.3])
+
+    def __call__(self, pictures: list[Image.Image], squares: list[np.ndarray]) -> list[Answers]:
+        return [self.answers(4 * bool(len(part))) for part in squares]
+
+    def answers(self, count: int) -> Answers:
+        rng = np.random.default_rng(4)
+        mesh = np.tile(rng.uniform(0, 40, (478, 3)), (count, 1, 1))
+        points, rotation = np.zeros((count, 68, 2)), np.tile(np.eye(3), (count, 1, 1))
+        sure = np.ones((count, 68)), np.ones((count, 478))
+        return Answers(self.SCORES[:count], self.BOXES[:count], points, sure[0], mesh, sure[1], rotation)
+
+
+GREY = np.full((150, 200, 3), 90, np.uint8)
+BLACK = np.zeros((30, 40, 3), np.uint8)
+
+
+def staged(**options: float) -> FaceAnalyzer:
+    """An analyzer whose networks are replaced."""
+    analyzer = FaceAnalyzer(**options)
+    analyzer.detector, analyzer.predictor = FakeDetector(), FakePredictor()
+    return analyzer
+
+
+@pytest.mark.parametrize(
+    ("options", "scores"),
+    [
+        ({}, [0.9, 0.7]),
+        ({"min_score": 0.8}, [0.9]),
+        ({"min_score": 0.95}, []),
+        ({"min_score": 0}, [0.9, 0.7, 0.3]),
+        ({"min_score": 0, "max_faces": 2}, [0.9, 0.7]),
+        ({"max_faces": 1}, [0.9]),
+        ({"max_faces": 50}, [0.9, 0.7]),
+    ],
+)
+def test_which_faces_are_kept(options: dict[str, float], scores: list[float]) -> None:
+    faces = staged(**options)(GREY)
+    np.testing.assert_allclose(faces.score, scores, rtol=1e-6)
+    assert (faces.width, faces.height) == (200, 150)
+
+
+@pytest.mark.parametrize(
+    ("min_face", "size_wh", "expected"),
+    [
+        (None, (200, 150), 12),
+        (None, (1000, 500), 55),
+        (None, (300, 2000), 110),
+        (20, (1000, 500), 20),
+        (7.5, (9, 9), 7.5),
+    ],
+)
+def test_smallest_face(min_face: float | None, size_wh: tuple[int, int], expected: float) -> None:
+    analyzer = staged(min_face=min_face)
+    analyzer(Image.new("RGB", size_wh))
+    assert analyzer.detector.smallest == [[pytest.approx(expected)]]
+
+
+def test_batch_goes_through_the_networks_in_chunks() -> None:
+    analyzer = staged()
+    photos: Iterable[np.ndarray] = (BLACK if index % 3 else GREY for index in range(CHUNK + 3))
+    answers = analyzer.batch(photos)
+    assert [len(part) for part in analyzer.detector.smallest] == [CHUNK, 3]
+    assert [len(faces) for faces in answers] == [0 if index % 3 else 2 for index in range(CHUNK + 3)]
+    assert [faces.width for faces in answers[:2]] == [200, 40]
+    assert analyzer.batch([]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("min_face", bad) for bad in (0, -3, NAN, float("inf"), "40", [40])],
+        *[("max_faces", bad) for bad in (0, -1, 1.5, NAN, "2")],
+        *[("min_score", bad) for bad in (-0.01, 1.01, NAN, None, "0.5")],
+        *[("threads", bad) for bad in (0, -1, 0.5, NAN, "1")],
+        *[("fov_deg", bad) for bad in (0, 180, NAN, None)],
+        *[("device", bad) for bad in ("gpu", "", None)],
+    ],
+)
+def test_bad_arguments(name: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"{name}: expected "):
+        FaceAnalyzer(**{name: value})
+
+
+@pytest.mark.parametrize("source", [b"", b"words", "no/such/photo.jpg", np.zeros((0, 4, 3), np.uint8)])
+def test_unusable_photo(source: object) -> None:
+    analyzer = staged()
+    with pytest.raises(ImageError):
+        analyzer(source)
+    with pytest.raises(ImageError):
+        analyzer.batch([GREY, source])
+
+
+# From here on: the weights that ship.
+
+
+@pytest.fixture(scope="module")
+def analyzer() -> FaceAnalyzer:
+    return FaceAnalyzer(threads=2)
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    return np.array(Image.open(DEMO).convert("RGB"))
+
+
+@pytest.fixture(scope="module")
+def demo(analyzer: FaceAnalyzer, picture: np.ndarray) -> Faces:
+    return analyzer(picture)
+
+
+def only(faces: Faces) -> facegeom.Face:
+    assert len(faces) == 1
+    return faces[0]
+
+
+def eye_distance(face: facegeom.Face) -> float:
+    first, second = IBUG68_EYE_CORNERS
+    return float(np.linalg.norm(face.landmarks_px[first] - face.landmarks_px[second]))
+
+
+def centre(face: facegeom.Face, region: str) -> np.ndarray:
+    return face.landmarks_px[list(IBUG68_REGIONS[region])].mean(axis=0)
+
+
+def test_demo_has_one_face(demo: Faces) -> None:
+    face = only(demo)
+    assert face.score > 0.9
+    margin = 0.1 * (face.box_xyxy[2:] - face.box_xyxy[:2])
+    for points in (face.landmarks_px, face.mesh_px[:, :2]):
+        assert (points >= face.box_xyxy[:2] - margin).all() and (points <= face.box_xyxy[2:] + margin).all()
+
+
+def test_demo_is_the_right_way_up(demo: Faces) -> None:
+    face = only(demo)
+    right, left, mouth = (centre(face, name) for name in ("eye_right", "eye_left", "lips_outer"))
+    nose = face.landmarks_px[30]
+    assert right[0] < nose[0] < left[0]
+    assert max(right[1], left[1]) < nose[1] < mouth[1]
+    assert abs(face.yaw_deg) < 40 and abs(face.pitch_deg) < 30 and abs(face.roll_deg) < 25
+
+
+def test_mesh_agrees_with_the_landmarks(demo: Faces) -> None:
+    face = only(demo)
+    for landmark, vertex in ((36, 33), (45, 263), (48, 61), (54, 291), (30, 4)):
+        apart = np.linalg.norm(face.landmarks_px[landmark] - face.mesh_px[vertex, :2])
+        assert apart < 0.15 * eye_distance(face)
+
+
+def test_every_kind_of_source(analyzer: FaceAnalyzer, demo: Faces, picture: np.ndarray) -> None:
+    for source in (
+        DEMO,
+        str(DEMO),
+        DEMO.read_bytes(),
+        Image.open(DEMO),
+        Image.fromarray(picture),
+        picture / 255,
+    ):
+        assert_same(analyzer(source), demo)
+    assert analyzer(DEMO).file == str(DEMO) and demo.file is None
+    assert_same(facegeom.analyze(DEMO), demo)
+
+
+def test_grey_photo(analyzer: FaceAnalyzer, demo: Faces) -> None:
+    grey = Image.open(DEMO).convert("L")
+    found = analyzer(np.array(grey))
+    assert_same(analyzer(grey), found)
+    apart = np.linalg.norm(only(found).landmarks_px - demo[0].landmarks_px, axis=1).mean()
+    assert apart < 0.08 * eye_distance(demo[0])
+
+
+def test_exif_orientation(analyzer: FaceAnalyzer, demo: Faces, picture: np.ndarray) -> None:
+    stream, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    Image.fromarray(np.rot90(picture)).save(stream, "PNG", exif=exif)
+    assert_same(analyzer(stream.getvalue()), demo)
+
+
+def test_batch_of_mixed_sizes_equals_single_calls(
+    analyzer: FaceAnalyzer, demo: Faces, picture: np.ndarray
+) -> None:
+    photos = [picture, GREY, picture[:300, 60:400], np.concatenate([picture, picture], axis=1), BLACK]
+    answers = analyzer.batch(photos)
+    assert [len(faces) for faces in answers] == [1, 0, 1, 2, 0]
+    for photo, faces in zip(photos, answers, strict=True):
+        assert_same(faces, analyzer(photo))
+    assert_same(answers[0], demo)
+
+
+def test_cropped_photo_moves_the_points(analyzer: FaceAnalyzer, demo: Faces, picture: np.ndarray) -> None:
+    face = only(analyzer(picture[20:340, 50:430]))
+    moved = face.landmarks_px + np.array([50, 20])
+    assert np.linalg.norm(moved - demo[0].landmarks_px, axis=1).mean() < 0.06 * eye_distance(demo[0])
+
+
+def noise(width: int, height: int) -> np.ndarray:
+    return np.random.default_rng(8).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def gradient(width: int, height: int) -> np.ndarray:
+    y, x = np.mgrid[:height, :width]
+    return np.stack([255 * x // width, 255 * y // height, 255 * (x + y) // (width + height)], 2).astype(
+        np.uint8
+    )
+
+
+@pytest.mark.parametrize("paint", [noise, gradient])
+@pytest.mark.parametrize("size_wh", [(640, 480), (1, 1), (13, 7), (20000, 10), (10, 20000)])
+def test_photo_without_a_face(analyzer: FaceAnalyzer, paint: object, size_wh: tuple[int, int]) -> None:
+    faces = analyzer(paint(*size_wh))
+    assert isinstance(faces, Faces) and len(faces) == 0
+    assert (faces.width, faces.height) == size_wh
+    assert faces.mesh_px.shape == (0, 478, 3)
+
+
+def test_max_faces(picture: np.ndarray) -> None:
+    pair = np.concatenate([picture, picture[::2, ::2].repeat(2, axis=0).repeat(2, axis=1)], axis=1)
+    every, best = FaceAnalyzer()(pair), FaceAnalyzer(max_faces=1)(pair)
+    assert len(every) == 2 and every.score[0] >= every.score[1]
+    assert_same(best, every[:1])
+
+
+def test_faces_below_the_smallest_are_left_out(picture: np.ndarray) -> None:
+    assert len(FaceAnalyzer(min_face=420)(picture)) == 0
+    assert len(FaceAnalyzer(min_face=60)(picture)) == 1
+
+
+def test_threads(analyzer: FaceAnalyzer, demo: Faces, picture: np.ndarray) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for faces in pool.map(analyzer, [picture] * 16):
+            assert_same(faces, demo)
+
+
+def test_pickling(analyzer: FaceAnalyzer, demo: Faces, picture: np.ndarray) -> None:
+    copy = pickle.loads(pickle.dumps(analyzer))
+    assert vars(copy).keys() == vars(analyzer).keys()
+    assert_same(copy(picture), demo)
+
+
+def _analyze_inherited(_: int) -> Faces:
+    return _inherited[0](DEMO)
+
+
+_inherited: list[FaceAnalyzer] = []
+
+
+def test_forked_children(analyzer: FaceAnalyzer, demo: Faces) -> None:
+    _inherited.append(analyzer)
+    try:
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            for faces in pool.map_async(_analyze_inherited, range(4)).get(timeout=120):
+                assert_same(faces, demo)
+    finally:
+        _inherited.clear()
+
+
+@pytest.mark.parametrize("turn_deg", [-30, 30])
+def test_turned_photo_changes_the_roll(
+    analyzer: FaceAnalyzer, demo: Faces, picture: np.ndarray, turn_deg: float
+) -> None:
+    middle = tuple(demo[0].landmarks_px.mean(axis=0).tolist())
+    turned = Image.fromarray(picture).rotate(-turn_deg, Image.Resampling.BICUBIC, center=middle)  # clockwise
+    face = only(analyzer(turned))
+    assert face.roll_deg - demo[0].roll_deg == pytest.approx(turn_deg, abs=8)
+    assert face.yaw_deg == pytest.approx(demo[0].yaw_deg, abs=10)
+
+
+def test_mirrored_photo_mirrors_the_answer(analyzer: FaceAnalyzer, demo: Faces, picture: np.ndarray) -> None:
+    face, mirrored = demo[0], only(analyzer(picture[:, ::-1]))
+    expected = face.landmarks_px[IBUG68_MIRROR] * (-1, 1) + (picture.shape[1] - 1, 0)
+    assert np.linalg.norm(mirrored.landmarks_px - expected, axis=1).mean() < 0.08 * eye_distance(face)
+    assert mirrored.yaw_deg == pytest.approx(-face.yaw_deg, abs=6)
+    assert mirrored.roll_deg == pytest.approx(-face.roll_deg, abs=6)
+    assert mirrored.pitch_deg == pytest.approx(face.pitch_deg, abs=6)

@@ -24,7 +24,8 @@ def rectangles(levels: pyramid.Plan) -> np.ndarray:
 def test_levels_lie_apart_on_the_canvas(width: int, height: int, scale: float) -> None:
     levels = pyramid.plan(width, height, scale, SMALLEST)
     boxes = rectangles(levels)
-    assert (boxes[:, :2] >= 0).all() and (boxes[:, 2:] <= levels.canvas_wh).all()
+    assert boxes[:, :2].min() == pyramid.GAP
+    np.testing.assert_array_equal(boxes[:, 2:].max(axis=0) + pyramid.GAP, levels.canvas_wh)
     for index, box in enumerate(boxes):
         others = boxes[index + 1 :]
         gap = np.maximum(others[:, :2] - box[2:], box[:2] - others[:, 2:]).max(axis=1)
@@ -41,10 +42,10 @@ def test_sizes_of_the_levels(width: int, height: int, scale: float) -> None:
     np.testing.assert_allclose(sizes[1:], wanted * pyramid.FACTOR ** np.c_[1 : len(sizes)], atol=0.51)
 
 
-@given(st.integers(120, 2000), st.integers(120, 2000))
+@given(st.integers(200, 2000), st.integers(200, 2000))
 def test_everything_stands_beside_the_first_level(width: int, height: int) -> None:
     levels = pyramid.plan(width, height, 1, SMALLEST)
-    assert levels.canvas_wh[1] == height
+    assert levels.canvas_wh[1] == height + 2 * pyramid.GAP
     assert levels.canvas_wh[0] < 2 * width
 
 
@@ -73,23 +74,27 @@ def test_a_point_comes_back_from_every_level(x: float, y: float, scale: float) -
     np.testing.assert_allclose(found[:, 2:] - found[:, :2], 2 * photo_wh / levels.sizes_wh)
 
 
-def test_windows_across_levels_are_dropped() -> None:
+def test_windows_that_reach_another_level_are_dropped() -> None:
     levels = pyramid.plan(200, 150, 0.9, SMALLEST)
     y, x = np.mgrid[: levels.canvas_wh[1] - 11, : levels.canvas_wh[0] - 11]
     corner = np.stack([x.ravel(), y.ravel()], axis=1)
     windows = np.concatenate([corner, corner + SMALLEST], axis=1)
-    inside = [
-        (windows[:, :2] >= box[:2]).all(axis=1) & (windows[:, 2:] <= box[2:]).all(axis=1)
+    _, kept = pyramid.windows_to_photo(windows - 0.5, levels, (200, 150))
+    shared = [
+        np.clip(np.minimum(windows[:, 2:], box[2:]) - np.maximum(windows[:, :2], box[:2]), 0, None).prod(
+            axis=1
+        )
         for box in rectangles(levels)
     ]
-    _, whole = pyramid.windows_to_photo(windows - 0.5, levels, (200, 150))
-    np.testing.assert_array_equal(whole, np.any(inside, axis=0))
-    assert 0 < whole.sum() < len(whole)
+    inside = np.max(shared, axis=0) == SMALLEST**2
+    assert (np.count_nonzero(shared, axis=0)[kept] == 1).all()  # its own level and no other
+    assert kept[inside].all()
+    assert inside.sum() < kept.sum() < len(kept)  # those that reach into the grey a little are kept too
 
 
 @pytest.mark.parametrize("size_wh", [(1, 1), (20000, 10), (10, 20000)])
 def test_photos_smaller_than_a_window(size_wh: tuple[int, int]) -> None:
     levels = pyramid.plan(*size_wh, 0.1, SMALLEST)
     canvas = pyramid.paint(Image.new("RGB", size_wh, (9, 9, 9)), levels)
-    assert len(levels.sizes_wh) == 1 and min(canvas.shape[:2]) == SMALLEST
-    assert (canvas == 9).all()
+    assert len(levels.sizes_wh) == 1 and min(canvas.shape[:2]) == SMALLEST + 2 * pyramid.GAP
+    assert (canvas[pyramid.GAP : -pyramid.GAP, pyramid.GAP : -pyramid.GAP] == 9).all()

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import tempfile
+import warnings
 from pathlib import Path
 
 import onnx
@@ -40,7 +41,8 @@ def to_onnx(name: str, net: nn.Module) -> bytes:
     module, example, outputs = runtime_network(name, net)
     axes = {"pictures": {0: "n", 1: "h", 2: "w"} if name == "pnet" else {0: "n"}}
     axes |= {output: {0: "n"} for output in outputs}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "You are using the legacy", DeprecationWarning)
         file = Path(folder) / "network.onnx"
         torch.onnx.export(
             module,

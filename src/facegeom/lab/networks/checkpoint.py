@@ -1,6 +1,8 @@
 """Weights out of a training's checkpoint."""
 
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,14 +14,25 @@ def network_from_checkpoint(checkpoint: Path, net: nn.Module) -> nn.Module:
     """Load the averaged weights of a training's checkpoint into ``net``; tensors only, no pickled code.
 
     Raises:
-        InputError: the file is missing or holds another network.
+        InputError: the file is missing, cannot be read, or holds another network.
     """
     if not checkpoint.is_file():
         raise InputError(f"expected a checkpoint at {checkpoint}, found nothing; train first")
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    state = _read(checkpoint)["state_dict"]
     own = {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
     try:
         net.load_state_dict(own)
     except RuntimeError as error:
         raise InputError(f"{checkpoint} does not hold a {type(net).__name__}: {error}") from error
     return net.eval()
+
+
+def _read(checkpoint: Path) -> dict[str, Any]:
+    advice = f"expected a training's checkpoint at {checkpoint}, tensors alone"
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError) as error:
+        raise InputError(f"{advice}; it cannot be read: {error}") from error
+    if not isinstance(state, dict) or "state_dict" not in state:
+        raise InputError(f"{advice}; it has no state_dict")
+    return state

@@ -20,7 +20,7 @@ def load(kind: type[Recipe], name: str, **overrides: object) -> Recipe:
     """The recipe ``name`` as a ``kind`` (a dataclass); ``overrides`` that are not None replace its values.
 
     Raises:
-        InputError: for an unknown recipe or key, or a value of the wrong type.
+        InputError: for an unknown recipe, an unknown or missing key, or a value of the wrong type.
     """
     source = files("facegeom.lab.recipes") / f"{name}.yaml"
     if not source.is_file():
@@ -31,6 +31,9 @@ def load(kind: type[Recipe], name: str, **overrides: object) -> Recipe:
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise InputError(f"recipe {name}: unknown keys {unknown}; known are {sorted(known)}")
+    missing = sorted(set(known) - set(values))
+    if missing:
+        raise InputError(f"recipe {name}: missing keys {missing}")
     for key, value in values.items():
         wanted = known[key]
         if not isinstance(value, wanted) and not (wanted is float and isinstance(value, int)):

@@ -64,7 +64,7 @@ def tree(folder: Path) -> list[str]:
 def test_one_photo(networks: Networks, tmp_path: Path) -> None:
     code, printed, reported = run(store(tmp_path / "photo.jpg"), "-o", tmp_path / "out")
     assert (code, reported) == (0, "")
-    assert re.fullmatch(r"1 photo, 1 face, 0 failed, \d+\.\d photos/s\n", printed)
+    assert re.fullmatch(r"1 photo, 1 face, 0 failed, \d+\.\d photos/s; files in .+\n", printed)
     assert tree(tmp_path / "out") == ["photo.0.glb", "photo.0.obj", "photo.json", "photo.overlay.jpg"]
     data = json.loads((tmp_path / "out/photo.json").read_bytes())
     assert data["image"] == {"file": "photo.jpg", "width": 320, "height": 240} and len(data["faces"]) == 1

@@ -29,10 +29,11 @@ class _Tally:
     faces: int = 0
     failed: int = 0
 
-    def summary(self, seconds: float) -> str:
+    def summary(self, seconds: float, out: Path) -> str:
         photos = f"{self.photos} photo{'s' * (self.photos != 1)}"
         found = f"{self.faces} face{'s' * (self.faces != 1)}"
-        return f"{photos}, {found}, {self.failed} failed, {self.photos / max(seconds, 1e-9):.1f} photos/s"
+        rate = self.photos / max(seconds, 1e-9)
+        return f"{photos}, {found}, {self.failed} failed, {rate:.1f} photos/s; files in {out}"
 
 
 def analyze(
@@ -58,6 +59,12 @@ def analyze(
     ] = None,
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where the networks run.")] = "cpu",
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the networks.")] = None,
+    fov: Annotated[
+        float | None,
+        typer.Option(
+            min=1, max=179, metavar="DEG", help="Angle of view across the longer side, for distances."
+        ),
+    ] = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Analyse the portrait that ships with facegeom.")
     ] = False,
@@ -75,12 +82,13 @@ def analyze(
 
     kinds = _formats(formats)
     options = {"min_face": min_face, "max_faces": max_faces, "min_score": min_score, "threads": threads}
+    options["fov_deg"] = fov
     with _photos(sources or [], demo) as photos:
         make_folder(out)
         analyzer = _analyzer(device, {name: value for name, value in options.items() if value is not None})
         started = time.perf_counter()
         tally = _run(photos, analyzer, out, kinds)
-    typer.echo(tally.summary(time.perf_counter() - started))
+    typer.echo(tally.summary(time.perf_counter() - started, out))
     if tally.failed:
         raise typer.Exit(1)
 

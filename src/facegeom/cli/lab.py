@@ -86,6 +86,7 @@ def train(
         Path | None, typer.Option(help="face: false faces, the file of `facegeom lab mine`.")
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare samples.")] = 2,
+    processes: Annotated[int, typer.Option(min=1, help="face: training processes or GPUs.")] = 1,
 ) -> None:
     """Train the networks of a recipe and export them; goes on from the last checkpoint.
 
@@ -99,7 +100,9 @@ def train(
         from facegeom.lab.tasks import face
 
         settings = recipes.load(face.FaceRecipe, recipe)
-        made = {"face": face.train(settings, data, labels, folder, rendered, hard_negatives, workers)}
+        made = {
+            "face": face.train(settings, data, labels, folder, rendered, hard_negatives, workers, processes)
+        }
     else:
         from facegeom.lab.tasks import detector
 

@@ -11,7 +11,7 @@ from facegeom.cli import analyze, bench
 from facegeom.cli.extras import add_stand_in
 from facegeom.errors import FacegeomError, InputError, OutputError
 
-_LAB_NEEDS = ("torch", "lightning", "onnx", "cv2", "scipy")
+_LAB_NEEDS = ("torch", "lightning", "onnx", "cv2", "scipy", "numba", "yaml", "tqdm")
 
 
 class _Commands(TyperGroup):

@@ -1,5 +1,7 @@
 """Square pieces of a picture at the size that a network takes, each with the map that made it."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -25,26 +27,29 @@ def cut(picture: Image.Image, squares_xyxy: FloatArray, size_px: int) -> UInt8Ar
         (N, size, size, 3) uint8 RGB, grey beyond the picture.
     """
     crops = np.full((len(squares_xyxy), size_px, size_px, 3), OUTSIDE, np.uint8)
-    for crop, square in zip(crops, squares_xyxy, strict=True):
-        _cut_one(picture, square, crop)
+    cells, boxes = _inside(squares_xyxy, size_px, picture.size)
+    for crop, (left, top, right, bottom), box in zip(crops, cells, boxes, strict=True):
+        if right > left and bottom > top and min(box[2] - box[0], box[3] - box[1]) > 1e-3:
+            piece = picture.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box=box)
+            crop[top:bottom, left:right] = np.asarray(piece)
     return crops
 
 
-def _cut_one(picture: Image.Image, square: FloatArray, crop: UInt8Array) -> None:
-    """Fill the part of the crop that lies in the picture, to the nearest whole pixel of the crop."""
-    size = crop.shape[0]
-    step = (square[2] - square[0]) / size
-    low = np.ceil((-0.5 - square[:2]) / step - 0.5).clip(0, size).astype(int)
-    high = np.floor((np.array(picture.size) - 0.5 - square[:2]) / step + 0.5).clip(0, size).astype(int)
-    if (high <= low).any():
-        return
-    left, top = np.clip(square[:2] + low * step + 0.5, 0, picture.size).tolist()
-    right, bottom = np.clip(square[:2] + high * step + 0.5, 0, picture.size).tolist()
-    if min(right - left, bottom - top) < 1e-3:
-        return
-    width, height = (high - low).tolist()
-    piece = picture.resize((width, height), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
-    crop[low[1] : high[1], low[0] : high[0]] = np.asarray(piece)
+def _inside(squares: FloatArray, size_px: int, picture_wh: tuple[int, int]) -> tuple[list[Any], list[Any]]:
+    """Which cells of each crop lie in the picture, and the part of the picture that they show.
+
+    Returns:
+        Left, top, right, bottom of the cells, whole numbers from 0 to ``size_px``, and of the part, counted
+        from the picture's edge.
+    """
+    corner = np.tile(squares[:, :2] + 0.5, 2)
+    step = np.tile((squares[:, 2:] - squares[:, :2]) / size_px, 2)
+    limits = np.array((0, 0, *picture_wh))
+    cells = (limits - corner) / step
+    cells[:, :2], cells[:, 2:] = np.ceil(cells[:, :2] - 0.5), np.floor(cells[:, 2:] + 0.5)
+    cells = np.clip(cells, 0, size_px)
+    parts = np.clip(corner + cells * step, 0, np.tile(picture_wh, 2))
+    return cells.astype(int).tolist(), parts.tolist()
 
 
 def maps(squares_xyxy: FloatArray, size_px: int) -> FloatArray:

@@ -32,8 +32,8 @@ class Thresholds:
     propose: float = 0.12
     propose_overlap: float = 0.5
     propose_most: int = 48
-    refine: float = 0.3
-    refine_overlap: float = 0.45
+    refine: float = 0.4
+    refine_overlap: float = 0.3
 
 
 class Cascade:
@@ -110,7 +110,7 @@ class _Reduced:
 
 
 def _reduced(photo: Image.Image, min_face_px: float) -> _Reduced:
-    factor = max(1, int(min_face_px / (2 * SMALLEST_IN_WINDOW)))
+    factor = max(1, round(min_face_px / (2 * SMALLEST_IN_WINDOW)))
     return _Reduced(photo.reduce(factor) if factor > 1 else photo, photo.size)
 
 
@@ -122,6 +122,6 @@ def _follow(boxes: FloatArray, corner: FloatArray, windows: FloatArray) -> Float
 
 
 def _best(squares: FloatArray, scores: FloatArray, limits: Thresholds) -> FloatArray:
-    order = np.argsort(-scores)[: 8 * limits.propose_most]
+    order = np.argsort(-scores)[: 6 * limits.propose_most]
     kept = order[nms(squares[order], scores[order], limits.propose_overlap)]
     return squares[kept[: limits.propose_most]]

@@ -1,7 +1,7 @@
 """FaceAnalyzer: the one place that joins the stages."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from numbers import Integral, Real
 from os import PathLike, fspath
@@ -106,24 +106,29 @@ class FaceAnalyzer:
         pictures = [photo.picture for photo in photos]
         found = self.detector(pictures, [self._min_face(picture) for picture in pictures])
         answers = self.predictor(pictures, [squares for squares, _ in found])
+        answers = self.predictor.look_again(pictures, [self._distinct(answer) for answer in answers])
         return [self._faces(*pair) for pair in zip(photos, answers, strict=True)]
 
     def _min_face(self, picture: Image.Image) -> float:
         return self.min_face or max(MIN_FACE_PX, MIN_FACE_SHARE * max(picture.size))
 
+    def _distinct(self, answers: Answers) -> Answers:
+        """The faces among the answers, each once, best first."""
+        answers = answers[np.flatnonzero(answers.score >= self.min_score)]
+        return answers[nms(answers.box_xyxy, answers.score, SAME_FACE_IOU)[: self.max_faces]]
+
     def _faces(self, photo: _Photo, answers: Answers) -> Faces:
         width, height = photo.picture.size
-        answers = answers[np.flatnonzero(answers.score >= self.min_score)]
-        if not len(answers.score):
-            return Faces.empty(width, height, photo.file)
-        answers = answers[nms(answers.box_xyxy, answers.score, SAME_FACE_IOU)[: self.max_faces]]
         mesh_mm, translation_mm = place(answers.mesh_px, Camera(width, height, self.fov_deg))
-        turned = replace(
-            answers, rotation=towards(translation_mm) @ answers.rotation
-        )  # a crop is seen straight ahead
         return Faces(
-            **{name: getattr(turned, name) for name in turned.__dataclass_fields__},
+            box_xyxy=answers.box_xyxy,
+            score=answers.score,
+            landmarks_px=answers.landmarks_px,
+            landmarks_confidence=answers.landmarks_confidence,
+            mesh_px=answers.mesh_px,
+            mesh_confidence=answers.mesh_confidence,
             mesh_mm=mesh_mm,
+            rotation=(towards(translation_mm) @ answers.rotation).astype(np.float32),
             translation_mm=translation_mm,
             width=width,
             height=height,

@@ -9,7 +9,7 @@ from PIL import Image
 
 from facegeom.crop import cut
 from facegeom.engine import Engine
-from facegeom.geometry.boxes import square
+from facegeom.geometry.boxes import aligned_iou, square
 from facegeom.geometry.rotation import rotation_from_6d
 from facegeom.geometry.schemes import MESH478_EYE_CORNERS
 
@@ -20,6 +20,9 @@ CROP_SCALE = 1.3
 """Side of the crop, of the face square's; the network was trained with it."""
 
 BATCH = 32
+LOOK_AGAIN_IOU = 0.85
+"""A face whose own square overlaps the proposed one by less is looked at a second time."""
+
 NEAR = 0.05
 """A point's confidence is the chance that its error is below this share of the eyes' distance."""
 
@@ -35,7 +38,8 @@ class Answers:
         landmarks_confidence: (K, 68) in [0, 1].
         mesh_px: (K, 478, 3).
         mesh_confidence: (K, 478) in [0, 1].
-        rotation: (K, 3, 3).
+        rotation: (K, 3, 3) as the crop shows the head: straight ahead of the camera.
+        square_xyxy: (K, 4) where the network looked.
     """
 
     score: FloatArray
@@ -45,9 +49,19 @@ class Answers:
     mesh_px: FloatArray
     mesh_confidence: FloatArray
     rotation: FloatArray
+    square_xyxy: FloatArray
 
     def __getitem__(self, chosen: "slice | npt.NDArray[np.intp]") -> "Answers":
         return Answers(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+    def replaced(self, rows: npt.NDArray[np.intp], others: "Answers") -> "Answers":
+        """The same answers with some rows taken from others."""
+        columns = []
+        for name in self.__dataclass_fields__:
+            column = np.array(getattr(self, name))
+            column[rows] = getattr(others, name)
+            columns.append(column)
+        return Answers(*columns)
 
 
 class FacePredictor:
@@ -74,9 +88,21 @@ class FacePredictor:
         ends = np.cumsum([len(part) for part in wide]).tolist()
         return [whole[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
+    def look_again(self, pictures: Sequence[Image.Image], answers: Sequence[Answers]) -> list[Answers]:
+        """A second look at the faces whose own box lies beside the square that was looked at."""
+        squares = [square(answer.box_xyxy) for answer in answers]
+        aside = [
+            np.flatnonzero(aligned_iou(own, answer.square_xyxy) < LOOK_AGAIN_IOU)
+            for own, answer in zip(squares, answers, strict=True)
+        ]
+        better = self(pictures, [own[rows] for own, rows in zip(squares, aside, strict=True)])
+        return [
+            answer.replaced(rows, other) for answer, rows, other in zip(answers, aside, better, strict=True)
+        ]
+
     @staticmethod
     def _empty() -> Answers:
-        shapes = ((), (4,), (68, 2), (68,), (478, 3), (478,), (3, 3))
+        shapes = ((), (4,), (68, 2), (68,), (478, 3), (478,), (3, 3), (4,))
         return Answers(*(np.zeros((0, *shape), np.float32) for shape in shapes))
 
 
@@ -105,4 +131,5 @@ def _into_photo(
         mesh_px=mesh_px,
         mesh_confidence=-np.expm1(-NEAR * eyes / mesh_scale),
         rotation=rotation_from_6d(rotation6d),
+        square_xyxy=square(squares, 1 / CROP_SCALE),
     )

@@ -21,6 +21,14 @@ def iou(first_xyxy: FloatArray, second_xyxy: FloatArray) -> FloatArray:
     return np.asarray(inter / np.maximum(union, 1e-9))
 
 
+def aligned_iou(first_xyxy: FloatArray, second_xyxy: FloatArray) -> FloatArray:
+    """Intersection over union (N,) of each box of (N, 4) with the one in the same row of (N, 4)."""
+    low = np.maximum(first_xyxy[:, :2], second_xyxy[:, :2])
+    high = np.minimum(first_xyxy[:, 2:], second_xyxy[:, 2:])
+    inter = area(np.concatenate([low, high], axis=-1))
+    return np.asarray(inter / np.maximum(area(first_xyxy) + area(second_xyxy) - inter, 1e-9))
+
+
 def _intersection(first_xyxy: FloatArray, second_xyxy: FloatArray) -> FloatArray:
     low = np.maximum(first_xyxy[:, None, :2], second_xyxy[None, :, :2])
     high = np.minimum(first_xyxy[:, None, 2:], second_xyxy[None, :, 2:])

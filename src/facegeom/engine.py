@@ -32,14 +32,14 @@ class Engine:
         if device not in _PROVIDERS:
             raise InputError(f"device: expected one of {', '.join(_PROVIDERS)}, got {device!r}")
         self.path, self.device, self.threads = path, device, threads
-        self._session: Any
-        self._process: int
-        self._open()
+        self._session: Any = self._open()
+        _engines.add(self)
 
     def __call__(self, batch: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """Run a batch (N, H, W, 3) uint8 RGB; the outputs in the order of the manifest."""
-        session = self._session or self._open()
-        return list(session.run(None, {"pictures": batch}))
+        if self._session is None:
+            self._session = self._open()
+        return list(self._session.run(None, {"pictures": batch}))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "device": self.device, "threads": self.threads}
@@ -63,7 +63,6 @@ class Engine:
             session = onnxruntime.InferenceSession(str(self.path), options, providers=providers)
         except Exception as error:  # ONNX Runtime's errors share no base but Exception
             raise WeightsError(f"cannot load the network {self.path}: {error}") from error
-        self._session = session
         return session
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from facegeom.geometry.rotation import procrustes
 from facegeom.geometry.schemes import MESH478_IRISES
+from facegeom.lab.datasets.pack import mesh_labels
 from facegeom.lab.files import save_npz
 from facegeom.lab.teachers.linear_map import LinearMap, fit_linear_map
 
@@ -118,8 +119,7 @@ def write_topology(labels: Path, head68_mm: np.ndarray, out: Path) -> dict[str, 
     Returns:
         Counts and the canonical head's RMS distance from the model's inner 51 points, mm.
     """
-    with np.load(labels) as arrays:
-        table = {name: arrays[name] for name in arrays.files}
+    table = mesh_labels(labels)
     mirror = table["mirror"].astype(np.intp)
     fitted = table["fitted"]
     linear_map = fit_linear_map(table["mesh"][fitted], table["landmarks"][fitted], **SMOOTH)

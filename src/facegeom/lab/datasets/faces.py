@@ -16,7 +16,7 @@ from facegeom.geometry.rotation import procrustes, rotation_from_angles, towards
 from facegeom.geometry.schemes import IBUG68_MIRROR
 from facegeom.geometry.transforms import apply, box_to_square
 from facegeom.lab.augment import degrade, random_patch
-from facegeom.lab.datasets.pack import face_landmarks, face_rows
+from facegeom.lab.datasets.pack import face_landmarks, face_rows, mesh_labels
 from facegeom.lab.networks.face import CROP_PX
 from facegeom.lab.teachers.linear_map import LinearMap
 
@@ -58,8 +58,7 @@ class FaceLabels:
 
 def real_faces(data: Path, labels: Path, split: str) -> tuple[list[np.ndarray], FaceLabels]:
     """Pictures of a split of ``data/faces`` with the kept labels of ``facegeom lab label``."""
-    with np.load(labels) as arrays:
-        table = {name: arrays[name] for name in arrays.files}
+    table = mesh_labels(labels)
     linear_map = LinearMap(table["map_indices"], table["map_weights"])
     rows = face_rows(data)
     chosen = [i for i, row in enumerate(rows) if row.split == split and table["keep"][i]]

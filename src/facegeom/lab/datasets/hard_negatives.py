@@ -32,11 +32,11 @@ def mine(data: Path, pnet: Path, rnet: Path, out: Path) -> int:
     Returns:
         How many were found.
     """
-    cascade = Cascade(Engine(pnet), Engine(rnet), LOOSE)
     photos: list[tuple[Path, np.ndarray]] = [(file, np.zeros((0, 4))) for file in backgrounds(data, "train")]
     for entry in scenes(data, "train"):
         boxes = np.array([face["box"] for face in entry["faces"]], np.float64)
         photos.append((data / "scenes" / entry["file"], square(boxes)))
+    cascade = Cascade(Engine(pnet), Engine(rnet), LOOSE)
     crops = [_false_faces(cascade, file, faces) for file, faces in tqdm(photos, desc="mining", unit="photo")]
     found = np.concatenate(crops)
     save_npz(out, crops=found)

@@ -53,3 +53,17 @@ def backgrounds(data: Path, split: str) -> list[Path]:
     """Photos without a face: 000 to 199 are train, 200 to 299 val."""
     wanted = range(0, 200) if split == "train" else range(200, 300)
     return [_require(data / "backgrounds" / f"{index:03d}.jpg") for index in wanted]
+
+
+def mesh_labels(file: Path) -> dict[str, np.ndarray]:
+    """The arrays of ``facegeom lab label``.
+
+    Raises:
+        InputError: the file is missing.
+    """
+    if not file.is_file():
+        raise InputError(
+            f"expected mesh labels at {file}, found nothing; make them with `facegeom lab label`"
+        )
+    with np.load(file) as arrays:
+        return {name: arrays[name] for name in arrays.files}

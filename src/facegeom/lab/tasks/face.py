@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from facegeom.lab.datasets.faces import FaceCrops, FaceLabels, read_photos, real_faces, rendered_faces
-from facegeom.lab.datasets.pack import backgrounds, face_rows
+from facegeom.lab.datasets.pack import backgrounds, face_rows, mesh_labels
 from facegeom.lab.losses import chordal, scale_nll, weighted_mean, wing
 from facegeom.lab.networks.face import CROP_PX, FaceNet
 
@@ -149,8 +149,7 @@ class FaceData(L.LightningDataModule):
         self.hard_negatives, self.recipe, self.workers = hard_negatives, recipe, workers
 
     def setup(self, stage: str) -> None:
-        with np.load(self.labels) as arrays:
-            keep = arrays["keep"]
+        keep = mesh_labels(self.labels)["keep"]
         rows = face_rows(self.data)
         self.pictures, self.table = real_faces(self.data, self.labels, "train")
         sources = [row.source for row, kept in zip(rows, keep, strict=True) if kept and row.split == "train"]

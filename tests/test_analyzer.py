@@ -50,6 +50,10 @@ class FakePredictor:
     def __call__(self, pictures: list[Image.Image], squares: list[np.ndarray]) -> list[Answers]:
         return [self.answers(4 * bool(len(part))) for part in squares]
 
+    @staticmethod
+    def look_again(pictures: list[Image.Image], answers: list[Answers]) -> list[Answers]:
+        return answers
+
     def answers(self, count: int) -> Answers:
         rng = np.random.default_rng(4)
         mesh = np.tile(rng.uniform(0, 40, (478, 3)), (count, 1, 1))

@@ -78,14 +78,17 @@ def test_forked_child(engine: Engine) -> None:
     _in_the_child.append(engine)  # inherited, not pickled
     try:
         with multiprocessing.get_context("fork").Pool(1) as pool:
-            assert_equal(pool.apply_async(_run_inherited).get(timeout=60), expected)
+            found, same_session = pool.apply_async(_run_inherited, (id(engine._session),)).get(timeout=30)
     finally:
         _in_the_child.clear()
+    assert_equal(found, expected)
+    assert not same_session  # the parent's has lost its threads
     assert_equal(engine(WINDOWS), expected)
 
 
 _in_the_child: list[Engine] = []
 
 
-def _run_inherited() -> list[np.ndarray]:
-    return _in_the_child.pop()(WINDOWS)  # and lose the last reference
+def _run_inherited(of_the_parent: int) -> tuple[list[np.ndarray], bool]:
+    engine = _in_the_child.pop()
+    return engine(WINDOWS), id(engine._session) == of_the_parent

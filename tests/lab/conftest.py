@@ -37,7 +37,7 @@ class TrainingPack:
 
 
 def mesh_points_of_68() -> np.ndarray:
-    """(68,) mesh points for the 68, each on the other side of its mirror image's; the eye corners are true."""
+    """(68,) mesh points for the 68 that mirror as these do; the eye corners are the true ones."""
     mirror = topology.mirror()
     middle, side = np.flatnonzero(mirror == np.arange(478)), np.flatnonzero(mirror > np.arange(478))
     picks = np.empty(68, np.intp)

@@ -59,7 +59,8 @@ class FakePredictor:
         mesh = np.tile(rng.uniform(0, 40, (478, 3)), (count, 1, 1))
         points, rotation = np.zeros((count, 68, 2)), np.tile(np.eye(3), (count, 1, 1))
         sure = np.ones((count, 68)), np.ones((count, 478))
-        return Answers(self.SCORES[:count], self.BOXES[:count], points, sure[0], mesh, sure[1], rotation)
+        boxes = self.BOXES[:count]
+        return Answers(self.SCORES[:count], boxes, points, sure[0], mesh, sure[1], rotation, boxes)
 
 
 GREY = np.full((150, 200, 3), 90, np.uint8)

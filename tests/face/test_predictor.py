@@ -1,5 +1,7 @@
 """The face network's predictor with networks of known answers: crop units back to the photo's pixels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facegeom.face.predictor import BATCH, CROP_PX, CROP_SCALE, NEAR, Answers, FacePredictor
+from facegeom.geometry.boxes import square
 from facegeom.geometry.rotation import rotation_from_angles, rotation_to_6d
 from facegeom.geometry.schemes import MESH478_EYE_CORNERS
 
@@ -33,6 +36,15 @@ class FakeNet:
         scales = np.full(68, self.scale), np.full(478, self.scale)
         every = [np.stack([part] * len(crops)) for part in (box, turn, landmarks, mesh, *scales)]
         return [crops[..., 0].mean(axis=(1, 2)) / 255, *every]
+
+
+class CentredNet(FakeNet):
+    """Finds the face's box to be just the square that it was given."""
+
+    def __call__(self, crops: np.ndarray) -> list[np.ndarray]:
+        answer = super().__call__(crops)
+        answer[1][:] = np.array([-0.5, -0.5, 0.5, 0.5]) / CROP_SCALE
+        return answer
 
 
 class RedDotNet(FakeNet):
@@ -128,3 +140,37 @@ def test_choosing_faces() -> None:
     chosen = answers[np.array([2, 0])]
     assert shapes(chosen) == [(2, *shape[1:]) for shape in shapes(answers)]
     np.testing.assert_array_equal(chosen.landmarks_px, answers.landmarks_px[[2, 0]])
+
+
+def test_faces_aside_are_looked_at_again() -> None:
+    """The fake network's box is wider than the square: the second look goes to the box's own square."""
+    net = FakeNet()
+    predictor = FacePredictor(net)
+    first = predictor([plain()], [SQUARE])
+    second = predictor.look_again([plain()], first)[0]
+    expected = predictor([plain()], [square(first[0].box_xyxy)])[0]
+    assert net.batches == [1, 1, 1]
+    np.testing.assert_allclose(second.landmarks_px, expected.landmarks_px, rtol=1e-6)
+    np.testing.assert_allclose(second.box_xyxy, expected.box_xyxy, rtol=1e-6)
+    assert not np.allclose(second.box_xyxy, first[0].box_xyxy)
+
+
+def test_faces_in_their_square_are_not_looked_at_again() -> None:
+    net = CentredNet()
+    predictor = FacePredictor(net)
+    first = predictor([plain(), plain()], [np.tile(SQUARE, (2, 1)), np.zeros((0, 4))])
+    second = predictor.look_again([plain(), plain()], first)
+    assert net.batches == [2]
+    for before, after in zip(first, second, strict=True):
+        np.testing.assert_array_equal(after.box_xyxy, before.box_xyxy)
+        assert shapes(after) == shapes(before)
+
+
+def test_second_look_replaces_only_the_faces_aside() -> None:
+    predictor = FacePredictor(FakeNet())
+    first = predictor([plain()], [np.tile(SQUARE, (3, 1))])[0]
+    near = replace(first, square_xyxy=first.square_xyxy.copy())
+    near.square_xyxy[[0, 2]] = square(first.box_xyxy)[[0, 2]]  # as if it had looked there
+    second = predictor.look_again([plain()], [near])[0]
+    np.testing.assert_array_equal(second.box_xyxy[[0, 2]], first.box_xyxy[[0, 2]])
+    assert not np.allclose(second.box_xyxy[1], first.box_xyxy[1])

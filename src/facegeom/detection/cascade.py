@@ -103,15 +103,15 @@ class _Reduced:
 
     picture: Image.Image
     full_wh: tuple[int, int]
+    factor: int
 
     def shrink(self, boxes_xyxy: FloatArray) -> FloatArray:
-        scale = np.tile(np.array(self.picture.size) / self.full_wh, 2)
-        return np.asarray((boxes_xyxy + 0.5) * scale - 0.5)
+        return np.asarray((boxes_xyxy + 0.5) / self.factor - 0.5)
 
 
 def _reduced(photo: Image.Image, min_face_px: float) -> _Reduced:
     factor = max(1, round(min_face_px / (2 * SMALLEST_IN_WINDOW)))
-    return _Reduced(photo.reduce(factor) if factor > 1 else photo, photo.size)
+    return _Reduced(photo.reduce(factor) if factor > 1 else photo, photo.size, factor)
 
 
 def _follow(boxes: FloatArray, corner: FloatArray, windows: FloatArray) -> FloatArray:

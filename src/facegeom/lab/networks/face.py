@@ -40,7 +40,14 @@ class FaceNet(nn.Module):
             score_logit (N,), box (N, 4), rotation6d (N, 6), landmarks (N, 68, 2), mesh (N, 478, 3),
             landmarks_log_scale (N, 68), mesh_log_scale (N, 478).
         """
-        features = self.hidden(self.squeeze(self.body((crops - 127.5) / 64)))
+        return self.answers(self.features(crops))
+
+    def features(self, crops: torch.Tensor) -> torch.Tensor:
+        """Crops (N, 3, 128, 128) -> what the last layer sees (N, 256)."""
+        return self.hidden(self.squeeze(self.body((crops - 127.5) / 64)))
+
+    def answers(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Features (N, 256) -> the answers of :meth:`forward`."""
         score, box, turn, points, mesh, points_scale, mesh_scale = self.answer(features).split(
             self.sizes, dim=1
         )

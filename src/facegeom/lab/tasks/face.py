@@ -15,7 +15,9 @@ from torch.utils.data import DataLoader, WeightedRandomSampler
 from facegeom.lab.datasets.faces import FaceCrops, FaceLabels, read_photos, real_faces, rendered_faces
 from facegeom.lab.datasets.pack import backgrounds, face_rows, mesh_labels
 from facegeom.lab.losses import chordal, scale_nll, weighted_mean, wing
+from facegeom.lab.networks.checkpoint import network_from_checkpoint
 from facegeom.lab.networks.face import CROP_PX, FaceNet
+from facegeom.lab.tasks.confidence import fit_scales
 
 SOURCE_WEIGHT = {"helen": 3.0, "lfpw": 3.0, "ytf": 0.4, "ytf-test": 0.4, "masks": 0.6}
 RENDERED_WEIGHT = 0.6
@@ -39,6 +41,7 @@ class FaceRecipe:
     box_weight: float
     score_weight: float
     scale_weight: float
+    confidence_rounds: int
     seed: int
 
 
@@ -199,7 +202,7 @@ def train(
     workers: int = 2,
     processes: int = 1,
 ) -> Path:
-    """Train, resuming from ``out/last.ckpt`` when it is there; the last checkpoint's path comes back.
+    """Train, resuming from ``out/last.ckpt`` when it is there, then fit the confidences: ``out/final.ckpt``.
 
     On a processor one thread per process is quickest: with ``processes`` of one thread each, the batch is
     that many times larger and nobody waits inside a layer.
@@ -219,7 +222,14 @@ def train(
         gradient_clip_val=5.0,
         log_every_n_steps=20,
     )
-    last = out / "last.ckpt"
+    last, final = out / "last.ckpt", out / "final.ckpt"
     module = FaceData(data, labels, rendered, hard_negatives, recipe, workers)
     trainer.fit(FaceTask(recipe), module, ckpt_path=str(last) if last.exists() else None)
-    return last
+    if not trainer.is_global_zero:
+        raise SystemExit(0)  # the first process finishes the work alone
+    net = network_from_checkpoint(last, FaceNet())
+    crops = FaceCrops(module.pictures, module.table, module.photos, negatives=0, seed=recipe.seed)
+    by_hand = np.flatnonzero(module.table.landmarks_weight[:, 0] == 1)
+    fit_scales(net, crops, by_hand, recipe.confidence_rounds, workers)
+    torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, final)
+    return final

@@ -1,0 +1,68 @@
+"""The last step of the face network's training: expected errors, fitted to the finished network's own errors.
+
+While the network still learns, its errors shrink and its scales run behind. Once it is done, the rows of its
+last layer that answer scales are fitted again, everything else held fixed, on faces that people labelled.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, Subset
+from tqdm import tqdm
+
+from facegeom.lab.losses import scale_nll
+from facegeom.lab.networks.face import LANDMARKS, MESH, FaceNet
+
+SCALES = LANDMARKS + MESH
+DISTANCE_FLOOR = 1e-4  # crop units; no error is certain to be 0
+
+
+def fit_scales(net: FaceNet, crops: Dataset, rows: np.ndarray, rounds: int, workers: int) -> None:
+    """Fit the scales' rows of ``net.answer`` in place.
+
+    Args:
+        net: trained; only those rows change.
+        crops: samples as in training.
+        rows: which of them to use: faces whose points people have set.
+        rounds: how often each is seen, cropped and changed differently.
+        workers: processes that prepare samples.
+    """
+    net.eval()
+    loader = DataLoader(Subset(crops, np.tile(rows, rounds).tolist()), 128, num_workers=workers)
+    parts = list(_errors(net, tqdm(loader, desc="errors", unit="batch")))
+    features, distance, weight = (torch.cat(column) for column in zip(*parts, strict=True))
+    head = nn.Linear(features.shape[1], SCALES)
+    head.load_state_dict({"weight": net.answer.weight[-SCALES:], "bias": net.answer.bias[-SCALES:]})
+    _fit(head, features, distance.clamp(min=DISTANCE_FLOOR), weight)
+    with torch.no_grad():
+        net.answer.weight[-SCALES:] = head.weight
+        net.answer.bias[-SCALES:] = head.bias
+
+
+@torch.no_grad()
+def _errors(net: FaceNet, batches: tqdm) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Features (N, 256), 2D errors (N, 546) in crop units and their weights (N, 546)."""
+    for batch in batches:
+        features = net.features(batch["crop"].float())
+        answer = net.answers(features)
+        distance = [
+            torch.linalg.norm((answer[name] - batch[name])[..., :2], dim=2) for name in ("landmarks", "mesh")
+        ]
+        weight = [batch["landmarks_weight"], batch["mesh_weight"][:, None].expand(-1, MESH)]
+        face = batch["face"][:, None]
+        yield features, torch.cat(distance, dim=1), torch.cat(weight, dim=1) * face
+
+
+def _fit(head: nn.Linear, features: torch.Tensor, distance: torch.Tensor, weight: torch.Tensor) -> None:
+    optimizer = torch.optim.AdamW(head.parameters(), 2e-3, weight_decay=0.05)
+    epochs, size = 30, 256
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * (len(features) // size))
+    for _ in range(epochs):
+        for rows in torch.randperm(len(features)).split(size)[: len(features) // size]:
+            loss = scale_nll(distance[rows], head(features[rows])) * weight[rows]
+            optimizer.zero_grad()
+            loss.mean().backward()
+            optimizer.step()
+            schedule.step()

@@ -137,6 +137,7 @@ class FaceCrops(Dataset):
         labels: of the pictures.
         backgrounds: photos without a face, for the outside, covers and negatives.
         negatives: share of crops without a face, in [0, 1).
+        strength: of the changes, in (0, 1]: 1 for most of a training, less at its end.
         seed: the first of the random numbers; they differ between epochs and workers.
     """
 
@@ -148,10 +149,11 @@ class FaceCrops(Dataset):
         hard_negatives: Sequence[np.ndarray] = (),
         negatives: float = 0.12,
         seed: int = 0,
+        strength: float = 1.0,
     ) -> None:
         self.pictures, self.labels, self.backgrounds = pictures, labels, backgrounds
         self.hard_negatives, self.negatives = hard_negatives, negatives
-        self.seed = seed
+        self.seed, self.strength = seed, strength
         self.mirror478 = topology.mirror()
         self.rng: np.random.Generator | None = None
 
@@ -182,8 +184,8 @@ class FaceCrops(Dataset):
         return _sample(crop, 0, np.zeros((68, 2)), nothing, np.zeros((478, 3)), 0, np.eye(3), 0)
 
     def _positive(self, index: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        turn_deg = float(np.clip(rng.normal(0, 22), -80, 80))
-        matrix = random_crop(rng, self.labels.landmarks[index], turn_deg)
+        turn_deg = float(np.clip(rng.normal(0, 22 * self.strength), -80, 80))
+        matrix = random_crop(rng, self.labels.landmarks[index], turn_deg, self.strength)
         return self._labelled(index, matrix, turn_deg, rng, True)
 
     def _labelled(
@@ -203,17 +205,19 @@ class FaceCrops(Dataset):
             weight = weight[IBUG68_MIRROR]
             mesh = mesh[self.mirror478] * (-1, 1, 1) + (CROP_PX - 1, 0, 0)
             rotation = rotation * np.outer((-1, 1, 1), (-1, 1, 1))
-        if change:
+        if change and rng.random() < self.strength:
             crop = degrade(rng, crop, self.backgrounds)
         strength = (labels.mesh_weight[index], labels.rotation_weight[index])
         return _sample(crop, 1, landmarks, weight, mesh, strength[0], rotation, strength[1])
 
 
-def random_crop(rng: np.random.Generator, landmarks: np.ndarray, turn_deg: float) -> np.ndarray:
+def random_crop(
+    rng: np.random.Generator, landmarks: np.ndarray, turn_deg: float, strength: float = 1.0
+) -> np.ndarray:
     """The map (2, 3) to a crop around the turned points (68, 2), off as a detector's box is."""
     turn = rotation_from_angles(0, 0, turn_deg)[:2, :2]
-    box = square(face_box(landmarks @ turn.T), CROP_SCALE * np.clip(np.exp(rng.normal(0, 0.11)), 0.78, 1.35))
-    shift = np.clip(rng.normal(0, 0.05, 2), -0.14, 0.14) * (box[2] - box[0])
+    box = square(face_box(landmarks @ turn.T), CROP_SCALE * np.clip(np.exp(rng.normal(0, 0.11 * strength)), 0.78, 1.35))
+    shift = np.clip(rng.normal(0, 0.05 * strength, 2), -0.14, 0.14) * (box[2] - box[0])
     onto = box_to_square(box + np.tile(shift, 2), CROP_PX)
     return np.concatenate([onto[:, :2] @ turn, onto[:, 2:]], axis=1)
 

@@ -19,7 +19,7 @@ from facegeom.lab.networks.checkpoint import network_from_checkpoint
 from facegeom.lab.networks.face import CROP_PX, FaceNet
 from facegeom.lab.tasks.confidence import fit_scales
 
-SOURCE_WEIGHT = {"helen": 3.0, "lfpw": 3.0, "ytf": 0.4, "ytf-test": 0.4, "masks": 0.6}
+SOURCE_WEIGHT = {"helen": 5.0, "lfpw": 5.0, "ytf": 0.4, "ytf-test": 0.4, "masks": 0.6}
 RENDERED_WEIGHT = 0.6
 
 
@@ -41,6 +41,8 @@ class FaceRecipe:
     box_weight: float
     score_weight: float
     scale_weight: float
+    mild_from_step: int
+    mild_strength: float
     confidence_rounds: int
     seed: int
 
@@ -177,7 +179,10 @@ class FaceData(L.LightningDataModule):
             else ()
         )
         epoch = self.trainer.current_epoch if self.trainer else 0
-        crops = FaceCrops(pictures, table, self.photos, hard, self.recipe.negatives, self.recipe.seed + epoch)
+        r = self.recipe
+        mild = bool(self.trainer) and self.trainer.global_step >= r.mild_from_step
+        strength = r.mild_strength if mild else 1.0
+        crops = FaceCrops(pictures, table, self.photos, hard, r.negatives, r.seed + epoch, strength)
         sampler = WeightedRandomSampler(weights, self.recipe.samples_per_epoch)
         return DataLoader(crops, self.recipe.batch, sampler=sampler, num_workers=self.workers, drop_last=True)
 
@@ -225,6 +230,7 @@ def train(
     last, final = out / "last.ckpt", out / "final.ckpt"
     module = FaceData(data, labels, rendered, hard_negatives, recipe, workers)
     trainer.fit(FaceTask(recipe), module, ckpt_path=str(last) if last.exists() else None)
+    trainer.save_checkpoint(last)
     if not trainer.is_global_zero:
         raise SystemExit(0)  # the first process finishes the work alone
     net = network_from_checkpoint(last, FaceNet())

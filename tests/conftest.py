@@ -4,11 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from facegeom.geometry import boxes, topology
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.results import Face, Faces
+
+settings.register_profile("facegeom", deadline=None)  # a busy machine is no failure
+settings.load_profile("facegeom")
 
 # Mesh points near the 68 points of the markup: good enough to draw and to store.
 NEAR_IBUG68 = [

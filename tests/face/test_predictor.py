@@ -30,6 +30,7 @@ class FakeNet:
         self.batches.append(len(crops))
         landmarks, mesh = np.zeros((68, 2)), np.zeros((478, 3))
         landmarks[1] = 0.25, -0.25
+        landmarks[36], landmarks[45] = (-EYES / 2, 0), (EYES / 2, 0)
         mesh[MESH478_EYE_CORNERS[0]], mesh[MESH478_EYE_CORNERS[1]] = (-EYES / 2, 0, 0), (EYES / 2, 0, 0)
         mesh[5] = 0.5, -0.5, 0.1
         box, turn = np.array([-0.5, -0.5, 0.5, 0.25]), rotation_to_6d(ROTATION) * 3

@@ -11,7 +11,7 @@ from facegeom.crop import cut
 from facegeom.engine import Engine
 from facegeom.geometry.boxes import aligned_iou, square
 from facegeom.geometry.rotation import rotation_from_6d
-from facegeom.geometry.schemes import MESH478_EYE_CORNERS
+from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -24,7 +24,8 @@ LOOK_AGAIN_IOU = 0.85
 """A face whose own square overlaps the proposed one by less is looked at a second time."""
 
 NEAR = 0.05
-"""A point's confidence is the chance that its error is below this share of the eyes' distance."""
+"""A point's confidence is the chance that its error is below this share of the distance of the outer eye
+corners in the picture."""
 
 
 @dataclass(frozen=True)
@@ -119,17 +120,22 @@ def _into_photo(
     """Crop units (0 in the middle, ±0.5 at the edges) to pixels of the photo; scales to confidences."""
     side = (squares[:, 2] - squares[:, 0])[:, None, None]
     centre = ((squares[:, :2] + squares[:, 2:]) / 2)[:, None]
-    first, second = MESH478_EYE_CORNERS
-    eyes = np.maximum(np.linalg.norm(mesh[:, first] - mesh[:, second], axis=1), 1e-3)[:, None]
     mesh_px = mesh * side
     mesh_px[..., :2] += centre
     return Answers(
         score=score,
         box_xyxy=(box.reshape(-1, 2, 2) * side + centre).reshape(-1, 4),
         landmarks_px=landmarks * side + centre,
-        landmarks_confidence=-np.expm1(-NEAR * eyes / landmarks_scale),
+        landmarks_confidence=_confidence(landmarks, IBUG68_EYE_CORNERS, landmarks_scale),
         mesh_px=mesh_px,
-        mesh_confidence=-np.expm1(-NEAR * eyes / mesh_scale),
+        mesh_confidence=_confidence(mesh, MESH478_EYE_CORNERS, mesh_scale),
         rotation=rotation_from_6d(rotation6d),
         square_xyxy=square(squares, 1 / CROP_SCALE),
     )
+
+
+def _confidence(points: FloatArray, eye_corners: tuple[int, int], scale: FloatArray) -> FloatArray:
+    """(K, P) the chance of an exponential error of mean ``scale`` (K, P) to stay near the point."""
+    first, second = eye_corners
+    eyes = np.linalg.norm(points[:, first, :2] - points[:, second, :2], axis=1)
+    return np.asarray(-np.expm1(-NEAR * eyes[:, None] / scale))

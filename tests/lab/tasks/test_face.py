@@ -110,14 +110,14 @@ def test_interrupted_training_goes_on(
     saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert saved["global_step"] == STEPS_PER_EPOCH
     steps_done.clear()
-    last = train(training_pack, tmp_path, 6)
+    final = train(training_pack, tmp_path, 6)
     assert len(steps_done) == 6 - STEPS_PER_EPOCH
     assert torch.stack(steps_done).isfinite().all()
-    assert torch.load(last, weights_only=True)["global_step"] == 6
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 6
     steps_done.clear()
     train(training_pack, tmp_path, 6)
     assert steps_done == []  # a complete training is not repeated
-    network = Engine(export("face", last, tmp_path / "made"))
+    network = Engine(export("face", final, tmp_path / "made"))
     answers = network(np.zeros((2, 128, 128, 3), np.uint8))
     assert [answer.shape for answer in answers[:5]] == [(2,), (2, 4), (2, 6), (2, 68, 2), (2, 478, 3)]
     assert all(np.isfinite(answer).all() for answer in answers)

@@ -59,7 +59,7 @@ class FaceLabels:
 def real_faces(data: Path, labels: Path, split: str) -> tuple[list[np.ndarray], FaceLabels]:
     """Pictures of a split of ``data/faces`` with the kept labels of ``facegeom lab label``."""
     table = mesh_labels(labels)
-    linear_map = LinearMap(table["map_indices"], table["map_weights"])
+    linear_map = labelled_map(labels)
     rows = face_rows(data)
     chosen = [i for i, row in enumerate(rows) if row.split == split and table["keep"][i]]
     known = face_landmarks(data)
@@ -79,6 +79,12 @@ def real_faces(data: Path, labels: Path, split: str) -> tuple[list[np.ndarray], 
         rotation=procrustes(topology.canonical_mm().astype(np.float64), mesh.astype(np.float64)).rotation,
         rotation_weight=np.where(masked, 0.3, 1.0),
     )
+
+
+def labelled_map(labels: Path) -> LinearMap:
+    """The linear map from mesh to 68 points that came with the labels."""
+    table = mesh_labels(labels)
+    return LinearMap(table["map_indices"], table["map_weights"])
 
 
 def rendered_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels]:
@@ -216,7 +222,9 @@ def random_crop(
 ) -> np.ndarray:
     """The map (2, 3) to a crop around the turned points (68, 2), off as a detector's box is."""
     turn = rotation_from_angles(0, 0, turn_deg)[:2, :2]
-    box = square(face_box(landmarks @ turn.T), CROP_SCALE * np.clip(np.exp(rng.normal(0, 0.11 * strength)), 0.78, 1.35))
+    box = square(
+        face_box(landmarks @ turn.T), CROP_SCALE * np.clip(np.exp(rng.normal(0, 0.11 * strength)), 0.78, 1.35)
+    )
     shift = np.clip(rng.normal(0, 0.05 * strength, 2), -0.14, 0.14) * (box[2] - box[0])
     onto = box_to_square(box + np.tile(shift, 2), CROP_PX)
     return np.concatenate([onto[:, :2] @ turn, onto[:, 2:]], axis=1)

@@ -12,12 +12,19 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
-from facegeom.lab.datasets.faces import FaceCrops, FaceLabels, read_photos, real_faces, rendered_faces
+from facegeom.lab.datasets.faces import (
+    FaceCrops,
+    FaceLabels,
+    labelled_map,
+    read_photos,
+    real_faces,
+    rendered_faces,
+)
 from facegeom.lab.datasets.pack import backgrounds, face_rows, mesh_labels
 from facegeom.lab.losses import chordal, scale_nll, weighted_mean, wing
 from facegeom.lab.networks.checkpoint import network_from_checkpoint
 from facegeom.lab.networks.face import CROP_PX, FaceNet
-from facegeom.lab.tasks.confidence import fit_scales
+from facegeom.lab.tasks.finish import blend_landmarks, fit_scales
 
 SOURCE_WEIGHT = {"helen": 5.0, "lfpw": 5.0, "ytf": 0.4, "ytf-test": 0.4, "masks": 0.6}
 RENDERED_WEIGHT = 0.6
@@ -43,6 +50,7 @@ class FaceRecipe:
     scale_weight: float
     mild_from_step: int
     mild_strength: float
+    blend_share: float
     confidence_rounds: int
     seed: int
 
@@ -234,7 +242,15 @@ def train(
     if not trainer.is_global_zero:
         raise SystemExit(0)  # the first process finishes the work alone
     net = network_from_checkpoint(last, FaceNet())
-    crops = FaceCrops(module.pictures, module.table, module.photos, negatives=0, seed=recipe.seed)
+    blend_landmarks(net, labelled_map(labels), recipe.blend_share)
+    crops = FaceCrops(
+        module.pictures,
+        module.table,
+        module.photos,
+        negatives=0,
+        seed=recipe.seed,
+        strength=recipe.mild_strength,
+    )
     by_hand = np.flatnonzero(module.table.landmarks_weight[:, 0] == 1)
     fit_scales(net, crops, by_hand, recipe.confidence_rounds, workers)
     torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, final)

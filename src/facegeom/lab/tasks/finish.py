@@ -1,7 +1,8 @@
-"""The last step of the face network's training: expected errors, fitted to the finished network's own errors.
+"""The last steps of the face network's training, in its last layer alone.
 
-While the network still learns, its errors shrink and its scales run behind. Once it is done, the rows of its
-last layer that answer scales are fitted again, everything else held fixed, on faces that people labelled.
+The 68 points are blended with those that follow from the mesh, which has learned from many more faces.
+Then the expected errors are fitted to the finished network's own errors, on faces that people labelled:
+while a network still learns, its errors shrink and its scales run behind.
 """
 
 from collections.abc import Iterator
@@ -14,9 +15,24 @@ from tqdm import tqdm
 
 from facegeom.lab.losses import scale_nll
 from facegeom.lab.networks.face import LANDMARKS, MESH, FaceNet
+from facegeom.lab.teachers.linear_map import LinearMap
 
 SCALES = LANDMARKS + MESH
 DISTANCE_FLOOR = 1e-4  # crop units; no error is certain to be 0
+
+
+@torch.no_grad()
+def blend_landmarks(net: FaceNet, linear_map: LinearMap, share: float) -> None:
+    """Mix the 68 points in place: ``share`` of what the mesh gives by the linear map, the rest their own.
+
+    Both are linear in the features, so that the rows of the last layer are mixed once and nothing is added.
+    """
+    ends = np.cumsum(net.sizes)
+    own, mesh = slice(ends[2], ends[3]), slice(ends[3], ends[4])
+    for parameter in (net.answer.weight, net.answer.bias):
+        rows = parameter[mesh].reshape(MESH, 3, -1)[:, :2].permute(2, 0, 1)
+        mapped = torch.from_numpy(linear_map.apply(rows.numpy())).permute(1, 2, 0).reshape(LANDMARKS * 2, -1)
+        parameter[own] = share * mapped.reshape(parameter[own].shape).float() + (1 - share) * parameter[own]
 
 
 def fit_scales(net: FaceNet, crops: Dataset, rows: np.ndarray, rounds: int, workers: int) -> None:

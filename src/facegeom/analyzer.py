@@ -61,7 +61,7 @@ class FaceAnalyzer:
         self,
         min_face: float | None = None,
         max_faces: int | None = None,
-        min_score: float = 0.95,
+        min_score: float = 0.9,
         device: str = "cpu",
         threads: int | None = None,
         fov_deg: float = DEFAULT_FOV_DEG,

@@ -20,7 +20,7 @@ CROP_SCALE = 1.3
 """Side of the crop, of the face square's; the network was trained with it."""
 
 BATCH = 32
-LOOK_AGAIN_IOU = 0.85
+LOOK_AGAIN_IOU = 0.9
 """A face whose own square overlaps the proposed one by less is looked at a second time."""
 
 NEAR = 0.05

@@ -45,7 +45,7 @@ class FakePredictor:
     """Gives each photo with candidates the same faces: two of one person, one aside, one doubtful."""
 
     BOXES = np.array([[12.0, 10, 52, 50], [10, 10, 50, 50], [80, 20, 120, 60], [20, 70, 60, 110]])
-    SCORES = np.array([0.6, 0.9, 0.7, 0.3])
+    SCORES = np.array([0.92, 0.98, 0.95, 0.3])
 
     def __call__(self, pictures: list[Image.Image], squares: list[np.ndarray]) -> list[Answers]:
         return [self.answers(4 * bool(len(part))) for part in squares]
@@ -77,13 +77,13 @@ def staged(**options: float) -> FaceAnalyzer:
 @pytest.mark.parametrize(
     ("options", "scores"),
     [
-        ({}, [0.9, 0.7]),
-        ({"min_score": 0.8}, [0.9]),
-        ({"min_score": 0.95}, []),
-        ({"min_score": 0}, [0.9, 0.7, 0.3]),
-        ({"min_score": 0, "max_faces": 2}, [0.9, 0.7]),
-        ({"max_faces": 1}, [0.9]),
-        ({"max_faces": 50}, [0.9, 0.7]),
+        ({}, [0.98, 0.95]),
+        ({"min_score": 0.96}, [0.98]),
+        ({"min_score": 0.99}, []),
+        ({"min_score": 0}, [0.98, 0.95, 0.3]),
+        ({"min_score": 0, "max_faces": 2}, [0.98, 0.95]),
+        ({"max_faces": 1}, [0.98]),
+        ({"max_faces": 50}, [0.98, 0.95]),
     ],
 )
 def test_which_faces_are_kept(options: dict[str, float], scores: list[float]) -> None:

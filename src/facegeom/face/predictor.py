@@ -56,13 +56,11 @@ class Answers:
         return Answers(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
     def replaced(self, rows: npt.NDArray[np.intp], others: "Answers") -> "Answers":
-        """The same answers with some rows taken from others."""
-        columns = []
-        for name in self.__dataclass_fields__:
-            column = np.array(getattr(self, name))
-            column[rows] = getattr(others, name)
-            columns.append(column)
-        return Answers(*columns)
+        """The same answers, their scores kept, with some rows of the geometry taken from others."""
+        columns = {name: np.array(getattr(self, name)) for name in self.__dataclass_fields__}
+        for name in columns.keys() - {"score"}:
+            columns[name][rows] = getattr(others, name)
+        return Answers(**columns)
 
 
 class FacePredictor:
@@ -90,7 +88,7 @@ class FacePredictor:
         return [whole[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
     def look_again(self, pictures: Sequence[Image.Image], answers: Sequence[Answers]) -> list[Answers]:
-        """A second look at the faces whose own box lies beside the square that was looked at."""
+        """A second look at the faces whose own box lies beside the square that was looked at; scores stay."""
         squares = [square(answer.box_xyxy) for answer in answers]
         aside = [
             np.flatnonzero(aligned_iou(own, answer.square_xyxy) < LOOK_AGAIN_IOU)

@@ -5,6 +5,7 @@ import multiprocessing
 import pickle
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -38,7 +39,8 @@ class FakeDetector:
 
     def __call__(self, pictures: list[Image.Image], min_face_px: list[float]) -> list[tuple[np.ndarray, ...]]:
         self.smallest.append(list(min_face_px))
-        return [(np.zeros((2 * (picture.getbbox() is not None), 4)), np.zeros(2)) for picture in pictures]
+        counts = [2 * (picture.getbbox() is not None) for picture in pictures]
+        return [(FakePredictor.BOXES[1 : 1 + count], np.zeros(count)) for count in counts]
 
 
 class FakePredictor:
@@ -61,6 +63,40 @@ class FakePredictor:
         sure = np.ones((count, 68)), np.ones((count, 478))
         boxes = self.BOXES[:count]
         return Answers(self.SCORES[:count], boxes, points, sure[0], mesh, sure[1], rotation, boxes)
+
+
+class NestedCandidates(FakeDetector):
+    """A candidate around a face, best, another one within it, and a third aside."""
+
+    SQUARES = np.array([[0.0, 0, 60, 60], [20, 20, 40, 40], [90, 90, 110, 110]])
+
+    def __call__(self, pictures: list[Image.Image], min_face_px: list[float]) -> list[tuple[np.ndarray, ...]]:
+        return [(self.SQUARES, np.array([0.9, 0.8, 0.7])) for _ in pictures]
+
+
+class Judge(FakePredictor):
+    """Takes each square for a face of that box with one score; notes the squares that it saw."""
+
+    def __init__(self, score: float) -> None:
+        self.score = score
+        self.seen: list[list[list[float]]] = []
+
+    def __call__(self, pictures: list[Image.Image], squares: list[np.ndarray]) -> list[Answers]:
+        self.seen += [part.tolist() for part in squares]
+        blank = [self.answers(len(part)) for part in squares]
+        return [
+            replace(answer, box_xyxy=part, score=np.full(len(part), self.score))
+            for answer, part in zip(blank, squares, strict=True)
+        ]
+
+
+@pytest.mark.parametrize(("score", "second"), [(0.99, []), (0.1, [1])])
+def test_nested_candidates_are_judged_when_the_better_one_fails(score: float, second: list[int]) -> None:
+    analyzer = staged()
+    analyzer.detector, analyzer.predictor = NestedCandidates(), Judge(score)
+    analyzer(GREY)
+    squares = NestedCandidates.SQUARES
+    assert analyzer.predictor.seen == [squares[[0, 2]].tolist(), squares[second].reshape(-1, 4).tolist()]
 
 
 GREY = np.full((150, 200, 3), 90, np.uint8)

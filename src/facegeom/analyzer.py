@@ -8,6 +8,7 @@ from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from facegeom import imaging, weights
@@ -15,11 +16,13 @@ from facegeom.detection.cascade import Cascade
 from facegeom.engine import Engine
 from facegeom.errors import InputError
 from facegeom.face.predictor import Answers, FacePredictor
-from facegeom.geometry.boxes import nms
+from facegeom.geometry.boxes import nms, overlap, square
 from facegeom.geometry.camera import DEFAULT_FOV_DEG, Camera
 from facegeom.geometry.placement import place
 from facegeom.geometry.rotation import towards
 from facegeom.results import Faces
+
+FloatArray = npt.NDArray[np.floating]
 
 MIN_FACE_SHARE = 0.055
 """Smallest face that is looked for by default, of the photo's longer side."""
@@ -28,6 +31,9 @@ MIN_FACE_PX = 12.0
 """... but never smaller than this."""
 
 SAME_FACE_IOU = 0.4
+NESTED = 0.5
+"""Overlap, of the smaller square, from which two candidates are about one face."""
+
 CHUNK = 16
 """Photos whose faces go through the networks together in :meth:`FaceAnalyzer.batch`."""
 
@@ -105,9 +111,24 @@ class FaceAnalyzer:
     def _analyze(self, photos: Sequence[_Photo]) -> list[Faces]:
         pictures = [photo.picture for photo in photos]
         found = self.detector(pictures, [self._min_face(picture) for picture in pictures])
-        answers = self.predictor(pictures, [squares for squares, _ in found])
+        answers = self._judge(pictures, found)
         answers = self.predictor.look_again(pictures, [self._distinct(answer) for answer in answers])
         return [self._faces(*pair) for pair in zip(photos, answers, strict=True)]
+
+    def _judge(
+        self, pictures: Sequence[Image.Image], found: Sequence[tuple[FloatArray, FloatArray]]
+    ) -> list[Answers]:
+        """Answers for the candidates; those nested in or around a face are not looked at."""
+        leads = [nms(squares, scores, NESTED, over_smaller=True) for squares, scores in found]
+        first = self.predictor(
+            pictures, [squares[lead] for (squares, _), lead in zip(found, leads, strict=True)]
+        )
+        rest = []
+        for (squares, _), lead, answers in zip(found, leads, first, strict=True):
+            others = np.delete(squares, lead, axis=0)
+            faces = square(answers.box_xyxy[answers.score >= self.min_score])
+            rest.append(others[(overlap(others, faces, over_smaller=True) <= NESTED).all(axis=1)])
+        return [one.joined(other) for one, other in zip(first, self.predictor(pictures, rest), strict=True)]
 
     def _min_face(self, picture: Image.Image) -> float:
         return self.min_face or max(MIN_FACE_PX, MIN_FACE_SHARE * max(picture.size))

@@ -117,3 +117,9 @@ def test_face_box_adds_forehead() -> None:
     points[0], points[1] = (0, 100), (100, 200)
     points[2:] = 50, 150
     np.testing.assert_allclose(boxes.face_box(points), [-2, 72, 102, 203])
+
+
+def test_overlap_over_the_smaller_box() -> None:
+    outer, inner, aside = [0.0, 0, 10, 10], [2.0, 2, 4, 4], [8.0, 0, 12, 10]
+    found = boxes.overlap(np.array([outer]), np.array([inner, aside]), over_smaller=True)
+    np.testing.assert_allclose(found, [[1.0, 0.5]])

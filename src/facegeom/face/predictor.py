@@ -55,6 +55,11 @@ class Answers:
     def __getitem__(self, chosen: "slice | npt.NDArray[np.intp]") -> "Answers":
         return Answers(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
+    def joined(self, other: "Answers") -> "Answers":
+        """These answers and then the other ones."""
+        names = self.__dataclass_fields__
+        return Answers(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
+
     def replaced(self, rows: npt.NDArray[np.intp], others: "Answers") -> "Answers":
         """The same answers, their scores kept, with some rows of the geometry taken from others."""
         columns = {name: np.array(getattr(self, name)) for name in self.__dataclass_fields__}

@@ -16,9 +16,15 @@ def area(boxes_xyxy: FloatArray) -> FloatArray:
 
 def iou(first_xyxy: FloatArray, second_xyxy: FloatArray) -> FloatArray:
     """Intersection over union (N, M) in [0, 1] of boxes (N, 4) against boxes (M, 4)."""
+    return overlap(first_xyxy, second_xyxy)
+
+
+def overlap(first_xyxy: FloatArray, second_xyxy: FloatArray, *, over_smaller: bool = False) -> FloatArray:
+    """Intersection (N, M) of boxes (N, 4) and (M, 4) over their union, or over the smaller box."""
     inter = _intersection(first_xyxy, second_xyxy)
-    union = area(first_xyxy)[:, None] + area(second_xyxy)[None] - inter
-    return np.asarray(inter / np.maximum(union, 1e-9))
+    first, second = area(first_xyxy)[:, None], area(second_xyxy)[None]
+    whole = np.minimum(first, second) if over_smaller else first + second - inter
+    return np.asarray(inter / np.maximum(whole, 1e-9))
 
 
 def aligned_iou(first_xyxy: FloatArray, second_xyxy: FloatArray) -> FloatArray:
@@ -48,16 +54,11 @@ def nms(
     """
     order = np.argsort(-scores, kind="stable")
     boxes = boxes_xyxy[order]
-    inter = _intersection(boxes, boxes)
-    size = area(boxes)
-    if over_smaller:
-        overlap = inter / np.maximum(np.minimum(size[:, None], size[None]), 1e-9)
-    else:
-        overlap = inter / np.maximum(size[:, None] + size[None] - inter, 1e-9)
+    shared = overlap(boxes, boxes, over_smaller=over_smaller)
     alive = np.ones(len(order), bool)
     for index in range(len(order)):
         if alive[index]:
-            alive[index + 1 :] &= overlap[index, index + 1 :] <= threshold
+            alive[index + 1 :] &= shared[index, index + 1 :] <= threshold
     return np.asarray(order[alive])
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from facegeom.crop import OUTSIDE, cut, maps
-from facegeom.geometry.transforms import apply, invert
+from facegeom.crop import OUTSIDE, cut
+from facegeom.geometry.transforms import apply, box_to_square, invert
 
 WIDTH, HEIGHT, SLOPE = 32, 26, 8
 BLUE = 30  # nowhere the grey of the outside
@@ -25,7 +25,7 @@ def centres(square: np.ndarray, size: int) -> np.ndarray:
     """(size, size, 2) where in the picture the crop's pixels have their centres."""
     y, x = np.mgrid[:size, :size]
     grid = np.stack([x.ravel(), y.ravel()], axis=1).astype(float)
-    return apply(invert(maps(square[None], size)[0]), grid).reshape(size, size, 2)
+    return apply(invert(box_to_square(square[None], size)[0]), grid).reshape(size, size, 2)
 
 
 @given(st.floats(4, 20), st.floats(4, 12), st.floats(1, 10), sizes)
@@ -92,7 +92,7 @@ def test_fine_pattern_is_averaged_not_sampled() -> None:
 @given(st.floats(-99, 99), st.floats(-99, 99), st.floats(0.5, 99), sizes)
 def test_map_and_inverse(left: float, top: float, side: float, size: int) -> None:
     square = np.array([[left, top, left + side, top + side]])
-    there = maps(square, size)
+    there = box_to_square(square, size)
     edges = apply(there[0], square.reshape(2, 2))
     np.testing.assert_allclose(edges, [[-0.5, -0.5], [size - 0.5, size - 0.5]], atol=1e-9 * size / side * 1e3)
     points = np.random.default_rng(1).uniform(-50, 50, (5, 2))

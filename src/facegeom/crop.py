@@ -1,12 +1,13 @@
-"""Square pieces of a picture at the size that a network takes, each with the map that made it."""
+"""Square pieces of a picture at the size that a network takes.
+
+``geometry.transforms.box_to_square`` is the map from the picture to such a piece.
+"""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-
-from facegeom.geometry.transforms import box_to_square
 
 FloatArray = npt.NDArray[np.floating]
 UInt8Array = npt.NDArray[np.uint8]
@@ -50,8 +51,3 @@ def _inside(squares: FloatArray, size_px: int, picture_wh: tuple[int, int]) -> t
     cells = np.clip(cells, 0, size_px)
     parts = np.clip(corner + cells * step, 0, np.tile(picture_wh, 2))
     return cells.astype(int).tolist(), parts.tolist()
-
-
-def maps(squares_xyxy: FloatArray, size_px: int) -> FloatArray:
-    """(N, 2, 3) the maps from the picture's pixels to those of :func:`cut`'s crops."""
-    return box_to_square(squares_xyxy, size_px)

@@ -214,9 +214,11 @@ def train(
     hard_negatives: Path | None = None,
     workers: int = 2,
     processes: int = 1,
+    start: Path | None = None,
 ) -> Path:
     """Train, resuming from ``out/last.ckpt`` when it is there, then fit the confidences: ``out/final.ckpt``.
 
+    A new run begins with the weights of the checkpoint ``start`` when it is given, at random otherwise.
     On a processor one thread per process is quickest: with ``processes`` of one thread each, the batch is
     that many times larger and nobody waits inside a layer.
     """
@@ -237,7 +239,11 @@ def train(
     )
     last, final = out / "last.ckpt", out / "final.ckpt"
     module = FaceData(data, labels, rendered, hard_negatives, recipe, workers)
-    trainer.fit(FaceTask(recipe), module, ckpt_path=str(last) if last.exists() else None)
+    task = FaceTask(recipe)
+    if start:
+        network_from_checkpoint(start, task.net)
+        task.net.train()
+    trainer.fit(task, module, ckpt_path=str(last) if last.exists() else None)
     trainer.save_checkpoint(last)
     if not trainer.is_global_zero:
         raise SystemExit(0)  # the first process finishes the work alone

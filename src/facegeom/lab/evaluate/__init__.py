@@ -1,0 +1,1 @@
+"""Measures of predicted points, cost of networks, and the files of a finished run."""

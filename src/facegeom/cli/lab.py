@@ -10,6 +10,8 @@ app = typer.Typer(help="Label, render, train and export the networks.", no_args_
 Data = Annotated[Path, typer.Option(help="Folder of the data pack (docs/data.md).", show_default=False)]
 Labels = Annotated[Path, typer.Option(help="Mesh labels: the file of `facegeom lab label`.")]
 Rendered = Annotated[Path | None, typer.Option(help="Rendered heads: the folder of `facegeom lab synth`.")]
+Dataset = Annotated[str, typer.Option(help="Which data set lies at --data.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes that prepare samples.")]
 LABELS = Path("runs/labels.npz")
 
 
@@ -75,43 +77,96 @@ def synth(
 
 @app.command()
 def train(
-    recipe: Annotated[Literal["detector", "face"], typer.Argument(help="What to make.")],
+    recipe: Annotated[str, typer.Argument(help="What to make; `facegeom lab recipes` lists them.")],
     data: Data,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Run folder; runs/RECIPE by default.")
     ] = None,
+    dataset: Dataset = "pack",
     labels: Labels = LABELS,
     rendered: Rendered = None,
     hard_negatives: Annotated[
         Path | None, typer.Option(help="face: false faces, the file of `facegeom lab mine`.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare samples.")] = 2,
-    processes: Annotated[int, typer.Option(min=1, help="face: training processes or GPUs.")] = 1,
+    start: Annotated[Path | None, typer.Option(help="face: checkpoint to start from.")] = None,
+    workers: Workers = 2,
+    processes: Annotated[int, typer.Option(min=1, help="Training processes or GPUs.")] = 1,
+    values: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe, as YAML; repeatable.")
+    ] = None,
 ) -> None:
-    """Train the networks of a recipe and export them; goes on from the last checkpoint.
+    """Train the networks of a recipe; goes on from the last checkpoint. What ships is exported as ONNX too.
 
-    Example: facegeom lab train face --data data --rendered runs/synth
+    Examples:
+
+    facegeom lab train face --data data --rendered runs/synth
+
+    facegeom lab train landmarks106-mobilenetv3-wing --dataset lapa --data LaPa --set batch=64
     """
-    from facegeom.lab import recipes
-    from facegeom.lab.export import export
+    from facegeom.lab.export import NETWORKS, export
+    from facegeom.lab.training import Inputs
+    from facegeom.lab.training import train as make
 
     folder = out or Path("runs") / recipe
-    if recipe == "face":
-        from facegeom.lab.tasks import face
+    inputs = Inputs(data, folder, dataset, labels, rendered, hard_negatives, start, workers, processes)
+    for name, checkpoint in make(recipe, inputs, _settings(values or [])).items():
+        typer.echo(f"wrote {export(name, checkpoint, folder) if name in NETWORKS else checkpoint}")
 
-        settings = recipes.load(face.FaceRecipe, recipe)
-        made = {
-            "face": face.train(settings, data, labels, folder, rendered, hard_negatives, workers, processes)
-        }
-    else:
-        from facegeom.lab.tasks import detector
 
-        pair = detector.train(
-            recipes.load(detector.DetectorRecipe, recipe), data, labels, folder, rendered, workers
-        )
-        made = dict(zip(("pnet", "rnet"), pair, strict=True))
-    for name, checkpoint in made.items():
-        typer.echo(f"wrote {export(name, checkpoint, folder)}")
+def _settings(words: list[str]) -> dict[str, object]:
+    """KEY=VALUE words as a dictionary; values are read as YAML, so 1, 0.5 and true do what they say."""
+    import yaml
+
+    pairs = [word.partition("=") for word in words]
+    if wrong := [key for key, equals, _ in pairs if not equals]:
+        raise typer.BadParameter(f"expected KEY=VALUE, got {wrong[0]!r}", param_hint="--set")
+    return {key: yaml.safe_load(value) for key, _, value in pairs}
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes and their kinds."""
+    from facegeom.lab import recipes as book
+
+    for name in book.names():
+        typer.echo(f"{name:55} {book.kind(name)}")
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    data: Data,
+    dataset: Dataset = "pack",
+    labels: Labels = LABELS,
+    workers: Workers = 2,
+) -> None:
+    """Measure a run: errors on the splits it was not trained on, parameters, multiply-adds, time.
+
+    Example: facegeom lab evaluate runs/landmarks106-mobilenetv3-wing --data data
+    """
+    import json
+
+    from facegeom.lab.training import Inputs
+    from facegeom.lab.training import evaluate as measure
+
+    typer.echo(json.dumps(measure(Inputs(data, run, dataset, labels, workers=workers)), indent=2))
+
+
+@app.command()
+def reproduce(
+    data: Data,
+    labels: Labels = LABELS,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the runs.")] = Path("runs/reproduction"),
+    only: Annotated[list[str] | None, typer.Option(help="Pattern of run names; repeatable.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Runs at once, one thread each.")] = 2,
+) -> None:
+    """Rerun the documents' experiments on the data pack; resumes. `facegeom lab report` makes the page.
+
+    Example: facegeom lab reproduce --data data --only "landmarks106-mobilenetv3-*"
+    """
+    from facegeom.lab.reproduction import reproduce as rerun
+
+    typer.echo("done: " + ", ".join(rerun(data, labels, out, only or [], processes)))
 
 
 @app.command()

@@ -12,7 +12,9 @@ from facegeom import imaging
 
 @dataclass(frozen=True, eq=False)
 class FaceRecord:
-    """One labelled face of one photo. Coordinates are pixels of the photo: x right, y down, centres at integers.
+    """One labelled face of one photo.
+
+    Coordinates are pixels of the photo: x right, y down, pixel centres at integers.
 
     Attributes:
         name: unique within its data set: path of the photo below the set's root, and the face's number

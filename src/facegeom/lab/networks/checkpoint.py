@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
 
 import torch
 from torch import nn
@@ -14,11 +13,9 @@ def network_from_checkpoint(checkpoint: Path, net: nn.Module) -> nn.Module:
     """Load the averaged weights of a training's checkpoint into ``net``; tensors only, no pickled code.
 
     Raises:
-        InputError: the file is missing, cannot be read, or holds another network.
+        InputError: as :func:`read_state`, or the checkpoint holds another network.
     """
-    if not checkpoint.is_file():
-        raise InputError(f"expected a checkpoint at {checkpoint}, found nothing; train first")
-    state = _read(checkpoint)["state_dict"]
+    state = read_state(checkpoint)
     own = {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
     try:
         net.load_state_dict(own)
@@ -27,7 +24,14 @@ def network_from_checkpoint(checkpoint: Path, net: nn.Module) -> nn.Module:
     return net.eval()
 
 
-def _read(checkpoint: Path) -> dict[str, Any]:
+def read_state(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a training's checkpoint by name; no pickled code is run.
+
+    Raises:
+        InputError: the file is missing, or is no such checkpoint.
+    """
+    if not checkpoint.is_file():
+        raise InputError(f"expected a checkpoint at {checkpoint}, found nothing; train first")
     advice = f"expected a training's checkpoint at {checkpoint}, tensors alone"
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -35,4 +39,4 @@ def _read(checkpoint: Path) -> dict[str, Any]:
         raise InputError(f"{advice}; it cannot be read: {error}") from error
     if not isinstance(state, dict) or "state_dict" not in state:
         raise InputError(f"{advice}; it has no state_dict")
-    return state
+    return state["state_dict"]

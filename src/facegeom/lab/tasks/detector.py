@@ -7,13 +7,14 @@ from typing import TypeVar
 import lightning as L
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch.utils.data import DataLoader, Dataset
 
 from facegeom.lab.datasets.detection import DetectionPictures, load_empty, load_scenes, load_tiles
 from facegeom.lab.networks.cascade import PNet, RNet
 from facegeom.lab.networks.checkpoint import network_from_checkpoint
+from facegeom.lab.tasks import loop
+from facegeom.lab.training import Inputs
 
 RENDERED_SHARDS = 3
 """Rendered heads are for turned heads; more of them would teach the renderer's look."""
@@ -174,36 +175,24 @@ def cut_windows(pictures: torch.Tensor, windows: torch.Tensor, size_px: int) -> 
 def fit(task: PNetTask, dataset: Dataset, batch: int, out: Path, workers: int) -> Path:
     """Train, resuming from ``out/last.ckpt`` when it is there; the last checkpoint's path comes back."""
     L.seed_everything(task.recipe.seed, workers=True)
-    last = out / "last.ckpt"
-    trainer = L.Trainer(
-        accelerator="gpu" if torch.cuda.is_available() else "cpu",
-        precision="bf16-mixed",
-        max_steps=task.steps,
-        callbacks=[ModelCheckpoint(out, save_last=True), EMAWeightAveraging(decay=task.recipe.ema_decay)],
-        logger=CSVLogger(out, name="log"),
-        log_every_n_steps=20,
-    )
+    average = EMAWeightAveraging(decay=task.recipe.ema_decay)
+    trainer = loop.trainer(out, "bf16-mixed", monitor=None, callbacks=[average], max_steps=task.steps)
     loader = DataLoader(dataset, batch, shuffle=True, num_workers=workers, drop_last=True)
-    trainer.fit(task, loader, ckpt_path=str(last) if last.exists() else None)
-    return last
+    loop.fit(trainer, task, loader, out)
+    return out / loop.LAST
 
 
-def train(
-    recipe: DetectorRecipe,
-    data: Path,
-    labels: Path,
-    out: Path,
-    rendered: Path | None = None,
-    workers: int = 1,
-) -> tuple[Path, Path]:
-    """Train P-Net, then R-Net on its windows; the two last checkpoints, in ``out/pnet`` and ``out/rnet``.
+def train(recipe: DetectorRecipe, inputs: Inputs) -> dict[str, Path]:
+    """Train P-Net, then R-Net on its windows; the last checkpoints of ``pnet`` and ``rnet``, in ``out/NAME``.
 
     A training that is complete is not repeated; an interrupted one goes on from its last checkpoint.
     """
-    shards = sorted(rendered.glob("synth_*.npz"))[:RENDERED_SHARDS] if rendered else []
-    photos = load_scenes(data, "train"), load_empty(data, "train"), load_tiles(data, labels, shards)
+    shards = sorted(inputs.rendered.glob("synth_*.npz"))[:RENDERED_SHARDS] if inputs.rendered else []
+    tiles = load_tiles(inputs.data, inputs.labels, shards)
+    photos = load_scenes(inputs.data, "train"), load_empty(inputs.data, "train"), tiles
     pictures = DetectionPictures(*photos, window=PNet.WINDOW)
-    pnet = fit(PNetTask(recipe), pictures, recipe.pnet_batch, out / "pnet", workers)
+    pnet = fit(PNetTask(recipe), pictures, recipe.pnet_batch, inputs.out / "pnet", inputs.workers)
     pictures = DetectionPictures(*photos, window=RNet.WINDOW)
     task = RNetTask(recipe, network_from_checkpoint(pnet, PNet()))
-    return pnet, fit(task, pictures, recipe.rnet_batch, out / "rnet", workers)
+    rnet = fit(task, pictures, recipe.rnet_batch, inputs.out / "rnet", inputs.workers)
+    return {"pnet": pnet, "rnet": rnet}

@@ -8,12 +8,11 @@ import lightning as L
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
+from facegeom.lab.datasets.face_crops import FaceCrops, FaceCropsPlain, upright_view
 from facegeom.lab.datasets.faces import (
-    FaceCrops,
     FaceLabels,
     labelled_map,
     read_photos,
@@ -24,7 +23,9 @@ from facegeom.lab.datasets.pack import backgrounds, face_rows, mesh_labels
 from facegeom.lab.losses import chordal, scale_nll, weighted_mean, wing
 from facegeom.lab.networks.checkpoint import network_from_checkpoint
 from facegeom.lab.networks.face import CROP_PX, FaceNet
+from facegeom.lab.tasks import loop
 from facegeom.lab.tasks.finish import blend_landmarks, fit_scales
+from facegeom.lab.training import Inputs
 
 SOURCE_WEIGHT = {"helen": 5.0, "lfpw": 5.0, "ytf": 0.4, "ytf-test": 0.4, "masks": 0.6}
 RENDERED_WEIGHT = 0.6
@@ -137,29 +138,13 @@ class FaceTask(L.LightningModule):
 
 
 class FaceData(L.LightningDataModule):
-    """Real faces, and rendered heads as far as they are there when an epoch begins.
+    """Real faces, and rendered heads as far as they are there when an epoch begins."""
 
-    Args:
-        data: the data pack.
-        labels: file of ``facegeom lab label``.
-        rendered: folder of ``facegeom lab synth`` shards; None for none.
-        hard_negatives: the file of ``facegeom lab mine``; None for none.
-        recipe: for batch, negatives, seed.
-        workers: processes that prepare samples.
-    """
-
-    def __init__(
-        self,
-        data: Path,
-        labels: Path,
-        rendered: Path | None,
-        hard_negatives: Path | None,
-        recipe: FaceRecipe,
-        workers: int,
-    ) -> None:
+    def __init__(self, recipe: FaceRecipe, inputs: Inputs) -> None:
         super().__init__()
-        self.data, self.labels, self.rendered = data, labels, rendered
-        self.hard_negatives, self.recipe, self.workers = hard_negatives, recipe, workers
+        self.recipe, self.workers = recipe, inputs.workers
+        self.data, self.labels = inputs.data, inputs.labels
+        self.rendered, self.hard_negatives = inputs.rendered, inputs.hard_negatives
 
     def setup(self, stage: str) -> None:
         keep = mesh_labels(self.labels)["keep"]
@@ -172,7 +157,8 @@ class FaceData(L.LightningDataModule):
         by_hand = table.landmarks_weight[:, 0] == 1
         chosen = np.flatnonzero(by_hand)
         parts = {name: getattr(table, name)[chosen] for name in FaceLabels.__dataclass_fields__}
-        self.val = FaceCropsPlain([pictures[i] for i in chosen], FaceLabels(**parts), self.photos)
+        chosen_pictures = [pictures[i] for i in chosen]
+        self.val = FaceCropsPlain(chosen_pictures, FaceLabels(**parts), self.photos, view=upright_view)
 
     def train_dataloader(self) -> DataLoader:
         pictures, table, weights = self.pictures, self.table, self.weights
@@ -198,66 +184,44 @@ class FaceData(L.LightningDataModule):
         return DataLoader(self.val, 64, num_workers=0)
 
 
-class FaceCropsPlain(FaceCrops):
-    """Validation crops: the same small error of place for a picture every time, nothing else changed."""
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        return self.plain(index)
-
-
-def train(
-    recipe: FaceRecipe,
-    data: Path,
-    labels: Path,
-    out: Path,
-    rendered: Path | None = None,
-    hard_negatives: Path | None = None,
-    workers: int = 2,
-    processes: int = 1,
-    start: Path | None = None,
-) -> Path:
+def train(recipe: FaceRecipe, inputs: Inputs) -> Path:
     """Train, resuming from ``out/last.ckpt`` when it is there, then fit the confidences: ``out/final.ckpt``.
 
-    A new run begins with the weights of the checkpoint ``start`` when it is given, at random otherwise.
+    A new run begins with the weights of the checkpoint ``inputs.start``, or at random without one.
     On a processor one thread per process is quickest: with ``processes`` of one thread each, the batch is
     that many times larger and nobody waits inside a layer.
     """
     L.seed_everything(recipe.seed, workers=True)
-    out.mkdir(parents=True, exist_ok=True)
-    saved = ModelCheckpoint(out, save_last=True, save_top_k=1, monitor="val/nme", filename="best")
-    gpu = torch.cuda.is_available()
-    trainer = L.Trainer(
-        accelerator="gpu" if gpu else "cpu",
-        devices=processes,
-        precision="bf16-mixed",
+    trainer = loop.trainer(
+        inputs.out,
+        "bf16-mixed",
+        "val/nme",
+        inputs.processes,
+        [EMAWeightAveraging(decay=recipe.ema_decay)],
         max_steps=recipe.steps,
-        callbacks=[saved, EMAWeightAveraging(decay=recipe.ema_decay)],
-        logger=CSVLogger(out, name="log"),
         reload_dataloaders_every_n_epochs=1,
         gradient_clip_val=5.0,
-        log_every_n_steps=20,
     )
-    last, final = out / "last.ckpt", out / "final.ckpt"
-    module = FaceData(data, labels, rendered, hard_negatives, recipe, workers)
-    task = FaceTask(recipe)
-    if start:
-        network_from_checkpoint(start, task.net)
+    data, task = FaceData(recipe, inputs), FaceTask(recipe)
+    if inputs.start:
+        network_from_checkpoint(inputs.start, task.net)
         task.net.train()
-    trainer.fit(task, module, ckpt_path=str(last) if last.exists() else None)
-    trainer.save_checkpoint(last)
+    loop.fit(trainer, task, data, inputs.out)
+    trainer.save_checkpoint(inputs.out / loop.LAST)
     if not trainer.is_global_zero:
         raise SystemExit(0)  # the first process finishes the work alone
-    net = network_from_checkpoint(last, FaceNet())
-    blend_landmarks(net, labelled_map(labels), recipe.blend_share)
+    return finish(recipe, inputs, data)
+
+
+def finish(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> Path:
+    """Blend the 68 points with those of the mesh and fit the confidences: ``out/final.ckpt``."""
+    net = network_from_checkpoint(inputs.out / loop.LAST, FaceNet())
+    blend_landmarks(net, labelled_map(inputs.labels), recipe.blend_share)
     crops = FaceCrops(
-        module.pictures,
-        module.table,
-        module.photos,
-        negatives=0,
-        seed=recipe.seed,
-        strength=recipe.mild_strength,
+        data.pictures, data.table, data.photos, negatives=0, seed=recipe.seed, strength=recipe.mild_strength
     )
-    by_hand = np.flatnonzero(module.table.landmarks_weight[:, 0] == 1)
-    fit_scales(net, crops, by_hand, recipe.confidence_rounds, workers)
+    by_hand = np.flatnonzero(data.table.landmarks_weight[:, 0] == 1)
+    fit_scales(net, crops, by_hand, recipe.confidence_rounds, inputs.workers)
+    final = inputs.out / "final.ckpt"
     torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, final)
     return final

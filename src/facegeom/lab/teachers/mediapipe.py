@@ -1,14 +1,13 @@
-"""Mesh labels by MediaPipe Face Mesh 0.10.21, run in an environment of its own.
+"""Mesh labels of the data pack by MediaPipe 0.10.21, run in an environment of its own.
 
-Each picture is meshed twice, as it is and mirrored. The mirror map of the 478 points follows from the
-pairs (which point of one answer lies on which point of the other), the label is the mean of the two
-answers, and their distance says how sure the teacher is.
+Each picture is meshed twice, as it is and mirrored (see ``consistency``). The mirror map of the 478 points
+follows from the pairs: which point of one answer lies on which point of the other.
 """
 
 import subprocess
 import sys
-import tempfile
 import venv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,30 +15,38 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
 
-from facegeom.errors import FacegeomError
-from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
-from facegeom.lab.datasets.pack import face_landmarks, face_rows
+from facegeom.errors import FacegeomError, ImageError
+from facegeom.geometry.schemes import SCHEMES
+from facegeom.lab.datasets.pack import FaceRow, face_landmarks, face_rows
 from facegeom.lab.files import save_npz
+from facegeom.lab.teachers import consistency
 from facegeom.lab.teachers.linear_map import LinearMap, fit_linear_map
+from facegeom.lab.teachers.mesher import SHAPE, meshers
 
 REQUIREMENT = "mediapipe==0.10.21"
 MAX_MIRROR_ERROR = 0.05  # of the mesh's eye distance, mean over the points
 MAX_HUMAN_ERROR = 0.10  # of the inter-ocular distance, mean over the 68 points
 HUMAN_SOURCES = ("helen", "lfpw")
+MESH = SCHEMES["mesh478"]
+
+MOST = 3
+"""Faces looked for in a picture; the one nearest to the middle counts."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Answers:
-    """What the teacher said of N pictures.
+    """What the teacher said of N pictures with one face in the middle of each.
 
     Attributes:
         mesh: (N, 478, 3) pixels; NaN where no face was found.
         mirrored: (N, 478, 3) pixels of the mirrored picture.
+        widths: (N,) of the pictures, pixels.
         edges: (E, 2) published edges of the mesh.
     """
 
     mesh: np.ndarray
     mirrored: np.ndarray
+    widths: np.ndarray
     edges: np.ndarray
 
 
@@ -52,58 +59,51 @@ def ensure_python(directory: Path) -> Path:
     return python
 
 
-def ask(pictures: list[Path], python: Path, workers: int) -> Answers:
-    """Mesh every picture, ``workers`` processes side by side; a progress bar on stderr."""
-    shards = [pictures[k::workers] for k in range(workers)]
-    with tempfile.TemporaryDirectory() as folder:
-        outputs = [Path(folder) / f"{k}.npz" for k in range(workers)]
-        running = [_start(python, shard, out) for shard, out in zip(shards, outputs, strict=True)]
-        _watch(running, [out.with_suffix(".log") for out in outputs], len(pictures))
-        parts = [dict(np.load(out)) for out in outputs]
-    mesh = np.full((len(pictures), 478, 3), np.nan, np.float32)
-    mirrored = mesh.copy()
-    for k, part in enumerate(parts):
-        mesh[k::workers], mirrored[k::workers] = part["mesh"], part["mirrored"]
-    return Answers(mesh, mirrored, parts[0]["edges"])
+def ask(pictures: Sequence[Path], python: Path, workers: int) -> Answers:
+    """Mesh the central face of every picture; a progress bar on stderr.
+
+    Raises:
+        ImageError: a picture cannot be read.
+        FacegeomError: a worker process has stopped.
+    """
+    mesh = np.full((len(pictures), *SHAPE), np.nan, np.float32)
+    mirrored, widths = mesh.copy(), np.zeros(len(pictures), int)
+    with meshers(python, workers, MOST) as teacher:
+        seen = tqdm(teacher.ask(pictures), "mediapipe", len(pictures), unit="picture", file=sys.stderr)
+        for row, views in enumerate(seen):
+            if isinstance(views, ImageError):
+                raise views
+            widths[row] = views.width
+            mesh[row] = central(views.plain, views.width, views.height)
+            mirrored[row] = central(views.mirrored, views.width, views.height)
+    return Answers(mesh, mirrored, widths, teacher.edges)
 
 
-def _start(python: Path, shard: list[Path], out: Path) -> subprocess.Popen:
-    listing = out.with_suffix(".txt")
-    listing.write_text("".join(f"{path}\n" for path in shard), encoding="utf-8")
-    script = Path(__file__).with_name("mediapipe_worker.py")
-    with out.with_suffix(".log").open("w") as log:
-        return subprocess.Popen(
-            [str(python), str(script), str(listing), str(out)], stdout=subprocess.PIPE, stderr=log, text=True
-        )
+def central(meshes: np.ndarray, width: int, height: int) -> np.ndarray:
+    """(478, 3) of the face whose mean point lies nearest to the picture's middle; NaN when there is none.
 
-
-def _watch(running: list[subprocess.Popen], logs: list[Path], total: int) -> None:
-    with tqdm(total=total, desc="mediapipe", unit="picture", file=sys.stderr) as bar:
-        for process, log in zip(running, logs, strict=True):
-            with process:
-                for _ in process.stdout or ():
-                    bar.update()
-            if process.returncode != 0:
-                said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-                raise FacegeomError(
-                    f"the teacher stopped with exit code {process.returncode}; it said:\n{said}"
-                )
-
-
-def unmirror(mirrored: np.ndarray, widths: np.ndarray) -> np.ndarray:
-    """Meshes of mirrored pictures (N, 478, 3) carried back onto pictures of the given widths (N,)."""
-    back = mirrored.copy()
-    back[..., 0] = widths[:, None] - 1 - back[..., 0]
-    return back
+    Args:
+        meshes: (F, 478, 3) pixels.
+        width: of the picture.
+        height: of the picture.
+    """
+    if not len(meshes):
+        return np.full(SHAPE, np.nan, np.float32)
+    share = (meshes[..., :2].mean(axis=1) + 0.5) / (width, height)
+    return meshes[np.linalg.norm(share - 0.5, axis=1).argmin()]
 
 
 def derive_mirror(mesh: np.ndarray, back: np.ndarray) -> np.ndarray:
     """(478,) the mirror map: the assignment that puts one answer's points onto the other's.
 
+    Args:
+        mesh: (N, 478, 3) pixels.
+        back: (N, 478, 3) answers for the mirrored pictures, turned back, in the order of the teacher.
+
     Raises:
         FacegeomError: when the assignment is not its own inverse (too few faces to decide).
     """
-    scale = _eye_distance(mesh)
+    scale = consistency.face_size(mesh, MESH)
     cost = np.zeros((mesh.shape[1], mesh.shape[1]))
     for first, second, size in zip(back[:800], mesh[:800], scale[:800], strict=True):
         cost += np.linalg.norm(first[:, None, :2] - second[None, :, :2], axis=-1) / size
@@ -113,23 +113,9 @@ def derive_mirror(mesh: np.ndarray, back: np.ndarray) -> np.ndarray:
     return mirror
 
 
-def _eye_distance(mesh: np.ndarray) -> np.ndarray:
-    right, left = MESH478_EYE_CORNERS
-    return np.linalg.norm(mesh[:, right, :2] - mesh[:, left, :2], axis=-1)
-
-
-def mirror_error(mesh: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """(N,) mean 2D distance of two answers for the same faces, of the eye distance."""
-    distance = np.linalg.norm(mesh[..., :2] - other[..., :2], axis=-1).mean(axis=1)
-    return distance / np.maximum(_eye_distance(mesh), 1e-6)
-
-
 def human_error(mesh: np.ndarray, landmarks: np.ndarray, linear_map: LinearMap) -> np.ndarray:
     """(N,) mean distance of the mesh's 68 points from given ones (NaN where none), inter-ocular."""
-    points = linear_map.apply(mesh[..., :2])
-    right, left = IBUG68_EYE_CORNERS
-    size = np.linalg.norm(landmarks[:, right] - landmarks[:, left], axis=-1)
-    return np.linalg.norm(points - landmarks, axis=-1).mean(axis=1) / size
+    return consistency.distance(landmarks, linear_map.apply(mesh[..., :2]), SCHEMES["ibug68"])
 
 
 def label(data: Path, out: Path, python: Path, workers: int = 2) -> dict[str, int]:
@@ -144,23 +130,20 @@ def label(data: Path, out: Path, python: Path, workers: int = 2) -> dict[str, in
     """
     rows = face_rows(data)
     answers = ask([data / "faces" / row.file for row in rows], python, workers)
-    back = unmirror(answers.mirrored, np.array([row.size_px for row in rows]))
-    found = np.isfinite(answers.mesh[:, 0, 0]) & np.isfinite(back[:, 0, 0])
+    found = np.isfinite(answers.mesh[:, 0, 0]) & np.isfinite(answers.mirrored[:, 0, 0])
+    back = consistency.unmirror(answers.mirrored, answers.widths, np.arange(SHAPE[0]))
     mirror = derive_mirror(answers.mesh[found], back[found])
-    other = back[:, mirror]
-    mesh = (answers.mesh + other) / 2
-    unsure = mirror_error(answers.mesh, other) > MAX_MIRROR_ERROR
-    known = face_landmarks(data)
-    landmarks = np.stack([known.get(row.file, np.full((68, 2), np.nan, np.float32)) for row in rows])
-    by_hand = np.array([row.source in HUMAN_SOURCES and row.split == "train" for row in rows])
-    fitted = found & by_hand & ~unsure
-    linear_map = fit_linear_map(mesh[fitted], landmarks[fitted])
-    disagree = human_error(mesh, landmarks, linear_map) > MAX_HUMAN_ERROR
-    keep = found & ~unsure & ~disagree
+    both = consistency.agreement(answers.mesh, back[:, mirror], MESH)
+    landmarks = _known_landmarks(data, rows)
+    sure = both.kept(MAX_MIRROR_ERROR)
+    fitted = sure & np.array([row.source in HUMAN_SOURCES and row.split == "train" for row in rows])
+    linear_map = fit_linear_map(both.points[fitted], landmarks[fitted])
+    disagree = human_error(both.points, landmarks, linear_map) > MAX_HUMAN_ERROR
+    keep = sure & ~disagree
     save_npz(
         out,
         files=np.array([row.file for row in rows]),
-        mesh=mesh,
+        mesh=both.points,
         keep=keep,
         mirror=mirror.astype(np.int16),
         edges=answers.edges,
@@ -172,7 +155,14 @@ def label(data: Path, out: Path, python: Path, workers: int = 2) -> dict[str, in
     return {
         "pictures": len(rows),
         "found": int(found.sum()),
-        "unsure": int((found & unsure).sum()),
+        "unsure": int((found & ~sure).sum()),
         "against the human points": int((found & disagree).sum()),
         "kept": int(keep.sum()),
     }
+
+
+def _known_landmarks(data: Path, rows: Sequence[FaceRow]) -> np.ndarray:
+    """(N, 68, 2) human points of the pictures, NaN where there are none."""
+    known = face_landmarks(data)
+    nothing = np.full((68, 2), np.nan, np.float32)
+    return np.stack([known.get(row.file, nothing) for row in rows])

@@ -1,54 +1,88 @@
-"""MediaPipe Face Mesh as a teacher: runs under an interpreter of its own, knows nothing of facegeom.
+"""MediaPipe as a teacher of meshes: runs under an interpreter of its own, knows nothing of facegeom.
 
-``python mediapipe_worker.py PICTURES.txt OUT.npz``: one picture per line. The face nearest to the
-middle of each picture is meshed twice, as it is and mirrored, so that the caller can measure how much
-the teacher agrees with itself. MediaPipe 0.10.21 wants numpy < 2 and an old protobuf; that is why
-it lives in a separate environment (see ``facegeom.lab.teachers.mediapipe``).
+``python mediapipe_worker.py MOST [MODEL.task]`` finds at most so many faces a picture, by the Face Mesh
+that is in the package, or by the Face Landmarker of a model file. MediaPipe 0.10.21 wants numpy < 2 and an
+old protobuf; that is why it lives in a separate environment (see ``facegeom.lab.teachers.mesher``).
+
+The first line on stdout is JSON: ``{"version", "edges": [[a, b], ...]}``. Then each request on stdin is a
+line ``{"width", "height"}`` and the picture, RGB bytes; its answer a line ``{"plain": F, "mirrored": G}``
+and F + G meshes of 478 x 3 float32: those of the picture as it is, those of its mirror image.
 """
 
+import json
+import os
 import sys
 
-import cv2
 import mediapipe
 import numpy as np
 from mediapipe.python.solutions import face_mesh, face_mesh_connections
 
 POINTS = 478
+LEAST_SCORE = 0.3
 
 
-def central_mesh(mesher, picture_rgb):
-    """Mesh (478, 3) in pixels, pixel centres at integers, of the face nearest to the middle; None if none."""
-    height, width = picture_rgb.shape[:2]
-    answer = mesher.process(picture_rgb).multi_face_landmarks
-    if not answer:
-        return None
-    meshes = np.array([[(p.x, p.y, p.z) for p in face.landmark] for face in answer], np.float32)
-    distance = np.linalg.norm(meshes[:, :, :2].mean(axis=1) - 0.5, axis=1)
-    mesh = meshes[distance.argmin()] * (width, height, width)
-    mesh[:, :2] -= 0.5  # MediaPipe's frame spans [0, 1] from edge to edge
-    return mesh
+def solution(most):
+    """The Face Mesh of the package: a function from a picture to the points of each face."""
+    mesher = face_mesh.FaceMesh(
+        static_image_mode=True,
+        refine_landmarks=True,
+        max_num_faces=most,
+        min_detection_confidence=LEAST_SCORE,
+    )
+    return lambda rgb: [face.landmark for face in mesher.process(rgb).multi_face_landmarks or []]
 
 
-def main(list_file, out_file):
-    with open(list_file, encoding="utf-8") as lines:
-        files = [line.rstrip("\n") for line in lines]
-    mesh = np.full((len(files), POINTS, 3), np.nan, np.float32)
-    mirrored = mesh.copy()
-    with face_mesh.FaceMesh(
-        static_image_mode=True, refine_landmarks=True, max_num_faces=3, min_detection_confidence=0.3
-    ) as mesher:
-        for index, file in enumerate(files):
-            picture = cv2.imread(file, cv2.IMREAD_COLOR)
-            if picture is None:
-                raise SystemExit(f"cannot read the picture {file}")
-            rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-            for target, view in ((mesh, rgb), (mirrored, np.ascontiguousarray(rgb[:, ::-1]))):
-                found = central_mesh(mesher, view)
-                if found is not None:
-                    target[index] = found
-            print(index + 1, flush=True)
-    edges = np.array(sorted(face_mesh_connections.FACEMESH_TESSELATION), np.int16)
-    np.savez(out_file, mesh=mesh, mirrored=mirrored, edges=edges, version=mediapipe.__version__)
+def task(most, model):
+    """The Face Landmarker of a ``.task`` file: the same function."""
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    options = vision.FaceLandmarkerOptions(
+        base_options=BaseOptions(model_asset_path=model),
+        num_faces=most,
+        min_face_detection_confidence=LEAST_SCORE,
+        min_face_presence_confidence=LEAST_SCORE,
+    )
+    landmarker = vision.FaceLandmarker.create_from_options(options)
+    rgb_format = mediapipe.ImageFormat.SRGB
+    return lambda rgb: landmarker.detect(mediapipe.Image(image_format=rgb_format, data=rgb)).face_landmarks
+
+
+def meshes(find, rgb):
+    """(F, 478, 3) pixels, pixel centres at integers, z on the scale of x."""
+    height, width = rgb.shape[:2]
+    faces = [[(point.x, point.y, point.z) for point in face] for face in find(rgb)]
+    found = np.array(faces, np.float32).reshape(-1, POINTS, 3)
+    found *= (width, height, width)
+    found[..., :2] -= 0.5  # MediaPipe's frame spans [0, 1] from edge to edge
+    return found
+
+
+def serve(find, requests, replies):
+    """Answer until the requests end."""
+    edges = sorted(face_mesh_connections.FACEMESH_TESSELATION)
+    _reply(replies, {"version": mediapipe.__version__, "edges": edges})
+    for line in iter(requests.readline, b""):
+        size = json.loads(line)
+        pixels = requests.read(size["width"] * size["height"] * 3)
+        rgb = np.frombuffer(pixels, np.uint8).reshape(size["height"], size["width"], 3)
+        plain, mirrored = meshes(find, rgb), meshes(find, np.ascontiguousarray(rgb[:, ::-1]))
+        _reply(
+            replies,
+            {"plain": len(plain), "mirrored": len(mirrored)},
+            plain.tobytes() + mirrored.tobytes(),
+        )
+
+
+def _reply(replies, head, body=b""):
+    replies.write(json.dumps(head).encode() + b"\n" + body)
+    replies.flush()
+
+
+def main(most, model=None):
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever MediaPipe prints goes to stderr
+    find = task(int(most), model) if model else solution(int(most))
+    serve(find, sys.stdin.buffer, replies)
 
 
 if __name__ == "__main__":

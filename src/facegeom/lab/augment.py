@@ -53,6 +53,28 @@ def recolour(rng: np.random.Generator, picture: Picture) -> Picture:
     return picture
 
 
+def jitter_colour(
+    picture: Picture, brightness: float, contrast: float, saturation: float, hue: float
+) -> Picture:
+    """Change a picture's colours by factors of brightness, contrast and saturation, and turn its hue.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        brightness: factor of all values.
+        contrast: factor of the distance from the mean grey.
+        saturation: factor of the distance from the pixel's own grey.
+        hue: turn of the hue, in turns; 0 changes nothing.
+    """
+    middle = brightness * cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).mean()
+    table = np.clip((np.arange(256) * brightness - middle) * contrast + middle, 0, 255).astype(np.uint8)
+    picture = cv2.LUT(picture, table)
+    grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    picture = cv2.addWeighted(picture, saturation, grey, 1 - saturation, 0)
+    hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV_FULL)
+    hsv[..., 0] += np.uint8(round(hue * 256) % 256)  # bytes wrap round as the circle does
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
+
+
 def lower_resolution(rng: np.random.Generator, picture: Picture) -> Picture:
     """As if the face had been small: down to 20 to 100 pixels and up again."""
     size = int(20 * (picture.shape[0] * 0.8 / 20) ** rng.random())

@@ -1,4 +1,4 @@
-"""The mesh teacher's answers: mirrored back, paired, compared, merged over workers, kept or dropped."""
+"""Mesh labels of the data pack: the central face, the mirror map from pairs, what is kept and what dropped."""
 
 import sys
 from pathlib import Path
@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facegeom.errors import FacegeomError
+from facegeom.errors import FacegeomError, ImageError
 from facegeom.geometry import topology
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.lab.teachers import mediapipe
+from facegeom.lab.teachers.consistency import unmirror
 from facegeom.lab.teachers.linear_map import LinearMap
 
 WIDTH = 200
@@ -30,24 +31,9 @@ def seen_in_a_mirror(mesh: np.ndarray) -> np.ndarray:
     return mesh[:, MIRROR] * (-1, 1, 1) + (WIDTH - 1, 0, 0)
 
 
-def test_unmirror_by_hand() -> None:
-    mirrored = np.zeros((2, 3, 3))
-    mirrored[0, 0], mirrored[1, 2] = (0, 7, 9), (30, 5, -4)
-    back = mediapipe.unmirror(mirrored, np.array([10, 100]))
-    assert back[0, 0].tolist() == [9, 7, 9]  # the first column is the last
-    assert back[1, 2].tolist() == [69, 5, -4]
-    assert mirrored[0, 0].tolist() == [0, 7, 9]  # the argument stays as it was
-
-
-def test_unmirror_is_an_involution() -> None:
-    widths = np.array([200, 300, 17])
-    found = mediapipe.unmirror(mediapipe.unmirror(meshes(3), widths), widths)
-    np.testing.assert_allclose(found, meshes(3))
-
-
 def test_mirror_map_from_pairs() -> None:
     mesh = meshes(30)
-    back = mediapipe.unmirror(seen_in_a_mirror(mesh), np.full(30, WIDTH))
+    back = unmirror(seen_in_a_mirror(mesh), WIDTH, np.arange(478))
     np.testing.assert_array_equal(mediapipe.derive_mirror(mesh, back), MIRROR)
 
 
@@ -55,14 +41,6 @@ def test_ambiguous_mirror_map_raises() -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(FacegeomError, match="mirror map of 2 faces is ambiguous; label more"):
         mediapipe.derive_mirror(rng.normal(size=(2, 478, 3)), rng.normal(size=(2, 478, 3)))
-
-
-def test_mirror_error_is_a_share_of_the_eye_distance() -> None:
-    mesh = meshes(2, 0.0)
-    other = mesh + np.array([3, 4, 100])  # 5 pixels apart; z does not count
-    eyes = np.linalg.norm(mesh[:, 33, :2] - mesh[:, 263, :2], axis=1)
-    np.testing.assert_allclose(mediapipe.mirror_error(mesh, other), 5 / eyes)
-    np.testing.assert_allclose(mediapipe.mirror_error(mesh, mesh), 0)
 
 
 def test_human_error_is_inter_ocular_and_nan_without_points() -> None:
@@ -75,47 +53,26 @@ def test_human_error_is_inter_ocular_and_nan_without_points() -> None:
     assert found[0] == pytest.approx(2 / eyes) and np.isnan(found[1])
 
 
-FAKE_WORKER = """
-import sys
-import numpy as np
-
-with open(sys.argv[1]) as lines:
-    names = [line.strip() for line in lines]
-if "broken" in names:
-    print("no such model", file=sys.stderr)
-    raise SystemExit(3)
-mesh = np.full((len(names), 478, 3), np.nan, np.float32)
-for row, name in enumerate(names):
-    if name.isdigit():
-        mesh[row] = int(name)
-    print(row + 1, flush=True)
-np.savez(sys.argv[2], mesh=mesh, mirrored=-mesh, edges=np.array([[0, 1]]))
-"""
+def test_the_face_nearest_to_the_middle_counts() -> None:
+    mesh = meshes(3, 0.0) + np.array([-60, 5, 40])[:, None, None] * (1, 0, 0)
+    np.testing.assert_array_equal(mediapipe.central(mesh, WIDTH, 160), mesh[1])
+    assert np.isnan(mediapipe.central(mesh[:0], WIDTH, 160)).all()
 
 
-@pytest.fixture
-def fake_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A teacher that answers with the number that is a picture's name."""
-    script = tmp_path / "mediapipe_worker.py"
-    script.write_text(FAKE_WORKER, encoding="utf-8")
-    monkeypatch.setattr(mediapipe, "__file__", str(tmp_path / "mediapipe.py"))
+def test_central_faces_of_pictures(fake_teacher: object, tmp_path: Path) -> None:
+    counts = [(3, 3), (0, 2), (3, 0)]
+    pictures = [fake_teacher.picture(tmp_path / f"{k}.png", *pair) for k, pair in enumerate(counts)]
+    answers = mediapipe.ask(pictures, Path(sys.executable), 2)
+    assert np.isnan(answers.mesh[:, 0, 0]).tolist() == [False, True, False]
+    assert np.isnan(answers.mirrored[:, 0, 0]).tolist() == [False, False, True]
+    np.testing.assert_allclose(answers.mesh[0], fake_teacher.heads[1], atol=1e-4)
+    assert answers.widths.tolist() == [60, 60, 60] and answers.edges.tolist() == [[0, 1]]
 
 
-@pytest.mark.usefixtures("fake_worker")
-@pytest.mark.parametrize("workers", [1, 2, 3])
-def test_answers_of_several_workers_keep_the_order(workers: int) -> None:
-    pictures = [Path(name) for name in ("0", "1", "nobody", "3", "4", "5", "6")]
-    answers = mediapipe.ask(pictures, Path(sys.executable), workers)
-    expected = [0, 1, np.nan, 3, 4, 5, 6]
-    np.testing.assert_array_equal(answers.mesh[:, 477, 2], expected)
-    np.testing.assert_array_equal(answers.mirrored[:, 0, 0], np.negative(expected))
-    assert answers.edges.tolist() == [[0, 1]]
-
-
-@pytest.mark.usefixtures("fake_worker")
-def test_a_worker_that_fails_stops_the_run() -> None:
-    with pytest.raises(FacegeomError, match=r"exit code 3; it said:\nno such model"):
-        mediapipe.ask([Path("1"), Path("broken")], Path(sys.executable), 2)
+@pytest.mark.usefixtures("fake_teacher")
+def test_a_picture_of_the_pack_that_is_missing_stops_the_run(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="no such file"):
+        mediapipe.ask([tmp_path / "missing.png"], Path(sys.executable), 1)
 
 
 @pytest.fixture
@@ -138,7 +95,7 @@ def test_labels_that_disagree_are_dropped(data: Path, monkeypatch: pytest.Monkey
     mirrored = seen_in_a_mirror(mesh)
     mirrored[3] += 8  # the teacher disagrees with itself
     mesh[5] = np.nan  # no face found
-    answers = mediapipe.Answers(mesh, mirrored, topology.edges())
+    answers = mediapipe.Answers(mesh, mirrored, np.full(60, WIDTH), topology.edges())
     monkeypatch.setattr(mediapipe, "ask", lambda pictures, python, workers: answers)
     counts = mediapipe.label(data, data / "labels.npz", Path(sys.executable))
     assert counts == {"pictures": 60, "found": 59, "unsure": 1, "against the human points": 1, "kept": 57}

@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from torchvision.transforms import v2
 
 from facegeom.geometry.boxes import from_points
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.transforms import apply, box_to_square, invert
+from facegeom.lab.augment import jitter_colour
 from facegeom.lab.datasets.records import FaceRecord
 
 
@@ -56,8 +56,6 @@ class PointCrops(Dataset):
     ) -> None:
         self.records, self.detected, self.changes = records, detected_xyxy, changes
         self.size_px, self.margin = size_px, margin
-        strength = changes.colour if changes else 0.0
-        self.colour = v2.ColorJitter(strength, strength, strength, strength / 10) if strength else None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -67,17 +65,23 @@ class PointCrops(Dataset):
         record = self.records[index]
         points = self.points(index)
         onto = self.matrix(index)
-        crop = torch.from_numpy(cut(record.read(), onto, self.size_px)).permute(2, 0, 1).contiguous()
+        crop = self._coloured(cut(record.read(), onto, self.size_px))
         known = np.isfinite(points).all(axis=1)
         half = self.size_px / 2
         target = (apply(onto, np.where(known[:, None], points, 0.0)) + 0.5) / half - 1
         return {
-            "crop": self.colour(crop) if self.colour else crop,
+            "crop": torch.from_numpy(crop).permute(2, 0, 1),
             "points": torch.as_tensor(target, dtype=torch.float32),
             "weight": torch.as_tensor(known, dtype=torch.float32),
             "half_px": torch.as_tensor(half / np.linalg.norm(onto[:, :2], axis=1), dtype=torch.float32),
             "index": torch.tensor(index),
         }
+
+    def _coloured(self, crop: np.ndarray) -> np.ndarray:
+        if not self.changes or not self.changes.colour:
+            return crop
+        shifts = (2 * torch.rand(4).double().numpy() - 1) * self.changes.colour
+        return jitter_colour(crop, *(1 + shifts[:3]), shifts[3] / 10)
 
     def points(self, index: int) -> np.ndarray:
         """The points (K, 2) of a record in pixels of its photo, NaN where unknown."""

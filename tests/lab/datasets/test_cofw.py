@@ -47,11 +47,11 @@ def test_all_faces(root: Path, check_records: Callable[..., None]) -> None:
     records = cofw.records(root)
     check_records(records, "cofw29")
     assert [(record.name, record.split, record.source) for record in records] == [
-        ("COFW_train_color.mat#0", "train", "lfpw"),
-        ("COFW_train_color.mat#1", "train", "cofw"),
-        ("COFW_test_color.mat#0", "test", "cofw"),
-        ("COFW_test_color.mat#1", "test", "cofw"),
-        ("COFW_test_color.mat#2", "test", "cofw"),
+        ("COFW_train_color.mat/0", "train", "lfpw"),
+        ("COFW_train_color.mat/1", "train", "cofw"),
+        ("COFW_test_color.mat/0", "test", "cofw"),
+        ("COFW_test_color.mat/1", "test", "cofw"),
+        ("COFW_test_color.mat/2", "test", "cofw"),
     ]
 
 

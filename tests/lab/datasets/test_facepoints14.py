@@ -8,7 +8,6 @@ import pytest
 
 from facegeom.errors import InputError
 from facegeom.lab.datasets import facepoints14
-from facegeom.lab.datasets.layout import fold
 
 HEADER = ",".join(facepoints14.HEADER)
 VALUES = [str(number) for number in range(28)]
@@ -31,14 +30,12 @@ def root(tmp_path: Path, write_photo: Callable[..., Path]) -> Path:
 def test_train_and_test(root: Path, check_records: Callable[..., None]) -> None:
     records = facepoints14.records(root)
     check_records(records, "facepoints14")
-    counts = {split: sum(record.split == split for record in records) for split in ("train", "val", "test")}
-    val = sum(fold(f"{number:05d}.jpg") == 0 for number in range(30))
-    assert counts == {"train": 30 - val, "val": val, "test": 1} and 0 < val < 8
+    assert [record.split for record in records] == ["train"] * 30 + ["test"]
     np.testing.assert_array_equal(records[0].points, np.arange(28).reshape(14, 2))
     assert records[-1].name == "test/images/00000.jpg"
 
 
-@pytest.mark.parametrize("split", ["train", "val", "test"])
+@pytest.mark.parametrize("split", ["train", "test"])
 def test_one_split(root: Path, split: str) -> None:
     assert {record.split for record in facepoints14.records(root, split)} == {split}
 

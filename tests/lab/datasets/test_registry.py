@@ -1,12 +1,14 @@
 """The data sets by name."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from facegeom.errors import InputError
 from facegeom.geometry.schemes import SCHEMES
-from facegeom.lab.datasets import registry
+from facegeom.lab.datasets import facepoints14, registry
+from facegeom.lab.datasets.records import FaceRecord
 
 NAMES = ["lapa", "300w", "wflw", "aflw", "aflw19", "cofw", "ffhq", "celeba", "facepoints14", "pack"]
 
@@ -41,6 +43,44 @@ def test_an_unknown_name_lists_the_known() -> None:
         InputError, match=r"expected one of lapa, 300w, .*pack as the data set, got 'imagenet'"
     ):
         registry.load("imagenet", Path())
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> Path:
+    """The 14 points of 60 pictures in one folder: a set without a val split."""
+    names = [f"{number:05d}.jpg" for number in range(60)]
+    (tmp_path / "images").mkdir()
+    for name in names:
+        (tmp_path / "images" / name).touch()
+    rows = [",".join([name, *["1"] * 28]) for name in names]
+    (tmp_path / "gt.csv").write_text("\n".join([",".join(facepoints14.HEADER), *rows]))
+    return tmp_path
+
+
+def test_a_set_without_val_gets_one_from_train(flat: Path) -> None:
+    train, val = (registry.load("facepoints14", flat, split) for split in ("train", "val"))
+    assert {record.split for record in train} == {"train"} and {record.split for record in val} == {"val"}
+    names = [record.name for record in train + val]
+    assert sorted(names) == [f"images/{number:05d}.jpg" for number in range(60)]
+    assert 2 <= len(val) <= 12
+
+
+def test_all_of_a_set_without_val(flat: Path) -> None:
+    splits = [record.split for record in registry.load("facepoints14", flat)]
+    assert splits.count("val") == len(registry.load("facepoints14", flat, "val")) and len(splits) == 60
+    assert {record.split for record in facepoints14.records(flat)} == {"train"}
+
+
+def test_test_splits_are_as_published(flat: Path) -> None:
+    with pytest.raises(InputError, match="expected 'images' of 14 facial points"):
+        registry.load("facepoints14", flat, "test")
+
+
+def test_faces_of_one_photo_stay_together() -> None:
+    face = partial(FaceRecord, read=lambda: None, split="train")
+    for photo in (f"{number}.jpg" for number in range(50)):
+        first, second, alone = (registry._divided(face(name)) for name in (f"{photo}#0", f"{photo}#1", photo))
+        assert first.split == second.split == alone.split
 
 
 def test_load_gives_the_adapter_s_records(tmp_path: Path) -> None:

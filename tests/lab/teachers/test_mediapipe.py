@@ -1,4 +1,4 @@
-"""Mesh labels of the data pack: the central face, the mirror map from pairs, what is kept and what dropped."""
+"""Mesh labels of the data pack: the central face, the mirror map from pairs, what is kept."""
 
 import sys
 from pathlib import Path

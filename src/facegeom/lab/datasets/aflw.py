@@ -20,7 +20,7 @@ INFO = DatasetInfo(
     terms="research only, not commercial, on request",
     scheme="aflw21",
     module=__name__,
-    splits=("train", "val", "test"),
+    splits=("train", "test"),
 )
 
 FEATURES = (
@@ -47,12 +47,12 @@ _RECTS = "SELECT face_id, x, y, w, h FROM FaceRect"
 def records(root: Path, split: str | None = None) -> list[FaceRecord]:
     """The faces of AFLW that have a point. Only visible points are annotated; the others are NaN.
 
-    The set is published in one piece. A tenth of the photos is test and a tenth val, by the checksum of
-    their names; :mod:`~facegeom.lab.datasets.aflw19` has the parts of the common protocol.
+    The set is published in one piece. A tenth of the photos is test, by the checksum of their names;
+    :mod:`~facegeom.lab.datasets.aflw19` has the parts of the common protocol.
 
     Args:
         root: the unpacked ``aflw``, or the folder that holds it.
-        split: train, val, test, or None for all.
+        split: train, test, or None for both.
 
     Raises:
         InputError: another split; a file is missing or damaged.
@@ -86,7 +86,7 @@ def photo_folder(root: Path, info: DatasetInfo) -> Path:
 
 def part(file: str) -> str:
     """The split of a photo."""
-    return {0: "test", 1: "val"}.get(fold(file), "train")
+    return "test" if fold(file) == 0 else "train"
 
 
 def _tables(database: Path) -> tuple[list[tuple[int, str]], dict[int, np.ndarray], dict[int, np.ndarray]]:

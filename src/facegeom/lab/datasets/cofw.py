@@ -54,7 +54,7 @@ def _part(folder: Path, part: str) -> list[FaceRecord]:
     edges = np.concatenate([corners, corners + boxes[:, 2:]], axis=1)
     return [
         FaceRecord(
-            name=f"{file.name}#{index}",
+            name=f"{file.name}/{index}",
             read=partial(read_picture, file, f"Is{_SUFFIXES[part]}", index),
             split=part,
             scheme=INFO.scheme,

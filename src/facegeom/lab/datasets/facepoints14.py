@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facegeom.lab.datasets.layout import DatasetInfo, check_split, damaged, fold, lines, require
+from facegeom.lab.datasets.layout import DatasetInfo, check_split, damaged, lines, require
 from facegeom.lab.datasets.records import FaceRecord, photo
 
 POINTS = 14
@@ -22,26 +22,26 @@ INFO = DatasetInfo(
     terms="handed out to a course; take it as research only",
     scheme="facepoints14",
     module=__name__,
-    splits=("train", "val", "test"),
+    splits=("train", "test"),
 )
 
 
 def records(root: Path, split: str | None = None) -> list[FaceRecord]:
-    """The pictures of the task. A tenth of the training ones, by the checksum of their names, is val.
+    """The pictures of the task.
 
     Args:
         root: the folder of ``gt.csv`` and ``images``, or that of ``train`` and ``test`` which hold them.
-        split: train, val, test, or None for all that is there.
+        split: train, test, or None for train and, if there, test.
 
     Raises:
         InputError: another split; a file is missing or damaged.
     """
     check_split(split, INFO)
-    given = root / "train" if (root / "train").is_dir() else root
-    found = [] if split == "test" else _part(root, given, "train")
-    if split == "test" or (split is None and (root / "test" / "gt.csv").is_file()):
-        found += _part(root, root / "test", "test")
-    return [record for record in found if split in (None, record.split)]
+    train, test = root / "train" if (root / "train").is_dir() else root, root / "test"
+    found = [] if split == "test" else _part(root, train, "train")
+    if split == "test" or (split is None and test.is_dir()):
+        found += _part(root, test, "test")
+    return found
 
 
 def _part(root: Path, folder: Path, part: str) -> list[FaceRecord]:
@@ -50,7 +50,7 @@ def _part(root: Path, folder: Path, part: str) -> list[FaceRecord]:
         FaceRecord(
             name=(images / name).relative_to(root).as_posix(),
             read=photo(require(images / name, INFO)),
-            split="val" if part == "train" and fold(name) == 0 else part,
+            split=part,
             scheme=INFO.scheme,
             points=points,
             source=INFO.name,

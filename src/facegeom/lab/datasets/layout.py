@@ -22,7 +22,7 @@ class DatasetInfo:
         terms: what its publishers allow, in short.
         scheme: of its points, a key of ``geometry.schemes.SCHEMES``.
         module: of the adapter.
-        splits: what its ``records`` takes as ``split``; names with a hyphen are parts of the test split.
+        splits: as published, what its ``records`` takes; names with a hyphen are parts of the test split.
     """
 
     name: str

@@ -22,7 +22,7 @@ from facegeom.lab.tasks.loop import BEST
 
 SIZE_PX = 96
 SAMPLES_OF_A_BODY = {"size_px": SIZE_PX, "epochs": 5, "samples_per_epoch": 4096}
-LANDMARKS = {"size_px": SIZE_PX, "max_epochs": 6, "warmup_epochs": 1, "patience": 1}
+LANDMARKS = {"size_px": SIZE_PX, "max_epochs": 4, "warmup_epochs": 1, "patience": 1}
 MESH = {"size_px": 128, "frames_per_picture": 2, "max_epochs": 25}
 DENSE_CONVOLUTIONS = ("resnet18", "efficientnetv2b0")
 """Bodies that bfloat16 speeds up on a processor; it slows those of depthwise convolutions down."""
@@ -59,7 +59,7 @@ def jobs() -> list[Job]:
     return [
         *(_body(backbone, "close", SAMPLES_OF_A_BODY) for backbone in bodies),
         *(_row(name, _backbone(name)) for name in rows),
-        _body("efficientnetv2b0", "frame", SAMPLES_OF_A_BODY | {"epochs": 8}),
+        _body("efficientnetv2b0", "frame", SAMPLES_OF_A_BODY),
         Job("mesh478-efficientnetv2b0", "mesh478-efficientnetv2b0", MESH, body="body-efficientnetv2b0"),
     ]
 

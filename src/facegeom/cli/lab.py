@@ -37,6 +37,25 @@ def label(
 
 
 @app.command()
+def inspect(
+    dataset: Annotated[str, typer.Argument(help="Name of the data set (docs/data.md).")],
+    root: Annotated[Path, typer.Option(help="Folder into which it was unpacked.", show_default=False)],
+    split: Annotated[str | None, typer.Option(help="One of its splits; all of them by default.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="Faces on the sheet.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Of the choice of faces.")] = 0,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Contact sheet (png).")] = Path("sheet.png"),
+) -> None:
+    """Count the faces of a data set and draw some of them with their labels.
+
+    Example: facegeom lab inspect pack --root data --split val -o sheet.png
+    """
+    from facegeom.lab.datasets.inspect import run
+
+    typer.echo(run(dataset, root, out, split, count, seed))
+    typer.echo(f"wrote {out}")
+
+
+@app.command()
 def canonical(
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write (npz).")],

@@ -2,7 +2,9 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -10,10 +12,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from facegeom.cli import keypoints14 as cli
 from facegeom.cli.keypoints14 import app
 from facegeom.errors import FacegeomError
+from facegeom.lab import recipes
 from facegeom.lab.datasets.facepoints14 import HEADER
 from facegeom.lab.keypoints14.network import KeypointNet
+from facegeom.lab.keypoints14.recipe import CHOICES, Keypoints14Recipe
 from facegeom.lab.keypoints14.weights import Effort, save_network
 
 COMMANDS = ["prepare", "train", "detect", "evaluate"]
@@ -70,10 +75,11 @@ def test_train_passes_its_arguments_on(given: tuple[Path, Path], monkeypatch: py
         "facegeom.lab.keypoints14.train_detector", lambda *values, **names: calls.append((values, names))
     )
     assert "nothing was written" in run("train", *given, "--fast")
-    assert "wrote a.ckpt" in run("train", *given, "-o", "a.ckpt", "--workers", "2")
+    assert "wrote a.ckpt" in run("train", *given, "-o", "a.ckpt", "--workers", "2", "--loss", "mse")
+    plain = recipes.load(Keypoints14Recipe, "keypoints14")
     assert calls == [
-        ((*given, True), {"out": Path("facepoints_model.ckpt"), "workers": 0}),
-        ((*given, False), {"out": Path("a.ckpt"), "workers": 2}),
+        ((*given, True), {"out": Path("facepoints_model.ckpt"), "recipe": plain, "workers": 0}),
+        ((*given, False), {"out": Path("a.ckpt"), "recipe": replace(plain, loss="mse"), "workers": 2}),
     ]
 
 
@@ -90,3 +96,7 @@ def test_what_is_missing_is_named(arguments: list[str], tmp_path: Path) -> None:
     with pytest.raises(FacegeomError, match="nowhere"):
         run(*(part.format(tmp_path) for part in arguments))
     assert not list(tmp_path.iterdir())
+
+
+def test_choices_are_those_of_the_recipe() -> None:
+    assert get_args(cli.Loss) == CHOICES["loss"] and get_args(cli.Optimizer) == CHOICES["optimizer"]

@@ -1,7 +1,7 @@
 """``facegeom lab keypoints14``: the compact task of 14 points, from its data to its mark."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -9,6 +9,8 @@ app = typer.Typer(
     help="14 points of a tightly cropped face: prepare, train, detect, evaluate.", no_args_is_help=True
 )
 
+Loss = Literal["wing", "smooth_l1", "mse"]
+Optimizer = Literal["adam", "adamw", "sgd", "rmsprop"]
 Images = Annotated[Path, typer.Argument(help="Folder of the pictures.")]
 Table = Annotated[Path, typer.Argument(help="Points: filename,x1,y1,...,x14,y14 (gt.csv).")]
 
@@ -41,14 +43,21 @@ def train(
     ),
     fast: Annotated[bool, typer.Option("--fast", help="A trial of a few batches; writes nothing.")] = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare pictures.")] = 0,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Other than the recipe's.")] = None,
+    loss: Annotated[Loss | None, typer.Option(help="Other than the recipe's.")] = None,
+    optimizer: Annotated[Optimizer | None, typer.Option(help="Other than the recipe's.")] = None,
 ) -> None:
     """Train from scratch on the given pictures alone; goes on from the last epoch when it was stopped.
 
     Example: facegeom lab keypoints14 train train/gt.csv train/images -o facepoints_model.ckpt
     """
+    from facegeom.lab import recipes
     from facegeom.lab.keypoints14 import train_detector
+    from facegeom.lab.keypoints14.recipe import Keypoints14Recipe
 
-    train_detector(gt, images, fast, out=out, workers=workers)
+    changed = {"epochs": epochs, "loss": loss, "optimizer": optimizer}
+    recipe = recipes.load(Keypoints14Recipe, "keypoints14", **changed)
+    train_detector(gt, images, fast, out=out, recipe=recipe, workers=workers)
     typer.echo("the trial went through; nothing was written" if fast else f"wrote {out}")
 
 

@@ -61,7 +61,7 @@ def test_learns_a_batch_by_heart(
         task.training_step(batch, index).backward()
         optimizer.step()
     errors = errors_100(task(batch["picture"]), batch["points"])
-    assert (errors**2).mean() < 25  # 600 before, and 200 if every face were the mean one
+    assert (errors**2).mean() < 25  # about 520 before
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def test_learning_rate() -> None:
     assert rates[20] == pytest.approx(LAST_RATE) and rate(0, 0, 1) == 1
 
 
-@pytest.mark.parametrize("changed", [{"loss": "huber"}, {"optimizer": "lbfgs"}])
+@pytest.mark.parametrize("changed", [{"loss": "huber"}, {"optimizer": "lbfgs"}, {"precision": "8"}])
 def test_unknown_choices(changed: dict[str, str], make_recipe: MakeRecipe) -> None:
-    with pytest.raises(InputError, match=r"(loss|optimizer) must be one of .*, got '(huber|lbfgs)'"):
+    with pytest.raises(InputError, match=r"must be one of .*, got '(huber|lbfgs|8)'"):
         make_recipe(**changed)
 
 

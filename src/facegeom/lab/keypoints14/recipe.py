@@ -1,12 +1,14 @@
 """Settings of the training, see ``recipes/keypoints14.yaml``."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from facegeom.errors import InputError
 
-Loss = Literal["wing", "smooth_l1", "mse"]
-Optimizer = Literal["adam", "adamw", "sgd", "rmsprop"]
+CHOICES = {
+    "loss": ("wing", "smooth_l1", "mse"),
+    "optimizer": ("adam", "adamw", "sgd", "rmsprop"),
+    "precision": ("32-true", "bf16-mixed", "16-mixed"),
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Keypoints14Recipe:
         shear: standard deviation of the shears.
         margin: largest change of the crop's distance from the points on each side, of their extent.
         change_share: of pictures whose light, colour, sharpness are changed or that are covered in part.
-        precision: ``32-true`` or ``bf16-mixed``, which is quicker where the processor computes with bfloat16.
+        precision: Lightning's name of it: 32-true, or bf16-mixed, which is quicker where the processor
+            computes with bfloat16, or 16-mixed, for GPUs without it.
         seed: of everything that is random.
     """
 
@@ -64,6 +67,6 @@ class Keypoints14Recipe:
     seed: int
 
     def __post_init__(self) -> None:
-        for name, kinds in (("loss", get_args(Loss)), ("optimizer", get_args(Optimizer))):
-            if getattr(self, name) not in kinds:
-                raise InputError(f"{name} must be one of {', '.join(kinds)}, got {getattr(self, name)!r}")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")

@@ -1,0 +1,1 @@
+"""What other methods achieve on the same faces, to compare the networks with."""

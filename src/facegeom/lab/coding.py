@@ -53,7 +53,7 @@ def decode(stream: bytes) -> Int64Array:
     Raises:
         InputError: the stream is cut short, has something behind its end, or was never one.
     """
-    reader = Reader(stream)
+    reader = _Reader(stream)
     count, symbols, lengths = _read_header(reader)
     lanes = np.frombuffer(reader.take(2 * -(-count // LANE)), "<u2").astype(np.int64)
     body = np.frombuffer(reader.take(-(-int(lanes.sum()) // 8)), np.uint8)
@@ -96,13 +96,13 @@ def split(joined: bytes) -> list[bytes]:
     Raises:
         InputError: ``joined`` is cut short.
     """
-    reader, parts = Reader(joined), []
+    reader, parts = _Reader(joined), []
     while reader.left:
         parts.append(reader.take(reader.varint()))
     return parts
 
 
-class Reader:
+class _Reader:
     """Takes bytes and variable-length integers off a stream, and says when it is cut short."""
 
     def __init__(self, stream: bytes) -> None:
@@ -200,7 +200,7 @@ def _header(count: int, symbols: Int64Array, lengths: npt.NDArray[np.uint8]) -> 
     return head + _varint(2 * first if first >= 0 else -2 * first - 1) + gaps + lengths.tobytes()
 
 
-def _read_header(reader: Reader) -> tuple[int, Int64Array, npt.NDArray[np.uint8]]:
+def _read_header(reader: _Reader) -> tuple[int, Int64Array, npt.NDArray[np.uint8]]:
     count, kinds = reader.varint(), reader.varint()
     if kinds > min(count, 1 << LONGEST) or (count and not kinds):
         raise _damaged(f"{count} values of {kinds} kinds")

@@ -61,6 +61,7 @@ def jobs() -> list[Job]:
         *(_row(name, _backbone(name)) for name in rows),
         _body("efficientnetv2b0", "frame", SAMPLES_OF_A_BODY),
         Job("mesh478-efficientnetv2b0", "mesh478-efficientnetv2b0", MESH, body="body-efficientnetv2b0"),
+        Job("dlib68", "dlib68"),
     ]
 
 

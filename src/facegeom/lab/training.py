@@ -19,6 +19,7 @@ TRAINERS: dict[str, tuple[str, str]] = {
     "face": ("facegeom.lab.tasks.face", "FaceRecipe"),
     "landmarks": ("facegeom.lab.tasks.landmarks", "LandmarksRecipe"),
     "mesh478": ("facegeom.lab.tasks.mesh478", "Mesh478Recipe"),
+    "trees": ("facegeom.lab.baselines.trees", "TreesRecipe"),
 }
 """Module and recipe type by kind; the module's ``train(recipe, inputs)`` gives a checkpoint or several."""
 

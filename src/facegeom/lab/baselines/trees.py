@@ -89,7 +89,7 @@ def fit(recipe: TreesRecipe, faces: Faces, out: Path) -> Path:
 
 
 def _log(out: Path, recipe: TreesRecipe, seconds: float, faces: int) -> None:
-    """One row in place of a network's learning curve: every face is seen once, from several mean shapes."""
+    """One row in place of a network's learning curve; a face counts once for each shape it starts from."""
     trees = recipe.cascade_depth * recipe.num_trees_per_cascade_level
     row = f"0,{trees},{seconds:.1f},{faces * recipe.oversampling_amount}"
     write(out / "log" / "version_0" / "metrics.csv", f"epoch,step,seconds,samples\n{row}\n".encode())

@@ -31,22 +31,26 @@ def trainer(
         callbacks: more of them.
         options: further arguments of ``lightning.Trainer``, the length of the training among them.
     """
-    saved = ModelCheckpoint(
-        out,
-        filename="best",
-        monitor=monitor,
-        save_last=True,
-        save_top_k=1 if monitor else 0,
-        enable_version_counter=False,
-    )
+    kept = [_checkpoint(out, LAST, None)] + ([_checkpoint(out, BEST, monitor)] if monitor else [])
     return L.Trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=processes,
         precision=precision,  # type: ignore[arg-type]
-        callbacks=[saved, EpochTime(), *callbacks],
+        callbacks=[*kept, EpochTime(), *callbacks],
         logger=[CSVLogger(out, name="log"), TensorBoardLogger(out, name="tensorboard")],
         log_every_n_steps=10,
         **options,
+    )
+
+
+def _checkpoint(out: Path, name: str, monitor: str | None) -> ModelCheckpoint:
+    """Saves after every epoch, or after those in which ``monitor`` was least; ``save_last`` would skip some."""
+    return ModelCheckpoint(
+        out,
+        filename=name.removesuffix(".ckpt"),
+        monitor=monitor,
+        save_on_train_epoch_end=monitor is None,
+        enable_version_counter=False,
     )
 
 

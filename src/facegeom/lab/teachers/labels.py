@@ -27,9 +27,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from facegeom.errors import ImageError
+from facegeom.errors import ImageError, InputError
 from facegeom.geometry.schemes import Scheme
+from facegeom.lab.datasets.records import FaceRecord, photo
 
 METADATA_KEY = b"facegeom"
 
@@ -109,3 +112,38 @@ def _face(said: PhotoLabels, face: int) -> dict[str, Any]:
         "flip_error": None if np.isnan(error) else error,
         "keep": bool(said.keep[face]),
     }
+
+
+def records(file: Path, photos: Path, split: str = "train") -> list[FaceRecord]:
+    """The kept faces of a labelled folder, ready for training; 3D points as meshes.
+
+    Args:
+        file: made by ``facegeom lab label-folder``.
+        photos: the folder that was labelled.
+        split: that they are to be of.
+
+    Raises:
+        InputError: the file is missing or holds no labels.
+    """
+    try:
+        about = json.loads(pq.read_schema(file).metadata[METADATA_KEY])
+        kept = pq.read_table(file, filters=pc.field("keep"))
+    except (OSError, pa.ArrowInvalid, KeyError, TypeError) as error:
+        raise InputError(
+            f"expected labels of `facegeom lab label-folder` at {file}, got none ({error})"
+        ) from error
+    return [_record(row, about, photos, split) for row in kept.to_pylist()]
+
+
+def _record(row: Mapping[str, Any], about: Mapping[str, Any], photos: Path, split: str) -> FaceRecord:
+    points = np.reshape(row["points"], (-1, about["dimensions"]))
+    is_mesh = about["dimensions"] == 3
+    return FaceRecord(
+        name=f"{row['file']}#{row['face']}",
+        read=photo(photos / row["file"]),
+        split=split,
+        scheme="" if is_mesh else about["scheme"],
+        points=None if is_mesh else points,
+        mesh=points if is_mesh else None,
+        source=about["teacher"],
+    )

@@ -1,5 +1,6 @@
 """``detect``: all kinds of pictures, pixels of the originals."""
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from facegeom import analyze, imaging
 from facegeom.errors import ImageError, InputError
-from facegeom.lab.keypoints14 import detect
+from facegeom.geometry.schemes import facepoints14_from_68
+from facegeom.lab.keypoints14 import SHIPPED, detect
+from facegeom.lab.keypoints14.data import PlainViews, given
+from facegeom.lab.keypoints14.detection import label_shift, points_of
 from facegeom.lab.keypoints14.network import KeypointNet
+from facegeom.lab.keypoints14.pictures import Squares
+from facegeom.lab.keypoints14.prepare import tight_crop
 from facegeom.lab.keypoints14.views import MIRROR
-from facegeom.lab.keypoints14.weights import Effort, save_network
+from facegeom.lab.keypoints14.weights import Effort, load_network, save_network
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +86,32 @@ def test_mirror_images_give_mirrored_points(model: Path, picture: np.ndarray, tm
     cv2.imwrite(str(tmp_path / "b.png"), picture[:, ::-1])
     plain, mirrored = (numbers.reshape(14, 2) for numbers in detect(model, tmp_path).values())
     np.testing.assert_allclose(mirrored, plain[MIRROR] * (-1, 1) + (29, 0), atol=1e-3)
+
+
+def test_labels_that_count_from_one(model: Path, faces: Any) -> None:
+    """Labels one pixel of the network's square to the right and two down: found, and answered with."""
+    net, pictures = load_network(model), given(faces.points, faces.folder)
+    squares = Squares(pictures.paths, 32)
+    answers = points_of(net, np.stack([squares[index][0] for index in range(12)]))
+    sizes = np.array([squares[index][1] for index in range(12)])[:, None]
+    labels = (answers + np.array([1, 2]) / 32 + 0.5) * sizes - 0.5
+    labels[3, 5] = np.nan
+    shift = label_shift(net, PlainViews(squares, labels))
+    np.testing.assert_allclose(shift, np.array([1, 2]) / 32, atol=1e-6)
+    net.shift.copy_(torch.from_numpy(shift))
+    moved = points_of(net, np.stack([squares[index][0] for index in range(12)]))
+    np.testing.assert_allclose(moved - answers, np.broadcast_to(shift, (12, 14, 2)), atol=1e-6)
+
+
+def test_the_network_that_ships_on_the_demo_photo(tmp_path: Path) -> None:
+    """It agrees with the face network, which shares no weight with it."""
+    photo = imaging.read(str(files("facegeom") / "data" / "astronaut.jpg"))
+    landmarks = analyze(photo)[0].landmarks_px
+    opaque = np.dstack([photo, np.full(photo.shape[:2], 255, np.uint8)])
+    crop, points = tight_crop(opaque, facepoints14_from_68(landmarks))
+    cv2.imwrite(str(tmp_path / "a.png"), crop[..., ::-1])
+    found = detect(SHIPPED, tmp_path)["a.png"].reshape(14, 2)
+    assert (((found - points) / crop.shape[1::-1] * 100) ** 2).mean() < 10
 
 
 def test_wrong_folders(model: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from facegeom.errors import InputError
 from facegeom.lab.keypoints14 import detect
 from facegeom.lab.keypoints14.network import KeypointNet
-from facegeom.lab.keypoints14.weights import Effort, load_effort, load_network, save_network
+from facegeom.lab.keypoints14.weights import SHIPPED, Effort, load_effort, load_network, save_network
 
 EFFORT = Effort(epochs=3, samples=24, train_seconds=1.5, val_error=9.0)
 
@@ -87,3 +87,10 @@ def test_a_state_of_lightning_says_nothing_of_the_effort(tmp_path: Path) -> None
     load_network(tmp_path / "model.ckpt")
     with pytest.raises(InputError, match="says nothing of its training"):
         load_effort(tmp_path / "model.ckpt")
+
+
+def test_the_network_that_ships() -> None:
+    assert SHIPPED.stat().st_size < 4e6
+    assert int(load_network(SHIPPED).input_px) == 96
+    effort = load_effort(SHIPPED)
+    assert effort.epochs > 0 and effort.samples > 0 and effort.val_error < 5

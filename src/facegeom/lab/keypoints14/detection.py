@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from facegeom import imaging
@@ -47,11 +48,24 @@ def detect(model_filename: str | Path, test_img_dir: str | Path) -> dict[str, np
 def points_of(net: KeypointNet, squares: np.ndarray) -> np.ndarray:
     """Points (N, 14, 2) of squares (N, S, S, 3) uint8: 0 in the middle, ±0.5 at the edges.
 
-    Means of the answers to the picture and to its mirror image.
+    Means of the answers to the picture and to its mirror image, and the shift of the labels.
     """
     pictures = torch.from_numpy(squares).permute(0, 3, 1, 2).float()
     there, back = (net(each).double().numpy() for each in (pictures, pictures.flip(3)))
-    return (there + back[:, MIRROR] * (-1, 1)) / 2
+    return (there + back[:, MIRROR] * (-1, 1)) / 2 + net.shift.double().numpy()
+
+
+def label_shift(net: KeypointNet, views: Dataset) -> np.ndarray:
+    """How far (2,) the labels of plain views lie beside the network's points on average.
+
+    Labels may count pixels from 1, or from the edge of the first instead of its centre. A network that has
+    learned from mirror images cannot know that: there the labels are off to the other side.
+    """
+    errors = []
+    for batch in DataLoader(views, BATCH):
+        answer = points_of(net, batch["picture"].permute(0, 2, 3, 1).numpy())
+        errors.append(batch["points"].numpy() - answer)
+    return np.nanmean(np.concatenate(errors), axis=(0, 1))
 
 
 def picture_names(folder: Path) -> list[str]:

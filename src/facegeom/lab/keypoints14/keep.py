@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from facegeom.errors import InputError, OutputError
 from facegeom.export.files import make_folder
+from facegeom.lab.keypoints14.network import KeypointNet
 from facegeom.lab.keypoints14.weights import Effort, save_network
 
 _KEY = "keypoints14"
@@ -92,14 +93,23 @@ class KeepEpochs(Checkpoint):
         self.best = kept["best"]
         self.effort, self.best_effort = Effort(**kept["effort"]), Effort(**kept["best_effort"])
 
-    def finish(self) -> None:
-        """Write ``out`` and remove the state.
+    def best_network(self) -> KeypointNet:
+        """The network that did best, in evaluation mode.
 
         Raises:
             InputError: no epoch gave a finite error.
-            OutputError: the file cannot be written.
         """
         if not self.best:
             raise InputError("the training diverged: no epoch gave a finite error; lower the learning rate")
-        save_network(self.out, self.best, self.best_effort)
+        net = KeypointNet()
+        net.load_state_dict(self.best)
+        return net.eval()
+
+    def finish(self, net: KeypointNet) -> None:
+        """Write the network and remove the state.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        save_network(self.out, net.state_dict(), self.best_effort)
         self.last.unlink(missing_ok=True)

@@ -15,7 +15,8 @@ HIDDEN = 256
 class KeypointNet(nn.Module):
     """14 points of one face from a square picture.
 
-    The picture's side and the statistics that normalise it travel with the weights, as buffers.
+    The picture's side, the statistics that normalise it, and the shift of the labels (see
+    :func:`.detection.label_shift`) travel with the weights, as buffers.
 
     Args:
         input_px: side of the pictures.
@@ -25,12 +26,14 @@ class KeypointNet(nn.Module):
     mean: torch.Tensor
     std: torch.Tensor
     input_px: torch.Tensor
+    shift: torch.Tensor
 
     def __init__(self, input_px: int = 96, dropout: float = 0.0) -> None:
         super().__init__()
         self.register_buffer("input_px", torch.tensor(input_px))
         self.register_buffer("mean", torch.full((3,), 127.5))
         self.register_buffer("std", torch.full((3,), 64.0))
+        self.register_buffer("shift", torch.zeros(2))
         self.body = nn.Sequential(*_layers())
         self.squeeze = nn.Sequential(
             nn.AdaptiveAvgPool2d(GRID), nn.Conv2d(WIDTHS[-1], SQUEEZED, 1), nn.ReLU(), nn.Flatten()
@@ -44,7 +47,10 @@ class KeypointNet(nn.Module):
         )
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Pictures (N, 3, S, S), RGB in [0, 255] -> points (N, 14, 2): 0 in the middle, ±0.5 at the edges."""
+        """Pictures (N, 3, S, S), RGB in [0, 255] -> points (N, 14, 2): 0 in the middle, ±0.5 at the edges.
+
+        Without the shift.
+        """
         x = (pictures - self.mean[:, None, None]) / self.std[:, None, None]
         return self.answer(self.squeeze(self.body(x))).unflatten(1, (POINTS, 2))
 

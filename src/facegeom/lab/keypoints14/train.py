@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from facegeom.lab import recipes
 from facegeom.lab.keypoints14.data import Given, PlainViews, TrainingViews, given, split
+from facegeom.lab.keypoints14.detection import label_shift
 from facegeom.lab.keypoints14.keep import KeepEpochs
 from facegeom.lab.keypoints14.network import KeypointNet
 from facegeom.lab.keypoints14.pictures import Squares, channel_statistics
@@ -25,6 +26,7 @@ from facegeom.lab.keypoints14.weights import load_network
 MODEL = "facepoints_model.ckpt"
 VAL_BATCH = 64
 LARGEST_GRADIENT = 5.0  # its norm
+SHIFT_PICTURES = 2048  # to measure the labels' shift on
 
 
 class KeypointData(L.LightningDataModule):
@@ -104,8 +106,9 @@ def train_detector(
     if fast_train:
         return _trial(pictures, settings)
     keep = KeepEpochs(Path(out), _fingerprint(pictures, settings))
-    _fit(KeypointData(pictures, settings, workers), settings, keep)
-    keep.finish()
+    data = KeypointData(pictures, settings, workers)
+    _fit(data, settings, keep)
+    keep.finish(_shifted(keep.best_network(), data))
     return load_network(Path(out))
 
 
@@ -114,7 +117,8 @@ def _trial(pictures: Given, recipe: Keypoints14Recipe) -> KeypointNet:
     wanted = recipe.batch * recipe.fast_batches
     rows = np.random.default_rng(recipe.seed).permutation(len(pictures))[:wanted].tolist()
     short = replace(recipe, epochs=1, warmup_epochs=0.0)
-    return _fit(KeypointData(pictures.part(rows), short, workers=0), short, None)
+    data = KeypointData(pictures.part(rows), short, workers=0)
+    return _shifted(_fit(data, short, None), data)
 
 
 def _fit(data: KeypointData, recipe: Keypoints14Recipe, keep: KeepEpochs | None) -> KeypointNet:
@@ -145,6 +149,14 @@ def _network(data: KeypointData, recipe: Keypoints14Recipe) -> KeypointNet:
     mean, std = data.statistics()
     net.mean.copy_(torch.from_numpy(mean))
     net.std.copy_(torch.from_numpy(std))
+    return net
+
+
+def _shifted(net: KeypointNet, data: KeypointData) -> KeypointNet:
+    """The network with the shift of the labels measured; the same object."""
+    some = data.train.part(range(len(data.train))[:SHIFT_PICTURES])
+    views = PlainViews(Squares(some.paths, data.recipe.input_px), some.points)
+    net.shift.copy_(torch.from_numpy(label_shift(net, views)))
     return net
 
 

@@ -11,12 +11,14 @@ import numpy as np
 from facegeom.errors import InputError
 from facegeom.lab import recipes
 from facegeom.lab.evaluate.run import read_metrics, write_result
-from facegeom.lab.runs import read_recipe, save_recipe
+from facegeom.lab.runs import RECIPE, read_recipe, save_recipe
 
 TRAINERS: dict[str, tuple[str, str]] = {
     "body": ("facegeom.lab.tasks.body", "BodyRecipe"),
     "detector": ("facegeom.lab.tasks.detector", "DetectorRecipe"),
     "face": ("facegeom.lab.tasks.face", "FaceRecipe"),
+    "heatmap": ("facegeom.lab.tasks.heatmap", "HeatmapRecipe"),
+    "keypoints14": ("facegeom.lab.keypoints14.run", "Keypoints14Recipe"),
     "landmarks": ("facegeom.lab.tasks.landmarks", "LandmarksRecipe"),
     "mesh478": ("facegeom.lab.tasks.mesh478", "Mesh478Recipe"),
     "trees": ("facegeom.lab.baselines.trees", "TreesRecipe"),
@@ -69,14 +71,15 @@ def evaluate(inputs: Inputs) -> dict[str, Any]:
     """Measure the finished run in ``inputs.out`` and write its ``result.json``.
 
     Raises:
-        InputError: the folder holds no run, or one that nothing is measured of.
+        InputError: the folder holds no run, one of another version, or one that nothing is measured of.
     """
     values = read_recipe(inputs.out)
     name, kind = values.pop("recipe"), values.pop("kind")
     module, recipe_type = _trainer(kind)
     if not hasattr(module, "evaluate"):
         raise InputError(f"{inputs.out} is a run of {name}; `facegeom bench accuracy` measures what it makes")
-    figures = {"recipe": name, **module.evaluate(recipe_type(**values), inputs), **effort(inputs.out)}
+    recipe = _of_a_run(recipe_type, values, inputs.out)
+    figures = {"recipe": name, **module.evaluate(recipe, inputs), **effort(inputs.out)}
     write_result(inputs.out, figures)
     return figures
 
@@ -87,6 +90,15 @@ def _trainer(kind: str) -> tuple[Any, type]:
     module_name, type_name = TRAINERS[kind]
     module = import_module(module_name)
     return module, getattr(module, type_name)
+
+
+def _of_a_run(recipe_type: Any, values: dict[str, Any], run: Path) -> Any:
+    known = set(recipe_type.__dataclass_fields__)
+    if wrong := sorted(known ^ set(values)):
+        raise InputError(
+            f"{run / RECIPE} is of another version, which differs in {', '.join(wrong)}; train again"
+        )
+    return recipe_type(**values)
 
 
 def effort(out: Path) -> dict[str, Any]:

@@ -67,13 +67,14 @@ def write_run(run: Path, name: str, compared: Predictions, model: Path | None = 
     """
     before = read_result(run) if (run / RESULT).is_file() else {}
     figures = {**before, "recipe": RECIPE, f"error_100x100_{name}": error_of(compared)}
-    figures |= _cost(model) if model else {}
+    figures |= model_cost(model) if model else {}
     write_predictions(run, name, compared)
     write_result(run, figures)
     return figures
 
 
-def _cost(model: Path) -> dict[str, Any]:
+def model_cost(model: Path) -> dict[str, Any]:
+    """What the network costs, and what its training took."""
     net = load_network(model)
     side = int(net.input_px)
     return {**vars(cost(net, torch.zeros(1, 3, side, side))), **vars(load_effort(model))}

@@ -23,7 +23,7 @@ from facegeom.lab.tasks.loop import BEST
 SIZE_PX = 96
 SAMPLES_OF_A_BODY = {"size_px": SIZE_PX, "epochs": 8, "samples_per_epoch": 4096, "batch": 16}
 LANDMARKS = {"size_px": SIZE_PX, "max_epochs": 12, "warmup_epochs": 1, "patience": 2}
-MESH = {"size_px": 128, "frames_per_picture": 2, "max_epochs": 25}
+MESH = {"size_px": 128, "frames_per_picture": 1, "max_epochs": 25}
 DENSE_CONVOLUTIONS = ("resnet18", "efficientnetv2b0")
 """Bodies that bfloat16 speeds up on a processor; it slows those of depthwise convolutions down."""
 

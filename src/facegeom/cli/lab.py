@@ -192,6 +192,22 @@ def reproduce(
 
 
 @app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders of them.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the page and its figures.")] = Path(
+        "runs/report"
+    ),
+) -> None:
+    """Turn finished runs into the documents' tables and figures: Markdown, PNG and SVG.
+
+    Example: facegeom lab report runs/reproduction -o runs/report
+    """
+    from facegeom.lab.report.reproduction import report as write
+
+    typer.echo(f"wrote {write(runs, out)}")
+
+
+@app.command()
 def mine(
     data: Data,
     pnet: Annotated[Path, typer.Option(help="ONNX file.")],

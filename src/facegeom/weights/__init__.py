@@ -1,4 +1,4 @@
-"""The networks that ship: one entry of ``manifest.json`` for each ONNX file.
+"""The networks that ship: one entry of ``manifest.json`` for each file.
 
 An entry says what the file is, what it takes and gives, which data it has seen and under which terms.
 """
@@ -18,7 +18,7 @@ class Entry:
     """One weight file.
 
     Attributes:
-        name: of the network: pnet, rnet, face.
+        name: of the network: pnet, rnet, face; keypoints14 of the laboratory.
         file: beside the manifest.
         sha256: of the file.
         input: what the network takes.

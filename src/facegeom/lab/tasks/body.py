@@ -22,8 +22,8 @@ from facegeom.lab.networks.face import CROP_PX, MESH
 from facegeom.lab.tasks import loop
 from facegeom.lab.training import Inputs
 
-VIEWS = {"close": (close_view, 0.7), "frame": (frame_view, 1.0)}
-"""View of a picture, and the strength of its turns and other changes."""
+VIEWS = {"close": (close_view, 0.7, upright_view), "frame": (frame_view, 1.0, frame_view)}
+"""View in training, strength of its turns and other changes, view in validation."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class BodyData(L.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         photos = read_photos(backgrounds(self.data, "train"))
-        view, strength = VIEWS[self.recipe.view]
+        view, strength, val_view = VIEWS[self.recipe.view]
         self.train = FaceCrops(
             *real_faces(self.data, self.labels, "train"),
             photos,
@@ -102,7 +102,7 @@ class BodyData(L.LightningDataModule):
             strength=strength,
             view=view,
         )
-        self.val = FaceCropsPlain(*real_faces(self.data, self.labels, "val"), photos, view=upright_view)
+        self.val = FaceCropsPlain(*real_faces(self.data, self.labels, "val"), photos, view=val_view)
 
     def train_dataloader(self) -> DataLoader:
         sampler = RandomSampler(self.train, num_samples=self.recipe.samples_per_epoch)

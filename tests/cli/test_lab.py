@@ -1,6 +1,7 @@
-"""``facegeom lab`` as a user types it: help, and what is said when the data pack is not there."""
+"""``facegeom lab`` as a user types it: help, what reaches the laboratory, what is said of mistakes."""
 
 import re
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -8,15 +9,25 @@ from typer.testing import CliRunner
 
 from facegeom.cli.lab import app as lab
 from facegeom.cli.root import app
+from facegeom.lab import export, recipes, training
+from facegeom.lab.training import Inputs
 
-COMMANDS = [command.name or command.callback.__name__ for command in lab.registered_commands]
+CALLBACKS = {
+    command.name or command.callback.__name__: command.callback for command in lab.registered_commands
+}
+WITH_ARGUMENTS = [name for name, callback in CALLBACKS.items() if signature(callback).parameters]
+LANDMARKS = "landmarks106-mobilenetv3-mse"
 
 NEEDS_DATA = {
     "label": ["label", "--data", "{data}", "--out", "{out}", "--python", "python3"],
     "canonical": ["canonical", "--data", "{data}", "--out", "{out}"],
     "synth": ["synth", "--data", "{data}", "--count", "1", "--out", "{out}"],
-    "train detector": ["train", "detector", "--data", "{data}", "--out", "{out}", "--workers", "0"],
+    "train detector": ["train", "detector", "--data", "{data}", "--out", "{out}", "--labels", "{data}.npz"],
     "train face": ["train", "face", "--data", "{data}", "--out", "{out}", "--labels", "{data}/labels.npz"],
+    "train landmarks": ["train", LANDMARKS, "--data", "{data}", "--out", "{out}", "--set", "pretrained=none"],
+    "train body": ["train", "body", "--data", "{data}", "--out", "{out}"],
+    "train from a body": ["train", LANDMARKS, "--data", ".", "-o", "{out}", "--set", "pretrained={data}"],
+    "evaluate": ["evaluate", "{data}", "--data", "."],
     "mine": ["mine", "--data", "{data}", "--pnet", "p.onnx", "--rnet", "r.onnx", "--out", "{out}"],
     "train face without labels": ["train", "face", "--data", ".", "--out", "{out}", "--labels", "{data}.npz"],
     "export": ["export", "face", "{data}/last.ckpt", "--out", "{out}"],
@@ -33,24 +44,26 @@ def run(*arguments: str) -> tuple[int, str, str]:
 
 def test_every_command_is_listed() -> None:
     code, printed, _ = run("--help")
-    assert code == 0 and {"label", "canonical", "synth", "train", "mine", "export"} <= set(COMMANDS)
-    assert all(re.search(rf"\b{name}\b", printed) for name in COMMANDS)
+    wanted = {"label", "canonical", "synth", "train", "recipes", "evaluate", "reproduce", "mine", "export"}
+    assert code == 0 and wanted <= set(CALLBACKS)
+    assert all(re.search(rf"\b{name}\b", printed) for name in CALLBACKS)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_with_an_example(name: str) -> None:
-    code, printed, _ = run(name, "--help")
-    assert code == 0
-    assert re.search(rf"Example: facegeom lab {name} \S", printed)
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_help(name: str) -> None:
+    assert run(name, "--help")[0] == 0
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_example_names_options_that_exist(name: str) -> None:
+@pytest.mark.parametrize("name", WITH_ARGUMENTS)
+def test_examples_name_options_that_exist(name: str) -> None:
     printed = run(name, "--help")[1]
-    example = re.search(r"Example: (.*)", printed)
-    assert example is not None
-    known = set(re.findall(r"--?[a-z][a-z-]*", printed.replace(example[0], "")))
-    assert set(re.findall(r"(?<= )--?[a-z][a-z-]*", example[1])) <= known
+    assert re.search(rf"Examples?:\s+facegeom lab {name} \S", printed)
+    examples = re.findall(rf"facegeom lab {name} .*", printed[printed.index("Example") :])
+    rest = printed
+    for example in examples:
+        rest = rest.replace(example, "")
+    known = set(re.findall(r"--?[a-z][a-z-]*", rest))
+    assert {option for each in examples for option in re.findall(r"(?<= )--?[a-z][a-z-]*", each)} <= known
 
 
 @pytest.mark.parametrize("arguments", NEEDS_DATA.values(), ids=NEEDS_DATA)
@@ -65,13 +78,83 @@ def test_missing_data(arguments: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["train", "body", "--data", "."], "'body' is not one of 'detector', 'face'"),
+        (["train", "onet", "--data", "."], "error: expected one of the recipes body, detector, "),
         (["train", "face"], "Missing option '--data'"),
+        (["train", "face", "--data", ".", "--set", "steps"], "expected KEY=VALUE, got 'steps'"),
+        (["train", "face", "--data", ".", "--set", "step=7"], "error: recipe face: unknown keys ['step']"),
+        (
+            ["train", "face", "--data", ".", "--set", "steps=0.5"],
+            "error: recipe face: steps must be int, got 0.5",
+        ),
+        (["train", "face", "--data", ".", "--set", "batch=true"], "batch must be int, got True"),
+        (["train", LANDMARKS, "--data", ".", "--dataset", "faces"], "error: expected one of lapa, 300w, "),
+        (["train", LANDMARKS, "--data", ".", "--set", "loss=huber"], "error: expected the loss mse or wing"),
+        (["train", "body", "--data", ".", "--set", "view=side"], "error: expected the view close or frame"),
+        (
+            ["evaluate", ".", "--data", "."],
+            "error: expected a run of `facegeom lab train` in ., but recipe.yaml",
+        ),
+        (["evaluate", "--data", "."], "Missing argument"),
+        (["reproduce", "--data", ".", "--only", "vgg*"], "error: no run fits vgg*; there are body-"),
+        (["reproduce", "--data", ".", "--processes", "0"], "Invalid value for '--processes'"),
         (["synth", "--data", ".", "--count", "0", "-o", "out"], "Invalid value for '--count'"),
         (["export", "onet", "last.ckpt", "-o", "out"], "'onet' is not one of"),
         (["label", "--data", ".", "--teacher", "dlib"], "'dlib' is not"),
     ],
 )
-def test_wrong_arguments(arguments: list[str], said: str) -> None:
+def test_wrong_arguments(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     code, _, reported = run(*arguments)
     assert code == 2 and said in reported
+
+
+def test_recipes_are_listed_with_their_kinds() -> None:
+    code, printed, _ = run("recipes")
+    assert code == 0
+    told = dict(line.split() for line in printed.splitlines())
+    assert told == {name: recipes.kind(name) for name in recipes.names()}
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Inputs, dict[str, object]]]:
+    """What the laboratory is asked to train; it makes one network that ships and one that does not."""
+    asked: list[tuple[str, Inputs, dict[str, object]]] = []
+
+    def train(name: str, inputs: Inputs, overrides: dict[str, object]) -> dict[str, Path]:
+        asked.append((name, inputs, overrides))
+        return {"pnet": inputs.out / "pnet.ckpt", "body": inputs.out / "best.ckpt"}
+
+    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(export, "export", lambda name, checkpoint, out: out / f"{name}.onnx")
+    return asked
+
+
+def test_train(trained: list[tuple[str, Inputs, dict[str, object]]], tmp_path: Path) -> None:
+    words = ["--dataset", "lapa", "--start", "first.ckpt", "--workers", "0", "--processes", "3"]
+    values = ["batch=8", "learning_rate=0.5", "loss=wing", "pretrained=runs/body=1/best.ckpt"]
+    settings = [word for value in values for word in ("--set", value)]
+    code, printed, _ = run("train", "face", "--data", "LaPa", "-o", str(tmp_path), *words, *settings)
+    assert code == 0
+    assert printed.split() == ["wrote", str(tmp_path / "pnet.onnx"), "wrote", str(tmp_path / "best.ckpt")]
+    [(name, inputs, overrides)] = trained
+    expected = Inputs(
+        Path("LaPa"), tmp_path, "lapa", start=Path("first.ckpt"), workers=0, processes=3, rendered=None
+    )
+    assert (name, inputs) == ("face", expected)
+    body = "runs/body=1/best.ckpt"
+    assert overrides == {"batch": 8, "learning_rate": 0.5, "loss": "wing", "pretrained": body}
+
+
+def test_train_by_default(trained: list[tuple[str, Inputs, dict[str, object]]]) -> None:
+    assert run("train", "detector", "--data", "data")[0] == 0
+    assert trained == [("detector", Inputs(Path("data"), Path("runs/detector")), {})]
+
+
+def test_evaluate(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Inputs] = []
+    monkeypatch.setattr(training, "evaluate", lambda inputs: asked.append(inputs) or {"gpu_ms": None})
+    code, printed, _ = run("evaluate", "runs/one", "--data", "LaPa", "--dataset", "lapa", "--workers", "1")
+    assert code == 0 and printed == '{\n  "gpu_ms": null\n}\n'
+    assert asked == [Inputs(Path("LaPa"), Path("runs/one"), "lapa", workers=1)]

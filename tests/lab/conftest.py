@@ -15,6 +15,8 @@ from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.schemes import IBUG68_MIRROR
 
 SIDE = 160
+PEOPLE = ("helen", "lfpw", "afw")
+"""Sources whose points were set by people."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,17 @@ def training_pack(tmp_path_factory: pytest.TempPathFactory) -> TrainingPack:
     return TrainingPack(data, root / "labels.npz", root / "synth", heads)
 
 
+@pytest.fixture(scope="session")
+def labelled_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data pack of faces that people labelled and nothing else: six train, two val, two test."""
+    root = tmp_path_factory.mktemp("labelled")
+    (root / "faces").mkdir()
+    kinds = [("helen", "train")] * 6 + [("lfpw", "val")] * 2 + [("afw", "test")] * 2
+    rng = np.random.default_rng(3)
+    _write_faces(root / "faces", kinds, [head(*rng.uniform(-25, 25, 3)) for _ in kinds])
+    return root
+
+
 def _write_faces(folder: Path, kinds: list[tuple[str, str]], heads: list[Head]) -> None:
     lines = ["file,source,split,size_px,landmarks,origin,person"]
     for index, ((source, split), face) in enumerate(zip(kinds, heads, strict=True)):
@@ -101,7 +114,7 @@ def _write_faces(folder: Path, kinds: list[tuple[str, str]], heads: list[Head]) 
         cv2.imwrite(str(folder / f"{index}.png"), picture)
         lines.append(f"{index}.png,{source},{split},{SIDE},68,o{index},p{index}")
     (folder / "faces.csv").write_text("\n".join(lines))
-    by_hand = [index for index, (source, _) in enumerate(kinds) if source == "helen"]
+    by_hand = [index for index, (source, _) in enumerate(kinds) if source in PEOPLE]
     points = np.stack([heads[index].landmarks + 1 for index in by_hand])  # people see them elsewhere
     np.savez(folder / "landmarks68.npz", files=[f"{index}.png" for index in by_hand], points_xy=points)
 

@@ -13,7 +13,6 @@ from torch import nn
 from facegeom.engine import Engine
 from facegeom.errors import InputError
 from facegeom.lab.export import NETWORKS, export, runtime_network, to_onnx
-from facegeom.lab.networks.checkpoint import network_from_checkpoint
 
 
 def trained(name: str) -> nn.Module:
@@ -94,38 +93,3 @@ def test_same_weights_give_the_same_file() -> None:
 def test_unknown_network(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected one of face, pnet, rnet, got 'onet'"):
         export("onet", tmp_path / "last.ckpt", tmp_path)
-
-
-class Malicious:
-    """Would write a file when unpickled."""
-
-    def __init__(self, proof: Path) -> None:
-        self.proof = proof
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (self.proof,)
-
-
-def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
-    torch.save({"state_dict": Malicious(tmp_path / "proof")}, tmp_path / "bad.ckpt")
-    with pytest.raises(InputError, match=r"bad\.ckpt, tensors alone; it cannot be read"):
-        network_from_checkpoint(tmp_path / "bad.ckpt", NETWORKS["rnet"]())
-    assert not (tmp_path / "proof").exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"words", b"PK\x03\x04 half an archive"])
-def test_unreadable_checkpoint(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "bad.ckpt").write_bytes(content)
-    with pytest.raises(InputError, match=r"bad\.ckpt.*cannot be read"):
-        network_from_checkpoint(tmp_path / "bad.ckpt", NETWORKS["rnet"]())
-
-
-def test_missing_or_other_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"last\.ckpt, found nothing; train first"):
-        network_from_checkpoint(tmp_path / "last.ckpt", NETWORKS["rnet"]())
-    other = checkpoint(tmp_path / "other.ckpt", trained("pnet"))
-    with pytest.raises(InputError, match="does not hold a RNet"):
-        network_from_checkpoint(other, NETWORKS["rnet"]())
-    torch.save({"weights": torch.zeros(1)}, tmp_path / "odd.ckpt")
-    with pytest.raises(InputError, match="no state_dict"):
-        network_from_checkpoint(tmp_path / "odd.ckpt", NETWORKS["rnet"]())

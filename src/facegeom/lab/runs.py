@@ -16,12 +16,12 @@ def save_recipe(out: Path, name: str, kind: str, recipe: Any) -> None:
     """Write ``out/recipe.yaml``, or check that a run that goes on has the same recipe.
 
     Raises:
-        InputError: the folder holds the run of another recipe.
+        InputError: the folder holds the run of another recipe, or a damaged one.
     """
     values = {"recipe": name, "kind": kind, **asdict(recipe)}
     file = out / RECIPE
     if file.exists():
-        before = yaml.safe_load(file.read_text(encoding="utf-8"))
+        before = read_recipe(out)
         changed = sorted(key for key in {*before, *values} if before.get(key) != values.get(key))
         if changed:
             raise InputError(
@@ -40,7 +40,11 @@ def read_recipe(run: Path) -> dict[str, Any]:
     file = run / RECIPE
     if not file.is_file():
         raise InputError(f"expected a run of `facegeom lab train` in {run}, but {RECIPE} is missing there")
-    values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    damaged = f"expected the keys recipe and kind in {file}; it is damaged"
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{damaged}: {error}") from error
     if not isinstance(values, dict) or not {"recipe", "kind"} <= set(values):
-        raise InputError(f"expected the keys recipe and kind in {file}; it is damaged")
+        raise InputError(damaged)
     return values

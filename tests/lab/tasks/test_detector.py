@@ -22,6 +22,7 @@ from facegeom.lab.tasks.detector import (
     pairwise_iou,
     windows_xyxy,
 )
+from facegeom.lab.training import Inputs
 
 STEPS_PER_EPOCH = 2
 NAN4 = [float("nan")] * 4
@@ -155,9 +156,10 @@ def test_interrupted_training_goes_on(
             raise RuntimeError("power cut")
         return counted(task, batch, index)
 
-    def train() -> tuple[Path, Path]:
+    def train() -> dict[str, Path]:
         pack = training_pack
-        return detector.train(recipe(), pack.data, pack.labels, tmp_path, pack.rendered, workers=0)
+        given = Inputs(pack.data, tmp_path, labels=pack.labels, rendered=pack.rendered, workers=0)
+        return detector.train(recipe(), given)
 
     with monkeypatch.context() as patch:
         patch.setattr(PNetTask, "training_step", fails)
@@ -165,12 +167,13 @@ def test_interrupted_training_goes_on(
             train()
     assert torch.load(tmp_path / "pnet" / "last.ckpt", weights_only=True)["global_step"] == STEPS_PER_EPOCH
     steps_done.clear()
-    pair = train()
+    made = train()
     assert steps_done == ["PNet"] * (6 - STEPS_PER_EPOCH) + ["RNet"] * 4
-    assert pair == (tmp_path / "pnet" / "last.ckpt", tmp_path / "rnet" / "last.ckpt")
+    assert made == {name: tmp_path / name / "last.ckpt" for name in ("pnet", "rnet")}
     steps_done.clear()
     train()
     assert steps_done == []  # a complete training is not repeated
-    for name, checkpoint, size in zip(("pnet", "rnet"), pair, (30, 24), strict=True):
-        answers = Engine(export(name, checkpoint, tmp_path / "made"))(np.zeros((2, size, size, 3), np.uint8))
+    for name, size in (("pnet", 30), ("rnet", 24)):
+        network = Engine(export(name, made[name], tmp_path / "made"))
+        answers = network(np.zeros((2, size, size, 3), np.uint8))
         assert all(len(answer) == 2 and np.isfinite(answer).all() for answer in answers)

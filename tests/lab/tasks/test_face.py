@@ -1,5 +1,6 @@
 """Training of the face network on a generated data pack: it learns, resumes and is exported."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,12 @@ import torch
 
 from facegeom.engine import Engine
 from facegeom.lab import recipes
+from facegeom.lab.datasets.face_crops import FaceCropsPlain
 from facegeom.lab.datasets.faces import real_faces
 from facegeom.lab.export import export
 from facegeom.lab.tasks import face
-from facegeom.lab.tasks.face import FaceCropsPlain, FaceData, FaceRecipe, FaceTask
+from facegeom.lab.tasks.face import FaceData, FaceRecipe, FaceTask
+from facegeom.lab.training import Inputs
 
 STEPS_PER_EPOCH = 2
 
@@ -35,7 +38,11 @@ def steps_done(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def train(pack: object, out: Path, steps: int) -> Path:
-    return face.train(recipe(steps), pack.data, pack.labels, out, pack.rendered, workers=0)
+    return face.train(recipe(steps), inputs(pack, out))
+
+
+def inputs(pack: object, out: Path) -> Inputs:
+    return Inputs(pack.data, out, labels=pack.labels, rendered=pack.rendered, workers=0)
 
 
 def test_learns_one_batch_by_heart(training_pack: object) -> None:
@@ -123,10 +130,10 @@ def test_interrupted_training_goes_on(
     assert all(np.isfinite(answer).all() for answer in answers)
 
 
-def test_rendered_heads_join_the_real_ones(training_pack: object) -> None:
-    pack = training_pack
-    for rendered, count in ((None, 10), (pack.rendered, 13)):
-        module = FaceData(pack.data, pack.labels, rendered, None, recipe(1), 0)
+def test_rendered_heads_join_the_real_ones(training_pack: object, tmp_path: Path) -> None:
+    given = inputs(training_pack, tmp_path)
+    for rendered, count in ((None, 10), (given.rendered, 13)):
+        module = FaceData(recipe(1), replace(given, rendered=rendered))
         module.setup("fit")
         loader = module.train_dataloader()
         assert len(loader.dataset) == len(loader.sampler.weights) == count

@@ -44,7 +44,7 @@ class Regressor(nn.Module):
         self.body = create(backbone, points * dimensions, pretrained)
         self._frozen = first_blocks(self.body, frozen_blocks) if frozen_blocks else []
         for part in self._frozen:
-            part.requires_grad_(False)
+            part.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "Regressor":
         """As of any module; the frozen blocks stay as in use."""

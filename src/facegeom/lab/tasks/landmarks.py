@@ -1,6 +1,6 @@
 """2D key points by regression: one backbone, one loss, and the tricks whose worth was studied.
 
-The recipe is that of A. V. Tyletski, "2D face landmark regression with neural networks" (course work,
+The recipe is that of A. V. Tyletsky, "2D face landmark regression with neural networks" (course work,
 Belarusian State University, Minsk 2023, chapter 3).
 """
 
@@ -95,15 +95,19 @@ class LandmarksTask(L.LightningModule):
         self.log("val/nme", self._error(answer, batch), prog_bar=True)
 
     def _error(self, answer: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Mean distance in the photo by that of the pupils; by half the crop's diagonal without pupils."""
-        half = batch["half_px"][:, None]
+        """Mean distance in the photo by that of the pupils, of faces that have both annotated.
+
+        By half the crop's diagonal in schemes without pupils.
+        """
+        half, weight = batch["half_px"][:, None], batch["weight"]
         truth = batch["points"] * half
         distance = torch.linalg.norm((answer * half) - truth, dim=2)
         size = torch.linalg.norm(batch["half_px"], dim=1)
         if self.pupils is not None:
             right, left = (truth[:, list(eye)].mean(dim=1) for eye in self.pupils)
-            size = torch.linalg.norm(right - left, dim=1)
-        return weighted_mean(distance / size[:, None], batch["weight"])
+            size = torch.linalg.norm(right - left, dim=1).clamp(min=1e-6)
+            weight = weight * weight[:, [*self.pupils[0], *self.pupils[1]]].amin(dim=1, keepdim=True)
+        return weighted_mean(distance / size[:, None], weight)
 
     def configure_optimizers(self) -> dict:
         r = self.recipe

@@ -44,7 +44,7 @@ def trainer(
 
 
 def _checkpoint(out: Path, name: str, monitor: str | None) -> ModelCheckpoint:
-    """Saves after every epoch, or after those in which ``monitor`` was least; ``save_last`` would skip some."""
+    """Saves after every epoch, or after those with the least ``monitor``; ``save_last`` would skip some."""
     return ModelCheckpoint(
         out,
         filename=name.removesuffix(".ckpt"),
@@ -63,6 +63,9 @@ def fit(loop: L.Trainer, task: L.LightningModule, data: Any, out: Path) -> None:
 class EpochTime(Callback):
     """Logs ``seconds``, the ``samples`` seen and the learning rate ``lr`` of every epoch."""
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.on_train_epoch_start(trainer, pl_module)  # one that goes on may not begin with an epoch's start
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._start, self._samples = time.perf_counter(), 0
 
@@ -73,6 +76,8 @@ class EpochTime(Callback):
         self._samples += len(samples) * trainer.world_size
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self._samples:
+            return  # the end of an epoch that was over before the interruption
         pl_module.log("seconds", time.perf_counter() - self._start)
         pl_module.log("samples", float(self._samples))
         pl_module.log("lr", trainer.optimizers[0].param_groups[0]["lr"])
@@ -83,6 +88,9 @@ class StopAtRate(Callback):
 
     def __init__(self, rate: float, warmup_epochs: int) -> None:
         self.rate, self.warmup_epochs = rate, warmup_epochs
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.on_validation_end(trainer, pl_module)  # a finished training that is started again
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         warm = trainer.current_epoch >= self.warmup_epochs

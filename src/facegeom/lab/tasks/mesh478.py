@@ -119,13 +119,15 @@ def to_unit(mesh: torch.Tensor) -> torch.Tensor:
 def train(recipe: Mesh478Recipe, inputs: Inputs) -> Path:
     """Train the head on the frozen body's features; the best checkpoint by validation loss holds the head."""
     L.seed_everything(recipe.seed, workers=True)
+    data = Mesh478Data(recipe, inputs)
     trainer = loop.trainer(inputs.out, "32-true", processes=inputs.processes, max_epochs=recipe.max_epochs)
-    loop.fit(trainer, Mesh478Task(recipe), Mesh478Data(recipe, inputs), inputs.out)
+    loop.fit(trainer, Mesh478Task(recipe), data, inputs.out)
     return inputs.out / loop.BEST
 
 
 def evaluate(recipe: Mesh478Recipe, inputs: Inputs) -> dict[str, Any]:
     """Measure the best checkpoint on val's frames, turned and upright; keeps the predictions."""
+    L.seed_everything(recipe.seed, workers=True)  # a body of random weights is that of the training again
     data = Mesh478Data(recipe, inputs)
     head = network_from_checkpoint(inputs.out / loop.BEST, MeshHead(recipe.size_px, recipe.channels))
     figures: dict[str, Any] = {}

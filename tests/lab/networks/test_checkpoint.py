@@ -1,0 +1,62 @@
+"""Weights out of checkpoints: what is no checkpoint is refused, and no code in one is run."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from facegeom.errors import InputError
+from facegeom.lab.networks.cascade import PNet, RNet
+from facegeom.lab.networks.checkpoint import network_from_checkpoint, read_state
+
+
+def saved(path: Path, net: torch.nn.Module) -> Path:
+    """As the trainings write it, beside tensors of another part."""
+    state = {f"net.{key}": value for key, value in net.state_dict().items()}
+    torch.save({"state_dict": state | {"average": torch.ones(2)}, "epoch": 3}, path)
+    return path
+
+
+def test_weights_come_back(tmp_path: Path) -> None:
+    net = RNet()
+    file = saved(tmp_path / "last.ckpt", net)
+    loaded = network_from_checkpoint(file, RNet())
+    assert not loaded.training
+    own = loaded.state_dict()
+    assert all(torch.equal(value, own[key]) for key, value in net.state_dict().items())
+    assert set(read_state(file)) == {f"net.{key}" for key in own} | {"average"}
+
+
+class Malicious:
+    """Would write a file when unpickled."""
+
+    def __init__(self, proof: Path) -> None:
+        self.proof = proof
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.proof,)
+
+
+def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
+    torch.save({"state_dict": Malicious(tmp_path / "proof")}, tmp_path / "bad.ckpt")
+    with pytest.raises(InputError, match=r"bad\.ckpt, tensors alone; it cannot be read"):
+        read_state(tmp_path / "bad.ckpt")
+    assert not (tmp_path / "proof").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"words", b"PK\x03\x04 half an archive"])
+def test_unreadable_checkpoint(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.ckpt").write_bytes(content)
+    with pytest.raises(InputError, match=r"bad\.ckpt.*cannot be read"):
+        read_state(tmp_path / "bad.ckpt")
+
+
+def test_missing_or_other_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"last\.ckpt, found nothing; train first"):
+        read_state(tmp_path / "last.ckpt")
+    with pytest.raises(InputError, match="does not hold a RNet"):
+        network_from_checkpoint(saved(tmp_path / "other.ckpt", PNet()), RNet())
+    for odd in ({"weights": torch.zeros(1)}, [torch.zeros(1)]):
+        torch.save(odd, tmp_path / "odd.ckpt")
+        with pytest.raises(InputError, match="no state_dict"):
+            read_state(tmp_path / "odd.ckpt")

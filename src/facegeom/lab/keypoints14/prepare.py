@@ -20,6 +20,10 @@ CROP_SCALE = 1.2
 PEOPLE = ("helen", "lfpw", "afw")
 """Sources whose points people have set; the error is measured on nothing else."""
 
+VIDEOS = ("ytf", "ytf-test")
+EVERY_FRAME = 3
+"""Of the frames of videos that are used; neighbours show nearly the same."""
+
 Points = dict[str, np.ndarray]
 
 
@@ -29,7 +33,7 @@ def prepare(data: Path, out: Path, labels: Path | None = None) -> dict[str, int]
     A crop has 1.2 times the extent of its points, to the nearest pixel, with the extent in its middle; where
     the photo ends, its last row or column goes on. ``val`` (HELEN, LFPW) and ``afw`` are labelled by people.
     So are HELEN and LFPW in ``train``; its other points follow from the mesh by the linear map that came with
-    the labels, or, without labels, are the given ones of the video frames.
+    the labels, or, without labels, are the given ones of the video frames. Of these every third is used.
 
     Args:
         data: the data pack.
@@ -46,15 +50,23 @@ def prepare(data: Path, out: Path, labels: Path | None = None) -> dict[str, int]
     rows, given = face_rows(data), _fourteen(face_landmarks(data))
     people = {row.file: given[row.file] for row in rows if row.source in PEOPLE}
     train = {**(_from_meshes(labels, rows) if labels else given), **people}
+    used = _fewer_frames(rows)
     folders: dict[str, tuple[Points, Callable[[FaceRow], bool]]] = {
         "train": (train, lambda row: row.split == "train"),
         "val": (people, lambda row: row.split == "val"),
         "afw": (people, lambda row: row.split == "test"),
     }
     return {
-        name: _write_folder(data / "faces", out / name, points, filter(belongs, rows))
+        name: _write_folder(data / "faces", out / name, points, filter(belongs, used))
         for name, (points, belongs) in folders.items()
     }
+
+
+def _fewer_frames(rows: list[FaceRow]) -> list[FaceRow]:
+    """The rows without most of the video frames; the rest keep their order."""
+    frames = [row.file for row in rows if row.source in VIDEOS]
+    dropped = set(frames) - set(frames[::EVERY_FRAME])
+    return [row for row in rows if row.file not in dropped]
 
 
 def _fourteen(landmarks: Points) -> Points:
@@ -89,7 +101,7 @@ def tight_crop(picture: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.
     """
     extent = from_points(points.astype(np.float64))
     middle, half = (extent[:2] + extent[2:]) / 2, (extent[2:] - extent[:2]) * CROP_SCALE / 2
-    low = np.floor(middle - half + 0.5).astype(int)  # of the pixels whose edges are nearest
+    low = np.rint(middle - half + 0.5).astype(int)  # the pixel whose edge, half a pixel before it, is nearest
     size = np.maximum(np.rint(2 * half).astype(int), 1)
     columns, rows = (
         np.clip(np.arange(start, start + count), inside[0], inside[-1])

@@ -7,7 +7,7 @@ finished row is not repeated, an interrupted one goes on from its last checkpoin
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -21,9 +21,14 @@ from facegeom.lab.evaluate.run import RESULT
 from facegeom.lab.tasks.loop import BEST
 
 SIZE_PX = 96
-SAMPLES_OF_A_BODY = {"size_px": SIZE_PX, "epochs": 8, "samples_per_epoch": 4096, "batch": 16}
-LANDMARKS = {"size_px": SIZE_PX, "max_epochs": 12, "warmup_epochs": 1, "patience": 2}
-MESH = {"size_px": 128, "frames_per_picture": 1, "max_epochs": 25}
+SAMPLES_OF_A_BODY: dict[str, object] = {
+    "size_px": SIZE_PX,
+    "epochs": 8,
+    "samples_per_epoch": 4096,
+    "batch": 16,
+}
+LANDMARKS: dict[str, object] = {"size_px": SIZE_PX, "max_epochs": 12, "warmup_epochs": 1, "patience": 2}
+MESH: dict[str, object] = {"size_px": 128, "frames_per_picture": 1, "max_epochs": 25}
 DENSE_CONVOLUTIONS = ("resnet18", "efficientnetv2b0")
 """Bodies that bfloat16 speeds up on a processor; it slows those of depthwise convolutions down."""
 
@@ -42,7 +47,7 @@ class Job:
 
     name: str
     recipe: str
-    overrides: dict[str, object] = field(default_factory=dict)
+    overrides: Mapping[str, object] = field(default_factory=dict)
     body: str = ""
     evaluated: bool = True
 
@@ -73,7 +78,7 @@ def _precision(backbone: str) -> dict[str, object]:
     return {"precision": "bf16-mixed" if backbone in DENSE_CONVOLUTIONS else "32-true"}
 
 
-def _body(backbone: str, view: str, scale: dict[str, object]) -> Job:
+def _body(backbone: str, view: str, scale: Mapping[str, object]) -> Job:
     settings = {"backbone": backbone, "view": view, **scale, **_precision(backbone)}
     return Job(f"body-{backbone}", "body", settings, evaluated=False)
 

@@ -61,7 +61,7 @@ def train(name: str, inputs: Inputs, overrides: Mapping[str, object] | None = No
     """
     kind = recipes.kind(name)
     module, recipe_type = _trainer(kind)
-    recipe = recipes.load(recipe_type, name, **overrides or {})
+    recipe: Any = recipes.load(recipe_type, name, **overrides or {})
     save_recipe(inputs.out, name, kind, recipe)
     made = module.train(recipe, inputs)
     return made if isinstance(made, dict) else {name: made}

@@ -81,7 +81,8 @@ class PointCrops(Dataset):
         if not self.changes or not self.changes.colour:
             return crop
         shifts = (2 * torch.rand(4).double().numpy() - 1) * self.changes.colour
-        return jitter_colour(crop, *(1 + shifts[:3]), shifts[3] / 10)
+        brightness, contrast, saturation = 1 + shifts[:3]
+        return jitter_colour(crop, brightness, contrast, saturation, shifts[3] / 10)
 
     def points(self, index: int) -> np.ndarray:
         """The points (K, 2) of a record in pixels of its photo, NaN where unknown."""

@@ -106,7 +106,7 @@ def load_body(net: nn.Module, checkpoint: Path) -> None:
 
 
 def _last_layers(net: nn.Module) -> tuple[str, ...]:
-    names = net.default_cfg["classifier"]  # type: ignore[index]
+    names = net.default_cfg["classifier"]
     return (names,) if isinstance(names, str) else tuple(names)
 
 
@@ -119,7 +119,7 @@ def first_blocks(net: nn.Module, count: int) -> list[nn.Module]:
     blocks = [block for stage in getattr(net, "blocks", ()) for block in stage]
     if not 0 < count <= len(blocks):
         raise InputError(f"expected frozen_blocks between 1 and {len(blocks)} for this network, got {count}")
-    return [net.conv_stem, net.bn1, *blocks[:count]]  # type: ignore[list-item]
+    return [net.conv_stem, net.bn1, *blocks[:count]]
 
 
 def normalise(crops: torch.Tensor) -> torch.Tensor:

@@ -23,7 +23,7 @@ class MeshBody(nn.Module):
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Frames (N, 3, S, S), RGB in [0, 255] -> features (N, 192, S/32, S/32)."""
-        return self.net.blocks(self.net.bn1(self.net.conv_stem(normalise(frames))))  # type: ignore[operator]
+        return self.net.blocks(self.net.bn1(self.net.conv_stem(normalise(frames))))
 
 
 class MeshHead(nn.Sequential):

@@ -35,7 +35,7 @@ def trainer(
     return L.Trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=processes,
-        precision=precision,  # type: ignore[arg-type]
+        precision=precision,
         callbacks=[*kept, EpochTime(), *callbacks],
         logger=[CSVLogger(out, name="log"), TensorBoardLogger(out, name="tensorboard")],
         log_every_n_steps=10,

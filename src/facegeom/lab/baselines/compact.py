@@ -3,8 +3,8 @@
 Nearly all of a predictor are its leaves, vectors over all points, and points move together. So the leaves are
 first turned onto the axes of their own scatter, where most coordinates are almost nothing, and those are
 rounded to a common step. Axes with less scatter than the rounding itself makes are left out (reverse
-water-filling; Cover and Thomas, "Elements of Information Theory", section 10.3). Grey levels are whole, so
-that rounding the thresholds down changes no answer.
+water-filling; Cover and Thomas, "Elements of Information Theory", section 10.3), and of each leaf the zeros
+behind its last other number. Grey levels are whole, so that rounding the thresholds down changes no answer.
 """
 
 import json
@@ -23,7 +23,7 @@ IntArray = npt.NDArray[np.integer]
 MAGIC = b"fgtrees1"
 SHAPE_UNIT = 2.0**-14
 """Of the mean shape, sides of the box."""
-DELTA_UNIT = 2.0**-10
+DELTA_UNIT = 2.0**-12
 """Of a pixel's offset from its point, sides of the box."""
 AXIS_UNIT = 2.0**-12
 """Of the axes' components."""
@@ -122,23 +122,26 @@ class _Sizes:
     leaf_unit: float
 
     def shapes(self) -> list[tuple[int, ...]]:
-        """Of the coded arrays: as in :class:`CompactTrees`, but the leaves one axis at a time."""
+        """Of the coded arrays: as in :class:`CompactTrees`, but last the numbers that each leaf has."""
         every_split = (self.forests, self.trees, self.splits)
         every_pixel = (self.forests, self.pixels)
         shared = [(self.points, 2), every_pixel, (*every_pixel, 2), (*every_split, 2), every_split]
-        return [*shared, (self.axes, 2 * self.points), *[(*every_split[:2], self.splits + 1)] * self.axes]
+        return [*shared, (self.axes, 2 * self.points), (self.forests, self.trees, self.splits + 1)]
 
 
 def encode(trees: CompactTrees) -> bytes:
     """The content of the small file: a mark, a checksum, the sizes, a Huffman stream for each array.
 
-    The leaves get a stream, and so a code, for each axis.
+    The leaves get a stream of their lengths up to the last number that is not 0, and one, and so a code, for
+    each axis, of those that reach it.
     """
     pixels, points, axes = trees.anchors.shape[1], len(trees.initial), len(trees.axes)
     forests, count, splits = trees.thresholds.shape
     sizes = _Sizes(forests, count, splits, pixels, points, axes, trees.leaf_unit)
-    arrays = (trees.initial, trees.anchors, trees.deltas, trees.pixels, trees.thresholds, trees.axes)
-    streams = [coding.encode(array) for array in [*arrays, *np.moveaxis(trees.leaves, -1, 0)]]
+    lengths = ((trees.leaves != 0) * np.arange(1, axes + 1)).max(axis=-1)
+    by_axis = [trees.leaves[lengths > axis, axis] for axis in range(axes)]
+    arrays = (trees.initial, trees.anchors, trees.deltas, trees.pixels, trees.thresholds, trees.axes, lengths)
+    streams = [coding.encode(array) for array in [*arrays, *by_axis]]
     body = coding.join([json.dumps(asdict(sizes)).encode(), *streams])
     return MAGIC + crc32(body).to_bytes(4, "big") + body
 
@@ -156,7 +159,11 @@ def decode(content: bytes) -> CompactTrees:
         raise InputError("the compact trees are damaged (wrong checksum); get a whole copy")
     head, *streams = coding.split(body)
     sizes = _Sizes(**json.loads(head))
-    parts = [coding.decode(each).reshape(shape) for each, shape in zip(streams, sizes.shapes(), strict=True)]
-    initial, anchors, deltas, pixels, thresholds, axes, *leaves = parts
-    leaf_array = np.stack(leaves, axis=-1)
-    return CompactTrees(initial, anchors, deltas, pixels, thresholds, axes, leaf_array, sizes.leaf_unit)
+    shapes = sizes.shapes()
+    parts = [coding.decode(stream) for stream in streams]
+    *shared, lengths = (part.reshape(shape) for part, shape in zip(parts, shapes, strict=False))
+    leaves = np.zeros((*lengths.shape, sizes.axes), np.int64)
+    for axis, values in enumerate(parts[len(shapes) :]):
+        leaves[lengths > axis, axis] = values
+    initial, anchors, deltas, pixels, thresholds, axes = shared
+    return CompactTrees(initial, anchors, deltas, pixels, thresholds, axes, leaves, sizes.leaf_unit)

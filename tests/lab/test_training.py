@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import asdict
+from functools import partial
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 
 from facegeom.errors import InputError
 from facegeom.lab import recipes, training
+from facegeom.lab.evaluate.cost import cost
 from facegeom.lab.evaluate.run import read_predictions, read_result
 from facegeom.lab.runs import RECIPE, read_recipe
+from facegeom.lab.tasks import landmarks
 from facegeom.lab.tasks.landmarks import LandmarksRecipe
 from facegeom.lab.training import TRAINERS, Inputs, effort, evaluate, train
 
@@ -128,7 +131,8 @@ def test_effort(tmp_path: Path) -> None:
     assert effort(tmp_path) == {"epochs": 3, "train_seconds": 3.5, "samples": 12}
 
 
-def test_train_and_evaluate(labelled_pack: Path, tmp_path: Path) -> None:
+def test_train_and_evaluate(labelled_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landmarks, "cost", partial(cost, repeats=2))
     changes = {"pretrained": "none", "size_px": 32, "batch": 3, "max_epochs": 1, "precision": "32-true"}
     inputs = Inputs(labelled_pack, tmp_path / "run", workers=0)
     made = train(NAME, inputs, changes)

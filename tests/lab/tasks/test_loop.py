@@ -83,15 +83,16 @@ def test_without_a_measure_the_last_alone_is_kept(tmp_path: Path) -> None:
     assert epoch(tmp_path, loop.LAST) == 1
 
 
-def test_an_interrupted_training_loses_the_epoch_it_was_in(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fails_in", [2, 3])
+def test_an_interrupted_training_loses_the_epoch_it_was_in(tmp_path: Path, fails_in: int) -> None:
     """Epochs that were no better than the best before them are kept as well."""
     losses = [3, 1, 2, 1.5, 2]
     with pytest.raises(RuntimeError, match="power cut"):
-        fit(tmp_path, Task(losses, fails_in=3))
-    assert (epoch(tmp_path, loop.LAST), epoch(tmp_path, loop.BEST)) == (2, 1)
+        fit(tmp_path, Task(losses, fails_in=fails_in))
+    assert (epoch(tmp_path, loop.LAST), epoch(tmp_path, loop.BEST)) == (fails_in - 1, 1)
     again = Task(losses)
     fit(tmp_path, again)
-    assert again.epochs == [3, 4]
+    assert again.epochs == list(range(fails_in, 5))
     assert (epoch(tmp_path, loop.LAST), epoch(tmp_path, loop.BEST)) == (
         4,
         1,

@@ -89,9 +89,6 @@ class StopAtRate(Callback):
     def __init__(self, rate: float, warmup_epochs: int) -> None:
         self.rate, self.warmup_epochs = rate, warmup_epochs
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.on_validation_end(trainer, pl_module)  # a finished training that is started again
-
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         warm = trainer.current_epoch >= self.warmup_epochs
         if warm and trainer.optimizers[0].param_groups[0]["lr"] <= self.rate:

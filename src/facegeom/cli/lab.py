@@ -39,6 +39,37 @@ def label(
     typer.echo(", ".join(f"{name}: {count}" for name, count in counts.items()))
 
 
+@app.command("label-folder")
+def label_folder(
+    photos: Annotated[Path, typer.Argument(help="Folder of photos, searched with its folders.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write (parquet).")] = Path(
+        "runs/labels.parquet"
+    ),
+    teacher: Annotated[
+        Literal["mediapipe", "mediapipe-task", "heatmap"], typer.Option(help="Who labels.")
+    ] = "mediapipe",
+    model: Annotated[
+        Path | None, typer.Option(help="mediapipe-task: a .task file; heatmap: best.ckpt of a run.")
+    ] = None,
+    python: Annotated[
+        Path | None, typer.Option(help="Interpreter with MediaPipe 0.10.21; by default one is made.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="MediaPipe's processes side by side.")] = 2,
+    max_flip_error: Annotated[
+        float, typer.Option(min=0, help="Labels are kept when photo and mirror image agree this well.")
+    ] = 0.05,
+) -> None:
+    """Label every face of every photo of a folder; resumes, unreadable photos keep a row with the reason.
+
+    Example: facegeom lab label-folder photos -o labels.parquet
+    """
+    from facegeom.lab.teachers.by_name import teacher as build
+    from facegeom.lab.teachers.folder import label_folder as run
+
+    counts = run(photos, out, build(teacher, model, python, workers, max_flip_error))
+    typer.echo(", ".join(f"{name}: {count}" for name, count in counts.items()))
+
+
 @app.command()
 def inspect(
     dataset: Annotated[str, typer.Argument(help="Name of the data set (docs/data.md).")],

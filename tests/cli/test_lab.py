@@ -158,3 +158,20 @@ def test_evaluate(monkeypatch: pytest.MonkeyPatch) -> None:
     code, printed, _ = run("evaluate", "runs/one", "--data", "LaPa", "--dataset", "lapa", "--workers", "1")
     assert code == 0 and printed == '{\n  "gpu_ms": null\n}\n'
     assert asked == [Inputs(Path("LaPa"), Path("runs/one"), "lapa", workers=1)]
+
+
+@pytest.mark.parametrize("teacher", ["mediapipe-task", "heatmap"])
+def test_a_teacher_without_its_model(teacher: str, tmp_path: Path) -> None:
+    code, _, said = run("label-folder", str(tmp_path), "--teacher", teacher, "--python", "python")
+    assert code == 2 and f"the teacher {teacher} needs" in said
+
+
+def test_a_folder_without_photos(tmp_path: Path) -> None:
+    out = tmp_path / "labels.parquet"
+    code, _, said = run("label-folder", str(tmp_path), "-o", str(out), "--python", "python")
+    assert code == 2 and str(tmp_path) in said and not out.exists()
+
+
+def test_a_report_without_runs(tmp_path: Path) -> None:
+    code, _, said = run("report", str(tmp_path), "-o", str(tmp_path / "report"))
+    assert code == 2 and str(tmp_path) in said and not (tmp_path / "report").exists()

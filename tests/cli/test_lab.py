@@ -175,3 +175,17 @@ def test_a_folder_without_photos(tmp_path: Path) -> None:
 def test_a_report_without_runs(tmp_path: Path) -> None:
     code, _, said = run("report", str(tmp_path), "-o", str(tmp_path / "report"))
     assert code == 2 and str(tmp_path) in said and not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [("rate=1e-4", 1e-4), ("rate=0.5", 0.5), ("n=3", 3), ("on=true", True), ("b=a/b", "a/b")],
+)
+def test_settings(trained: list[tuple[str, Inputs, dict[str, object]]], word: str, value: object) -> None:
+    assert run("train", "face", "--data", "data", "--set", word)[0] == 0
+    assert list(trained[0][2].values()) == [value]
+
+
+@pytest.mark.parametrize("word", ["batch", "batch=", "batch=["])
+def test_settings_that_say_nothing(word: str) -> None:
+    assert run("train", "face", "--data", "data", "--set", word)[0] == 2

@@ -1,5 +1,6 @@
 """``facegeom lab``: from pictures to weights, one command a step."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -168,17 +169,31 @@ def train(
 
 def _settings(words: list[str]) -> dict[str, object]:
     """KEY=VALUE words as a dictionary; values are read as YAML, so 1, 0.5 and true do what they say."""
-    import yaml
-
     pairs = [word.partition("=") for word in words]
     if wrong := [key for key, equals, _ in pairs if not equals]:
         raise typer.BadParameter(f"expected KEY=VALUE, got {wrong[0]!r}", param_hint="--set")
-    return {key: yaml.safe_load(value) for key, _, value in pairs}
+    return {key: _value(value) for key, _, value in pairs}
+
+
+def _value(word: str) -> object:
+    import yaml
+
+    try:
+        value = yaml.safe_load(word)
+    except yaml.YAMLError as error:
+        raise typer.BadParameter(f"expected a YAML value, got {word!r}", param_hint="--set") from error
+    if value is None:
+        raise typer.BadParameter("expected KEY=VALUE, got no value", param_hint="--set")
+    # YAML 1.1 reads 1e-4 as text.
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?\d+e[-+]?\d+", value) else value
 
 
 @app.command()
 def recipes() -> None:
-    """List the recipes and their kinds."""
+    """List the recipes and their kinds.
+
+    Example: facegeom lab recipes
+    """
     from facegeom.lab import recipes as book
 
     for name in book.names():

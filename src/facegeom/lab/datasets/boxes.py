@@ -8,12 +8,12 @@ import numpy as np
 from tqdm import tqdm
 
 from facegeom import FaceAnalyzer
-from facegeom.geometry.boxes import from_points, iou
+from facegeom.geometry.boxes import from_points, iou, overlap
 from facegeom.lab.datasets.records import FaceRecord
 from facegeom.lab.files import save_npz
 
-MIN_IOU = 0.3
-"""Least overlap of a found face with the extent of the true points; less is another face."""
+MIN_SHARED = 0.5
+"""Least part of the smaller of two boxes, the found face and the true points', that lies in the other."""
 
 
 def detected_boxes(records: Sequence[FaceRecord], cache: Path | None = None) -> np.ndarray:
@@ -23,8 +23,7 @@ def detected_boxes(records: Sequence[FaceRecord], cache: Path | None = None) -> 
         records: with points.
         cache: folder that keeps the answer for these very records.
     """
-    names = "\n".join(record.name for record in records)
-    file = cache / f"boxes-{hashlib.sha256(names.encode()).hexdigest()[:16]}.npz" if cache else None
+    file = cache / f"boxes-{_fingerprint(records)}.npz" if cache else None
     if file and file.exists():
         with np.load(file) as arrays:
             return arrays["boxes_xyxy"]
@@ -35,11 +34,18 @@ def detected_boxes(records: Sequence[FaceRecord], cache: Path | None = None) -> 
     return boxes
 
 
+def _fingerprint(records: Sequence[FaceRecord]) -> str:
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update(record.name.encode() + np.asarray(record.points).tobytes())
+    return digest.hexdigest()[:16]
+
+
 def _box(analyzer: FaceAnalyzer, record: FaceRecord) -> np.ndarray:
     found = analyzer(record.read()).box_xyxy
     assert record.points is not None
     truth = from_points(record.points[np.isfinite(record.points).all(axis=1)])
-    overlaps = iou(found, truth[None])[:, 0]
-    if len(found) == 0 or overlaps.max() < MIN_IOU:
+    shared = overlap(found, truth[None], over_smaller=True)[:, 0]  # few points span a small part of a face
+    if len(found) == 0 or shared.max() < MIN_SHARED:
         return np.full(4, np.nan, np.float32)
-    return found[overlaps.argmax()]
+    return found[np.where(shared < MIN_SHARED, -1, iou(found, truth[None])[:, 0]).argmax()]

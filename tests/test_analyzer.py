@@ -313,6 +313,49 @@ def test_faces_below_the_smallest_are_left_out(picture: np.ndarray) -> None:
     assert len(FaceAnalyzer(min_face=60)(picture)) == 1
 
 
+def test_known_places_give_the_same_geometry(
+    analyzer: FaceAnalyzer, demo: Faces, picture: np.ndarray
+) -> None:
+    for source in (picture, Image.fromarray(picture), DEMO):
+        faces = analyzer.at(source, demo.box_xyxy)
+        assert (faces.width, faces.height, len(faces)) == (512, 512, 1) and faces.score[0] > 0.9
+        np.testing.assert_allclose(faces.landmarks_px, demo.landmarks_px, atol=0.02 * eye_distance(demo[0]))
+        np.testing.assert_allclose(faces.mesh_mm, demo.mesh_mm, atol=8)
+    assert analyzer.at(DEMO, demo.box_xyxy).file == str(DEMO)
+
+
+def test_known_places_keep_their_order_and_number(analyzer: FaceAnalyzer, picture: np.ndarray) -> None:
+    pair = np.concatenate([picture, np.zeros_like(picture), picture], axis=1)
+    box = analyzer(picture).box_xyxy[0]
+    places = box + np.array([[1024, 0, 1024, 0], [512, 0, 512, 0], [0, 0, 0, 0]])
+    faces = analyzer.at(pair, places)
+    assert (faces.score > 0.9).tolist() == [True, False, True]
+    np.testing.assert_allclose(faces.landmarks_px[0] - (1024, 0), faces.landmarks_px[2], atol=0.01)
+    assert len(analyzer.at(pair, np.zeros((0, 4)))) == 0
+
+
+def test_a_known_place_beyond_the_edge(analyzer: FaceAnalyzer, demo: Faces, picture: np.ndarray) -> None:
+    left, _, right, _ = demo.box_xyxy[0]
+    middle = int((left + right) / 2)
+    half = analyzer.at(picture[:, middle:], demo.box_xyxy - (middle, 0, middle, 0))
+    assert half.box_xyxy[0, 0] < 0 and half.width == picture.shape[1] - middle
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        ([1, 2, 3, 4], r"\(N, 4\), got \(4,\)"),
+        (np.zeros((2, 5)), r"got \(2, 5\)"),
+        ([[10, 10, 10, 20]], "left < right"),
+        ([[0, 20, 10, 10]], "top < bottom"),
+        ([[0, 0, NAN, 10]], "finite"),
+    ],
+)
+def test_unusable_places(analyzer: FaceAnalyzer, boxes: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        analyzer.at(GREY, boxes)
+
+
 def test_threads(analyzer: FaceAnalyzer, demo: Faces, picture: np.ndarray) -> None:
     with ThreadPoolExecutor(8) as pool:
         for faces in pool.map(analyzer, [picture] * 16):

@@ -97,3 +97,11 @@ def test_map_and_inverse(left: float, top: float, side: float, size: int) -> Non
     np.testing.assert_allclose(edges, [[-0.5, -0.5], [size - 0.5, size - 0.5]], atol=1e-9 * size / side * 1e3)
     points = np.random.default_rng(1).uniform(-50, 50, (5, 2))
     np.testing.assert_allclose(apply(invert(there)[0], apply(there[0], points)), points, atol=1e-9)
+
+
+def test_an_array_gives_the_same_crops_as_its_picture() -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    squares = np.array([[10.3, 12.7, 60.1, 62.5], [-20, -11, 40, 49], [70, 40, 170, 140], [50, 50, 54, 54]])
+    for size in (12, 96):
+        crops, expected = cut(pixels, squares, size), cut(Image.fromarray(pixels), squares, size)
+        np.testing.assert_allclose(crops.astype(int), expected, atol=1)  # Pillow counts in single precision

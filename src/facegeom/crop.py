@@ -3,7 +3,7 @@
 ``geometry.transforms.box_to_square`` is the map from the picture to such a piece.
 """
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,16 +11,18 @@ from PIL import Image
 
 FloatArray = npt.NDArray[np.floating]
 UInt8Array = npt.NDArray[np.uint8]
+Picture: TypeAlias = Image.Image | UInt8Array
+Box: TypeAlias = tuple[float, float, float, float]
 
 OUTSIDE = 127
 """Grey level beyond the picture's edges."""
 
 
-def cut(picture: Image.Image, squares_xyxy: FloatArray, size_px: int) -> UInt8Array:
+def cut(picture: Picture, squares_xyxy: FloatArray, size_px: int) -> UInt8Array:
     """Antialiased square crops.
 
     Args:
-        picture: RGB.
+        picture: RGB; of an array (H, W, 3) uint8 only what the crops show goes through Pillow.
         squares_xyxy: (N, 4) squares in pixels, centres at integers; they may reach beyond the picture.
         size_px: side of the crops.
 
@@ -28,12 +30,33 @@ def cut(picture: Image.Image, squares_xyxy: FloatArray, size_px: int) -> UInt8Ar
         (N, size, size, 3) uint8 RGB, grey beyond the picture.
     """
     crops = np.full((len(squares_xyxy), size_px, size_px, 3), OUTSIDE, np.uint8)
-    cells, boxes = _inside(squares_xyxy, size_px, picture.size)
-    for crop, (left, top, right, bottom), box in zip(crops, cells, boxes, strict=True):
+    cells, boxes = _inside(squares_xyxy, size_px, size_wh(picture))
+    steps = (squares_xyxy[:, 2] - squares_xyxy[:, 0]) / size_px
+    for crop, (left, top, right, bottom), box, step in zip(crops, cells, boxes, steps, strict=True):
         if right > left and bottom > top and min(box[2] - box[0], box[3] - box[1]) > 1e-3:
-            piece = picture.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box=box)
+            piece = _resized(picture, box, (right - left, bottom - top), step + 1)
             crop[top:bottom, left:right] = np.asarray(piece)
     return crops
+
+
+def size_wh(picture: Picture) -> tuple[int, int]:
+    """Width and height in pixels."""
+    return (picture.shape[1], picture.shape[0]) if isinstance(picture, np.ndarray) else picture.size
+
+
+def _resized(picture: Picture, box: Box, to_wh: tuple[int, int], reach_px: float) -> Image.Image:
+    """A box of the picture, counted from its edge, at another size; the filter reaches so far around it."""
+    if isinstance(picture, np.ndarray):
+        picture, box = _around(picture, box, reach_px)
+    return picture.resize(to_wh, Image.Resampling.BILINEAR, box=box)
+
+
+def _around(pixels: UInt8Array, box: Box, reach_px: float) -> tuple[Image.Image, Box]:
+    """The box of a picture with so many pixels around it, and the box within that part."""
+    left, top = (max(0, int(edge - reach_px)) for edge in box[:2])
+    right, bottom = (int(edge + reach_px) + 1 for edge in box[2:])
+    part = Image.fromarray(np.ascontiguousarray(pixels[top:bottom, left:right]))
+    return part, (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
 
 
 def _inside(squares: FloatArray, size_px: int, picture_wh: tuple[int, int]) -> tuple[list[Any], list[Any]]:

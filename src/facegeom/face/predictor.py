@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from facegeom.crop import cut
+from facegeom.crop import Picture, cut
 from facegeom.engine import Engine
 from facegeom.geometry.boxes import aligned_iou, square
 from facegeom.geometry.rotation import rotation_from_6d
@@ -78,7 +77,7 @@ class FacePredictor:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def __call__(self, pictures: Sequence[Image.Image], squares_xyxy: Sequence[FloatArray]) -> list[Answers]:
+    def __call__(self, pictures: Sequence[Picture], squares_xyxy: Sequence[FloatArray]) -> list[Answers]:
         """Answers for the squares (K, 4) of each photo, all photos' squares in common batches."""
         wide = [square(squares, CROP_SCALE) for squares in squares_xyxy]
         crops = np.concatenate(
@@ -92,7 +91,7 @@ class FacePredictor:
         ends = np.cumsum([len(part) for part in wide]).tolist()
         return [whole[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
-    def look_again(self, pictures: Sequence[Image.Image], answers: Sequence[Answers]) -> list[Answers]:
+    def look_again(self, pictures: Sequence[Picture], answers: Sequence[Answers]) -> list[Answers]:
         """A second look at the faces whose own box lies beside the square that was looked at; scores stay."""
         squares = [square(answer.box_xyxy) for answer in answers]
         aside = [

@@ -39,12 +39,18 @@ class BodyRecipe:
     learning_rate: float
     weight_decay: float
     warmup_share: float
+    statistics_share: float
     precision: str
     seed: int
 
 
 class BodyTask(L.LightningModule):
-    """Wing loss of the mesh's points in pixels of a 128 px crop; cosine schedule by steps."""
+    """Wing loss of the mesh's points in pixels of a 128 px crop; cosine schedule by steps.
+
+    After ``statistics_share`` of the steps the batch normalisations keep the statistics that they have and
+    the network learns with them. Normalised by their own batch, rare pictures (strongly coloured ones) look
+    harmless; by the running statistics they grow from block to block in deep networks that have not seen much.
+    """
 
     def __init__(self, recipe: BodyRecipe, steps: int) -> None:
         super().__init__()
@@ -63,6 +69,12 @@ class BodyTask(L.LightningModule):
         loss = weighted_mean(error, batch["mesh_weight"])
         self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss
+
+    def on_train_epoch_start(self) -> None:
+        if self.global_step >= self.recipe.statistics_share * self.steps:
+            for part in self.net.modules():
+                if isinstance(part, torch.nn.BatchNorm2d):
+                    part.eval()
 
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
         answer = self(batch["crop"])

@@ -3,15 +3,16 @@
 facegeom (docs/conventions.md): x right, y down, z away from the camera; a frontal head has R = I;
 R = Rz(roll) · Ry(-yaw) · Rx(-pitch). All functions take any leading axes (...).
 
-- 300W-LP and AFLW2000-3D: ``Pose_Para`` holds pitch, yaw, roll in radians. In a frame with y up and z towards the
-  camera their model is turned by Rx(-pitch) · Ry(-yaw) · Rz(-roll) (Zhu et al., CVPR 2016). Pitch and roll have
-  facegeom's signs, yaw is positive towards the picture's **left** edge, and the order of the turns is the other way
-  round: a head turned about more than one axis has other angles here and there.
-- HopeNet and 6DRepNet learn the matrix Rz(roll) · Ry(yaw) · Rx(pitch) of the same three angles, the transpose of the
-  former (Ruiz et al., CVPR workshops 2018; Hempel et al., ICIP 2022).
-- BIWI: the matrix is facegeom's own. The angles that papers derive from it are facegeom's with the sign of yaw
-  changed.
-- MediaPipe: a matrix (4, 4) from its canonical face in centimetres to a camera with y up that looks along -z.
+- 300W-LP and AFLW2000-3D: ``Pose_Para`` holds pitch, yaw, roll in radians. In a frame with y up and z
+  towards the camera their model is turned by Rx(-pitch) · Ry(-yaw) · Rz(-roll) (Zhu et al., CVPR 2016).
+  Pitch and roll have facegeom's signs, yaw is positive towards the picture's **left** edge, and the turns
+  follow in the other order: a head turned about more than one axis has other angles here and there.
+- HopeNet and 6DRepNet learn the matrix Rz(roll) · Ry(yaw) · Rx(pitch) of the same three angles, the
+  transpose of that one (Ruiz et al., CVPR workshops 2018; Hempel et al., ICIP 2022).
+- BIWI: the matrix is facegeom's own. The angles that papers derive from it are facegeom's with the sign of
+  yaw changed (Fanelli et al., IJCV 2013; Ruiz et al., 2018).
+- MediaPipe: a matrix (4, 4) from its canonical face in centimetres to a camera with y up that looks along
+  -z.
 """
 
 import numpy as np
@@ -27,7 +28,7 @@ _UP = np.array([1.0, -1.0, -1.0])
 _MM_PER_CM = 10.0
 
 MEDIAPIPE_PITCH_DEG = 2.2
-"""So much the nose of MediaPipe's canonical face must be lifted to lay the face on facegeom's canonical head."""
+"""So much MediaPipe's canonical face must lift its nose to lie on facegeom's canonical head."""
 
 MEDIAPIPE_ORIGIN_MM = (0.0, 27.6, 29.5)
 """Where the origin of MediaPipe's canonical face then lies in facegeom's head frame, millimetres.

@@ -87,6 +87,20 @@ def read(source: Source) -> UInt8Array:
     )
 
 
+def size_wh(encoded: bytes) -> tuple[int, int]:
+    """Width and height that a picture has in its file, before EXIF turns it; its pixels are not decoded.
+
+    Args:
+        encoded: bytes of a picture's file.
+
+    Raises:
+        ImageError: they are no picture, or damaged.
+    """
+    name, stream = f"the {len(encoded)} bytes", BytesIO(encoded)
+    with _decoding(name), _open(stream, _head(stream, name), name) as image:
+        return image.width, image.height
+
+
 def _from_file(path: Path) -> UInt8Array:
     try:
         if not path.is_file():
@@ -101,11 +115,15 @@ def _from_file(path: Path) -> UInt8Array:
 
 
 def _from_stream(stream: IO[bytes], name: str) -> UInt8Array:
+    with _decoding(name), _open(stream, _head(stream, name), name) as image:
+        return _from_pillow(image, name)
+
+
+def _head(stream: IO[bytes], name: str) -> bytes:
     head = stream.read(16)
     if not head:
         raise ImageError(f"{name}: expected a picture, got nothing (0 bytes)")
-    with _decoding(name), _open(stream, head, name) as image:
-        return _from_pillow(image, name)
+    return head
 
 
 def _open(stream: IO[bytes], head: bytes, name: str) -> Image.Image:

@@ -12,6 +12,7 @@ from facegeom.cli.extras import add_stand_in
 from facegeom.errors import FacegeomError, InputError, OutputError
 
 _LAB_NEEDS = ("torch", "lightning", "onnx", "cv2", "scipy", "numba", "yaml", "tqdm")
+_SERVE_NEEDS = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 
 
 class _Commands(TyperGroup):
@@ -63,6 +64,17 @@ def _add_lab() -> None:
     app.add_typer(lab.app, name="lab")
 
 
+def _add_serve() -> None:
+    missing = [name for name in _SERVE_NEEDS if find_spec(name) is None]
+    if missing:
+        add_stand_in(app, "serve", "Serve the analyzer over HTTP, with a page for people.", missing)
+        return
+    from facegeom.cli import serve
+
+    app.command()(serve.serve)
+
+
 app.command()(analyze.analyze)
 app.add_typer(bench.app, name="bench")
 _add_lab()
+_add_serve()

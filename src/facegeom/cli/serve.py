@@ -1,0 +1,47 @@
+"""``facegeom serve``: the analyzer behind HTTP, with a page for people."""
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    import socket
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen at; the default is this machine alone.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    max_mb: Annotated[float, typer.Option(min=0.001, help="Largest upload, 10^6 bytes.")] = 20,
+    max_megapixels: Annotated[float, typer.Option(min=0.001, help="Largest photo, 10^6 pixels.")] = 25,
+    queue: Annotated[int, typer.Option(min=1, help="Photos in work at once; more are refused.")] = 64,
+    batch: Annotated[int, typer.Option(min=1, help="Photos that share a call of the networks.")] = 16,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds for an upload, and for its answer.")] = 30,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where the networks run.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the networks.")] = None,
+) -> None:
+    """Serve the analyzer over HTTP, and a page at / for people.
+
+    Photos are kept in memory only, for as long as their answer takes. There
+    is no login: whoever reaches the address may use it. Stop with Ctrl+C;
+    what is in work is finished first.
+
+    Example: facegeom serve --port 8000
+    """
+    from facegeom.analyzer import FaceAnalyzer
+    from facegeom.serve.run import listen, run
+    from facegeom.serve.settings import Settings
+
+    limits = Settings(round(max_mb * 1e6), round(max_megapixels * 1e6), queue, batch, timeout_s=timeout)
+    with listen(host, port) as door:
+        typer.echo(f"facegeom serves at {_address(door)}; stop with Ctrl+C")
+        if not ip_address(door.getsockname()[0]).is_loopback:
+            typer.secho("others may reach it, and there is no login", fg="yellow", err=True)
+        run(FaceAnalyzer(device=device, threads=threads), limits, door)
+
+
+def _address(door: "socket.socket") -> str:
+    host, port = door.getsockname()[:2]
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

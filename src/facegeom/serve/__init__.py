@@ -1,0 +1,1 @@
+"""``facegeom serve``: the analyzer behind HTTP, and a page for people. Needs the extra [serve]."""

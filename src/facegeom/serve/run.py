@@ -1,0 +1,48 @@
+"""Running the application in a server."""
+
+import socket
+
+import uvicorn
+
+from facegeom.analyzer import FaceAnalyzer
+from facegeom.errors import InputError
+from facegeom.serve.app import Application
+from facegeom.serve.settings import Settings
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Args:
+        host: name or address.
+        port: 0 for a free one.
+
+    Raises:
+        InputError: the address is taken, or not of this machine.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise InputError(
+            f"cannot listen at {host}, port {port}: {error.strerror}; choose another --host or --port"
+        ) from error
+
+
+def run(analyzer: FaceAnalyzer, settings: Settings, door: socket.socket) -> None:
+    """Serve until the process is told to stop; what is in work then is finished.
+
+    Args:
+        analyzer: its networks are used.
+        settings: limits.
+        door: a listening socket.
+    """
+    config = uvicorn.Config(
+        Application(analyzer, settings),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=int(settings.timeout_s) + 1,
+    )
+    uvicorn.Server(config).run(sockets=[door])

@@ -11,7 +11,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
 from facegeom.analyzer import FaceAnalyzer
-from facegeom.serve import metrics, openapi, pages, topology
+from facegeom.serve import metrics, model_data, openapi, pages, topology
 from facegeom.serve.formats import choose
 from facegeom.serve.headers import SecurityHeaders
 from facegeom.serve.options import Options
@@ -47,6 +47,7 @@ class Application(FastAPI):
         add_handlers(self)
         self.include_router(router)
         self.include_router(pages.router)
+        self.include_router(model_data.router)
         self.mount("/static", pages.PageFiles(directory=pages.STATIC))
 
     @asynccontextmanager

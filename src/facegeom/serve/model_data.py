@@ -1,0 +1,92 @@
+"""What the page needs beside the weights to analyze by itself: the stages' settings and the canonical head.
+
+The modules under ``static/local`` mirror the runtime's; every number that both use is read from the runtime here, so
+that the two cannot disagree.
+"""
+
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from facegeom import analyzer, crop, imaging, weights
+from facegeom.detection import cascade, pyramid
+from facegeom.face import predictor
+from facegeom.geometry import topology
+from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
+from facegeom.serve.options import Options
+from facegeom.serve.pages import STATIC
+
+NETWORKS = ("pnet", "rnet", "face")
+RUNTIME = STATIC / "vendor" / "onnxruntime-web" / "ort-wasm-simd-threaded.wasm"
+_ANALYZER_OPTIONS = ("min_face", "max_faces", "min_score", "fov_deg")
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/model.json")
+def model_data() -> JSONResponse:
+    """Settings of the stages, sizes of the files, the canonical head."""
+    return JSONResponse(shared(), headers={"Cache-Control": "no-cache"})
+
+
+@cache
+def shared() -> dict[str, Any]:
+    """The model data: plain numbers, lists and dicts."""
+    return {
+        "analyzer": _analyzer(),
+        "detection": _detection(),
+        "face": _face(),
+        "bytes": _sizes(),
+        "canonical_mm": topology.canonical_mm().tolist(),
+    }
+
+
+def _analyzer() -> dict[str, Any]:
+    return {
+        "max_pixels": imaging.MAX_PIXELS,
+        "min_face_share": analyzer.MIN_FACE_SHARE,
+        "min_face_px": analyzer.MIN_FACE_PX,
+        "same_face_iou": analyzer.SAME_FACE_IOU,
+        "nested": analyzer.NESTED,
+        "options": {name: _option(name) for name in _ANALYZER_OPTIONS},
+    }
+
+
+def _option(name: str) -> dict[str, Any]:
+    """Default and range of an option, as the service checks them; ``default`` None: it may be left out."""
+    field = Options.model_json_schema()["properties"][name]
+    limits = field.get("anyOf", [field])[0]
+    return {"default": field["default"], **{key: limits[key] for key in ("type", "minimum", "maximum")}}
+
+
+def _detection() -> dict[str, Any]:
+    return {
+        "window": cascade.WINDOW,
+        "stride": cascade.STRIDE,
+        "refine_px": cascade.REFINE_PX,
+        "smallest_in_window": cascade.SMALLEST_IN_WINDOW,
+        "thresholds": asdict(cascade.Thresholds()),
+        "factor": pyramid.FACTOR,
+        "gap": pyramid.GAP,
+        "outside": crop.OUTSIDE,
+    }
+
+
+def _face() -> dict[str, Any]:
+    return {
+        "crop_px": predictor.CROP_PX,
+        "crop_scale": predictor.CROP_SCALE,
+        "batch": predictor.BATCH,
+        "look_again_iou": predictor.LOOK_AGAIN_IOU,
+        "near": predictor.NEAR,
+        "eye_corners": {"ibug68": list(IBUG68_EYE_CORNERS), "mesh478": list(MESH478_EYE_CORNERS)},
+        "outside": crop.OUTSIDE,
+    }
+
+
+def _sizes() -> dict[str, int]:
+    files = {name: weights.path(name) for name in NETWORKS} | {"runtime": RUNTIME}
+    return {name: file.stat().st_size for name, file in files.items()}

@@ -1,0 +1,59 @@
+/** Analysis on this device, for the page: the photo goes to a worker of the same page and nowhere else. */
+
+import { EngineError } from "./errors.js";
+
+const UNABLE = "this browser has no WebAssembly; use a current browser, or let the service analyze";
+
+/** The worker, the photos that wait for it, and the number of the last one. */
+const state = { worker: null, waiting: new Map(), last: 0 };
+
+/**
+ * Faces of a photo, found in this browser; the networks are loaded with the first photo.
+ *
+ * @param {Blob} blob an encoded picture
+ * @param {import("./analyzer.js").Options & {
+ *   signal?: AbortSignal, onProgress?: (loaded: number, total: number) => void
+ * }} options `onProgress` tells the bytes of the first download
+ * @returns {Promise<object>} the JSON of the published schema (/v1/schema)
+ * @throws {Error} with a message for people
+ */
+export async function analyze(blob, { signal, onProgress = () => {}, ...options } = {}) {
+  signal?.throwIfAborted();
+  if (typeof WebAssembly !== "object" || typeof Worker !== "function") throw new EngineError(UNABLE);
+  state.worker ??= start();
+  const id = ++state.last;
+  return new Promise((resolve, reject) => {
+    state.waiting.set(id, { resolve, reject, onProgress });
+    signal?.addEventListener("abort", () => forget(id, signal.reason));
+    state.worker.postMessage({ id, base: document.baseURI, blob, options });
+  });
+}
+
+function start() {
+  const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+  worker.addEventListener("message", ({ data }) => receive(data));
+  worker.addEventListener("error", ({ message }) => fail(message));
+  return worker;
+}
+
+function receive({ id, faces, error, loaded, total }) {
+  const photo = state.waiting.get(id);
+  if (!photo) return; // aborted
+  if (loaded !== undefined) return photo.onProgress(loaded, total);
+  state.waiting.delete(id);
+  if (error) photo.reject(Object.assign(new Error(error.message), { name: error.name }));
+  else photo.resolve(faces);
+}
+
+function forget(id, reason) {
+  state.waiting.get(id)?.reject(reason);
+  state.waiting.delete(id);
+}
+
+/** The worker itself is broken: every waiting photo fails, the next one starts a new worker. */
+function fail(message) {
+  const reason = new EngineError(`the analysis on this device stopped (${message ?? "its script did not load"})`);
+  for (const id of [...state.waiting.keys()]) forget(id, reason);
+  state.worker.terminate();
+  state.worker = null;
+}

@@ -1,0 +1,115 @@
+/** The one place that joins the stages. Mirrors `facegeom.analyzer`; the answer is that of `Faces.to_dict`. */
+
+import { nms, overlapOfSmaller, square } from "./boxes.js";
+import { Camera } from "./camera.js";
+import { Cascade } from "./cascade.js";
+import { download, request } from "./download.js";
+import { Engine, RUNTIME_URL, prepare } from "./engine.js";
+import { InputError } from "./errors.js";
+import { toDict } from "./json_io.js";
+import { read } from "./photo.js";
+import { place } from "./placement.js";
+import { FacePredictor } from "./predictor.js";
+import { product, towards } from "./rotation.js";
+
+const NETWORKS = ["pnet", "rnet", "face"];
+
+/**
+ * @typedef {object} Options all have the defaults of `FaceAnalyzer`
+ * @property {number | null} [min_face] height of the smallest face to look for, pixels
+ * @property {number | null} [max_faces] keep the best so many faces
+ * @property {number} [min_score] least score of a face, in [0, 1]
+ * @property {number} [fov_deg] angle of view across the photo's longer side
+ */
+
+export class FaceAnalyzer {
+  /**
+   * @param {object} model the model data: settings of the stages and the canonical head
+   * @param {Record<string, Engine>} engines by name
+   */
+  constructor(model, engines) {
+    this.settings = model.analyzer;
+    this.canonicalMm = model.canonical_mm;
+    this.detector = new Cascade(engines.pnet, engines.rnet, model.detection);
+    this.predictor = new FacePredictor(engines.face, model.face);
+  }
+
+  /**
+   * Load networks and runtime from the page's server.
+   *
+   * @param {string} base address of the page
+   * @param {(loaded: number, total: number) => void} onProgress bytes
+   */
+  static async load(base, onProgress) {
+    const model = await (await request(new URL("model.json", base))).json();
+    const networks = NETWORKS.map((name) => ({ url: new URL(`weights/${name}.onnx`, base), bytes: model.bytes[name] }));
+    const runtime = { url: RUNTIME_URL, bytes: model.bytes.runtime };
+    const [binary, ...files] = await download([runtime, ...networks], onProgress);
+    prepare(binary);
+    const engines = {};
+    for (const [index, name] of NETWORKS.entries()) engines[name] = await Engine.open(name, files[index]);
+    return new FaceAnalyzer(model, engines);
+  }
+
+  /**
+   * The faces of one photo, best first, as the JSON of `Faces.to_dict`.
+   *
+   * @param {Blob} blob an encoded picture
+   * @param {Options} options
+   */
+  async analyze(blob, options = {}) {
+    const chosen = checked(options, this.settings.options);
+    const picture = await read(blob, this.settings.max_pixels);
+    const { width, height } = picture;
+    const minFace = chosen.min_face ?? this.smallestFace(picture);
+    const found = await this.detector.find(picture, minFace);
+    const answers = await this.judge(picture, found, chosen.min_score);
+    const faces = await this.predictor.lookAgain(picture, this.distinct(answers, chosen));
+    const camera = new Camera(width, height, chosen.fov_deg);
+    return toDict(faces.map((face) => this.placed(face, camera)), { file: blob.name ?? null, width, height });
+  }
+
+  smallestFace({ width, height }) {
+    return Math.max(this.settings.min_face_px, this.settings.min_face_share * Math.max(width, height));
+  }
+
+  /** Answers for the candidates; those nested in or around a face are not looked at. */
+  async judge(picture, candidates, minScore) {
+    const { nested } = this.settings;
+    const squares = candidates.map((one) => one.square);
+    const leads = nms(squares, candidates.map((one) => one.score), nested, overlapOfSmaller);
+    const first = await this.predictor.look(picture, leads.map((index) => squares[index]));
+    const faces = first.filter((one) => one.score >= minScore).map((one) => square(one.box));
+    const free = (box) => faces.every((face) => overlapOfSmaller(box, face) <= nested);
+    const rest = squares.filter((box, index) => !leads.includes(index) && free(box));
+    return [...first, ...(await this.predictor.look(picture, rest))];
+  }
+
+  /** The faces among the answers, each once, best first. */
+  distinct(answers, { min_score: minScore, max_faces: maxFaces }) {
+    const faces = answers.filter((one) => one.score >= minScore);
+    const boxes = faces.map((one) => one.box);
+    const kept = nms(boxes, faces.map((one) => one.score), this.settings.same_face_iou);
+    return kept.slice(0, maxFaces ?? kept.length).map((index) => faces[index]);
+  }
+
+  placed(face, camera) {
+    const { meshMm, translationMm } = place(face.mesh, this.canonicalMm, camera);
+    return { ...face, meshMm, translationMm, rotation: product(towards(translationMm), face.rotation) };
+  }
+}
+
+/** The options with their defaults, each in its range. */
+function checked(options, known) {
+  const chosen = {};
+  for (const [name, { default: fallback, type, minimum, maximum }] of Object.entries(known)) {
+    const value = options[name] ?? fallback;
+    const usable = type === "integer" ? Number.isInteger(value) : Number.isFinite(value);
+    if (value !== null && !(usable && value >= minimum && value <= maximum)) {
+      const kind = type === "integer" ? "a whole number" : "a number";
+      throw new InputError(`${name}: expected ${kind} from ${minimum} to ${maximum}, got ${value}`);
+    }
+    chosen[name] = value;
+  }
+  return chosen;
+}

@@ -1,0 +1,59 @@
+/** Square pieces of a picture at the size that a network takes. Mirrors `facegeom.crop`. */
+
+import { clip } from "./numbers.js";
+import { resize } from "./resample.js";
+
+const THINNEST_PX = 1e-3;
+
+/**
+ * Antialiased square crops, one after the other, as a network's input.
+ *
+ * @param {import("./resample.js").Picture} picture
+ * @param {import("./boxes.js").Box[]} squares pixels, centres at integers; they may reach beyond the picture
+ * @param {number} sizePx side of the crops
+ * @param {number} outside grey level beyond the picture's edges
+ * @returns {Uint8Array} (N, size, size, 3) RGB
+ */
+export function cut(picture, squares, sizePx, outside) {
+  const bytes = sizePx * sizePx * 3;
+  const crops = new Uint8Array(squares.length * bytes).fill(outside);
+  squares.forEach((square, index) => {
+    const crop = crops.subarray(index * bytes, (index + 1) * bytes);
+    const { cells, part } = inside(square, sizePx, picture);
+    if (worthwhile(cells, part)) paste(crop, sizePx, piece(picture, cells, part), cells);
+  });
+  return crops;
+}
+
+/** Which cells of a crop lie in the picture, and the part of the picture, from its edge, that they show. */
+function inside([left, top, right, bottom], sizePx, { width, height }) {
+  const x = along(left, right, sizePx, width);
+  const y = along(top, bottom, sizePx, height);
+  return { cells: [x.first, y.first, x.last, y.last], part: [x.from, y.from, x.to, y.to] };
+}
+
+function along(low, high, sizePx, length) {
+  const corner = low + 0.5;
+  const step = (high - low) / sizePx;
+  const first = clip(Math.ceil((0 - corner) / step - 0.5), 0, sizePx);
+  const last = clip(Math.floor((length - corner) / step + 0.5), 0, sizePx);
+  const edge = (cell) => clip(corner + cell * step, 0, length);
+  return { first, last, from: edge(first), to: edge(last) };
+}
+
+function worthwhile(cells, part) {
+  const thin = Math.min(part[2] - part[0], part[3] - part[1]);
+  return cells[2] > cells[0] && cells[3] > cells[1] && thin > THINNEST_PX;
+}
+
+function piece(picture, [left, top, right, bottom], part) {
+  return resize(picture, [right - left, bottom - top], part);
+}
+
+/** Lay a picture onto a wider one of `widthPx` pixels a row, its top left pixel at (left, top). */
+export function paste(target, widthPx, { width, height, data }, [left, top]) {
+  for (let row = 0; row < height; row++) {
+    const line = data.subarray(row * width * 3, (row + 1) * width * 3);
+    target.set(line, ((top + row) * widthPx + left) * 3);
+  }
+}

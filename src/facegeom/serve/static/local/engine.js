@@ -1,0 +1,48 @@
+/** ONNX Runtime behind one small class: the only module that imports it. Mirrors `facegeom.engine`. */
+
+import * as ort from "../vendor/onnxruntime-web/ort.wasm.bundle.min.mjs";
+import { EngineError } from "./errors.js";
+
+/** Where the runtime's WebAssembly lies. */
+export const RUNTIME_URL = new URL("../vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm", import.meta.url).href;
+
+const INPUT = "pictures";
+
+/** Hand the runtime its WebAssembly, once, before the first network is opened. */
+export function prepare(binary) {
+  ort.env.wasm.wasmBinary = binary;
+  ort.env.wasm.numThreads = 1; // more would need headers of cross-origin isolation from every host of the page
+}
+
+/** A network on the processor of this device. */
+export class Engine {
+  constructor(session) {
+    this.session = session;
+  }
+
+  /**
+   * @param {string} name of the network, for messages
+   * @param {Uint8Array} bytes of its ONNX file
+   */
+  static async open(name, bytes) {
+    try {
+      return new Engine(await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"], logSeverityLevel: 3 }));
+    } catch (error) {
+      throw new EngineError(
+        `this browser cannot run the network ${name} (${error.message}); use a current browser, or let the service analyze`,
+        { cause: error },
+      );
+    }
+  }
+
+  /**
+   * Run a batch.
+   *
+   * @param {Uint8Array} data (N, H, W, 3) RGB
+   * @param {number[]} dims N, H, W, 3
+   * @returns {Promise<Record<string, {dims: number[], data: Float32Array}>>} outputs by the manifest's names
+   */
+  run(data, dims) {
+    return this.session.run({ [INPUT]: new ort.Tensor("uint8", data, dims) });
+  }
+}

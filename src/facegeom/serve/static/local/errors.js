@@ -1,0 +1,16 @@
+/** Errors that a person can act on; their messages are shown in the page. Mirrors `facegeom.errors`. */
+
+/** The picture cannot be read or used. */
+export class ImageError extends Error {
+  name = "ImageError";
+}
+
+/** An option is out of its range. */
+export class InputError extends Error {
+  name = "InputError";
+}
+
+/** The networks cannot be loaded or run in this browser. */
+export class EngineError extends Error {
+  name = "EngineError";
+}

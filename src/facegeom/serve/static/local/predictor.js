@@ -1,0 +1,90 @@
+/**
+ * Crops through the face network, and its answers back into the photo. Mirrors `facegeom.face.predictor`.
+ *
+ * @typedef {object} Answer what the network says of one square, in pixels of the photo
+ * @property {number} score in [0, 1]
+ * @property {import("./boxes.js").Box} box
+ * @property {number[][]} landmarks 68 points (x, y)
+ * @property {number[]} landmarksConfidence 68, in [0, 1]
+ * @property {number[][]} mesh 478 points (x, y, z)
+ * @property {number[]} meshConfidence 478, in [0, 1]
+ * @property {number[][]} rotation as the crop shows the head: straight ahead of the camera
+ * @property {import("./boxes.js").Box} square where the network looked
+ */
+
+import { iou, square } from "./boxes.js";
+import { cut } from "./crop.js";
+import { rotationFrom6d } from "./rotation.js";
+
+export class FacePredictor {
+  /**
+   * @param {import("./engine.js").Engine} engine of the face network
+   * @param {object} settings the part "face" of the model data
+   */
+  constructor(engine, settings) {
+    Object.assign(this, { engine, settings });
+  }
+
+  /**
+   * @param {import("./resample.js").Picture} picture
+   * @param {import("./boxes.js").Box[]} squares
+   * @returns {Promise<Answer[]>}
+   */
+  async look(picture, squares) {
+    const { crop_px: size, crop_scale: scale, batch, outside } = this.settings;
+    const wide = squares.map((one) => square(one, scale));
+    const answers = [];
+    for (let start = 0; start < wide.length; start += batch) {
+      const part = wide.slice(start, start + batch);
+      const outputs = await this.engine.run(cut(picture, part, size, outside), [part.length, size, size, 3]);
+      answers.push(...part.map((crop, row) => intoPhoto(crop, rowOf(outputs, row), this.settings)));
+    }
+    return answers;
+  }
+
+  /** A second look at the faces whose own box lies beside the square that was looked at; scores stay. */
+  async lookAgain(picture, answers) {
+    const aside = answers.filter((one) => iou(square(one.box), one.square) < this.settings.look_again_iou);
+    const better = await this.look(picture, aside.map((one) => square(one.box)));
+    const seconds = new Map(aside.map((one, index) => [one, { ...better[index], score: one.score }]));
+    return answers.map((one) => seconds.get(one) ?? one);
+  }
+}
+
+/** One row of each output of the network, as plain numbers. */
+function rowOf(outputs, row) {
+  const rows = Object.entries(outputs).map(([name, { dims, data }]) => {
+    const length = dims.slice(1).reduce((product, side) => product * side, 1);
+    return [name, Array.from(data.subarray(row * length, (row + 1) * length))];
+  });
+  return Object.fromEntries(rows);
+}
+
+/** Crop units (0 in the middle, ±0.5 at the edges) to pixels of the photo; scales to confidences. */
+function intoPhoto(crop, out, settings) {
+  const side = crop[2] - crop[0];
+  const centre = [(crop[0] + crop[2]) / 2, (crop[1] + crop[3]) / 2];
+  const moved = (value, axis) => value * side + (axis < 2 ? centre[axis] : 0);
+  const [landmarks, mesh] = [points(out.landmarks, 2), points(out.mesh, 3)];
+  const { ibug68, mesh478 } = settings.eye_corners;
+  return {
+    score: out.score[0],
+    box: out.box.map((value, edge) => moved(value, edge % 2)),
+    landmarks: landmarks.map((point) => point.map(moved)),
+    landmarksConfidence: confidence(landmarks, ibug68, out.landmarks_scale, settings.near),
+    mesh: mesh.map((point) => point.map(moved)),
+    meshConfidence: confidence(mesh, mesh478, out.mesh_scale, settings.near),
+    rotation: rotationFrom6d(out.rotation6d),
+    square: square(crop, 1 / settings.crop_scale),
+  };
+}
+
+function points(flat, width) {
+  return Array.from({ length: flat.length / width }, (_, index) => flat.slice(index * width, (index + 1) * width));
+}
+
+/** The chance of an exponential error of mean `scale` to stay near each point. */
+function confidence(all, [first, second], scales, near) {
+  const eyes = Math.hypot(all[first][0] - all[second][0], all[first][1] - all[second][1]);
+  return scales.map((scale) => -Math.expm1((-near * eyes) / scale));
+}

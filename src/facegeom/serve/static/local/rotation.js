@@ -1,0 +1,111 @@
+/**
+ * Rotations of the head as matrices of three rows. Mirrors `facegeom.geometry.rotation`; frames and signs are those of
+ * docs/conventions.md: x right, y down, z away from the camera, a frontal head has R = I.
+ */
+
+import { clip } from "./numbers.js";
+import { largestEigenpair } from "./eigen.js";
+
+const DEGREES = 180 / Math.PI;
+const LOCKED = 1 - 1e-9;
+
+/** The matrix of two raw vectors, six numbers, by Gram and Schmidt (Zhou et al., CVPR 2019). */
+export function rotationFrom6d(vectors) {
+  const b1 = unit(vectors.slice(0, 3));
+  const b3 = unit(cross(b1, vectors.slice(3, 6)));
+  const b2 = cross(b3, b1);
+  return [0, 1, 2].map((row) => [b1[row], b2[row], b3[row]]);
+}
+
+/** Yaw, pitch and roll in degrees of R = Rz(roll) · Ry(-yaw) · Rx(-pitch). */
+export function anglesFromRotation(r) {
+  const sine = clip(r[2][0], -1, 1);
+  const locked = Math.abs(sine) > LOCKED;
+  const pitch = locked ? -Math.atan2(-r[1][2], r[1][1]) : -Math.atan2(r[2][1], r[2][2]);
+  const roll = locked ? 0 : Math.atan2(r[1][0], r[0][0]);
+  return [Math.asin(sine), pitch, roll].map((angle) => angle * DEGREES);
+}
+
+/** The smallest rotation that carries the z axis onto a direction with positive z. */
+export function towards(direction) {
+  const [x, y, z] = unit(direction);
+  const share = 1 / (1 + z);
+  return [
+    [1 - x * x * share, -x * y * share, x],
+    [-x * y * share, 1 - y * y * share, y],
+    [-x, -y, 1 - (x * x + y * y) * share],
+  ];
+}
+
+/**
+ * Least-squares similarity target = scale · rotation · source + translation, never a reflection.
+ *
+ * Horn, "Closed-form solution of absolute orientation using unit quaternions", JOSA A 1987; the same optimum as
+ * Umeyama's, of which the Python half has the singular values.
+ *
+ * @param {number[][]} source K points
+ * @param {number[][]} target K points
+ */
+export function procrustes(source, target) {
+  const [sourceMean, targetMean] = [mean(source), mean(target)];
+  const [s0, t0] = [source.map((p) => minus(p, sourceMean)), target.map((p) => minus(p, targetMean))];
+  const { value, vector } = largestEigenpair(hornMatrix(covariance(s0, t0)));
+  const rotation = rotationFromQuaternion(vector);
+  const scale = value / Math.max(s0.reduce((sum, point) => sum + dot(point, point), 0), 1e-12);
+  const turned = apply(rotation, sourceMean);
+  return { scale, rotation, translation: targetMean.map((value, axis) => value - scale * turned[axis]) };
+}
+
+/** Sums of source[a] · target[b] over the points. */
+function covariance(source, target) {
+  const entry = (a, b) => source.reduce((sum, point, k) => sum + point[a] * target[k][b], 0);
+  return [0, 1, 2].map((a) => [0, 1, 2].map((b) => entry(a, b)));
+}
+
+function hornMatrix([[xx, xy, xz], [yx, yy, yz], [zx, zy, zz]]) {
+  return [
+    [xx + yy + zz, yz - zy, zx - xz, xy - yx],
+    [yz - zy, xx - yy - zz, xy + yx, zx + xz],
+    [zx - xz, xy + yx, yy - xx - zz, yz + zy],
+    [xy - yx, zx + xz, yz + zy, zz - xx - yy],
+  ];
+}
+
+function rotationFromQuaternion([w, x, y, z]) {
+  return [
+    [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+    [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+    [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+  ];
+}
+
+/** Matrix times matrix. */
+export function product(one, other) {
+  return one.map((row) => [0, 1, 2].map((column) => dot(row, other.map((line) => line[column]))));
+}
+
+/** Matrix times vector. */
+export function apply(matrix, vector) {
+  return matrix.map((row) => dot(row, vector));
+}
+
+export function dot(one, other) {
+  return one[0] * other[0] + one[1] * other[1] + one[2] * other[2];
+}
+
+function unit(vector) {
+  const length = Math.max(Math.sqrt(dot(vector, vector)), 1e-12);
+  return vector.map((value) => value / length);
+}
+
+function cross([a, b, c], [x, y, z]) {
+  return [b * z - c * y, c * x - a * z, a * y - b * x];
+}
+
+function minus(one, other) {
+  return one.map((value, axis) => value - other[axis]);
+}
+
+function mean(points) {
+  return [0, 1, 2].map((axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length);
+}

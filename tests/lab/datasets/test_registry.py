@@ -10,7 +10,10 @@ from facegeom.geometry.schemes import SCHEMES
 from facegeom.lab.datasets import facepoints14, registry
 from facegeom.lab.datasets.records import FaceRecord
 
-NAMES = ["lapa", "300w", "wflw", "aflw", "aflw19", "cofw", "ffhq", "celeba", "facepoints14", "pack"]
+POINTS = ["lapa", "300w", "wflw", "aflw", "aflw19", "cofw", "ffhq", "celeba", "facepoints14", "pack"]
+POSE = ["300w-lp", "aflw2000", "biwi"]
+NAMES = POINTS + POSE
+TEST_ONLY = ["aflw2000", "biwi"]
 
 
 def test_names() -> None:
@@ -23,7 +26,10 @@ def test_every_set_is_described(name: str) -> None:
     info = registry.DATASETS[name]
     assert info.name == name and info.title and info.url and info.terms
     assert info.scheme in SCHEMES
-    assert info.splits[0] == "train" and len(set(info.splits)) == len(info.splits) > 1
+    if name in TEST_ONLY:
+        assert info.splits == ("test",)
+    else:
+        assert info.splits[0] == "train" and len(set(info.splits)) == len(info.splits) > 1
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -34,13 +40,13 @@ def test_an_empty_folder_is_an_error_that_names_a_file(name: str, tmp_path: Path
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unknown_split_is_an_error(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected one of train.* as the split .*, got 'dev'"):
+    with pytest.raises(InputError, match=r"expected one of (train|test).* as the split .*, got 'dev'"):
         registry.load(name, tmp_path, "dev")
 
 
 def test_an_unknown_name_lists_the_known() -> None:
     with pytest.raises(
-        InputError, match=r"expected one of lapa, 300w, .*pack as the data set, got 'imagenet'"
+        InputError, match=r"expected one of lapa, 300w, .*biwi as the data set, got 'imagenet'"
     ):
         registry.load("imagenet", Path())
 

@@ -8,6 +8,8 @@ from facegeom.errors import InputError
 from facegeom.lab.datasets import (
     aflw,
     aflw19,
+    aflw2000,
+    biwi,
     celeba,
     cofw,
     facepoints14,
@@ -15,15 +17,19 @@ from facegeom.lab.datasets import (
     lapa,
     pack_faces,
     w300,
+    w300lp,
     wflw,
 )
 from facegeom.lab.datasets.layout import DatasetInfo, fold
 from facegeom.lab.datasets.records import FaceRecord
 
-_ADAPTERS = (lapa, w300, wflw, aflw, aflw19, cofw, ffhq, celeba, facepoints14, pack_faces)
+_ADAPTERS = (
+    *(lapa, w300, wflw, aflw, aflw19, cofw, ffhq, celeba, facepoints14, pack_faces),
+    *(w300lp, aflw2000, biwi),
+)
 
 DATASETS: dict[str, DatasetInfo] = {adapter.INFO.name: adapter.INFO for adapter in _ADAPTERS}
-"""lapa, 300w, wflw, aflw, aflw19, cofw, ffhq, celeba, facepoints14, pack."""
+"""lapa, 300w, wflw, aflw, aflw19, cofw, ffhq, celeba, facepoints14, pack; 300w-lp, aflw2000, biwi."""
 
 VAL_FOLD = 1
 """Training photos of this fold are val in sets published without one; fold 0 is the test of AFLW."""

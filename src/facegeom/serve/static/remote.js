@@ -1,23 +1,36 @@
+/** The service's limits, asked for once. */
+const limits = fetch("v1/health").then((answer) => answer.json()).catch(() => ({ max_bytes: Infinity }));
+
 /**
  * Faces of a photo, found by the service.
  *
  * @param {Blob} blob an encoded picture.
- * @param {{min_face?: number, max_faces?: number, min_score?: number, fov_deg?: number, signal?: AbortSignal}} options
+ * @param {{min_face?: number, max_faces?: number, min_score?: number, fov_deg?: number, 
+ *   signal?: AbortSignal}} options
  * @returns {Promise<object>} the JSON of the published schema (/v1/schema).
  * @throws {Error} with a message for people.
  */
-export async function analyze(blob, { signal, ...options } = {}) {
-  const query = new URLSearchParams(Object.entries(options).filter(([, value]) => value != null));
-  const answer = await fetch(`v1/analyze?${query}`, {
-    method: "POST",
-    headers: { Accept: "application/json", "Content-Type": "application/octet-stream" },
-    body: blob,
-    signal,
-  }).catch((error) => {
-    if (error.name === "AbortError") throw error;
-    throw new Error("The service does not answer. Is it still running?");
-  });
+export async function analyze(blob, { signal, onProgress, ...options } = {}) {
+  const { max_bytes: most } = await limits;
+  if (blob.size > most) {
+    throw new Error(`The photo has ${megabytes(blob.size)}; this service takes at most ${megabytes(most)}.`);
+  }
+  const answer = await post(blob, new URLSearchParams(options), signal);
   const body = await answer.json();
-  if (!answer.ok) throw new Error(body.detail ?? `The service answered ${answer.status}.`);
+  if (!answer.ok) throw new Error(body.detail ?? `the service answered ${answer.status}`);
   return body;
+}
+
+async function post(blob, query, signal) {
+  const headers = { Accept: "application/json", "Content-Type": "application/octet-stream" };
+  try {
+    return await fetch(`v1/analyze?${query}`, { method: "POST", headers, body: blob, signal });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Error("The service does not answer. Is it still running?");
+  }
+}
+
+function megabytes(bytes) {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
 }

@@ -1,0 +1,158 @@
+/** One face in 3D, to be turned by hand: three.js, drawn only when something changes. */
+
+import * as THREE from "three";
+import { OrbitControls } from "./vendor/three/OrbitControls.js";
+import { AXES, channels } from "./colours.js";
+import { faceGeometry, photoTexture } from "./model3d.js";
+
+const TURN = THREE.MathUtils.degToRad(6); // by one press of an arrow key
+const ZOOM = 1.1;
+const AXIS_MM = 95;
+const KEYS = {
+  ArrowLeft: (view) => view.turn(-TURN, 0),
+  ArrowRight: (view) => view.turn(TURN, 0),
+  ArrowUp: (view) => view.turn(0, -TURN),
+  ArrowDown: (view) => view.turn(0, TURN),
+  "+": (view) => view.zoom(1 / ZOOM),
+  "=": (view) => view.zoom(1 / ZOOM),
+  "-": (view) => view.zoom(ZOOM),
+  Home: (view) => view.reset(),
+};
+
+/**
+ * The 3D view of a face.
+ *
+ * Its frame is that of the mesh files: x right, y up, z towards the viewer; millimetres, the middle of the mesh at
+ * the origin. At first it looks from where the camera stood.
+ */
+export class HeadView {
+  /** @param {HTMLCanvasElement} canvas */
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.renderer = new THREE.WebGLRenderer({ canvas, alpha: true, antialias: true });
+    this.scene = new THREE.Scene();
+    this.camera = new THREE.PerspectiveCamera(28, 1, 1, 5000);
+    this.controls = new OrbitControls(this.camera, canvas);
+    this.controls.enablePan = false;
+    this.controls.minDistance = 180;
+    this.controls.maxDistance = 1500;
+    this.controls.addEventListener("change", () => this.render());
+    canvas.addEventListener("keydown", (event) => this.#key(event));
+    new ResizeObserver(() => this.#fit()).observe(canvas);
+    this.reset();
+  }
+
+  /** Show a face of the published schema. */
+  setFace(face, picture, topology) {
+    this.scene.traverse((part) => {
+      part.geometry?.dispose();
+      part.material?.map?.dispose();
+      part.material?.dispose();
+    });
+    this.scene.clear();
+    const { geometry, origin } = faceGeometry(face, picture, topology);
+    geometry.setAttribute("color", confidenceColours(face));
+    this.parts = buildParts(geometry, photoTexture(face, picture), topology);
+    this.parts.axes = buildAxes(face, origin);
+    this.scene.add(...Object.values(this.parts));
+    this.render();
+  }
+
+  /** Which parts are seen: {points, mesh, axes, skin}; without skin the surface shows the confidence. */
+  setShown({ points, mesh, axes, skin }) {
+    if (!this.parts) return;
+    this.parts.points.visible = points;
+    this.parts.lines.visible = mesh;
+    this.parts.axes.visible = axes;
+    this.parts.skin.visible = skin;
+    this.parts.surface.visible = !skin;
+    this.render();
+  }
+
+  /** Turn by angles in radians: about the vertical, and up or down. */
+  turn(aside, down) {
+    const place = new THREE.Spherical().setFromVector3(this.camera.position);
+    place.theta -= aside;
+    place.phi = THREE.MathUtils.clamp(place.phi - down, 0.05, Math.PI - 0.05);
+    this.#stand(place);
+  }
+
+  /** Multiply the distance. */
+  zoom(factor) {
+    const place = new THREE.Spherical().setFromVector3(this.camera.position);
+    const { minDistance, maxDistance } = this.controls;
+    place.radius = THREE.MathUtils.clamp(place.radius * factor, minDistance, maxDistance);
+    this.#stand(place);
+  }
+
+  /** Back to where the camera stood. */
+  reset() {
+    this.#stand(new THREE.Spherical(480, Math.PI / 2, 0));
+  }
+
+  render() {
+    this.renderer.render(this.scene, this.camera);
+  }
+
+  #stand(place) {
+    this.camera.position.setFromSpherical(place);
+    this.controls.update();
+    this.render();
+  }
+
+  #key(event) {
+    const act = KEYS[event.key];
+    if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    act(this);
+  }
+
+  #fit() {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    if (!width || !height) return;
+    this.renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
+    this.renderer.setSize(width, height, false);
+    this.camera.aspect = width / height;
+    this.camera.updateProjectionMatrix();
+    this.render();
+  }
+}
+
+function confidenceColours(face) {
+  const colours = face.confidence.mesh478.flatMap((confidence) => {
+    const [red, green, blue] = channels(confidence).map((channel) => channel / 255);
+    return new THREE.Color().setRGB(red, green, blue, THREE.SRGBColorSpace).toArray();
+  });
+  return new THREE.Float32BufferAttribute(colours, 3);
+}
+
+function buildParts(geometry, texture, topology) {
+  const behind = { polygonOffset: true, polygonOffsetFactor: 1, polygonOffsetUnits: 1, side: THREE.DoubleSide };
+  const lines = new THREE.BufferGeometry().setAttribute("position", geometry.getAttribute("position"));
+  lines.setAttribute("color", geometry.getAttribute("color"));
+  lines.setIndex(topology.mesh478.lines.flat());
+  const dots = new THREE.PointsMaterial({ vertexColors: true, size: 3.5, sizeAttenuation: false });
+  const thin = { vertexColors: true, transparent: true, opacity: 0.45 };
+  return {
+    skin: new THREE.Mesh(geometry, new THREE.MeshBasicMaterial({ map: texture, ...behind })),
+    surface: new THREE.Mesh(geometry, new THREE.MeshBasicMaterial({ vertexColors: true, ...behind })),
+    lines: new THREE.LineSegments(lines, new THREE.LineBasicMaterial(thin)),
+    points: new THREE.Points(lines, dots),
+  };
+}
+
+/** The head's x, y and, along the nose, z from midway between the eyes. */
+function buildAxes(face, origin) {
+  const group = new THREE.Group();
+  const start = yUp(face.pose.translation_mm).sub(origin);
+  [1, 1, -1].forEach((sign, axis) => {
+    const direction = yUp(face.pose.rotation.map((row) => row[axis] * sign));
+    const arrow = new THREE.ArrowHelper(direction, start, AXIS_MM, AXES[axis], 14, 8);
+    group.add(arrow);
+  });
+  return group;
+}
+
+function yUp([x, y, z]) {
+  return new THREE.Vector3(x, -y, -z);
+}

@@ -1,0 +1,77 @@
+/** The words and numbers beside the photo. */
+
+const ANGLES = [
+  ["yaw_deg", "Yaw", "to the picture's right", "to the picture's left"],
+  ["pitch_deg", "Pitch", "lifted", "lowered"],
+  ["roll_deg", "Roll", "clockwise", "counter-clockwise"],
+];
+const DIAL_DEG = 90; // from the middle of a dial to its end
+const THUMBNAIL = 112; // pixels
+
+/** What was found, in a sentence. */
+export function summary({ faces, image }, seconds) {
+  const where = `in ${image.width} × ${image.height} pixels`;
+  if (!faces.length) return `No face found ${where}. A smaller least score or smallest face may help.`;
+  const count = faces.length === 1 ? "One face" : `${faces.length} faces`;
+  return `${count} found ${where}, after ${seconds < 10 ? seconds.toFixed(2) : Math.round(seconds)} s.`;
+}
+
+/** Three angles, each with a dial. */
+export function showAngles(list, { pose }) {
+  const rows = ANGLES.map(([key, name, positive, negative]) => {
+    const degrees = pose[key];
+    const dial = make("dd", { className: "dial" }, make("i"));
+    const share = Math.max(-1, Math.min(1, degrees / DIAL_DEG));
+    dial.firstChild.style.left = `${50 + 50 * share}%`;
+    dial.title = Math.abs(degrees) < 0.5 ? "straight" : degrees > 0 ? positive : negative;
+    return make("div", {}, make("dt", { textContent: name }), dial, make("dd", { textContent: signed(degrees) }));
+  });
+  list.replaceChildren(...rows);
+}
+
+function signed(degrees) {
+  return `${degrees < 0 ? "−" : "+"}${Math.abs(degrees).toFixed(1)}°`;
+}
+
+/** Score, distance and mean confidence. */
+export function showFacts(list, face) {
+  const distance = Math.hypot(...face.pose.translation_mm) / 1000;
+  const points = face.confidence.ibug68;
+  const facts = {
+    Score: face.score.toFixed(3),
+    "Confidence of the points": (points.reduce((sum, value) => sum + value, 0) / points.length).toFixed(2),
+    "Distance, for a head of average size": `${distance.toFixed(2)} m`,
+  };
+  list.replaceChildren(
+    ...Object.entries(facts).flatMap(([name, value]) => [
+      make("dt", { textContent: name }),
+      make("dd", { textContent: value }),
+    ]),
+  );
+}
+
+/** A small picture for each face, to select one. */
+export function showFaces(group, faces, picture, select) {
+  const choices = faces.map((face, index) => {
+    const input = make("input", { type: "radio", name: "face", value: index, checked: index === 0 });
+    input.setAttribute("aria-label", `Face ${index + 1}, score ${face.score.toFixed(2)}`);
+    input.addEventListener("change", () => select(index));
+    return make("label", {}, input, thumbnail(face, picture), make("span", { textContent: index + 1 }));
+  });
+  group.replaceChildren(...choices);
+}
+
+function thumbnail(face, picture) {
+  const [left, top, right, bottom] = face.box_xyxy;
+  const side = Math.max(right - left, bottom - top) * 1.15;
+  const canvas = make("canvas", { width: THUMBNAIL, height: THUMBNAIL });
+  const corner = [(left + right - side + 1) / 2, (top + bottom - side + 1) / 2];
+  canvas.getContext("2d").drawImage(picture, ...corner, side, side, 0, 0, THUMBNAIL, THUMBNAIL);
+  return canvas;
+}
+
+function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}

@@ -1,7 +1,7 @@
 """What the page needs beside the weights to analyze by itself: the stages' settings and the canonical head.
 
-The modules under ``static/local`` mirror the runtime's; every number that both use is read from the runtime here, so
-that the two cannot disagree.
+The modules under ``static/local`` mirror the runtime's; every number that both use is read from the runtime
+here, so that the two cannot disagree.
 """
 
 from dataclasses import asdict

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from facegeom.geometry import topology
-from facegeom.geometry.schemes import MESH478_EYE_CORNERS, MESH478_IRISES
+from facegeom.geometry.schemes import IBUG68_MIRROR, MESH478_EYE_CORNERS, MESH478_IRISES
 
 EYES_AND_MOUTH_AND_RIM = 4  # closed borders of the surface
 NOSE_TIP, CHIN, FOREHEAD = 4, 152, 10
@@ -89,3 +89,14 @@ def test_arrays_are_of_their_types_and_safe_to_change() -> None:
     assert topology.canonical_mm().any() and topology.triangles().any()
     assert topology.canonical_mm().dtype == np.float32
     assert topology.mirror().dtype == np.intp and topology.edges().dtype == np.int32
+
+
+def test_the_68_points_lie_on_the_canonical_head() -> None:
+    points, head = topology.canonical68_mm(), topology.canonical_mm()
+    assert points.shape == (68, 3)
+    np.testing.assert_allclose(points, points[IBUG68_MIRROR] * (-1, 1, 1), atol=1e-5)
+    inner = points[17:]
+    apart = np.linalg.norm(inner[:, None] - head[None], axis=2).min(axis=1)
+    assert apart.max() < 8  # the mesh's points are about as far from one another
+    eyes = np.linalg.norm(points[36] - points[45]), np.linalg.norm(head[33] - head[263])
+    assert abs(eyes[0] - eyes[1]) < 6

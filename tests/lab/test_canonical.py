@@ -7,6 +7,7 @@ import pytest
 
 from facegeom.geometry import topology
 from facegeom.geometry.rotation import procrustes, rotation_from_angles
+from facegeom.geometry.schemes import IBUG68_MIRROR
 from facegeom.lab import canonical
 from facegeom.lab.files import save_npz
 from facegeom.lab.teachers.linear_map import LinearMap
@@ -115,6 +116,10 @@ def test_write_topology(tmp_path: Path) -> None:
         assert arrays["triangles"].shape == (852, 3)
         np.testing.assert_array_equal(arrays["mirror"], MIRROR)
         np.testing.assert_allclose(arrays["canonical_mm"], head(), atol=1.5)
+        np.testing.assert_array_equal(
+            arrays["canonical68_mm"], arrays["canonical68_mm"][IBUG68_MIRROR] * (-1, 1, 1)
+        )
+        assert arrays["canonical68_mm"].shape == (68, 3)
     assert figures["triangles"] == 852
     assert figures["rms_mm"] < 1
     assert figures["pupils_mm"] == pytest.approx(67.4, abs=1)

@@ -39,3 +39,8 @@ def mirror() -> npt.NDArray[np.intp]:
 def canonical_mm() -> npt.NDArray[np.float32]:
     """(478, 3) the mean head in the head frame, millimetres, origin midway between the eyes' centres."""
     return _table()["canonical_mm"].astype(np.float32)
+
+
+def canonical68_mm() -> npt.NDArray[np.float32]:
+    """(68, 3) the 68 points of the canonical head, head frame, millimetres; its jaw is as seen frontally."""
+    return _table()["canonical68_mm"].astype(np.float32)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from facegeom.geometry.rotation import procrustes
-from facegeom.geometry.schemes import MESH478_IRISES
+from facegeom.geometry.schemes import IBUG68_MIRROR, MESH478_IRISES
 from facegeom.lab.datasets.pack import mesh_labels
 from facegeom.lab.files import save_npz
 from facegeom.lab.teachers.linear_map import LinearMap, fit_linear_map
@@ -125,8 +125,15 @@ def write_topology(labels: Path, head68_mm: np.ndarray, out: Path) -> dict[str, 
     linear_map = fit_linear_map(table["mesh"][fitted], table["landmarks"][fitted], **SMOOTH)
     head = into_head_frame(mean_head(table["mesh"][table["keep"]], mirror), head68_mm, linear_map, mirror)
     triangles = triangles_from_edges(table["edges"], head[:, :2])
-    save_npz(out, triangles=triangles, mirror=mirror.astype(np.int16), canonical_mm=head.astype(np.float32))
-    apart = linear_map.apply(head)[INNER68] - head68_mm[INNER68]
+    points68 = linear_map.apply(head)
+    save_npz(
+        out,
+        triangles=triangles,
+        mirror=mirror.astype(np.int16),
+        canonical_mm=head.astype(np.float32),
+        canonical68_mm=((points68 + points68[IBUG68_MIRROR] * (-1, 1, 1)) / 2).astype(np.float32),
+    )
+    apart = points68[INNER68] - head68_mm[INNER68]
     irises = np.linalg.norm(head[MESH478_IRISES[0][0]] - head[MESH478_IRISES[1][0]])
     return {
         "triangles": len(triangles),

@@ -13,6 +13,7 @@ class Markup(BaseModel):
     """An order of points."""
 
     lines: list[tuple[int, int]] = Field(description="Indices to join in a drawing.")
+    regions: dict[str, list[int]] = Field(description="Indices by part of the face; outlines in order.")
     mirror: list[int] = Field(description="Index of each point's mirror image.")
     eye_corners: tuple[int, int] = Field(description="Outer corners of the person's right and left eye.")
 
@@ -41,6 +42,11 @@ def shared() -> Topology:
     )
 
 
-def _markup(name: str) -> Markup:
-    scheme: Any = SCHEMES[name]
-    return Markup(lines=list(scheme.lines), mirror=scheme.mirror.tolist(), eye_corners=scheme.eye_corners)
+def _markup(scheme_name: str) -> Markup:
+    scheme: Any = SCHEMES[scheme_name]
+    return Markup(
+        lines=list(scheme.lines),
+        regions={name: list(indices) for name, indices in scheme.regions.items()},
+        mirror=scheme.mirror.tolist(),
+        eye_corners=scheme.eye_corners,
+    )

@@ -1,7 +1,7 @@
 /** The page: a photo comes in, is analysed, and is shown. */
 
 import { glbBlob, jsonBlob, pngBlob, save } from "./downloads.js";
-import { drawPhoto } from "./overlay.js";
+import { closeUp, drawPhoto, whole } from "./overlay.js";
 import { showAngles, showFaces, showFacts, summary } from "./panel.js";
 import { analyze as remotely } from "./remote.js";
 import { listen } from "./sources.js";
@@ -11,7 +11,7 @@ const part = (id) => document.getElementById(id);
 const SHOWN = ["box", "points", "mesh", "axes"];
 const SETTINGS = ["min_score", "min_face", "max_faces", "fov_deg"];
 const REMOTE_NOTE = part("where-note").textContent;
-const LOCAL_NOTE = "Nowhere: the networks, 8 MB, come here and run in this browser.";
+const LOCAL_NOTE = "Nowhere: the networks come here and run in this browser.";
 const MOST_CANVAS_PIXELS = 16e6; // some phones refuse larger ones
 
 /** What is on the page: the photo, its answer, the selected face; null until there is one. */
@@ -93,7 +93,8 @@ async function showAll() {
   part("photo").hidden = false;
   part("head").hidden = none;
   part("found").hidden = answer.faces.length < 2;
-  part("save").hidden = false;
+  part("under").hidden = false;
+  part("close").hidden = none;
   part("save-glb").disabled = none;
   showFaces(part("faces"), answer.faces, picture, select);
   part("photo").setAttribute("aria-label", `The photo with ${answer.faces.length} faces found`);
@@ -110,15 +111,31 @@ async function select(index) {
   await showHead(face);
 }
 
-/** The photo as large as its place allows, at the screen's own resolution. */
+/** The photo, or the part around the selected face, as large as its place allows and as fine as the screen. */
 function drawOver() {
   if (!current) return;
+  const view = viewed();
+  const fit = Math.min(part("picture").clientWidth / view.width, (0.8 * innerHeight) / view.height);
+  const scale = Math.min(fit * devicePixelRatio, Math.sqrt(MOST_CANVAS_PIXELS / (view.width * view.height)));
+  drawOn(part("photo"), view, scale);
+  part("photo").style.width = `${Math.round(view.width * fit)}px`;
+}
+
+function drawOn(canvas, view, scale) {
   const { picture, answer, selected, topology } = current;
-  const fit = Math.min(part("picture").clientWidth / picture.width, (0.82 * innerHeight) / picture.height);
-  const scale = Math.min(fit * devicePixelRatio, Math.sqrt(MOST_CANVAS_PIXELS / (picture.width * picture.height)));
-  const { triangles } = topology;
-  drawPhoto(part("photo"), picture, answer.faces, { selected, show: shown(), scale, triangles });
-  part("photo").style.width = `${Math.round(picture.width * fit)}px`;
+  const how = { selected, show: shown(), scale, part: view, triangles: topology.triangles };
+  drawPhoto(canvas, picture, answer.faces, how);
+}
+
+/** The part of the photo that is on the page. */
+function viewed() {
+  const { picture, answer, selected } = current;
+  const face = answer.faces[selected];
+  return face && isPressed("close") ? closeUp(picture, face) : whole(picture);
+}
+
+function isPressed(id) {
+  return part(id).getAttribute("aria-pressed") === "true";
 }
 
 function shown() {
@@ -140,15 +157,13 @@ async function showHead(face) {
 }
 
 function updateHead() {
-  head?.setShown({ ...shown(), skin: part("skin").getAttribute("aria-pressed") === "true" });
+  head?.setShown({ ...shown(), skin: isPressed("skin") });
 }
 
 /** The photo at its own resolution with what is shown over it. */
 function overlayCanvas() {
-  const { picture, answer, selected, topology } = current;
   const canvas = document.createElement("canvas");
-  const { triangles } = topology;
-  drawPhoto(canvas, picture, answer.faces, { selected, show: shown(), scale: 1, triangles });
+  drawOn(canvas, whole(current.picture), 1);
   return canvas;
 }
 
@@ -177,10 +192,8 @@ function wire() {
     part("where-note").textContent = target.checked ? LOCAL_NOTE : REMOTE_NOTE;
     again();
   });
-  part("skin").addEventListener("click", ({ target }) => {
-    target.setAttribute("aria-pressed", String(target.getAttribute("aria-pressed") !== "true"));
-    updateHead();
-  });
+  press("skin", updateHead);
+  press("close", drawOver);
   part("home").addEventListener("click", () => head?.reset());
   part("photo").addEventListener("click", selectAt);
   new ResizeObserver(drawOver).observe(part("picture"));
@@ -190,12 +203,20 @@ function wire() {
     glbBlob(answer.faces[selected], picture, topology));
 }
 
+/** A button that stays down until it is pressed again. */
+function press(id, follow) {
+  part(id).addEventListener("click", () => {
+    part(id).setAttribute("aria-pressed", String(!isPressed(id)));
+    follow();
+  });
+}
+
 /** A click on a face selects it. */
 function selectAt(event) {
-  const { picture, answer } = current;
-  const scale = picture.width / part("photo").clientWidth;
-  const [x, y] = [event.offsetX * scale - 0.5, event.offsetY * scale - 0.5];
-  const index = answer.faces.findIndex(({ box_xyxy: [left, top, right, bottom] }) =>
+  const view = viewed();
+  const scale = view.width / part("photo").clientWidth;
+  const [x, y] = [view.left + event.offsetX * scale - 0.5, view.top + event.offsetY * scale - 0.5];
+  const index = current.answer.faces.findIndex(({ box_xyxy: [left, top, right, bottom] }) =>
     left <= x && x <= right && top <= y && y <= bottom);
   const choice = part("faces").querySelectorAll("input")[index];
   if (choice) choice.click();

@@ -4,7 +4,7 @@ const DOUBTFUL = [255, 48, 48];
 const UNSURE = [255, 214, 64];
 const SURE = [64, 255, 128];
 
-export const AXES = ["rgb(255 64 64)", "rgb(64 220 96)", "rgb(72 136 255)"];
+export const AXES = ["#ff4040", "#40dc60", "#4888ff"];
 export const SHADE = "rgb(0 0 0 / 0.6)";
 export const BOX = "rgb(255 255 255 / 0.9)";
 

@@ -8,6 +8,8 @@ import { faceGeometry, photoTexture } from "./model3d.js";
 const TURN = THREE.MathUtils.degToRad(6); // by one press of an arrow key
 const ZOOM = 1.1;
 const AXIS_MM = 95;
+const DISTANCE_MM = 430; // at first
+const HOLES = ["eye_right", "eye_left", "lips_inner"]; // of the mesh; the photo shows what is in them
 const KEYS = {
   ArrowLeft: (view) => view.turn(-TURN, 0),
   ArrowRight: (view) => view.turn(TURN, 0),
@@ -87,7 +89,7 @@ export class HeadView {
 
   /** Back to where the camera stood. */
   reset() {
-    this.#stand(new THREE.Spherical(480, Math.PI / 2, 0));
+    this.#stand(new THREE.Spherical(DISTANCE_MM, Math.PI / 2, 0));
   }
 
   render() {
@@ -127,18 +129,25 @@ function confidenceColours(face) {
 }
 
 function buildParts(geometry, texture, topology) {
+  const filled = geometry.clone();
+  filled.setIndex([...topology.triangles, ...HOLES.flatMap((name) => fan(topology.mesh478.regions[name]))].flat());
   const behind = { polygonOffset: true, polygonOffsetFactor: 1, polygonOffsetUnits: 1, side: THREE.DoubleSide };
   const lines = new THREE.BufferGeometry().setAttribute("position", geometry.getAttribute("position"));
   lines.setAttribute("color", geometry.getAttribute("color"));
   lines.setIndex(topology.mesh478.lines.flat());
-  const dots = new THREE.PointsMaterial({ vertexColors: true, size: 3.5, sizeAttenuation: false });
-  const thin = { vertexColors: true, transparent: true, opacity: 0.45 };
+  const dots = new THREE.PointsMaterial({ vertexColors: true, size: 2.5, sizeAttenuation: false });
+  const thin = { vertexColors: true, transparent: true, opacity: 0.3 };
   return {
-    skin: new THREE.Mesh(geometry, new THREE.MeshBasicMaterial({ map: texture, ...behind })),
+    skin: new THREE.Mesh(filled, new THREE.MeshBasicMaterial({ map: texture, ...behind })),
     surface: new THREE.Mesh(geometry, new THREE.MeshBasicMaterial({ vertexColors: true, ...behind })),
     lines: new THREE.LineSegments(lines, new THREE.LineBasicMaterial(thin)),
     points: new THREE.Points(lines, dots),
   };
+}
+
+/** Triangles between the points of an outline. */
+function fan([first, ...others]) {
+  return others.slice(1).map((index, before) => [first, others[before], index]);
 }
 
 /** The head's x, y and, along the nose, z from midway between the eyes. */

@@ -5,22 +5,23 @@ import { AXES, BOX, SHADE, colour } from "./colours.js";
 const SHADES_OF_MESH = 10; // lines of similar confidence are stroked together
 
 /**
- * Draw a photo and its faces.
+ * Draw a part of a photo and its faces.
  *
- * @param {HTMLCanvasElement} canvas gets the size of the photo, scaled.
+ * @param {HTMLCanvasElement} canvas gets the size of the part, scaled.
  * @param {ImageBitmap} picture the photo.
  * @param {object[]} faces of the published schema.
- * @param {{selected: number, show: object, scale: number, triangles: number[][]}} how scale: pixels of the
- *   canvas for one of the photo; show: which of box, points, mesh, axes.
+ * @param {{selected: number, show: object, scale: number, part: object, triangles: number[][]}} how scale: pixels
+ *   of the canvas for one of the photo; part: left, top, width, height in the photo; show: which of box, points,
+ *   mesh, axes.
  */
-export function drawPhoto(canvas, picture, faces, { selected, show, scale, triangles }) {
-  canvas.width = Math.round(picture.width * scale);
-  canvas.height = Math.round(picture.height * scale);
+export function drawPhoto(canvas, picture, faces, { selected, show, scale, part, triangles }) {
+  canvas.width = Math.round(part.width * scale);
+  canvas.height = Math.round(part.height * scale);
   const pen = canvas.getContext("2d");
   pen.imageSmoothingQuality = "high";
-  pen.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  pen.drawImage(picture, part.left, part.top, part.width, part.height, 0, 0, canvas.width, canvas.height);
   pen.lineJoin = pen.lineCap = "round";
-  const place = ([x, y]) => [(x + 0.5) * scale, (y + 0.5) * scale];
+  const place = ([x, y]) => [(x + 0.5 - part.left) * scale, (y + 0.5 - part.top) * scale];
   faces.forEach((face, index) => {
     pen.globalAlpha = index === selected || faces.length === 1 ? 1 : 0.6;
     const sheet = { pen, place, unit: unitOf(face) * scale };
@@ -29,6 +30,20 @@ export function drawPhoto(canvas, picture, faces, { selected, show, scale, trian
     if (show.points) drawPoints(sheet, face);
     if (show.axes) drawAxes(sheet, face);
   });
+}
+
+/** The whole of a photo. */
+export function whole(picture) {
+  return { left: 0, top: 0, width: picture.width, height: picture.height };
+}
+
+/** The part of a photo around a face, in whole pixels. */
+export function closeUp(picture, { box_xyxy: [left, top, right, bottom] }) {
+  const margin = 0.35 * Math.max(right - left, bottom - top);
+  const clamp = (value, size) => Math.min(size, Math.max(0, Math.round(value)));
+  const [x, y] = [clamp(left - margin, picture.width - 1), clamp(top - margin, picture.height - 1)];
+  const width = Math.max(1, clamp(right + margin, picture.width) - x);
+  return { left: x, top: y, width, height: Math.max(1, clamp(bottom + margin, picture.height) - y) };
 }
 
 /** Width of a thin line for a face, pixels of the photo. */
@@ -74,7 +89,7 @@ function drawMesh({ pen, place, unit }, face, triangles) {
   }
   pen.lineWidth = Math.max(0.5, 0.6 * unit);
   paths.forEach((path, shade) => {
-    pen.strokeStyle = colour(shade / SHADES_OF_MESH, 0.4);
+    pen.strokeStyle = colour(shade / SHADES_OF_MESH, 0.5);
     pen.stroke(path);
   });
 }

@@ -12,6 +12,7 @@ from facegeom.cli.extras import add_stand_in
 from facegeom.errors import FacegeomError, InputError, OutputError
 
 _LAB_NEEDS = ("torch", "lightning", "onnx", "cv2", "scipy", "numba", "yaml", "tqdm")
+_BATCH_NEEDS = ("pyarrow", "fsspec")  # and ray, where it is asked for
 _SERVE_NEEDS = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 
 
@@ -74,7 +75,18 @@ def _add_serve() -> None:
     app.command()(serve.serve)
 
 
+def _add_batch() -> None:
+    missing = [name for name in _BATCH_NEEDS if find_spec(name) is None]
+    if missing:
+        add_stand_in(app, "batch", "Analyse photos by the million into Parquet files.", missing)
+        return
+    from facegeom.cli import batch
+
+    app.command()(batch.batch)
+
+
 app.command()(analyze.analyze)
 app.add_typer(bench.app, name="bench")
 _add_lab()
 _add_serve()
+_add_batch()

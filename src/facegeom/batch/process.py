@@ -1,0 +1,137 @@
+"""The driver's end of a worker process of the local engine; the other is ``worker``."""
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import IO, Any
+
+from facegeom.batch.inventory import Job
+from facegeom.batch.ledger import Attempt
+from facegeom.batch.work import Settings
+from facegeom.errors import FacegeomError
+
+_STARTS = 3
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class WorkerError(FacegeomError):
+    """Worker processes do not start."""
+
+
+class DiedError(Exception):
+    """A worker process ended before its work did."""
+
+
+def start(settings: Settings) -> "WorkerProcess":
+    """A worker that is ready.
+
+    Raises:
+        FacegeomError: the settings are wrong.
+        WorkerError: three workers died before they were ready.
+    """
+    deaths: list[DiedError] = []
+    while len(deaths) < _STARTS:
+        try:
+            return WorkerProcess(settings)
+        except DiedError as death:
+            deaths.append(death)
+    raise WorkerError(f"{deaths[-1]} before it was ready, as {_STARTS - 1} before it; see its messages above")
+
+
+class WorkerProcess:
+    """A process with one analyzer. A fresh interpreter, so callers need no ``__main__`` guard.
+
+    Raises:
+        FacegeomError: the settings are wrong.
+        DiedError: the process ended.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _program()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | dict.fromkeys(_THREADS, "1"),
+        )
+        self._send(settings)
+        word, error = self._receive()
+        if word == "failed":
+            self.end()
+            raise error
+
+    def work(self, job: Job, attempt: Attempt, begin: Callable[[int, int], object]) -> bytes:
+        """Have a part done.
+
+        Args:
+            job: the part.
+            attempt: how to try it.
+            begin: told the part and the place of each photo that a watched worker begins.
+
+        Returns:
+            The part's file.
+
+        Raises:
+            DiedError: the worker died on the way.
+        """
+        self._send((job, attempt.skip))
+        while True:
+            place, content = self._receive()
+            if place is None:
+                return bytes(content)
+            if attempt.careful:
+                begin(job.part, place)
+
+    def kill(self) -> None:
+        """Make it end, from any thread; the thread that uses it then gets a DiedError."""
+        self._process.kill()
+
+    def end(self) -> None:
+        """Kill it, wait for its end and close the pipes."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in self._pipes():
+            with suppress(OSError):  # what it had not read is lost with it
+                pipe.close()
+
+    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        inbox, outbox = self._process.stdin, self._process.stdout
+        if inbox is None or outbox is None:
+            raise WorkerError("a worker process was started without pipes")
+        return inbox, outbox
+
+    def _send(self, message: object) -> None:
+        inbox, _ = self._pipes()
+        try:
+            pickle.dump(message, inbox)
+            inbox.flush()
+        except OSError as error:
+            raise self._died() from error
+
+    def _receive(self) -> Any:
+        _, outbox = self._pipes()
+        try:
+            return pickle.load(outbox)
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            raise self._died() from error
+
+    def _died(self) -> DiedError:
+        with suppress(subprocess.TimeoutExpired):  # it closed its pipe but goes on: end() kills it
+            self._process.wait(5)
+        code = self._process.poll()
+        self.end()
+        how = (
+            "closed its pipe"
+            if code is None
+            else f"ended by signal {-code}"
+            if code < 0
+            else f"exited with {code}"
+        )
+        return DiedError(f"a worker process (pid {self._process.pid}) {how}")
+
+
+def _program() -> str:
+    """Python code of a worker that imports what this process would."""
+    return f"import sys; sys.path[:] = {sys.path!r}; from facegeom.batch.worker import main; main()"

@@ -71,6 +71,27 @@ def speed(
     typer.echo(f"saved {out / 'speed.md'} and {out / 'speed.json'}")
 
 
+@app.command()
+def serve(
+    data: Data,
+    out: Out = OUT,
+    photos: Annotated[int, typer.Option(min=1, help="Different photos.")] = 24,
+    clients: Annotated[int, typer.Option(min=1, help="Clients that ask at once.")] = 16,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Length of a time block.")] = 10,
+    minutes: Annotated[float, typer.Option(min=0, help="Length of the steady load; 0 for none.")] = 0,
+    load: Annotated[float, typer.Option(min=0.01, help="Of the steady load, share of the throughput.")] = 0.8,
+    overload: Annotated[bool, typer.Option(help="Ask for more than the service takes.")] = True,
+) -> None:
+    """The service beside the analyzer alone. Leave the machine alone meanwhile.
+
+    Example: facegeom bench serve --data data --minutes 10 --load 0.8
+    """
+    from facegeom.bench.service import Effort, run_service
+
+    run_service(data, out, Effort(photos, clients, seconds, minutes, load, overload), _show)
+    typer.echo(f"saved {out / 'serve.md'} and {out / 'serve.json'}")
+
+
 def _names(listed: str) -> list[str]:
     return [name.strip() for name in listed.split(",") if name.strip()]
 

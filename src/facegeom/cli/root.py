@@ -14,6 +14,7 @@ from facegeom.errors import FacegeomError, InputError, OutputError
 _LAB_NEEDS = ("torch", "lightning", "onnx", "cv2", "scipy", "numba", "yaml", "tqdm")
 _BATCH_NEEDS = ("pyarrow", "fsspec")  # and ray, where it is asked for
 _SERVE_NEEDS = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
+_VIDEO_NEEDS = ("av", "pyarrow")
 
 
 class _Commands(TyperGroup):
@@ -85,8 +86,19 @@ def _add_batch() -> None:
     app.command()(batch.batch)
 
 
+def _add_video() -> None:
+    missing = [name for name in _VIDEO_NEEDS if find_spec(name) is None]
+    if missing:
+        add_stand_in(app, "video", "Follow the faces of a video or of a camera.", missing)
+        return
+    from facegeom.cli import video
+
+    app.command()(video.video)
+
+
 app.command()(analyze.analyze)
 app.add_typer(bench.app, name="bench")
 _add_lab()
+_add_video()
 _add_serve()
 _add_batch()

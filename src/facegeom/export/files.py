@@ -1,6 +1,8 @@
 """Writing a file so that it appears whole or not at all."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,21 +21,35 @@ def make_folder(path: Path) -> None:
         raise OutputError(f"cannot make the folder {str(path)!r}: {error.strerror or error}") from error
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name beside its place, then rename it; folders are made as needed.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside the place of a file, for the block to write; then it is renamed.
+
+    A block that raises leaves nothing behind, and a file that was there before stays as it was. Folders
+    are made as needed.
 
     Raises:
-        OutputError: the file cannot be written; nothing is left behind then.
+        OutputError: the file cannot be written.
     """
     temporary = path.with_name(f".{uuid4().hex}.tmp")
+    make_folder(path.parent)
     try:
-        make_folder(path.parent)
-        try:
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        yield temporary
+        os.replace(temporary, path)
     except OSError as error:
         raise OutputError(
             f"cannot write {str(path)!r}: {error.strerror or error}; check the folder"
         ) from error
+    finally:
+        with suppress(OSError):  # a folder that cannot be written is told above
+            temporary.unlink(missing_ok=True)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file so that it appears whole or not at all; folders are made as needed.
+
+    Raises:
+        OutputError: the file cannot be written; nothing is left behind then.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)

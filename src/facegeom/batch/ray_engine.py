@@ -15,6 +15,8 @@ from facegeom.batch.process import WorkerError
 from facegeom.batch.work import Settings, Worker
 from facegeom.errors import FacegeomError, InputError
 
+_STARTS = 3
+
 
 def run(
     jobs: Iterable[Job], settings: Settings, workers: int, gpus_per_worker: float = 1.0
@@ -104,12 +106,17 @@ def _connect(ray: Any, workers: int) -> bool:
     if ray.is_initialized():
         return False
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level=logging.WARNING)
-    else:
-        cores = max(workers, os.cpu_count() or 1)
-        ray.init(num_cpus=cores, include_dashboard=False, logging_level=logging.WARNING)
-    return True
+    cores = max(workers, os.cpu_count() or 1)
+    fresh = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": cores, "include_dashboard": False}
+    problem = ""
+    for _ in range(_STARTS):  # on a busy machine Ray loses patience with its own processes
+        try:
+            ray.init(logging_level=logging.ERROR, **fresh)
+            return True
+        except Exception as error:  # Ray raises nothing more special
+            problem = str(error)
+            ray.shutdown()
+    raise WorkerError(f"Ray does not start: {problem}")
 
 
 def _quiet(context: Any) -> None:

@@ -2,8 +2,7 @@
 
 It speaks pickles over its standard input and output: settings in, ("ready", None) or ("failed", error) out;
 then for each (job, places to skip) that comes in, (place, None) for each photo that it begins, and (None,
-bytes) of
-the part's file. Where nobody reads that it ends, so it outlives its driver by one photo at most.
+bytes) of the part's file. Where nobody reads that it ends, so it outlives its driver by one photo at most.
 """
 
 import os

@@ -28,14 +28,14 @@ class ProcessError(FacegeomError):
 
 def import_seconds(runs: int = 7) -> float:
     """Median seconds of ``import facegeom`` over fresh processes, the disk warm."""
-    return median([float(_output(sys.executable, "-c", _IMPORT)) for _ in range(runs + 1)][1:])
+    return median([float(output(sys.executable, "-c", _IMPORT)) for _ in range(runs + 1)][1:])
 
 
 def memory_mb(photo: Path) -> float | None:
     """Resident MB (10^6 bytes) of a fresh process after FaceAnalyzer() and a photo; None without /proc."""
     if not Path("/proc/self/statm").is_file():
         return None
-    return float(_output(sys.executable, "-c", _MEMORY, str(photo)))
+    return float(output(sys.executable, "-c", _MEMORY, str(photo)))
 
 
 def command_seconds(photo: Path, runs: int = 5) -> float:
@@ -44,12 +44,13 @@ def command_seconds(photo: Path, runs: int = 5) -> float:
     for _ in range(runs + 1):
         with tempfile.TemporaryDirectory() as out:
             start = time.perf_counter()
-            _output(sys.executable, "-c", _COMMAND, "analyze", str(photo), "-o", out)
+            output(sys.executable, "-c", _COMMAND, "analyze", str(photo), "-o", out)
             times.append(time.perf_counter() - start)
     return median(times[1:])
 
 
-def _output(*command: str) -> str:
+def output(*command: str) -> str:
+    """What a command prints; ProcessError with all of it when it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ProcessError(f"`{' '.join(command)}` failed:\n{(done.stdout + done.stderr)[-2000:]}")

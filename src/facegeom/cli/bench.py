@@ -92,6 +92,31 @@ def serve(
     typer.echo(f"saved {out / 'serve.md'} and {out / 'serve.json'}")
 
 
+@app.command()
+def batch(
+    photos: Annotated[Path, typer.Argument(help="Folder of photos, to make all the others from.")],
+    out: Out = OUT,
+    engines: Annotated[str, typer.Option(help="Engines with commas: local, ray.")] = "local,ray",
+    count: Annotated[int, typer.Option(min=60, help="Photos to analyse.")] = 5000,
+    workers: Annotated[int, typer.Option(min=1, help="Of each engine.")] = 2,
+    part_size: Annotated[int, typer.Option(min=1, help="Photos of a part.")] = 64,
+    kills: Annotated[int, typer.Option(min=0, help="Of each engine; 0 leaves them out.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Of the photos and of the kills.")] = 0,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Longest that one run may take.")] = 60,
+) -> None:
+    """Many photos: workers against one process alone, and what kills do. Leave the machine alone meanwhile.
+
+    Example: facegeom bench batch album -o results
+    """
+    wanted = _names(engines)
+    if not wanted or set(wanted) - {"local", "ray"}:
+        raise typer.BadParameter(f"expected some of local, ray, got {engines!r}", param_hint="--engines")
+    from facegeom.bench.batch import Effort, run_batch
+
+    run_batch(photos, out, wanted, Effort(count, workers, part_size, kills, seed, minutes), _show)
+    typer.echo(f"saved {out / 'batch.md'} and {out / 'batch.json'}")
+
+
 def _names(listed: str) -> list[str]:
     return [name.strip() for name in listed.split(",") if name.strip()]
 

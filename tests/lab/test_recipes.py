@@ -77,7 +77,7 @@ def test_overrides() -> None:
 
 def test_unknown_recipe() -> None:
     for ask in (recipes.kind, lambda name: recipes.load(FaceRecipe, name)):
-        with pytest.raises(InputError, match=r"expected one of the recipes body, detector, .*, got 'onet'"):
+        with pytest.raises(InputError, match=r"expected one of the recipes 6drepnet, body, .*, got 'onet'"):
             ask("onet")
 
 

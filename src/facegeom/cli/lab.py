@@ -129,6 +129,43 @@ def synth(
     typer.echo(f"{count} pictures in {len(shards)} files under {out}")
 
 
+@app.command("build-pose-set")
+def build_pose_set(
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the shards.", show_default=False)],
+    dataset: Annotated[
+        Literal["pack", "celeba"], typer.Option(help="Which data set lies at --data.")
+    ] = "pack",
+    split: Annotated[Literal["train", "val"], typer.Option(help="Its photos.")] = "train",
+    labels: Labels = LABELS,
+    rendered: Rendered = None,
+    teachers: Annotated[
+        str, typer.Option(help="Who answers, with commas: points, face, 6drepnet, 6drepnet-published.")
+    ] = "points",
+    model: Annotated[
+        Path | None, typer.Option(help="6drepnet: best.ckpt of a run, or the published file.")
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, help="Take every so many photos.")] = 1,
+    preview: Annotated[Path | None, typer.Option(help="Save a contact sheet here.")] = None,
+) -> None:
+    """Run P-Net and R-Net over photos and keep faces and false faces with the teachers' rotations; resumes.
+
+    Example: facegeom lab build-pose-set --data data --rendered runs/synth -o runs/poses/train
+    """
+    from facegeom.lab import distillation
+    from facegeom.lab.datasets.pose_photos import celeba_photos, pack_photos
+    from facegeom.lab.files import save_png
+    from facegeom.lab.teachers.pose import pose_teachers
+
+    names = [name.strip() for name in teachers.split(",")]
+    known = pose_teachers(names, model)
+    photos = celeba_photos(data, split) if dataset == "celeba" else pack_photos(data, labels, split, rendered)
+    counts = distillation.build(photos[::every], out, known)
+    if preview:
+        save_png(preview, distillation.sheet(out))
+    typer.echo(", ".join(f"{name}: {count}" for name, count in counts.items()))
+
+
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="What to make; `facegeom lab recipes` lists them.")],

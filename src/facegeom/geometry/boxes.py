@@ -27,6 +27,12 @@ def overlap(first_xyxy: FloatArray, second_xyxy: FloatArray, *, over_smaller: bo
     return np.asarray(inter / np.maximum(whole, 1e-9))
 
 
+def covered(inner_xyxy: FloatArray, outer_xyxy: FloatArray) -> FloatArray:
+    """Part (N, M) in [0, 1] of each box of (N, 4) that lies in each of (M, 4)."""
+    whole = np.maximum(area(inner_xyxy)[:, None], 1e-9)
+    return np.asarray(_intersection(inner_xyxy, outer_xyxy) / whole)
+
+
 def aligned_iou(first_xyxy: FloatArray, second_xyxy: FloatArray) -> FloatArray:
     """Intersection over union (N,) of each box of (N, 4) with the one in the same row of (N, 4)."""
     low = np.maximum(first_xyxy[:, :2], second_xyxy[:, :2])

@@ -14,22 +14,28 @@ from torch import nn
 from facegeom.errors import InputError
 from facegeom.export.files import write
 from facegeom.lab.networks.blocks import fold
-from facegeom.lab.networks.cascade import CascadeForExport, PNet, RNet
+from facegeom.lab.networks.cascade import CascadeForExport, FPNet, PNet, RNet
 from facegeom.lab.networks.checkpoint import network_from_checkpoint
 from facegeom.lab.networks.face import CROP_PX, OUTPUTS, FaceNet, FaceNetForExport
 
 OPSET = 17
 
-CASCADE_OUTPUTS = ("score", "offsets")
+STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
+    "pnet": (40, ("score", "offsets")),
+    "rnet": (RNet.WINDOW, ("score", "offsets")),
+    "fpnet": (FPNet.WINDOW, ("score", "offsets", "rotation6d")),
+}
+"""Side of an example of the cascade's stages, and their outputs."""
 
 
 def runtime_network(name: str, net: nn.Module) -> tuple[nn.Module, torch.Tensor, tuple[str, ...]]:
     """The network as the runtime calls it, an example of its input and the names of its outputs."""
     if name == "face":
         return FaceNetForExport(fold(copy.deepcopy(net).eval())), _pictures(CROP_PX), OUTPUTS
-    if name in ("pnet", "rnet"):
-        return CascadeForExport(net.eval()), _pictures(40 if name == "pnet" else RNet.WINDOW), CASCADE_OUTPUTS
-    raise InputError(f"expected face, pnet or rnet, got {name!r}")
+    if name in STAGES:
+        size_px, outputs = STAGES[name]
+        return CascadeForExport(net.eval()), _pictures(size_px), outputs
+    raise InputError(f"expected face, {', '.join(STAGES)}, got {name!r}")
 
 
 def _pictures(size_px: int) -> torch.Tensor:
@@ -59,7 +65,7 @@ def to_onnx(name: str, net: nn.Module) -> bytes:
     return model.SerializeToString()
 
 
-NETWORKS: dict[str, type[nn.Module]] = {"face": FaceNet, "pnet": PNet, "rnet": RNet}
+NETWORKS: dict[str, type[nn.Module]] = {"face": FaceNet, "pnet": PNet, "rnet": RNet, "fpnet": FPNet}
 
 
 def export(name: str, checkpoint: Path, folder: Path) -> Path:

@@ -34,6 +34,21 @@ def chordal(vectors: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
     return torch.sqrt((difference**2).sum(dim=(1, 2)) + 1e-4)
 
 
+def geodesic(vectors: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
+    """Angle (N,) in radians between the 6D answers and rotations: acos((tr(R̂Rᵀ) - 1) / 2).
+
+    The loss of 6DRepNet (Hempel et al., ICIP 2022); kept off the ends, where its slope is infinite.
+    """
+    cosine = ((rotation_from_6d(vectors) * rotation).sum(dim=(1, 2)) - 1) / 2
+    return torch.acos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
+
+
+def middle(losses: torch.Tensor, share: float) -> torch.Tensor:
+    """Mean of the middle ``share`` of losses (N,), neither the easiest nor the most extreme; of all at 1."""
+    out = round(len(losses) * (1 - share) / 2)
+    return losses.sort().values[out : len(losses) - out].mean()
+
+
 def weighted_mean(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Σ w·v / Σ w over everything; 0 when all weights are 0."""
     return (values * weights).sum() / weights.sum().clamp(min=1e-6)

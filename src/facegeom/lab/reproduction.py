@@ -27,8 +27,12 @@ SAMPLES_OF_A_BODY: dict[str, object] = {
     "samples_per_epoch": 4096,
     "batch": 16,
 }
-LANDMARKS: dict[str, object] = {"size_px": SIZE_PX, "max_epochs": 7, "warmup_epochs": 1, "patience": 1}
-SAMPLES_OF_THE_MESH_BODY = SAMPLES_OF_A_BODY | {"epochs": 14, "learning_rate": 0.001, "statistics_share": 0.25}
+LANDMARKS: dict[str, object] = {"size_px": SIZE_PX, "max_epochs": 6, "warmup_epochs": 1, "patience": 1}
+SAMPLES_OF_THE_MESH_BODY = SAMPLES_OF_A_BODY | {
+    "epochs": 14,
+    "learning_rate": 0.001,
+    "statistics_share": 0.25,
+}
 """More, for this body is not trained further: only a small head is learned on top of it."""
 MESH: dict[str, object] = {"size_px": 128, "frames_per_picture": 1, "max_epochs": 25}
 DENSE_CONVOLUTIONS = ("resnet18", "efficientnetv2b0")

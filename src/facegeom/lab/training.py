@@ -17,10 +17,12 @@ TRAINERS: dict[str, tuple[str, str]] = {
     "body": ("facegeom.lab.tasks.body", "BodyRecipe"),
     "detector": ("facegeom.lab.tasks.detector", "DetectorRecipe"),
     "face": ("facegeom.lab.tasks.face", "FaceRecipe"),
+    "fpnet": ("facegeom.lab.tasks.fpnet", "FPNetRecipe"),
     "heatmap": ("facegeom.lab.tasks.heatmap", "HeatmapRecipe"),
     "keypoints14": ("facegeom.lab.keypoints14.run", "Keypoints14Recipe"),
     "landmarks": ("facegeom.lab.tasks.landmarks", "LandmarksRecipe"),
     "mesh478": ("facegeom.lab.tasks.mesh478", "Mesh478Recipe"),
+    "sixdrepnet": ("facegeom.lab.tasks.sixdrepnet", "SixDRepNetRecipe"),
     "trees": ("facegeom.lab.baselines.trees", "TreesRecipe"),
 }
 """Module and recipe type by kind; the module's ``train(recipe, inputs)`` gives a checkpoint or several."""

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning import Trainer
+from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from facegeom.errors import InputError
@@ -72,6 +74,23 @@ def test_the_network_sees_crops_of_its_size(size_px: int, monkeypatch: pytest.Mo
     step = 128 / size_px
     expected = (torch.arange(size_px) + 0.5) * step - 0.5  # what a pixel's middle saw, but for the edges
     torch.testing.assert_close(net.crops[0, 0, 3, 2:-2].float(), expected[2:-2], atol=1e-2, rtol=0)
+
+
+def test_statistics_stay_after_their_share(training_pack, tmp_path: Path) -> None:  # noqa: ANN001
+    """Of two epochs the first moves the running means, the second does not."""
+    inputs = Inputs(training_pack.data, tmp_path, labels=training_pack.labels, workers=0)
+    saved = []
+
+    class Keep(Callback):
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: BodyTask) -> None:
+            saved.append(pl_module.net.body.bn1.running_mean.clone())
+
+    with pytest.MonkeyPatch.context() as patch:
+        original = loop.trainer
+        patch.setattr(loop, "trainer", lambda *a, **k: original(*a, **k | {"callbacks": [Keep()]}))
+        body.train(recipe(statistics_share=0.5), inputs)
+    assert len(saved) == 2 and saved[0].abs().max() > 0
+    torch.testing.assert_close(saved[0], saved[1], rtol=0, atol=0)
 
 
 def test_rate_warms_up_and_falls(monkeypatch: pytest.MonkeyPatch) -> None:

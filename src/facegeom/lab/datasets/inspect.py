@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,12 +10,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from facegeom import crop
 from facegeom.errors import InputError
-from facegeom.export.files import write
 from facegeom.geometry import boxes
 from facegeom.geometry.schemes import SCHEMES, Scheme
 from facegeom.geometry.transforms import apply, box_to_square
 from facegeom.lab.datasets.records import FaceRecord
 from facegeom.lab.datasets.registry import load
+from facegeom.lab.files import save_png
 
 TILE_PX = 256
 _CANVAS_PX = 2 * TILE_PX  # drawn twice as large and shrunk, for smooth lines
@@ -48,9 +47,7 @@ def run(name: str, root: Path, out: Path, split: str | None = None, count: int =
         OutputError: the sheet cannot be written.
     """
     records = load(name, root, split)
-    stream = BytesIO()
-    contact_sheet(records, seed=seed, count=count).save(stream, "PNG")
-    write(out, stream.getvalue())
+    save_png(out, contact_sheet(records, seed=seed, count=count))
     return table(summary(records))
 
 

@@ -47,9 +47,9 @@ class BodyRecipe:
 class BodyTask(L.LightningModule):
     """Wing loss of the mesh's points in pixels of a 128 px crop; cosine schedule by steps.
 
-    After ``statistics_share`` of the steps the batch normalisations keep the statistics that they have and
-    the network learns with them. Normalised by their own batch, rare pictures (strongly coloured ones) look
-    harmless; by the running statistics they grow from block to block in deep networks that have not seen much.
+    After ``statistics_share`` of the steps batch normalisation keeps the statistics that it has and the
+    network learns with them. Normalised within their batch, rare pictures (strongly coloured ones) look
+    harmless; by the running statistics they grow from block to block of a deep network that has seen little.
     """
 
     def __init__(self, recipe: BodyRecipe, steps: int) -> None:

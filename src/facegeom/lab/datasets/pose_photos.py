@@ -1,0 +1,162 @@
+"""Photos for the distillation of head directions: where the five points of each face are, and what is known
+of its rotation."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from facegeom import imaging
+from facegeom.crop import OUTSIDE
+from facegeom.geometry import topology
+from facegeom.geometry.boxes import face_box, square
+from facegeom.geometry.rotation import procrustes
+from facegeom.geometry.schemes.convert import five_from_68
+from facegeom.lab.datasets import celeba, pack
+from facegeom.lab.datasets.faces import FaceLabels, labelled_map, rendered_faces, without_border
+
+SIDE_OF_FIVE = 2.72
+"""Side of a face's square by the larger of the distances of the eyes and of eyes and mouth; with the square's
+centre 4 % of a side above the middle between eyes and mouth: means over 300W's HELEN and LFPW, spread 8 %."""
+
+
+@dataclass(frozen=True, eq=False)
+class PosePhoto:
+    """A photo with F faces of which five points are known.
+
+    Attributes:
+        name: unique within a set.
+        read: gives the picture (H, W, 3) uint8 RGB.
+        five: (F, 5, 2) centres of the eyes, nose tip, corners of the mouth, pixels.
+        squares_xyxy: (F, 4) around the faces.
+        others_xyxy: (G, 4) faces without points, which are no example of anything.
+        rotation: (F, 3, 3) as a crop shows the head, NaN where unknown.
+    """
+
+    name: str
+    read: Callable[[], np.ndarray]
+    five: np.ndarray
+    squares_xyxy: np.ndarray
+    others_xyxy: np.ndarray
+    rotation: np.ndarray
+
+
+def _photo(
+    name: str,
+    read: Callable[[], np.ndarray],
+    landmarks68: np.ndarray | None = None,
+    others_xyxy: np.ndarray | None = None,
+    rotation: np.ndarray | None = None,
+) -> PosePhoto:
+    points = np.zeros((0, 68, 2)) if landmarks68 is None else landmarks68
+    return PosePhoto(
+        name,
+        read,
+        five_from_68(points),
+        square(face_box(points)),
+        np.zeros((0, 4)) if others_xyxy is None else others_xyxy,
+        np.full((len(points), 3, 3), np.nan) if rotation is None else rotation,
+    )
+
+
+def pack_photos(data: Path, labels: Path, split: str, rendered: Path | None = None) -> list[PosePhoto]:
+    """A split of the data pack: centred faces, scenes, photos without a face, and rendered heads.
+
+    Args:
+        data: the data pack.
+        labels: mesh labels; the canonical head laid on them gives the rotations.
+        split: ``train`` or ``val``.
+        rendered: folder of ``facegeom lab synth``, whose rotations are exact.
+
+    Raises:
+        InputError: a file is missing.
+    """
+    shards = sorted(rendered.glob("synth_*.npz")) if rendered else []
+    return [
+        *_scenes(data, split),
+        *_faces(data, labels, split),
+        *(
+            _photo(f"backgrounds/{file.name}", partial(imaging.read, file))
+            for file in pack.backgrounds(data, split)
+        ),
+        *(photo for shard in shards for photo in _rendered(shard)),
+    ]
+
+
+def _scenes(data: Path, split: str) -> Iterator[PosePhoto]:
+    for entry in pack.scenes(data, split):
+        known = [face["landmarks68"] for face in entry["faces"] if "landmarks68" in face]
+        others = [face["box"] for face in entry["faces"] if "landmarks68" not in face]
+        yield _photo(
+            f"scenes/{entry['file']}",
+            partial(imaging.read, data / "scenes" / entry["file"]),
+            np.reshape(known, (-1, 68, 2)).astype(np.float64),
+            np.reshape(others, (-1, 4)).astype(np.float64),
+        )
+
+
+def _faces(data: Path, labels: Path, split: str) -> Iterator[PosePhoto]:
+    table, linear_map = pack.mesh_labels(labels), labelled_map(labels)
+    canonical = topology.canonical_mm().astype(np.float64)
+    for index, row in enumerate(pack.face_rows(data)):
+        if row.split == split and table["keep"][index]:
+            mesh = table["mesh"][index : index + 1].astype(np.float64)
+            yield _photo(
+                f"faces/{row.file}",
+                partial(_filled, data / "faces" / row.file),
+                linear_map.apply(mesh[..., :2]),
+                rotation=procrustes(canonical, mesh).rotation,
+            )
+
+
+def _filled(file: Path) -> np.ndarray:
+    """A centred face, the black around its photo made the grey that the runtime has there."""
+    picture = without_border(file)
+    return np.where(picture[..., 3:] > 0, picture[..., :3], np.uint8(OUTSIDE))
+
+
+def _rendered(shard: Path) -> Iterator[PosePhoto]:
+    pictures, labels = _opened(shard)
+    for index in range(len(pictures)):
+        one = slice(index, index + 1)
+        points = labels.landmarks[one].astype(np.float64)
+        yield _photo(
+            f"rendered/{shard.stem}#{index}",
+            partial(_rendered_picture, shard, index),
+            points,
+            rotation=labels.rotation[one],
+        )
+
+
+def _rendered_picture(shard: Path, index: int) -> np.ndarray:
+    return _opened(shard)[0][index]
+
+
+@lru_cache(maxsize=1)
+def _opened(shard: Path) -> tuple[list[np.ndarray], FaceLabels]:
+    """Pictures and labels of one shard; photos come shard by shard, so one is kept."""
+    return rendered_faces([shard])
+
+
+def celeba_photos(root: Path, split: str) -> list[PosePhoto]:
+    """A split of CelebA; its five points stand for the face's square.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    return [
+        five_point_photo(record.name, record.read, np.asarray(record.points))
+        for record in celeba.records(root, split)
+    ]
+
+
+def five_point_photo(name: str, read: Callable[[], np.ndarray], five: np.ndarray) -> PosePhoto:
+    """A photo of one face with five points (5, 2) alone."""
+    eyes, mouth = five[:2].mean(axis=0), five[3:].mean(axis=0)
+    length = max(np.linalg.norm(five[1] - five[0]), np.linalg.norm(mouth - eyes))
+    half = SIDE_OF_FIVE * length / 2
+    centre = (eyes + mouth) / 2 - (0, 0.08 * half)
+    box = np.concatenate([centre - half, centre + half])
+    return PosePhoto(name, read, five[None], box[None], np.zeros((0, 4)), np.full((1, 3, 3), np.nan))

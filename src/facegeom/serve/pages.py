@@ -16,7 +16,7 @@ from starlette.types import Scope
 from facegeom import weights
 
 STATIC = Path(str(files("facegeom.serve"))) / "static"
-_DEMO = Path(str(files("facegeom"))) / "data" / "astronaut.jpg"
+DEMO = Path(str(files("facegeom"))) / "data" / "astronaut.jpg"
 
 # Not every system knows these, and a browser refuses modules and wasm of any other type.
 _TYPES = {
@@ -59,7 +59,7 @@ def page() -> FileResponse:
 @router.get("/demo.jpg")
 def demo() -> FileResponse:
     """The portrait that ships with facegeom."""
-    return FileResponse(_DEMO, headers=_REVALIDATE)
+    return FileResponse(DEMO, headers=_REVALIDATE)
 
 
 @router.get("/weights/{name}")

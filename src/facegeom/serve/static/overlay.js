@@ -111,7 +111,7 @@ function drawBox(sheet, face, index, count) {
 
 /** A line of text on a dark ground above a point. */
 function label({ pen, place, unit }, text, corner) {
-  const size = Math.max(12, 14 * unit);
+  const size = Math.max(12, 11 * unit);
   const [x, y] = place(corner);
   pen.font = `600 ${size}px system-ui, sans-serif`;
   pen.textBaseline = "middle";

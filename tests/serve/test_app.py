@@ -1,0 +1,162 @@
+"""What the service answers beside analyses: health, schema, topology, metrics, description, page, weights."""
+
+import hashlib
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from fastapi.testclient import TestClient
+
+from facegeom import weights
+from facegeom.geometry import topology
+from facegeom.serve.pages import STATIC
+
+
+@pytest.fixture
+def plain_client(serve: Callable[..., TestClient]) -> TestClient:
+    return serve(max_bytes=5000)
+
+
+def test_health(plain_client: TestClient) -> None:
+    health = plain_client.get("/v1/health").json()
+    assert health["status"] == "ok" and health["max_bytes"] == 5000
+
+
+def test_schema(plain_client: TestClient) -> None:
+    shipped = (files("facegeom") / "data" / "faces.schema.json").read_bytes()
+    assert plain_client.get("/v1/schema").content == shipped
+
+
+def test_topology(plain_client: TestClient) -> None:
+    shared = plain_client.get("/v1/topology").json()
+    assert shared["triangles"] == topology.triangles().tolist()
+    assert len(shared["canonical_mm"]) == len(shared["mesh478"]["mirror"]) == 478
+    assert shared["ibug68"]["eye_corners"] == [36, 45] and len(shared["ibug68"]["mirror"]) == 68
+    assert shared["mesh478"]["regions"]["eye_right"][0] == 33
+
+
+def test_metrics(plain_client: TestClient) -> None:
+    plain_client.post("/v1/analyze", content=b"words")
+    plain_client.post("/v1/analyze", content=bytes(6000))
+    plain_client.post("/v1/analyze", content=(STATIC / "icon.svg").read_bytes())
+    answer = plain_client.get("/metrics")
+    lines = answer.text.splitlines()
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert 'facegeom_requests_total{code="422"} 2.0' in lines
+    assert 'facegeom_requests_total{code="413"} 1.0' in lines
+    assert "facegeom_request_seconds_count 3.0" in lines and "facegeom_photos_in_work 0.0" in lines
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/health", "/static/app.js", "/v1/nothing"])
+def test_headers(plain_client: TestClient, path: str) -> None:
+    headers = plain_client.get(path).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "http" not in policy and "unsafe-inline" not in policy
+    assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
+    assert "access-control-allow-origin" not in headers
+
+
+def test_the_page_names_no_other_host() -> None:
+    own = [path for path in STATIC.rglob("*") if path.is_file() and "vendor" not in path.parts]
+    assert len(own) > 10
+    for path in own:
+        text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert "http://" not in text and "https://" not in text.replace("https:// or on", ""), path
+
+
+def test_every_link_of_the_page_is_there(plain_client: TestClient) -> None:
+    page = plain_client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    for link in ("static/style.css", "static/app.js", "static/icon.svg", "openapi.json", "v1/schema"):
+        assert f'"{link}"' in page.text
+        assert plain_client.get(f"/{link}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("app.js", "text/javascript; charset=utf-8"),
+        ("vendor/three/three.module.min.js", "text/javascript; charset=utf-8"),
+        ("style.css", "text/css; charset=utf-8"),
+        ("icon.svg", "image/svg+xml"),
+    ],
+)
+def test_types_of_files(plain_client: TestClient, name: str, kind: str) -> None:
+    first = plain_client.get(f"/static/{name}")
+    assert (first.status_code, first.headers["content-type"]) == (200, kind)
+    again = plain_client.get(f"/static/{name}", headers={"if-none-match": first.headers["etag"]})
+    assert again.status_code == 304 and first.headers["cache-control"] == "no-cache"
+
+
+def test_types_that_the_system_may_not_know(
+    plain_client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for ending, kind in {"wasm": "application/wasm", "mjs": "text/javascript; charset=utf-8"}.items():
+        file = next(STATIC.rglob(f"*.{ending}")).relative_to(STATIC)
+        assert plain_client.get(f"/static/{file.as_posix()}").headers["content-type"] == kind
+
+
+def test_vendored_files_are_those_of_the_readme() -> None:
+    folder = STATIC / "vendor" / "three"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    scripts = sorted(folder.glob("*.js"))
+    assert len(scripts) == 4
+    for script in scripts:
+        digest = hashlib.sha256(script.read_bytes()).hexdigest()
+        assert f"| `{script.name}` |" in text and digest in text
+
+
+def test_weights(plain_client: TestClient) -> None:
+    listed = plain_client.get("/weights/manifest.json").json()
+    assert listed.keys() == weights.manifest().keys()
+    answer = plain_client.get("/weights/pnet.onnx")
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert hashlib.sha256(answer.content).hexdigest() == listed["pnet"]["sha256"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/weights/facepoints_model.ckpt",
+        "/weights/__init__.py",
+        "/weights/..%2f__init__.py",
+        "/weights/%2e%2e/analyzer.py",
+        "/static/..%2fapp.py",
+        "/static/%2e%2e/app.py",
+        "/app.py",
+    ],
+)
+def test_nothing_else_is_served(plain_client: TestClient, path: str) -> None:
+    answer = plain_client.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_other_methods_are_refused(plain_client: TestClient) -> None:
+    answer = plain_client.get("/v1/analyze")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert plain_client.delete("/static/app.js").status_code == 405
+
+
+def test_description(plain_client: TestClient) -> None:
+    text = plain_client.get("/openapi.json").json()
+    assert text["openapi"].startswith("3.1") and set(text["paths"]) == {
+        *("/v1/analyze", "/v1/health", "/v1/schema", "/v1/topology", "/metrics")
+    }
+    post = text["paths"]["/v1/analyze"]["post"]
+    assert set(post["responses"]) == {*["200", "400", "406", "408", "413", "415", "422", "500", "503", "504"]}
+    assert [option["name"] for option in post["parameters"]] == [
+        *("format", "face", "min_face", "max_faces", "min_score", "fov_deg")
+    ]
+    for reference in references(text):
+        name = reference.removeprefix("#/components/schemas/")
+        jsonschema.Draft202012Validator.check_schema(text["components"]["schemas"][name])
+
+
+def references(part: Any) -> list[str]:
+    if isinstance(part, dict):
+        own = [part["$ref"]] if isinstance(part.get("$ref"), str) else []
+        return own + [reference for value in part.values() for reference in references(value)]
+    return [reference for value in part for reference in references(value)] if isinstance(part, list) else []

@@ -13,7 +13,10 @@ app.add_typer(keypoints14.app, name="keypoints14")
 
 Data = Annotated[Path, typer.Option(help="Folder of the data pack (docs/data.md).", show_default=False)]
 Labels = Annotated[Path, typer.Option(help="Mesh labels: the file of `facegeom lab label`.")]
-Rendered = Annotated[Path | None, typer.Option(help="Rendered heads: the folder of `facegeom lab synth`.")]
+Rendered = Annotated[
+    Path | None,
+    typer.Option(help="Rendered heads and profiled faces: folder of `facegeom lab synth`, `profile`."),
+]
 Dataset = Annotated[str, typer.Option(help="Which data set lies at --data.")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that prepare samples.")]
 LABELS = Path("runs/labels.npz")
@@ -126,6 +129,25 @@ def synth(
     from facegeom.lab.synth.generate import run
 
     shards = run(data, count, out, seed, split, size, preview)
+    typer.echo(f"{count} pictures in {len(shards)} files under {out}")
+
+
+@app.command()
+def profile(
+    data: Data,
+    count: Annotated[int, typer.Option(min=1, help="Pictures wanted in all.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the shards.", show_default=False)],
+    labels: Labels = LABELS,
+    seed: Annotated[int, typer.Option(min=0, help="Of the set.")] = 0,
+    preview: Annotated[Path | None, typer.Option(help="Save a contact sheet here.")] = None,
+) -> None:
+    """Turn labelled faces in 3D to yaws of 35 to 85 degrees, with all their labels; resumes.
+
+    Example: facegeom lab profile --data data --count 4000 -o runs/synth
+    """
+    from facegeom.lab.synth.profiles import run
+
+    shards = run(data, labels, count, out, seed, preview)
     typer.echo(f"{count} pictures in {len(shards)} files under {out}")
 
 

@@ -76,7 +76,7 @@ def test_the_network_sees_crops_of_its_size(size_px: int, monkeypatch: pytest.Mo
     torch.testing.assert_close(net.crops[0, 0, 3, 2:-2].float(), expected[2:-2], atol=1e-2, rtol=0)
 
 
-def test_statistics_stay_after_their_share(training_pack, tmp_path: Path) -> None:  # noqa: ANN001
+def test_statistics_stay_after_their_share(training_pack, tmp_path: Path) -> None:
     """Of two epochs the first moves the running means, the second does not."""
     inputs = Inputs(training_pack.data, tmp_path, labels=training_pack.labels, workers=0)
     saved = []

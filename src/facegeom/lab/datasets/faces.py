@@ -105,6 +105,39 @@ def rendered_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels
     return pictures, FaceLabels.concatenate(parts)
 
 
+def profiled_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels]:
+    """Pictures (RGBA) and labels of ``facegeom lab profile``; points that the head covers count a third."""
+    pictures: list[np.ndarray] = []
+    parts = []
+    for shard in shards:
+        with np.load(shard) as arrays:
+            pictures += list(arrays["images"])
+            count = len(arrays["files"])
+            parts.append(
+                FaceLabels(
+                    landmarks=arrays["landmarks_px"],
+                    landmarks_weight=np.where(arrays["visible"], 0.5, 0.15).astype(np.float32),
+                    mesh=arrays["mesh"],
+                    mesh_weight=np.full(count, 0.5),
+                    rotation=arrays["rotation"],
+                    rotation_weight=np.ones(count),
+                )
+            )
+    return pictures, FaceLabels.concatenate(parts)
+
+
+def made_faces(folder: Path | None) -> tuple[list[np.ndarray], FaceLabels | None]:
+    """Everything in a folder of rendered heads (``synth_*.npz``) and profiled faces (``profile_*.npz``)."""
+    pictures: list[np.ndarray] = []
+    parts: list[FaceLabels] = []
+    for pattern, read in (("synth_*.npz", rendered_faces), ("profile_*.npz", profiled_faces)):
+        shards = sorted(folder.glob(pattern)) if folder else []
+        if shards:
+            drawn, labels = read(shards)
+            pictures, parts = pictures + drawn, [*parts, labels]
+    return pictures, FaceLabels.concatenate(parts) if parts else None
+
+
 def read_photos(files: list[Path]) -> list[np.ndarray]:
     """Photos as RGB arrays."""
     return [cv2.cvtColor(cv2.imread(str(file), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB) for file in files]

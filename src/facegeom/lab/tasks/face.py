@@ -15,9 +15,9 @@ from facegeom.lab.datasets.face_crops import FaceCrops, FaceCropsPlain, upright_
 from facegeom.lab.datasets.faces import (
     FaceLabels,
     labelled_map,
+    made_faces,
     read_photos,
     real_faces,
-    rendered_faces,
 )
 from facegeom.lab.datasets.pack import backgrounds, face_rows, mesh_labels
 from facegeom.lab.losses import chordal, scale_nll, weighted_mean, wing
@@ -138,7 +138,7 @@ class FaceTask(L.LightningModule):
 
 
 class FaceData(L.LightningDataModule):
-    """Real faces, and rendered heads as far as they are there when an epoch begins."""
+    """Real faces, and rendered and profiled ones as far as they are there when an epoch begins."""
 
     def __init__(self, recipe: FaceRecipe, inputs: Inputs) -> None:
         super().__init__()
@@ -162,9 +162,8 @@ class FaceData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         pictures, table, weights = self.pictures, self.table, self.weights
-        shards = sorted(self.rendered.glob("synth_*.npz")) if self.rendered else []
-        if shards:
-            drawn, exact = rendered_faces(shards)
+        drawn, exact = made_faces(self.rendered)
+        if exact:
             pictures, table = pictures + drawn, FaceLabels.concatenate([table, exact])
             weights = weights + [RENDERED_WEIGHT] * len(drawn)
         hard = (

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from facegeom.errors import InputError
 from facegeom.lab.datasets.face_crops import FaceCrops, FaceCropsPlain, upright_view
-from facegeom.lab.datasets.faces import FaceLabels, read_photos, real_faces, rendered_faces
+from facegeom.lab.datasets.faces import FaceLabels, made_faces, read_photos, real_faces
 from facegeom.lab.datasets.pack import backgrounds
 from facegeom.lab.losses import geodesic, weighted_mean
 from facegeom.lab.networks.sixdrepnet import SixDRepNet
@@ -79,7 +79,7 @@ def resized(crops: torch.Tensor, size_px: int) -> torch.Tensor:
 
 
 class SixDRepNetData(L.LightningDataModule):
-    """Real faces and rendered heads, the latter a fixed share of the samples."""
+    """Real faces, and rendered or profiled ones as a fixed share of the samples."""
 
     def __init__(self, recipe: SixDRepNetRecipe, inputs: Inputs) -> None:
         super().__init__()
@@ -89,12 +89,11 @@ class SixDRepNetData(L.LightningDataModule):
         data, labels, r = self.inputs.data, self.inputs.labels, self.recipe
         photos = read_photos(backgrounds(data, "train"))
         pictures, table = real_faces(data, labels, "train")
-        shards = sorted(self.inputs.rendered.glob("synth_*.npz")) if self.inputs.rendered else []
-        if not shards:
+        drawn, exact = made_faces(self.inputs.rendered)
+        if exact is None:
             raise InputError(
                 "6drepnet learns from rendered heads too: give the folder of `facegeom lab synth`"
             )
-        drawn, exact = rendered_faces(shards)
         shares = (1 - r.rendered_share) / len(pictures), r.rendered_share / len(drawn)
         self.weights = np.repeat(shares, (len(pictures), len(drawn)))
         self.train = FaceCrops(

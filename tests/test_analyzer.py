@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import facegeom
-from facegeom import FaceAnalyzer, Faces, ImageError, InputError
+from facegeom import FaceAnalyzer, Faces, ImageError, InputError, imaging
 from facegeom.analyzer import CHUNK
 from facegeom.face.predictor import Answers
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, IBUG68_MIRROR, IBUG68_REGIONS
@@ -161,13 +161,42 @@ def test_batch_goes_through_the_networks_in_chunks() -> None:
         *[("max_faces", bad) for bad in (0, -1, 1.5, NAN, "2")],
         *[("min_score", bad) for bad in (-0.01, 1.01, NAN, None, "0.5")],
         *[("threads", bad) for bad in (0, -1, 0.5, NAN, "1")],
-        *[("fov_deg", bad) for bad in (0, 180, NAN, None)],
+        *[("fov_deg", bad) for bad in (0, 180, NAN, "60")],
         *[("device", bad) for bad in ("gpu", "", None)],
     ],
 )
 def test_bad_arguments(name: str, value: object) -> None:
     with pytest.raises(InputError, match=f"{name}: expected "):
         FaceAnalyzer(**{name: value})
+
+
+def distance_mm(faces: Faces) -> float:
+    return float(faces.translation_mm[0, 2])
+
+
+def test_the_angle_of_view_comes_from_the_photo_unless_it_is_given(tmp_path: Path) -> None:
+    """Distances scale with the focal length: 1 for 90°, 3.73 for 30°, 2.14 for the default of 50°."""
+    tags = Image.Exif()
+    tags.get_ifd(0x8769)[0xA405] = 18  # a film's 36 mm at 18 mm: 90°
+    path = tmp_path / "wide.jpg"
+    Image.new("RGB", (300, 200), (90, 90, 90)).save(path, exif=tags)
+    analyzer, narrow = staged(), staged(fov_deg=30)
+    wide_mm = distance_mm(analyzer(path))
+    others = {
+        "default": distance_mm(analyzer(imaging.read(path))),
+        "of all": distance_mm(narrow(path)),
+        "of this one": distance_mm(narrow(path, fov_deg=50)),
+        "bytes": distance_mm(analyzer(path.read_bytes())),
+        "batch": distance_mm(analyzer.batch([path])[0]),
+        "at": distance_mm(analyzer.at(path, [[10, 10, 50, 50]])),
+    }
+    expected = {"default": 2.1445, "of all": 3.7321, "of this one": 2.1445, "bytes": 1, "batch": 1, "at": 1}
+    assert {name: value / wide_mm for name, value in others.items()} == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_bad_angle_of_a_photo() -> None:
+    with pytest.raises(InputError, match="fov_deg: expected a number from 1 to 179, got 0"):
+        staged()(GREY, fov_deg=0)
 
 
 @pytest.mark.parametrize("source", [b"", b"words", "no/such/photo.jpg", np.zeros((0, 4, 3), np.uint8)])

@@ -42,6 +42,7 @@ CHUNK = 16
 @dataclass(frozen=True)
 class _Photo:
     picture: Image.Image
+    camera: Camera
     file: str | None
 
 
@@ -57,7 +58,8 @@ class FaceAnalyzer:
         min_score: least score of a face, in [0, 1].
         device: "cpu" or "cuda" (needs onnxruntime-gpu).
         threads: of one network call; None for all cores.
-        fov_deg: angle of view across the photo's longer side, for distances in millimetres.
+        fov_deg: angle of view across the photos' longer side, for distances in millimetres; by default that
+            of each photo's EXIF, else 50. Arrays have no EXIF.
 
     Raises:
         InputError: an argument out of its range.
@@ -71,28 +73,31 @@ class FaceAnalyzer:
         min_score: float = 0.9,
         device: str = "cpu",
         threads: int | None = None,
-        fov_deg: float = DEFAULT_FOV_DEG,
+        fov_deg: float | None = None,
     ) -> None:
         _check("min_face", MIN_FACE_PX if min_face is None else min_face, 1, imaging.MAX_PIXELS)
         _check("max_faces", 1 if max_faces is None else max_faces, 1, np.inf, whole=True)
         _check("min_score", min_score, 0, 1)
         _check("threads", 1 if threads is None else threads, 1, np.inf, whole=True)
-        _check("fov_deg", fov_deg, 1, 179)
+        _check_fov(fov_deg)
         self.min_face, self.max_faces, self.min_score, self.fov_deg = min_face, max_faces, min_score, fov_deg
         pnet, rnet, face = (Engine(weights.path(name), device, threads) for name in ("pnet", "rnet", "face"))
         self.detector = Cascade(pnet, rnet)
         self.predictor = FacePredictor(face)
 
-    def __call__(self, source: imaging.Source) -> Faces:
+    def __call__(self, source: imaging.Source, fov_deg: float | None = None) -> Faces:
         """The faces of one photo, best first.
 
         Args:
             source: a path, the bytes of a file, a PIL image, or an array (H, W, 3) RGB or (H, W) grey.
+            fov_deg: angle of view of this photo, by default the analyzer's; for an array, see
+                :func:`facegeom.imaging.fov_deg`.
 
         Raises:
             ImageError: the photo cannot be read or used.
+            InputError: an angle out of its range.
         """
-        return self._analyze([_open(source)])[0]
+        return self._analyze([self._open(source, fov_deg)])[0]
 
     def batch(self, sources: Iterable[imaging.Source]) -> list[Faces]:
         """The faces of many photos of any sizes; their crops share the calls of the networks.
@@ -103,7 +108,7 @@ class FaceAnalyzer:
         answers: list[Faces] = []
         chunk: list[_Photo] = []
         for source in sources:
-            chunk.append(_open(source))
+            chunk.append(self._open(source))
             if len(chunk) == CHUNK:
                 answers += self._analyze(chunk)
                 chunk = []
@@ -128,7 +133,7 @@ class FaceAnalyzer:
         boxes = _boxes(boxes_xyxy)
         pixels = imaging.read(source)
         answers = self.predictor([pixels], [square(boxes)])[0]
-        return self._faces(answers, size_wh(pixels), _file(source))
+        return self._faces(answers, self._camera(source, size_wh(pixels)), _file(source))
 
     def _analyze(self, photos: Sequence[_Photo]) -> list[Faces]:
         pictures = [photo.picture for photo in photos]
@@ -136,7 +141,7 @@ class FaceAnalyzer:
         answers = self._judge(pictures, found)
         answers = self.predictor.look_again(pictures, [self._distinct(answer) for answer in answers])
         return [
-            self._faces(answer, photo.picture.size, photo.file)
+            self._faces(answer, photo.camera, photo.file)
             for answer, photo in zip(answers, photos, strict=True)
         ]
 
@@ -163,9 +168,21 @@ class FaceAnalyzer:
         answers = answers[np.flatnonzero(answers.score >= self.min_score)]
         return answers[nms(answers.box_xyxy, answers.score, SAME_FACE_IOU)[: self.max_faces]]
 
-    def _faces(self, answers: Answers, photo_wh: tuple[int, int], file: str | None) -> Faces:
-        width, height = photo_wh
-        mesh_mm, translation_mm = place(answers.mesh_px, Camera(width, height, self.fov_deg))
+    def _open(self, source: imaging.Source, fov_deg: float | None = None) -> _Photo:
+        picture = Image.fromarray(imaging.read(source))
+        return _Photo(picture, self._camera(source, picture.size, fov_deg), _file(source))
+
+    def _camera(
+        self, source: imaging.Source, photo_wh: tuple[int, int], fov_deg: float | None = None
+    ) -> Camera:
+        """What is said of this photo comes first, then what was said of all, then its EXIF."""
+        _check_fov(fov_deg)
+        fov_deg = fov_deg or self.fov_deg or imaging.fov_deg(source) or DEFAULT_FOV_DEG
+        return Camera(*photo_wh, fov_deg)
+
+    @staticmethod
+    def _faces(answers: Answers, camera: Camera, file: str | None) -> Faces:
+        mesh_mm, translation_mm = place(answers.mesh_px, camera)
         return Faces(
             box_xyxy=answers.box_xyxy,
             score=answers.score,
@@ -176,8 +193,8 @@ class FaceAnalyzer:
             mesh_mm=mesh_mm,
             rotation=(towards(translation_mm) @ answers.rotation).astype(np.float32),
             translation_mm=translation_mm,
-            width=width,
-            height=height,
+            width=camera.width,
+            height=camera.height,
             file=file,
         )
 
@@ -189,6 +206,10 @@ def _check(name: str, value: Any, low: float, high: float, whole: bool = False) 
         raise InputError(f"{name}: expected {kind} from {low:g} to {high:g}, got {value!r}")
 
 
+def _check_fov(fov_deg: float | None) -> None:
+    _check("fov_deg", DEFAULT_FOV_DEG if fov_deg is None else fov_deg, 1, 179)
+
+
 def _boxes(boxes_xyxy: npt.ArrayLike) -> FloatArray:
     boxes = np.asarray(boxes_xyxy, np.float32)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
@@ -196,10 +217,6 @@ def _boxes(boxes_xyxy: npt.ArrayLike) -> FloatArray:
     if not (np.isfinite(boxes).all() and (boxes[:, 2:] > boxes[:, :2]).all()):
         raise InputError("boxes_xyxy: expected left < right and top < bottom, finite pixels, for each box")
     return boxes
-
-
-def _open(source: imaging.Source) -> _Photo:
-    return _Photo(Image.fromarray(imaging.read(source)), _file(source))
 
 
 def _file(source: imaging.Source) -> str | None:

@@ -5,23 +5,26 @@ is safe from many threads and beside other users of Pillow.
 """
 
 import os
-import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image
+from PIL import Image
 
+from facegeom import exif
 from facegeom.errors import ImageError, InputError
+from facegeom.exif import DECODER_ERRORS
 
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 Source: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | npt.NDArray[np.generic]
 )
+
+_Answer = TypeVar("_Answer")
 
 MAX_PIXELS = 100_000_000
 """Largest picture that is decoded, pixels."""
@@ -32,29 +35,6 @@ ENDINGS = frozenset(f".{ending}" for ending in _ENDINGS_OF_PHOTOS.split())
 
 # Photos only: Pillow's other readers start programs (EPS) or take files without a signature (TGA).
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF")
-
-_DECODER_ERRORS = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    LookupError,
-    TypeError,
-    EOFError,
-    RuntimeError,
-    struct.error,
-    Image.DecompressionBombError,
-)
-
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""EXIF orientation to the turn that makes the picture upright."""
 
 
 def read(source: Source) -> UInt8Array:
@@ -81,7 +61,7 @@ def read(source: Source) -> UInt8Array:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _from_stream(BytesIO(source), f"the {len(source)} bytes")
     if isinstance(source, (str, os.PathLike)):
-        return _from_file(Path(source))
+        return _with_file(Path(source), _from_stream)
     raise InputError(
         f"expected a path, bytes, a Pillow image or a numpy array as the picture, got {type(source).__name__}"
     )
@@ -101,7 +81,32 @@ def size_wh(encoded: bytes) -> tuple[int, int]:
         return image.width, image.height
 
 
-def _from_file(path: Path) -> UInt8Array:
+def fov_deg(source: Source) -> float | None:
+    """Angle of view across the picture's longer side by its EXIF, degrees in [1, 179]; nothing is decoded.
+
+    None when the EXIF does not say, and for arrays. See :func:`facegeom.exif.fov_deg`.
+
+    Args:
+        source: as for :func:`read`.
+
+    Raises:
+        ImageError: a file or bytes are no picture.
+    """
+    if isinstance(source, Image.Image):
+        return exif.fov_deg(source)
+    if isinstance(source, (str, os.PathLike)):
+        return _with_file(Path(source), _fov_of_stream)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _fov_of_stream(BytesIO(source), f"the {len(source)} bytes")
+    return None
+
+
+def _fov_of_stream(stream: IO[bytes], name: str) -> float | None:
+    with _decoding(name), _open(stream, _head(stream, name), name) as image:
+        return exif.fov_deg(image)
+
+
+def _with_file(path: Path, use: Callable[[IO[bytes], str], _Answer]) -> _Answer:
     try:
         if not path.is_file():
             what = (
@@ -109,7 +114,7 @@ def _from_file(path: Path) -> UInt8Array:
             )
             raise ImageError(f"expected a picture file, but {str(path)!r} is {what}")
         with path.open("rb") as stream:
-            return _from_stream(stream, repr(str(path)))
+            return use(stream, repr(str(path)))
     except OSError as error:
         raise ImageError(f"cannot read {str(path)!r}: {error.strerror or error}; check the path") from error
 
@@ -151,7 +156,7 @@ def _decoding(name: str) -> Iterator[None]:
         yield
     except ImageError:
         raise
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise ImageError(
             f"{name}: the picture is damaged or cut short ({error}); get a whole copy"
         ) from error
@@ -161,7 +166,7 @@ def _from_pillow(image: Image.Image, name: str) -> UInt8Array:
     _check_size(image.width, image.height, name)
     with _decoding(name):
         image.load()
-        turn = _UPRIGHT.get(_orientation(image))
+        turn = exif.upright(image)
         flat = _to_rgb(image, name)
         return np.asarray(flat if turn is None else flat.transpose(turn))
 
@@ -173,14 +178,6 @@ def _check_size(width: int, height: int, name: str) -> None:
         raise ImageError(
             f"{name}: expected at most {MAX_PIXELS:,} pixels, got {width} x {height}; make it smaller"
         )
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1 when there is none."""
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except _DECODER_ERRORS:
-        return 1  # viewers show a picture with damaged EXIF unturned, and its pixels are sound
 
 
 def _to_rgb(image: Image.Image, name: str) -> Image.Image:

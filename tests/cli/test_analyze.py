@@ -24,11 +24,18 @@ class Networks:
     """Stands for the networks: a picture of 320 x 240 pixels has a face, unless it is black."""
 
     answer: Answer
+    fov_deg: float | None = None
     built_with: list[dict[str, object]] = field(default_factory=list)
+    asked_fov_deg: list[float | None] = field(default_factory=list)
 
-    def build(self, device: str, options: dict[str, float]) -> Answer:
+    def build(self, device: str, options: dict[str, float]) -> "Networks":
         self.built_with.append({"device": device, **options})
-        return self.answer
+        self.fov_deg = options.get("fov_deg")
+        return self
+
+    def __call__(self, image: np.ndarray, fov_deg: float | None) -> Faces:
+        self.asked_fov_deg.append(fov_deg)
+        return self.answer(image)
 
 
 @pytest.fixture
@@ -69,6 +76,19 @@ def test_one_photo(networks: Networks, tmp_path: Path) -> None:
     data = json.loads((tmp_path / "out/photo.json").read_bytes())
     assert data["image"] == {"file": "photo.jpg", "width": 320, "height": 240} and len(data["faces"]) == 1
     assert Image.open(tmp_path / "out/photo.overlay.jpg").size == (320, 240)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"), [((), [pytest.approx(51.35, abs=0.01), None]), (("--fov", 70), [70, 70])]
+)
+def test_angle_of_view_by_exif_unless_it_is_given(
+    networks: Networks, tmp_path: Path, options: tuple[object, ...], expected: list[object]
+) -> None:
+    tags = Image.Exif()
+    tags.get_ifd(0x8769)[0xA405] = 36
+    Image.new("RGB", (320, 240), (90,) * 3).save(tmp_path / "a.jpg", exif=tags)
+    code, _, _ = run(tmp_path / "a.jpg", store(tmp_path / "b.jpg"), "-o", tmp_path / "out", *options)
+    assert code == 0 and networks.asked_fov_deg == expected
 
 
 def test_photo_without_a_face(networks: Networks, tmp_path: Path) -> None:

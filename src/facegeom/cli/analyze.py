@@ -62,7 +62,10 @@ def analyze(
     fov: Annotated[
         float | None,
         typer.Option(
-            min=1, max=179, metavar="DEG", help="Angle of view across the longer side, for distances."
+            min=1,
+            max=179,
+            metavar="DEG",
+            help="Angle of view across the longer side, for distances; by default the photo's EXIF, else 50.",
         ),
     ] = None,
     demo: Annotated[
@@ -141,7 +144,8 @@ def _analyze_one(photo: Photo, analyzer: "FaceAnalyzer", out: Path, kinds: list[
     from facegeom import imaging
 
     image = imaging.read(photo.path)
-    faces = replace(analyzer(image), file=photo.name)
+    fov_deg = analyzer.fov_deg or imaging.fov_deg(photo.path)
+    faces = replace(analyzer(image, fov_deg), file=photo.name)
     faces.save(out, kinds, image=image, name=photo.stem)
     return len(faces)
 

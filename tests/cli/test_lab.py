@@ -78,7 +78,7 @@ def test_missing_data(arguments: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["train", "onet", "--data", "."], "error: expected one of the recipes body, detector, "),
+        (["train", "onet", "--data", "."], "error: expected one of the recipes 6drepnet, body, "),
         (["train", "face"], "Missing option '--data'"),
         (["train", "face", "--data", ".", "--set", "steps"], "expected KEY=VALUE, got 'steps'"),
         (["train", "face", "--data", ".", "--set", "step=7"], "error: recipe face: unknown keys ['step']"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from facegeom.analyzer import FaceAnalyzer
+from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.video.overlay import drawn
 from facegeom.video.reading import Frame, Source, Video, VideoError, open_video
 from facegeom.video.smoothing import FaceSmoother
@@ -45,7 +46,7 @@ class FrameAnalyzer:
     ) -> None:
         analyzer = analyzer or FaceAnalyzer()
         self._track = FaceTracker(analyzer, detect_every)
-        self._smooth = FaceSmoother(analyzer.fov_deg) if smooth else None
+        self._smooth = FaceSmoother(analyzer.fov_deg or DEFAULT_FOV_DEG) if smooth else None
 
     def __call__(self, frame: Frame) -> TrackedFaces:
         """The faces of the next frame."""

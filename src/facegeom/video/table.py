@@ -89,10 +89,11 @@ def read_table(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]
         InputError: it is no Parquet file of ``facegeom video``.
     """
     import pyarrow as pa
-    from pyarrow.parquet import read_table as read
+    from pyarrow.parquet import ParquetFile
 
     try:
-        table = read(path)
+        with ParquetFile(path) as file:
+            table, stored = file.read(), file.metadata.metadata or {}
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(
             f"expected a Parquet file of `facegeom video`, got {str(path)!r}: {error}"
@@ -102,7 +103,7 @@ def read_table(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]
         raise InputError(
             f"expected the columns of `facegeom video` in {str(path)!r}, missing: {sorted(missing)}"
         )
-    about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    about = {key.decode(): value.decode() for key, value in stored.items() if key != b"ARROW:schema"}
     return {name: _column(table, name) for name in schema().names}, about
 
 

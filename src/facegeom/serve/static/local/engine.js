@@ -7,11 +7,24 @@ import { EngineError } from "./errors.js";
 export const RUNTIME_URL = new URL("../vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm", import.meta.url).href;
 
 const INPUT = "pictures";
+const MOST_THREADS = 4;
 
-/** Hand the runtime its WebAssembly, once, before the first network is opened. */
-export function prepare(binary) {
+/**
+ * Hand the runtime its WebAssembly, once, before the first network is opened.
+ *
+ * @param {Uint8Array} binary
+ * @param {number} threads of one network call
+ */
+export function prepare(binary, threads = usualThreads()) {
+  ort.env.logLevel = "error"; // it warns of processors that it does not know, as every one in a browser is
   ort.env.wasm.wasmBinary = binary;
-  ort.env.wasm.numThreads = 1; // more would need headers of cross-origin isolation from every host of the page
+  ort.env.wasm.numThreads = threads;
+}
+
+/** Half of the cores; one where the page may not share memory between threads. */
+function usualThreads() {
+  if (!globalThis.crossOriginIsolated) return 1;
+  return Math.min(Math.max(Math.floor(navigator.hardwareConcurrency / 2), 1), MOST_THREADS);
 }
 
 /** A network on the processor of this device. */

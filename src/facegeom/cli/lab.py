@@ -302,6 +302,9 @@ def report(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the page and its figures.")] = Path(
         "runs/report"
     ),
+    about: Annotated[
+        Path | None, typer.Option(help="Markdown for the page: how the runs differ from the published ones.")
+    ] = None,
 ) -> None:
     """Turn finished runs into the documents' tables and figures: Markdown, PNG and SVG.
 
@@ -309,7 +312,7 @@ def report(
     """
     from facegeom.lab.report.reproduction import report as write
 
-    typer.echo(f"wrote {write(runs, out)}")
+    typer.echo(f"wrote {write(runs, out, about)}")
 
 
 @app.command()

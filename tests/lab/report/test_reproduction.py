@@ -70,6 +70,16 @@ def test_one_run_is_enough_and_the_rest_is_said_to_be_missing(write_runs: WriteR
     assert drawn == {"3-09-error-against-cost", "3-10-losses", "3-12-losses-compared"}
 
 
+def test_a_text_about_the_runs(write_runs: WriteRuns, tmp_path: Path) -> None:
+    root, about = write_runs(tmp_path / "runs", "keypoints14"), tmp_path / "about.md"
+    about.write_text("## What differs\n\nEverything: größer.\n", encoding="utf-8")
+    text = report([root], tmp_path / "out", about).read_text(encoding="utf-8")
+    assert text.index("# Reproduction") < text.index("größer.") < text.index("Not run")
+    with pytest.raises(InputError, match=r"expected a Markdown text at .*none\.md"):
+        report([root], tmp_path / "other", tmp_path / "none.md")
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_drawn_again_figure_is_the_same_to_the_byte(tmp_path: Path) -> None:
     digests = []
     for name in ("first", "second"):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from facegeom.errors import InputError
 from facegeom.export.files import write
 from facegeom.lab.report import accuracy_figures, method_tables, tables, training_figures
 from facegeom.lab.report.comparison import difference, sentence
@@ -39,24 +40,39 @@ training could."""
 Draw = Callable[[], Figure | None]
 
 
-def report(paths: Sequence[Path], out: Path) -> Path:
+def report(paths: Sequence[Path], out: Path, about: Path | None = None) -> Path:
     """Turn finished runs into ``out/reproduction.md`` and its figures.
 
     Args:
         paths: run folders, or folders of them.
         out: folder to write into.
+        about: Markdown that goes under the introduction: how these runs differ from the published ones.
 
     Returns:
         The Markdown file.
 
     Raises:
-        InputError: no run there, or a damaged one.
+        InputError: no run there, or a damaged one; no text ``about`` there.
         OutputError: the folder cannot be written.
     """
     runs, published = collect(paths), load()
-    blocks = [_INTRODUCTION, *_absent(runs, published.landmarks), *_sections(runs, published, out / FIGURES)]
+    blocks = [
+        _INTRODUCTION,
+        *_text(about),
+        *_absent(runs, published.landmarks),
+        *_sections(runs, published, out / FIGURES),
+    ]
     write(out / FILE, ("\n\n".join(block.strip() for block in blocks) + "\n").encode())
     return out / FILE
+
+
+def _text(about: Path | None) -> list[str]:
+    if about is None:
+        return []
+    try:
+        return [about.read_text(encoding="utf-8")]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"expected a Markdown text at {about}, which cannot be read: {error}") from error
 
 
 def expected(published: Landmarks) -> list[str]:

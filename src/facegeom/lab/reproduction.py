@@ -27,7 +27,13 @@ SAMPLES_OF_A_BODY: dict[str, object] = {
     "samples_per_epoch": 4096,
     "batch": 16,
 }
-LANDMARKS: dict[str, object] = {"size_px": SIZE_PX, "max_epochs": 6, "warmup_epochs": 1, "patience": 1}
+LANDMARKS: dict[str, object] = {
+    "size_px": SIZE_PX,
+    "max_epochs": 6,
+    "warmup_epochs": 1,
+    "learning_rate": 0.0003,
+    "patience": 0,
+}
 SAMPLES_OF_THE_MESH_BODY = SAMPLES_OF_A_BODY | {
     "epochs": 14,
     "learning_rate": 0.001,

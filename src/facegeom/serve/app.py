@@ -81,7 +81,7 @@ router = APIRouter()
 @router.post(
     "/v1/analyze",
     response_class=Response,
-    responses=openapi.ANSWER | documented(400, 406, 408, 413, 415, 422, 500, 503, 504),
+    responses=openapi.ANSWER | documented(400, 404, 406, 408, 413, 415, 422, 500, 503, 504),
     openapi_extra={"requestBody": openapi.BODY},
 )
 async def analyze(request: Request, options: Annotated[Options, Query()]) -> Response:

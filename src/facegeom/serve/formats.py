@@ -48,10 +48,7 @@ def _mesh(one: Callable[[Face, UInt8Array], bytes]) -> Callable[[Faces, UInt8Arr
     def encode(faces: Faces, image: UInt8Array, index: int) -> bytes:
         if index >= len(faces):
             raise RefusedError(
-                422,
-                f"face: expected the number of a face, 0 to {len(faces) - 1}, got {index}"
-                if len(faces)
-                else "expected a face, found none in the photo; ask for JSON",
+                404, f"face: {index} is not there, the photo has {len(faces)}; ask for JSON first"
             )
         return one(faces[index], image)
 

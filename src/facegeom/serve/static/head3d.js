@@ -56,7 +56,7 @@ export class HeadView {
     geometry.setAttribute("color", confidenceColours(face));
     this.parts = buildParts(geometry, photoTexture(face, picture), topology);
     this.parts.axes = buildAxes(face, origin);
-    this.scene.add(...Object.values(this.parts));
+    this.scene.add(...Object.values(this.parts), ...buildLights());
     this.render();
   }
 
@@ -139,10 +139,17 @@ function buildParts(geometry, texture, topology) {
   const thin = { vertexColors: true, transparent: true, opacity: 0.3 };
   return {
     skin: new THREE.Mesh(filled, new THREE.MeshBasicMaterial({ map: texture, ...behind })),
-    surface: new THREE.Mesh(geometry, new THREE.MeshBasicMaterial({ vertexColors: true, ...behind })),
+    surface: new THREE.Mesh(geometry, new THREE.MeshLambertMaterial({ vertexColors: true, ...behind })),
     lines: new THREE.LineSegments(lines, new THREE.LineBasicMaterial(thin)),
     points: new THREE.Points(lines, dots),
   };
+}
+
+/** Light from above and in front, for the surface without the photo. */
+function buildLights() {
+  const lamp = new THREE.DirectionalLight("#ffffff", 1.8);
+  lamp.position.set(0.5, 0.9, 1);
+  return [lamp, new THREE.HemisphereLight("#ffffff", "#666666", 0.9)];
 }
 
 /** Triangles between the points of an outline. */

@@ -17,7 +17,7 @@ export async function analyze(blob, { signal, onProgress, ...options } = {}) {
   }
   const answer = await post(blob, new URLSearchParams(options), signal);
   const body = await answer.json();
-  if (!answer.ok) throw new Error(body.detail ?? `the service answered ${answer.status}`);
+  if (!answer.ok) throw new Error(forPeople(body.detail ?? `the service answered ${answer.status}`));
   return body;
 }
 
@@ -29,6 +29,11 @@ async function post(blob, query, signal) {
     if (signal?.aborted) throw error;
     throw new Error("The service does not answer. Is it still running?");
   }
+}
+
+/** The service knows no name of the file. */
+function forPeople(detail) {
+  return detail.replace(/^the \d+ bytes/, "this file");
 }
 
 function megabytes(bytes) {

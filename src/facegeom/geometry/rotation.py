@@ -110,16 +110,20 @@ def procrustes(source: FloatArray, target: FloatArray, weights: FloatArray | Non
     Umeyama, "Least-squares estimation of transformation parameters between two point patterns", PAMI 1991.
     ``weights`` (..., K) are non-negative; all equal by default.
     """
-    shape = np.broadcast_shapes(source.shape, target.shape)
-    w = np.ones(shape[:-1]) if weights is None else np.broadcast_to(weights, shape[:-1])
-    w = (w / w.sum(axis=-1, keepdims=True))[..., None]
-    source_mean, target_mean = (w * source).sum(axis=-2), (w * target).sum(axis=-2)
+    w = None if weights is None else (weights / weights.sum(axis=-1, keepdims=True))[..., None]
+    source_mean, target_mean = _mean(source, w), _mean(target, w)
     source_0, target_0 = source - source_mean[..., None, :], target - target_mean[..., None, :]
-    covariance = np.swapaxes(target_0 * w, -1, -2) @ source_0
+    weighted_0 = source_0 * (1 / source.shape[-2] if w is None else w)
+    covariance = np.swapaxes(target_0, -1, -2) @ weighted_0
     u, sigma, vt = np.linalg.svd(covariance)
     sign = np.ones(sigma.shape)
     sign[..., 2] = np.sign(np.linalg.det(u @ vt))
     rotation = (u * sign[..., None, :]) @ vt
-    scale = (sigma * sign).sum(axis=-1) / np.maximum((w * source_0**2).sum(axis=(-2, -1)), 1e-12)
+    scale = (sigma * sign).sum(axis=-1) / np.maximum((weighted_0 * source_0).sum(axis=(-2, -1)), 1e-12)
     turned_mean = (rotation @ source_mean[..., None])[..., 0]
     return Similarity(scale, rotation, target_mean - scale[..., None] * turned_mean)
+
+
+def _mean(points: FloatArray, shares: FloatArray | None) -> FloatArray:
+    """(..., 3) of points (..., K, 3); shares (..., K, 1) add up to 1."""
+    return np.asarray(points.mean(axis=-2) if shares is None else (shares * points).sum(axis=-2))

@@ -42,11 +42,8 @@ class OneEuroSettings:
                 raise InputError(f"{name}: expected a finite number above 0, got {value!r}")
 
 
-POINTS = OneEuroSettings(min_cutoff_hz=0.2, beta=10.0, derivative_cutoff_hz=1.0)
-"""Of points, in sizes of the face."""
-
-ROTATION = OneEuroSettings(min_cutoff_hz=0.2, beta=10.0, derivative_cutoff_hz=1.0)
-"""Of rotations, in radians."""
+FACES = OneEuroSettings(min_cutoff_hz=0.2, beta=10.0, derivative_cutoff_hz=1.0)
+"""Speeds are sizes of the face per second for its points, radians per second for its rotation."""
 
 
 class OneEuro:
@@ -63,13 +60,13 @@ class OneEuro:
         self._value: FloatArray | None = None
         self._speed: FloatArray = np.zeros(0)
 
-    def __call__(self, values: FloatArray, time_s: float, unit: float = 1.0) -> FloatArray:
+    def __call__(self, values: FloatArray, time_s: float, unit: "FloatArray | float" = 1.0) -> FloatArray:
         """The filtered values at a time; the first ones, and those of a time that stands still, pass.
 
         Args:
             values: (P, D).
             time_s: seconds, of any origin.
-            unit: what counts as 1 in speeds, in the unit of the values.
+            unit: what counts as 1 in speeds, in the unit of the values; one number, or (P, 1).
 
         Returns:
             (P, D).
@@ -81,7 +78,8 @@ class OneEuro:
             change = values - self._value
             known = _share(self.settings.derivative_cutoff_hz, step_s)
             self._speed = self._speed + known * (change / (unit * step_s) - self._speed)
-            cutoff = self.settings.min_cutoff_hz + self.settings.beta * np.linalg.norm(self._speed, axis=1)
+            speed = np.sqrt(np.einsum("pd,pd->p", self._speed, self._speed))
+            cutoff = self.settings.min_cutoff_hz + self.settings.beta * speed
             self._value = self._value + _share(cutoff, step_s)[:, None] * change
         self.time_s = time_s
         return self._value
@@ -96,6 +94,9 @@ def _share(cutoff_hz: "FloatArray | float", step_s: float) -> FloatArray:
 FORGET_S = 0.5
 """A face that was away for longer starts anew."""
 
+_LANDMARKS, _MESH, _BOX, _ROTATION = slice(0, 68), slice(68, 546), slice(546, 548), slice(548, 550)
+_ROWS = 550
+
 
 class FaceSmoother:
     """Smooths every field of tracked faces that is a place or a direction.
@@ -105,11 +106,12 @@ class FaceSmoother:
 
     Args:
         fov_deg: angle of view that the faces were placed with.
+        settings: of the filter.
     """
 
-    def __init__(self, fov_deg: float = DEFAULT_FOV_DEG) -> None:
-        self.fov_deg = fov_deg
-        self._filters: dict[int, tuple[OneEuro, OneEuro]] = {}
+    def __init__(self, fov_deg: float = DEFAULT_FOV_DEG, settings: OneEuroSettings = FACES) -> None:
+        self.fov_deg, self.settings = fov_deg, settings
+        self._filters: dict[int, OneEuro] = {}
 
     def __call__(self, tracked: TrackedFaces, time_s: float) -> TrackedFaces:
         """The same faces, calmer.
@@ -118,46 +120,35 @@ class FaceSmoother:
             tracked: of the next frame.
             time_s: of that frame.
         """
-        self._filters = {
-            number: filters
-            for number, filters in self._filters.items()
-            if time_s - filters[0].time_s <= FORGET_S
-        }
+        known = self._filters.items()
+        self._filters = {name: one for name, one in known if time_s - one.time_s <= FORGET_S}
         if not len(tracked.ids):
             return tracked
-        return TrackedFaces(tracked.ids, self._smoothed(tracked, time_s))
+        rows = _stacked(tracked.faces)
+        units = np.ones((_ROWS, 1), np.float32)
+        for name, row, box in zip(tracked.ids.tolist(), rows, tracked.faces.box_xyxy, strict=True):
+            units[: _ROTATION.start] = (box[2:] - box[:2]).max()
+            row[:] = self._filters.setdefault(name, OneEuro(self.settings))(row.copy(), time_s, units)
+        return TrackedFaces(tracked.ids, self._unstacked(tracked.faces, rows))
 
-    def _smoothed(self, tracked: TrackedFaces, time_s: float) -> Faces:
-        faces = tracked.faces
-        points, rotation6d = _points(faces), rotation_to_6d(faces.rotation)
-        sizes = (faces.box_xyxy[:, 2:] - faces.box_xyxy[:, :2]).max(axis=1)
-        for row, number in enumerate(tracked.ids.tolist()):
-            place_filter, turn_filter = self._filters.setdefault(number, (OneEuro(POINTS), OneEuro(ROTATION)))
-            points[row] = place_filter(points[row], time_s, float(sizes[row]))
-            rotation6d[row] = turn_filter(rotation6d[row, None], time_s)[0]
-        return self._with(faces, points, rotation_from_6d(rotation6d))
-
-    def _with(self, faces: Faces, points: FloatArray, rotation: FloatArray) -> Faces:
-        mesh_px = points[:, _MESH]
-        mesh_mm, translation_mm = place(mesh_px, Camera(faces.width, faces.height, self.fov_deg))
+    def _unstacked(self, faces: Faces, rows: FloatArray) -> Faces:
+        mesh_mm, translation_mm = place(rows[:, _MESH], Camera(faces.width, faces.height, self.fov_deg))
         return replace(
             faces,
-            box_xyxy=points[:, _BOX, :2].reshape(-1, 4),
-            landmarks_px=points[:, _LANDMARKS, :2],
-            mesh_px=mesh_px,
+            box_xyxy=rows[:, _BOX, :2].reshape(-1, 4),
+            landmarks_px=rows[:, _LANDMARKS, :2],
+            mesh_px=rows[:, _MESH],
             mesh_mm=mesh_mm,
-            rotation=rotation,
+            rotation=rotation_from_6d(rows[:, _ROTATION].reshape(-1, 6)),
             translation_mm=translation_mm,
         )
 
 
-_LANDMARKS, _MESH, _BOX = slice(0, 68), slice(68, 546), slice(546, 548)
-
-
-def _points(faces: Faces) -> FloatArray:
-    """(N, 548, 3) all that is filtered as points: the 68, the mesh, the corners of the box."""
-    points = np.zeros((len(faces), 548, 3), np.float32)
-    points[:, _LANDMARKS, :2] = faces.landmarks_px
-    points[:, _MESH] = faces.mesh_px
-    points[:, _BOX, :2] = faces.box_xyxy.reshape(-1, 2, 2)
-    return points
+def _stacked(faces: Faces) -> FloatArray:
+    """(N, 550, 3) all that is filtered: 68 points, mesh, corners of the box, columns of the rotation."""
+    rows = np.zeros((len(faces), _ROWS, 3), np.float32)
+    rows[:, _LANDMARKS, :2] = faces.landmarks_px
+    rows[:, _MESH] = faces.mesh_px
+    rows[:, _BOX, :2] = faces.box_xyxy.reshape(-1, 2, 2)
+    rows[:, _ROTATION] = rotation_to_6d(faces.rotation).reshape(-1, 2, 3)
+    return rows

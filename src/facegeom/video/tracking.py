@@ -121,7 +121,7 @@ class FaceTracker:
             return TrackedFaces(self._ids, Faces.empty(width, height))
         faces = self.analyzer.at(pixels, self._boxes)
         there = _still_faces(faces)
-        gone = np.setdiff1d(np.arange(len(faces)), there)
+        gone = set(range(len(faces))) - set(there.tolist())
         self._lost += [_Lost(int(self._ids[row]), self._boxes[row], self._time_s) for row in gone]
         self._lost = [face for face in self._lost if time_s - face.time_s <= REMEMBER_S]
         return TrackedFaces(self._ids[there], faces if len(there) == len(faces) else faces[there])
@@ -154,6 +154,8 @@ def _still_faces(faces: Faces) -> IntArray:
     """Rows, ascending, that look like faces, each place once: the earlier row stays."""
     size = faces.box_xyxy[:, 2:] - faces.box_xyxy[:, :2]
     rows = np.flatnonzero((faces.score >= KEEP_SCORE) & (size.min(axis=1) >= MIN_SIDE_PX))
+    if len(rows) < 2:
+        return rows
     return np.sort(rows[nms(faces.box_xyxy[rows], -rows.astype(float), SAME_PLACE_IOU)])
 
 

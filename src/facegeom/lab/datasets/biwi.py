@@ -33,6 +33,9 @@ SUBJECTS = (
 )
 """Who is seen in the videos 01 to 24; four people were recorded twice."""
 
+FOV_DEG = 63.44
+"""Angle of view of the colour camera, 517.7 pixels of focal length for 640."""
+
 HEAD_MM = 200.0
 """Side of the square around the head's centre that is a record's box."""
 

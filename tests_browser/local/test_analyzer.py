@@ -1,0 +1,145 @@
+"""The answer of this device is the service's: box, points and millimetres of the same photo."""
+
+import base64
+import io
+import json
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page
+
+from facegeom import FaceAnalyzer
+
+Answer = dict[str, Any]
+
+_ANALYZE = """async ([text, options]) => {
+  const { analyze } = await import("/static/local/analyze.js");
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  try {
+    return JSON.stringify(await analyze(new Blob([bytes]), options));
+  } catch (error) {
+    return JSON.stringify({ error: `${error.name}: ${error.message}` });
+  }
+}"""
+
+# Where the answer's numbers are, and how far they may be off: pixels, millimetres, degrees, shares. Sums of
+# the two runtimes differ in their last bits, which may turn a pixel of a crop to the next shade.
+_EXACT = {
+    **{("box_xyxy",): 0.05, ("landmarks", "ibug68"): 0.05, ("mesh_px",): 0.05, ("mesh_mm",): 0.2},
+    **{("score",): 1e-3, ("confidence", "ibug68"): 2e-3, ("confidence", "mesh478"): 2e-3},
+    **{("pose", "rotation"): 5e-4, ("pose", "translation_mm"): 0.2},
+    **{("pose", "yaw_deg"): 0.05, ("pose", "pitch_deg"): 0.05, ("pose", "roll_deg"): 0.05},
+}
+_JPEG = {
+    **{("box_xyxy",): 0.5, ("landmarks", "ibug68"): 0.5, ("mesh_px",): 0.5},
+    **{("pose", "yaw_deg"): 0.5, ("pose", "pitch_deg"): 0.5, ("pose", "roll_deg"): 0.5},
+}
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, origin: str) -> Iterator[Page]:
+    """The page, its networks loaded once."""
+    page = browser.new_page()
+    page.goto(origin)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def locally(page: Page) -> Callable[..., Answer]:
+    def function(encoded: bytes, **options: Any) -> Answer:
+        text = base64.b64encode(encoded).decode("ascii")
+        answer: Answer = json.loads(page.evaluate(_ANALYZE, [text, options]))
+        return answer
+
+    return function
+
+
+def portrait(width: int = 512) -> Image.Image:
+    image = Image.open(str(files("facegeom") / "data" / "astronaut.jpg")).convert("RGB")
+    return image.resize((width, width), Image.Resampling.LANCZOS)
+
+
+def collage() -> Image.Image:
+    """Two faces, one of them smaller and tilted."""
+    sheet = Image.new("RGB", (700, 500), (96, 120, 110))
+    sheet.paste(portrait(420), (0, 60))
+    sheet.paste(portrait(250).rotate(14, Image.Resampling.BICUBIC), (430, 20))
+    return sheet
+
+
+def encode(image: Image.Image, kind: str) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, quality=90)
+    return stream.getvalue()
+
+
+def assert_equal(found: Answer, expected: Answer, limits: dict[tuple[str, ...], float]) -> None:
+    assert found["image"] == expected["image"]
+    assert len(found["faces"]) == len(expected["faces"])
+    for ours, theirs in zip(found["faces"], expected["faces"], strict=True):
+        for path, limit in limits.items():
+            one, other = ours, theirs
+            for key in path:
+                one, other = one[key], other[key]
+            np.testing.assert_allclose(one, other, rtol=0, atol=limit, err_msg="/".join(path))
+
+
+@pytest.mark.parametrize(
+    ("image", "faces"),
+    [
+        pytest.param(portrait(512), 1, id="portrait"),
+        pytest.param(portrait(190), 1, id="small"),
+        pytest.param(portrait(1400), 1, id="large, reduced first"),
+        pytest.param(collage(), 2, id="two faces"),
+        pytest.param(portrait(512).crop((0, 0, 512, 175)), 1, id="cut by the edge"),
+        pytest.param(Image.new("RGB", (320, 240), (60, 90, 60)), 0, id="no face"),
+        pytest.param(Image.new("RGB", (3, 2)), 0, id="tiny"),
+    ],
+)
+def test_same_pixels_same_answer(
+    locally: Callable[..., Answer], analyzer: FaceAnalyzer, image: Image.Image, faces: int
+) -> None:
+    found = locally(encode(image, "PNG"))
+    assert len(found["faces"]) == faces
+    assert_equal(found, analyzer(image).to_dict(), _EXACT)
+
+
+@pytest.mark.parametrize("image", [portrait(512), portrait(900), collage()], ids=["512", "900", "two faces"])
+def test_jpeg_within_half_a_pixel(
+    locally: Callable[..., Answer], analyzer: FaceAnalyzer, image: Image.Image
+) -> None:
+    encoded = encode(image, "JPEG")
+    assert_equal(locally(encoded), analyzer(encoded).to_dict(), _JPEG)
+
+
+@pytest.mark.parametrize(
+    "options", [{"min_face": 150}, {"max_faces": 1}, {"min_score": 0.2}, {"fov_deg": 65, "min_face": None}]
+)
+def test_options(locally: Callable[..., Answer], origin: str, options: dict[str, Any]) -> None:
+    image = collage()
+    expected = FaceAnalyzer(threads=1, **options)(image).to_dict()
+    assert_equal(locally(encode(image, "PNG"), **options), expected, _EXACT)
+
+
+def test_schema(locally: Callable[..., Answer]) -> None:
+    schema = json.loads((files("facegeom") / "data" / "faces.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(locally(encode(collage(), "PNG")), schema)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"min_score": 1.5}, "min_score: expected a number from 0 to 1, got 1.5"),
+        ({"min_face": 0}, "min_face: expected a number from 1 to"),
+        ({"max_faces": 1.5}, "max_faces: expected a whole number from 1 to"),
+        ({"fov_deg": "wide"}, "fov_deg: expected a number from 1 to 179, got wide"),
+    ],
+)
+def test_options_out_of_range(locally: Callable[..., Answer], options: dict[str, Any], message: str) -> None:
+    assert locally(encode(portrait(64), "PNG"), **options)["error"].startswith(f"InputError: {message}")

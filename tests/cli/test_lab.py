@@ -1,5 +1,6 @@
 """``facegeom lab`` as a user types it: help, what reaches the laboratory, what is said of mistakes."""
 
+import json
 import re
 from inspect import signature
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from facegeom.bench.tables import Report, Table
 from facegeom.cli.lab import app as lab
 from facegeom.cli.root import app
 from facegeom.lab import export, recipes, training
@@ -28,6 +30,7 @@ NEEDS_DATA = {
     "train body": ["train", "body", "--data", "{data}", "--out", "{out}"],
     "train from a body": ["train", LANDMARKS, "--data", ".", "-o", "{out}", "--set", "pretrained={data}"],
     "evaluate": ["evaluate", "{data}", "--data", "."],
+    "evaluate-pose": ["evaluate-pose", "aflw2000", "--root", "{data}", "--out", "{out}"],
     "mine": ["mine", "--data", "{data}", "--pnet", "p.onnx", "--rnet", "r.onnx", "--out", "{out}"],
     "train face without labels": ["train", "face", "--data", ".", "--out", "{out}", "--labels", "{data}.npz"],
     "export": ["export", "face", "{data}/last.ckpt", "--out", "{out}"],
@@ -189,3 +192,19 @@ def test_settings(trained: list[tuple[str, Inputs, dict[str, object]]], word: st
 @pytest.mark.parametrize("word", ["batch", "batch=", "batch=["])
 def test_settings_that_say_nothing(word: str) -> None:
     assert run("train", "face", "--data", "data", "--set", word)[0] == 2
+
+
+def test_evaluate_pose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is typed reaches the evaluation; its report is printed and written."""
+    asked: list[tuple[object, ...]] = []
+
+    def measure(*arguments: object) -> Report:
+        asked.append(arguments)
+        return Report("Head pose", {"faces": "3"}, [Table("Head pose: BIWI", "How.", ("yaw °",), [(1.25,)])])
+
+    monkeypatch.setattr("facegeom.lab.evaluate.pose.run", measure)
+    options = ["--at", "labelled", "--count", "3", "-o", str(tmp_path / "out")]
+    code, printed, _ = run("evaluate-pose", "biwi", "--root", "hpdb", *options)
+    assert code == 0 and asked == [("biwi", Path("hpdb"), None, "labelled", "given", 3)]
+    assert "| 1.25 |" in printed and (tmp_path / "out/pose.md").read_text() == printed.removesuffix("\n")
+    assert json.loads((tmp_path / "out/pose.json").read_text())["tables"][0]["rows"] == [[1.25]]

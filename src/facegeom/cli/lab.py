@@ -279,6 +279,38 @@ def evaluate(
     typer.echo(json.dumps(measure(Inputs(data, run, dataset, labels, workers=workers)), indent=2))
 
 
+@app.command("evaluate-pose")
+def evaluate_pose(
+    dataset: Annotated[str, typer.Argument(help="Name of the data set (docs/data.md).")],
+    root: Annotated[Path, typer.Option(help="Folder into which it was unpacked.", show_default=False)],
+    split: Annotated[str | None, typer.Option(help="One of its splits; all of them by default.")] = None,
+    at: Annotated[
+        Literal["detected", "labelled"], typer.Option(help="Own detection, or the labelled box.")
+    ] = "detected",
+    truth: Annotated[
+        Literal["given", "points"],
+        typer.Option(help="The set's rotations, or heads laid under its 68 points."),
+    ] = "given",
+    count: Annotated[int | None, typer.Option(min=1, help="So many faces, spread over the set.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of pose.md and pose.json.")] = Path(
+        "runs/pose"
+    ),
+) -> None:
+    """Measure the head pose on a data set: errors of yaw, pitch and roll by range of yaw, share found.
+
+    Examples:
+
+    facegeom lab evaluate-pose aflw2000 --root AFLW2000 -o runs/aflw2000
+
+    facegeom lab evaluate-pose pack --root data --split test --truth points
+    """
+    from facegeom.lab.evaluate.pose import run
+
+    result = run(dataset, root, split, at, truth, count)
+    result.save(out, "pose")
+    typer.echo(result.markdown())
+
+
 @app.command()
 def reproduce(
     data: Data,

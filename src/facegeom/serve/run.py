@@ -1,5 +1,6 @@
 """Running the application in a server."""
 
+import signal
 import socket
 
 import uvicorn
@@ -45,4 +46,10 @@ def run(analyzer: FaceAnalyzer, settings: Settings, door: socket.socket) -> None
         ws="none",
         timeout_graceful_shutdown=int(settings.timeout_s) + 1,
     )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _over)
     uvicorn.Server(config).run(sockets=[door])
+
+
+def _over(number: int, frame: object) -> None:
+    """The server takes the signals while it runs, and raises them again when all is finished."""

@@ -1,7 +1,6 @@
 """``facegeom bench accuracy``: every section on the data pack, beside the peers."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from facegeom.bench.about import about
@@ -9,7 +8,7 @@ from facegeom.bench.context import Analyze, Bench
 from facegeom.bench.detection import detection
 from facegeom.bench.landmarks import confidence, end_to_end
 from facegeom.bench.mesh import mesh
-from facegeom.bench.peers import Peer, ensure_environment, kind
+from facegeom.bench.peers import started
 from facegeom.bench.rotation import rotation
 from facegeom.bench.tables import Report, Table
 from facegeom.errors import InputError
@@ -64,15 +63,3 @@ def choose(only: Sequence[str]) -> list[str]:
     if unknown:
         raise InputError(f"expected sections among {', '.join(SECTIONS)}, got {', '.join(unknown)}")
     return [name for name in SECTIONS if not only or name in only]
-
-
-@contextmanager
-def started(peers: Mapping[str, Path | None]) -> Iterator[dict[str, Peer]]:
-    """The peers' workers by name, running inside the block."""
-    for name in peers:
-        kind(name)
-    with ExitStack() as stack:
-        yield {
-            name: stack.enter_context(Peer(name, python or ensure_environment(name)))
-            for name, python in peers.items()
-        }

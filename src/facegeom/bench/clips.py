@@ -36,7 +36,7 @@ class Clip:
 def still(count: int, noise: float, seed: int) -> Clip:
     """The portrait at rest, each frame with its own normal noise of so many grey levels."""
     random = np.random.default_rng(seed)
-    picture = _shown(_portrait(), pose(0, 0)).astype(np.float32)
+    picture = _shown(_portrait(), pose(0)).astype(np.float32)
     frames = np.empty((count, *picture.shape), np.uint8)
     for frame in frames:
         noisy = picture + noise * random.standard_normal(picture.shape, np.float32)
@@ -44,13 +44,13 @@ def still(count: int, noise: float, seed: int) -> Clip:
     return Clip(frames, np.tile(np.eye(2, 3), (count, 1, 1)))
 
 
-def moving(count: int, pace: float = 1.0, noise: float = 0.0, seed: int = 0) -> Clip:
+def moving(count: int, noise: float = 0.0, seed: int = 0) -> Clip:
     """The portrait shifted, zoomed and turned, smoothly and without end; frame 0 is that of :func:`still`.
 
-    At pace 1 the face moves by up to about its own width a second and turns by up to 28 degrees a second.
+    The face moves by up to about its own width a second and turns by up to 28 degrees a second.
     """
     portrait, random = _portrait(), np.random.default_rng(seed)
-    poses = [pose(index / RATE, pace) for index in range(count)]
+    poses = [pose(index / RATE) for index in range(count)]
     frames = np.empty((count, SIZE_WH[1], SIZE_WH[0], 3), np.uint8)
     for frame, matrix in zip(frames, poses, strict=True):
         noisy = _shown(portrait, matrix) + noise * random.standard_normal(frame.shape, np.float32)
@@ -59,11 +59,11 @@ def moving(count: int, pace: float = 1.0, noise: float = 0.0, seed: int = 0) -> 
     return Clip(frames, np.stack([(matrix @ back)[:2] for matrix in poses]))
 
 
-def pose(time_s: float, pace: float) -> FloatArray:
+def pose(time_s: float) -> FloatArray:
     """(3, 3) from pixels of the portrait to those of the clip, at a time."""
 
     def swing(period_s: float) -> float:
-        return sin(2 * pi * pace * time_s / period_s)
+        return sin(2 * pi * time_s / period_s)
 
     scale, angle = ZOOM * (1 + 0.2 * swing(5.0)), np.deg2rad(20 * swing(4.5))
     turn = scale * np.array([[cos(angle), -sin(angle)], [sin(angle), cos(angle)]])

@@ -4,7 +4,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -152,3 +153,15 @@ class Peer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@contextmanager
+def started(peers: Mapping[str, Path | None]) -> Iterator[dict[str, Peer]]:
+    """The peers' workers by name, running inside the block."""
+    for name in peers:
+        kind(name)
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(Peer(name, python or ensure_environment(name)))
+            for name, python in peers.items()
+        }

@@ -13,10 +13,9 @@ from PIL import Image
 
 from facegeom import imaging
 from facegeom.bench.about import about
-from facegeom.bench.accuracy import started
 from facegeom.bench.data import Picture, scenes
 from facegeom.bench.landmarks import MESH_OPTIONS
-from facegeom.bench.peers import Peer
+from facegeom.bench.peers import Peer, started
 from facegeom.bench.processes import command_seconds, import_seconds, memory_mb
 from facegeom.bench.progress import track
 from facegeom.bench.tables import Cell, Report, Table

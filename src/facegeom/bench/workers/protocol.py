@@ -9,7 +9,9 @@ picture, (H, W, 3) uint8):
 - ``{"op": "find", "model", "options", "array"}`` answers ``{"box_xyxy", "score", "mesh_px"}``, pixels, pixel
   centres at integers; ``mesh_px`` only for models that give points;
 - ``{"op": "time", "model", "options", "array", "warm", "repetitions"}`` answers ``{"milliseconds"}``, the
-  peer's own call alone: neither loading the array nor turning the answer into lists is inside.
+  peer's own call alone: neither loading the array nor turning the answer into lists is inside;
+- ``{"op": "follow", "model", "options", "array"}``, with the array (N, H, W, 3) of a clip's frames, answers
+  ``{"milliseconds", "mesh_px"}``, an entry for each frame; the mesh is that of one face, or null.
 
 A request that fails answers ``{"error": traceback}``, and the worker goes on.
 """
@@ -56,7 +58,7 @@ class Worker:
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """The reply to one request; an unknown operation raises KeyError."""
-        operations = {"about": self._about, "find": self._find, "time": self._time}
+        operations = {"about": self._about, "find": self._find, "time": self._time, "follow": self._follow}
         return operations[request["op"]](request)
 
     def _model(self, request: dict[str, Any]) -> Model:
@@ -85,6 +87,17 @@ class Worker:
             run(picture)
             times.append((time.perf_counter() - start) * 1e3)
         return {"milliseconds": times}
+
+    def _follow(self, request: dict[str, Any]) -> dict[str, Any]:
+        frames = np.load(request["array"])
+        model = self._model(request)
+        times, meshes = [], []
+        for frame in frames:
+            start = time.perf_counter()
+            answer = model.run(frame)
+            times.append((time.perf_counter() - start) * 1e3)
+            meshes.append(next(iter(model.read(answer, frame.shape[1], frame.shape[0])["mesh_px"]), None))
+        return {"milliseconds": times, "mesh_px": meshes}
 
 
 def serve(builders: dict[str, Build], versions: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ const part = (id) => document.getElementById(id);
 const SHOWN = ["box", "points", "mesh", "axes"];
 const SETTINGS = ["min_score", "min_face", "max_faces", "fov_deg"];
 const REMOTE_NOTE = part("where-note").textContent;
-const LOCAL_NOTE = "Nowhere: the networks come here and run in this browser.";
+const LOCAL_NOTE = "Nowhere: the networks, 20 MB with what runs them, come here and run in this browser.";
 const MOST_CANVAS_PIXELS = 16e6; // some phones refuse larger ones
 
 /** What is on the page: the photo, its answer, the selected face; null until there is one. */
@@ -190,7 +190,7 @@ function wire() {
   for (const id of SETTINGS) part(id).addEventListener("change", again);
   part("keep-local").addEventListener("change", ({ target }) => {
     part("where-note").textContent = target.checked ? LOCAL_NOTE : REMOTE_NOTE;
-    again();
+    if (target.checked) again(); // switched off, it must not send the photo that is on the page
   });
   press("skin", updateHead);
   press("close", drawOver);

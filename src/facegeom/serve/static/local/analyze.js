@@ -24,7 +24,7 @@ export async function analyze(blob, { signal, onProgress = () => {}, ...options 
   const id = ++state.last;
   return new Promise((resolve, reject) => {
     state.waiting.set(id, { resolve, reject, onProgress });
-    signal?.addEventListener("abort", () => forget(id, signal.reason));
+    signal?.addEventListener("abort", () => drop(id, signal.reason));
     state.worker.postMessage({ id, base: document.baseURI, blob, options });
   });
 }
@@ -43,6 +43,12 @@ function receive({ id, faces, error, loaded, total }) {
   state.waiting.delete(id);
   if (error) photo.reject(Object.assign(new Error(error.message), { name: error.name }));
   else photo.resolve(faces);
+}
+
+/** A photo that nobody waits for any more is not begun. */
+function drop(id, reason) {
+  if (state.waiting.has(id)) state.worker.postMessage({ id, drop: true });
+  forget(id, reason);
 }
 
 function forget(id, reason) {

@@ -4,16 +4,21 @@ import { FaceAnalyzer } from "./analyzer.js";
 
 let analyzer = null;
 let queue = Promise.resolve();
+const dropped = new Set();
 
 addEventListener("message", ({ data }) => {
-  queue = queue.then(() => answer(data));
+  if (data.drop) dropped.add(data.id);
+  else queue = queue.then(() => answer(data));
 });
 
 async function answer({ id, base, blob, options }) {
+  if (dropped.delete(id)) return; // not begun
   try {
     analyzer ??= await FaceAnalyzer.load(base, (loaded, total) => postMessage({ id, loaded, total }));
     postMessage({ id, faces: await analyzer.analyze(blob, options) });
   } catch (error) {
     postMessage({ id, error: { name: error.name, message: error.message } });
+  } finally {
+    dropped.delete(id);
   }
 }

@@ -10,6 +10,7 @@ from PIL import Image
 
 from facegeom import FaceAnalyzer, Faces, InputError
 from facegeom.geometry.angle_conventions import pose_para_from_rotation, rotation_from_pose_para
+from facegeom.geometry.camera import Camera
 from facegeom.geometry.pose_fit import MODELS
 from facegeom.geometry.rotation import geodesic_deg, rotation_from_angles, towards
 from facegeom.lab.datasets.records import FaceRecord, photo
@@ -151,13 +152,14 @@ def test_a_record_without_a_place_is_an_error() -> None:
         pose.labelled_box(record(turn(0)))
 
 
-def test_rotation_from_68_points_in_parallel_projection() -> None:
-    truth = [turn(30, 10, -20), turn(-70, -15, 5)]
-    points = [(MODELS["ibug68"]() @ one.T)[:, :2] * 0.7 + (200, 90) for one in truth]
+@pytest.mark.parametrize("place_mm", [(0, 0, 1000), (0, 0, 800), (0, 0, 1500)])
+def test_rotation_from_68_points(place_mm: tuple[float, ...]) -> None:
+    truth = [turn(30, 10, -20), turn(-70, -15, 5), turn(0)]
+    points = [Camera(320, 240).project(MODELS["ibug68"]() @ one.T + place_mm) * 2 + 33 for one in truth]
     records = [record(None, points=one, scheme="ibug68") for one in points]
     fitted = pose.with_fitted_rotation([*records, record(turn(0))])
-    assert len(fitted) == 2
-    assert geodesic_deg(np.stack([one.rotation for one in fitted]), np.stack(truth)).max() < 0.1
+    assert len(fitted) == 3
+    assert geodesic_deg(np.stack([one.rotation for one in fitted]), np.stack(truth)).max() < 1
     with pytest.raises(InputError, match="expected records with 68 points"):
         pose.with_fitted_rotation([record(turn(0))])
 

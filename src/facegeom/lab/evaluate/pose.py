@@ -5,6 +5,7 @@ Any network is measured by a :data:`Predict`; :class:`FacePose` is that of the f
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import atan, degrees
 from pathlib import Path
 from typing import Literal
 
@@ -26,8 +27,12 @@ from facegeom.lab.evaluate.pose_errors import FITTED, LIMIT_DEG, RULES, Poses, R
 LOOSE_IOU = 0.3
 """Least overlap of a found face with the labelled one, unless its centre lies inside."""
 
-FAR = Camera(1000, 1000, fov_deg=0.5)
-"""Its view is a parallel projection, nearly."""
+ARM_MM, POINTS_MM = 1000.0, 125.0
+"""The distance assumed of photos by unknown cameras, and the longer side of the 68 points on a head. To
+assume a parallel projection would turn heads 1° to 2° too far."""
+
+_POINTS_PX = 100.0
+_CAMERA = Camera(1000, 1000, fov_deg=2 * degrees(atan(500 / (ARM_MM * _POINTS_PX / POINTS_MM))))
 
 Place = Literal["detected", "labelled"]
 Truth = Literal["given", "points"]
@@ -90,6 +95,8 @@ def matching(faces: Faces, box_xyxy: np.ndarray) -> int | None:
 def with_fitted_rotation(records: Sequence[FaceRecord]) -> list[FaceRecord]:
     """The records that have 68 points, with the rotation of the head laid under them in place of any other.
 
+    It is that of a head 1 m away, free of the line of sight's turn.
+
     Raises:
         InputError: no record has 68 points.
     """
@@ -97,8 +104,11 @@ def with_fitted_rotation(records: Sequence[FaceRecord]) -> list[FaceRecord]:
     if not chosen:
         raise InputError("expected records with 68 points to lay a head under, got none")
     points = np.array([record.points for record in chosen])
-    centred = points - np.nanmean(points, axis=1, keepdims=True) + FAR.centre_px
-    rotations = fit_pose(centred, "ibug68", FAR).rotation
+    middle = np.nanmean(points, axis=1, keepdims=True)
+    size = (np.nanmax(points, axis=1) - np.nanmin(points, axis=1)).max(axis=1)[:, None, None]
+    placed = (points - middle) * (_POINTS_PX / size) + _CAMERA.centre_px
+    fit = fit_pose(placed, "ibug68", _CAMERA)
+    rotations = np.swapaxes(towards(fit.translation_mm), 1, 2) @ fit.rotation
     return [replace(record, rotation=turn) for record, turn in zip(chosen, rotations, strict=True)]
 
 

@@ -20,7 +20,7 @@ LIMIT_DEG = 99.0
 BANDS = ((0, 30), (30, 60), (60, LIMIT_DEG))
 """Of the true |yaw|, degrees; the last one with its upper end."""
 
-COLUMNS = ("|yaw|", "faces", "found, %", "yaw °", "pitch °", "roll °", "MAE °", "geodesic °")
+COLUMNS = ("yaw range", "faces", "found, %", "yaw °", "pitch °", "roll °", "MAE °", "geodesic °")
 
 
 def _pitch_yaw_roll(rotation: np.ndarray) -> np.ndarray:
@@ -61,7 +61,8 @@ RULES = {
 """By data set; the others follow ``Rules()``."""
 
 FITTED = Rules(
-    "True rotation: the canonical head laid under the labelled 68 points, the jaw left out.", parallel=True
+    "True rotation: the canonical head laid under the labelled 68 points without the jaw, 1 m away.",
+    parallel=True,
 )
 
 

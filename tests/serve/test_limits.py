@@ -59,6 +59,13 @@ def test_effort_of_a_search(min_face: float | None, status: int | None) -> None:
     assert refusal((5000, 5000), 25_000_000, min_face) == status
 
 
+def test_a_refusal_names_what_is_allowed() -> None:
+    with pytest.raises(
+        RefusedError, match="min_face: expected at least 24 for a photo of 5000 x 5000, got 23"
+    ):
+        check_photo(5000, 5000, 25_000_000, 23)
+
+
 def refusal(size_wh: tuple[int, int], max_pixels: int, min_face: float | None) -> int | None:
     try:
         check_photo(*size_wh, max_pixels, min_face)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from math import ceil
 
 from facegeom.detection.cascade import SMALLEST_IN_WINDOW
 from facegeom.serve.problems import RefusedError
@@ -76,10 +77,10 @@ def check_photo(width: int, height: int, max_pixels: int, min_face: float | None
         raise RefusedError(
             413, f"expected at most {max_pixels:,} pixels, got {width} x {height}; send a smaller photo"
         )
-    scale = min(1.0, SMALLEST_IN_WINDOW / (min_face or SMALLEST_IN_WINDOW))
-    if min_face is not None and pixels * scale**2 > MAX_SEARCH_PIXELS:
-        least = SMALLEST_IN_WINDOW * (pixels / MAX_SEARCH_PIXELS) ** 0.5
+    scale = 0.0 if min_face is None else min(1.0, SMALLEST_IN_WINDOW / min_face)
+    if pixels * scale**2 > MAX_SEARCH_PIXELS:
+        least = ceil(SMALLEST_IN_WINDOW * (pixels / MAX_SEARCH_PIXELS) ** 0.5)
         raise RefusedError(
             422,
-            f"min_face: expected at least {least:.0f} for a photo of {width} x {height}, got {min_face:g}",
+            f"min_face: expected at least {least} for a photo of {width} x {height}, got {min_face:g}",
         )

@@ -30,7 +30,6 @@ async function analyze(blob, options) {
 async function take(blob, name) {
   running.abort();
   const { signal } = (running = new AbortController());
-  const started = performance.now();
   complain(null);
   say("Looking for faces…");
   part("picture").classList.add("busy");
@@ -41,7 +40,7 @@ async function take(blob, name) {
     answer.image.file = name;
     current = { blob, name, picture, answer, topology: shared, selected: 0 };
     await showAll();
-    say(summary(answer, (performance.now() - started) / 1000));
+    say(summary(answer));
   } catch (error) {
     if (signal.aborted) return;
     say("");

@@ -9,11 +9,11 @@ const DIAL_DEG = 90; // from the middle of a dial to its end
 const THUMBNAIL = 112; // pixels
 
 /** What was found, in a sentence. */
-export function summary({ faces, image }, seconds) {
+export function summary({ faces, image }) {
   const where = `in ${image.width} × ${image.height} pixels`;
   if (!faces.length) return `No face found ${where}. A smaller least score or smallest face may help.`;
   const count = faces.length === 1 ? "One face" : `${faces.length} faces`;
-  return `${count} found ${where}, after ${seconds < 10 ? seconds.toFixed(2) : Math.round(seconds)} s.`;
+  return `${count} found ${where}.`;
 }
 
 /** Three angles, each with a dial. */

@@ -1,0 +1,268 @@
+"""What a person does on the page, and what they get."""
+
+import json
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from facegeom import FaceAnalyzer, Faces
+from facegeom.serve.pages import DEMO
+
+PATIENCE_MS = 120_000
+PARTS = ("box", "points", "mesh", "axes")
+RAMP = ((255, 48, 48), (255, 214, 64), (64, 255, 128))  # confidence 0, 1/2, 1
+TIMES, MINUS = "\u00d7", "\u2212"
+expect.set_options(timeout=PATIENCE_MS)
+
+_PIXELS = """([id, points]) => {
+  const canvas = document.getElementById(id);
+  const pen = canvas.getContext("2d");
+  const scale = canvas.width / 512;
+  const at = ([x, y]) => pen.getImageData((x + 0.5) * scale, (y + 0.5) * scale, 1, 1).data;
+  return points.map((point) => [...at(point).slice(0, 3)]);
+}"""
+_DROP = """async (address) => {
+  const blob = await (await fetch(address)).blob();
+  const data = new DataTransfer();
+  data.items.add(new File([blob], "dropped.jpg", { type: "image/jpeg" }));
+  document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+}"""
+_PASTE = """async (address) => {
+  const blob = await (await fetch(address)).blob();
+  const data = new DataTransfer();
+  data.items.add(new File([blob], "pasted.jpg", { type: "image/jpeg" }));
+  document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
+}"""
+
+
+@pytest.fixture(scope="session")
+def truth(analyzer: FaceAnalyzer) -> Faces:
+    """The analyzer's answer for the example."""
+    return analyzer(DEMO)
+
+
+@pytest.fixture(scope="session")
+def couple(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photo with two faces, one the mirror image of the other."""
+    portrait = np.asarray(Image.open(DEMO))
+    path = tmp_path_factory.mktemp("photos") / "couple.jpg"
+    Image.fromarray(np.concatenate([portrait, portrait[:, ::-1]], axis=1)).save(path, quality=92)
+    return path
+
+
+@pytest.fixture
+def example(page: Page) -> Page:
+    """The page with the example's face found."""
+    page.click("#demo")
+    expect(page.locator("#status")).to_contain_text(f"One face found in 512 {TIMES} 512 pixels")
+    return page
+
+
+def show_only(page: Page, *names: str) -> None:
+    for name in PARTS:
+        page.set_checked(f"#show-{name}", name in names)
+
+
+def colours(page: Page, points: Any) -> np.ndarray:
+    """Colours (K, 3) of the drawn photo at points of the example."""
+    return np.array(page.evaluate(_PIXELS, ["photo", np.asarray(points, float).tolist()]), float)
+
+
+def saved(page: Page, button: str, name: str) -> bytes:
+    with page.expect_download() as download:
+        page.click(button)
+    assert download.value.suggested_filename == name
+    return Path(download.value.path()).read_bytes()
+
+
+def test_the_way_in(page: Page, shoot: Callable[[str], None]) -> None:
+    expect(page.locator("h1")).to_have_text("facegeom")
+    expect(page.get_by_role("button", name="Choose a photo")).to_be_visible()
+    expect(page.locator("#head")).to_be_hidden()
+    shoot("empty")
+
+
+def test_points_lie_on_the_face(example: Page, truth: Faces, shoot: Callable[[str], None]) -> None:
+    shoot("example")
+    points, confidence = truth.landmarks_px[0], truth.landmarks_confidence[0]
+    show_only(example)
+    bare = colours(example, points)
+    show_only(example, "points")
+    drawn = colours(example, points)
+    expected = np.stack(
+        [np.interp(confidence, (0, 0.5, 1), channel) for channel in zip(*RAMP, strict=True)], 1
+    )
+    assert np.abs(drawn - expected).max() < 25
+    assert np.abs(bare - expected).max(axis=1).min() > 30  # the photo alone has no such colours there
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_each_part_can_be_switched(example: Page, truth: Faces, name: str) -> None:
+    left, top, right, bottom = truth.box_xyxy[0]
+    grid = [(x, y) for x in np.arange(left - 3, right + 25, 1.5) for y in np.arange(top - 3, bottom + 3, 1.5)]
+    show_only(example)
+    bare = colours(example, grid)
+    show_only(example, name)
+    assert (np.abs(colours(example, grid) - bare).max(axis=1) > 15).mean() > 0.004
+    show_only(example)
+    np.testing.assert_array_equal(colours(example, grid), bare)
+
+
+def test_angles_are_read(example: Page, truth: Faces) -> None:
+    face = truth[0]
+    for row, angle in zip(
+        ("Yaw", "Pitch", "Roll"), (face.yaw_deg, face.pitch_deg, face.roll_deg), strict=True
+    ):
+        sign = MINUS if angle < 0 else "+"
+        expect(example.locator("#angles > div", has_text=row)).to_contain_text(f"{sign}{abs(angle):.1f}°")
+
+
+def test_downloads(example: Page, truth: Faces) -> None:
+    data = json.loads(saved(example, "#save-json", "example.json"))
+    assert data["faces"] == truth.to_dict()["faces"] and data["image"]["file"] == "example.jpg"
+    picture = Image.open(BytesIO(saved(example, "#save-png", "example.faces.png")))
+    assert picture.size == (512, 512)
+    scene = trimesh.load(BytesIO(saved(example, "#save-glb", "example.glb")), file_type="glb", process=False)
+    mesh = next(iter(scene.geometry.values()))
+    np.testing.assert_allclose(mesh.vertices, truth.mesh_mm[0] * (1e-3, -1e-3, -1e-3), atol=2e-6)
+    assert mesh.visual.uv.shape == (478, 2) and mesh.visual.material.baseColorTexture is not None
+
+
+def test_a_bad_file_is_explained(page: Page, complaints: list[str], tmp_path: Path, couple: Path) -> None:
+    bad = tmp_path / "notes.jpg"
+    bad.write_text("no photo")
+    page.set_input_files("#file", bad)
+    expect(page.get_by_role("alert")).to_contain_text("This file: not a picture in a known format")
+    expect(page.locator("#drop")).to_be_visible()
+    page.set_input_files("#file", couple)
+    expect(page.locator("#status")).to_contain_text("2 faces found")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    assert len(complaints) == 1 and "422" in complaints.pop()
+
+
+def test_a_service_that_is_gone(page: Page, complaints: list[str]) -> None:
+    page.route("**/v1/analyze*", lambda route: route.abort())
+    page.click("#demo")
+    expect(page.get_by_role("alert")).to_contain_text("The service does not answer")
+    complaints.clear()
+
+
+def test_no_face(page: Page, tmp_path: Path) -> None:
+    Image.new("RGB", (300, 200), "teal").save(tmp_path / "wall.png")
+    page.set_input_files("#file", tmp_path / "wall.png")
+    expect(page.locator("#status")).to_contain_text(f"No face found in 300 {TIMES} 200 pixels")
+    expect(page.locator("#photo")).to_be_visible()
+    expect(page.locator("#head")).to_be_hidden()
+    expect(page.locator("#save-glb")).to_be_disabled()
+
+
+def test_several_faces(
+    page: Page, analyzer: FaceAnalyzer, couple: Path, shoot: Callable[[str], None]
+) -> None:
+    page.set_input_files("#file", couple)
+    expect(page.locator("#faces input")).to_have_count(2)
+    angle = page.locator("#angles > div").first
+    for index, face in enumerate(analyzer(couple)):
+        if index:
+            page.locator("#faces input").first.focus()
+            page.keyboard.press("ArrowRight")
+        expect(angle).to_contain_text(f"{abs(face.yaw_deg):.1f}°")
+    page.click("#close")
+    shoot("faces")
+    page.click("#close")
+    box = page.locator("#photo").bounding_box()
+    assert box is not None
+    left, top, right, bottom = analyzer(couple).box_xyxy[0] / 1024 * box["width"]
+    page.mouse.click(box["x"] + (left + right) / 2, box["y"] + (top + bottom) / 2)
+    expect(page.locator("#faces input").first).to_be_checked()
+
+
+def test_the_head_turns_by_keys_and_by_hand(example: Page) -> None:
+    head = example.locator("#head-canvas")
+    before = head.screenshot()
+    head.focus()
+    for _ in range(4):
+        example.keyboard.press("ArrowLeft")
+    turned = head.screenshot()
+    example.keyboard.press("Home")
+    example.locator("#choose").focus()
+    assert similar(head.screenshot(), before) and not similar(turned, before)
+    box = head.bounding_box()
+    assert box is not None
+    example.mouse.move(box["x"] + 150, box["y"] + 100)
+    example.mouse.down()
+    example.mouse.move(box["x"] + 220, box["y"] + 110, steps=3)
+    example.mouse.up()
+    assert not similar(head.screenshot(), before)
+    example.click("#home")
+    example.click("#skin")
+    assert not similar(head.screenshot(), before)
+
+
+def similar(one: bytes, other: bytes) -> bool:
+    first, second = (np.asarray(Image.open(BytesIO(shot)).convert("L"), float) for shot in (one, other))
+    return bool(np.abs(first - second).mean() < 0.5)
+
+
+def test_by_keyboard_alone(page: Page, truth: Faces) -> None:
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    expect(page.locator("#demo")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#status")).to_contain_text("One face found")
+    before = colours(page, truth.landmarks_px[0])
+    page.locator("#show-points").focus()
+    page.keyboard.press("Space")
+    expect(page.locator("#show-points")).not_to_be_checked()
+    assert np.abs(colours(page, truth.landmarks_px[0]) - before).max() > 30
+
+
+@pytest.mark.parametrize("script", [_DROP, _PASTE])
+def test_dropped_and_pasted(page: Page, origin: str, script: str) -> None:
+    page.evaluate(script, f"{origin}demo.jpg")
+    expect(page.locator("#status")).to_contain_text("One face found")
+
+
+def test_camera(page: Page) -> None:
+    page.click("#camera")
+    expect(page.locator("#video")).to_be_visible()
+    page.click("#snap")
+    expect(page.locator("#status")).to_contain_text("found in")
+    expect(page.locator("#video")).to_be_hidden()
+    assert page.evaluate("document.getElementById('video').srcObject") is None
+
+
+def test_search_settings(example: Page) -> None:
+    example.click("#search summary")
+    example.fill("#min_score", "1")
+    example.press("#min_score", "Enter")
+    expect(example.locator("#status")).to_contain_text("No face found")
+
+
+def test_phone(example: Page, shoot: Callable[[str], None]) -> None:
+    example.set_viewport_size({"width": 360, "height": 740})
+    expect(example.locator("#photo")).to_have_css("width", "334px")
+    assert example.evaluate("document.documentElement.scrollWidth") == 360
+    shoot("phone")
+
+
+def test_dark(example: Page, shoot: Callable[[str], None]) -> None:
+    light = example.evaluate("getComputedStyle(document.body).backgroundColor")
+    example.emulate_media(color_scheme="dark")
+    assert light != "rgb(20, 24, 26)"
+    expect(example.locator("body")).to_have_css("background-color", "rgb(20, 24, 26)")
+    shoot("dark")
+
+
+def test_everything_has_a_name(example: Page) -> None:
+    tree = example.locator("body").aria_snapshot()
+    for name in ("textbox", "checkbox", "button", "spinbutton", "switch"):
+        assert f"- {name}\n" not in tree, f"a {name} without a name"
+    assert 'application "The face in 3D"' in tree and 'switch "Keep the photo on this device"' in tree

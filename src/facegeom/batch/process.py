@@ -62,6 +62,11 @@ class WorkerProcess:
             self.end()
             raise error
 
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
     def work(self, job: Job, attempt: Attempt, begin: Callable[[int, int], object]) -> bytes:
         """Have a part done.
 
@@ -92,9 +97,17 @@ class WorkerProcess:
         """Kill it, wait for its end and close the pipes."""
         self._process.kill()
         self._process.wait()
+        self.close_pipes()
+
+    def close_pipes(self) -> None:
+        """Leave it alone: it then ends by itself."""
         for pipe in self._pipes():
             with suppress(OSError):  # what it had not read is lost with it
                 pipe.close()
+
+    def wait(self, seconds: float) -> int:
+        """Its exit code, once it has ended; subprocess.TimeoutExpired when it does not in time."""
+        return self._process.wait(seconds)
 
     def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
         inbox, outbox = self._process.stdin, self._process.stdout

@@ -35,8 +35,8 @@ def run(
     Raises:
         FacegeomError: the settings are wrong, or Ray is not installed or fails.
     """
-    ray = _import_ray()
-    started_here = _connect(ray, workers)
+    ray = import_ray()
+    started_here = connect(ray, workers)
     try:
         items = [{"part": job.part, "job": zlib.compress(pickle.dumps(job))} for job in jobs]
         if items:
@@ -89,7 +89,8 @@ def _results(
             yield part, content.as_py()
 
 
-def _import_ray() -> Any:
+def import_ray() -> Any:
+    """The module, imported only where it is asked for; InputError when it is not installed."""
     try:
         import ray
         import ray.data
@@ -101,8 +102,16 @@ def _import_ray() -> Any:
     return ray
 
 
-def _connect(ray: Any, workers: int) -> bool:
-    """Have Ray; whether it was started for this run."""
+def connect(ray: Any, workers: int) -> bool:
+    """Have Ray; whether it was started for this, so that it is to be shut down.
+
+    Args:
+        ray: the module.
+        workers: that will work on this machine.
+
+    Raises:
+        WorkerError: it does not start.
+    """
     if ray.is_initialized():
         return False
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

@@ -129,7 +129,7 @@ def _faces_column(answers: Sequence[Faces | None], mesh: bool) -> pa.Array:
     values |= {name: angles[:, place] for place, name in enumerate(ANGLES)}
     structs = pa.StructArray.from_arrays([_to_arrow(value) for value in values.values()], names=list(values))
     ends = np.cumsum([0, *(0 if faces is None else len(faces) for faces in answers)])
-    missing = pa.array([faces is None for faces in answers])
+    missing = pa.array([faces is None for faces in answers], pa.bool_())
     return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), structs, mask=missing)
 
 

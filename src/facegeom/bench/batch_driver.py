@@ -100,7 +100,7 @@ class Driver:
 
     def kill_worker(self, draw: random.Random) -> bool:
         """Kill one of its worker processes, as soon as there is one; False if the run ended before."""
-        while not (found := self._workers()):
+        while not (found := worker_pids(self._process.pid, self._job.engine)):
             if self.ended():
                 return False
             time.sleep(_LOOK_EVERY_S)
@@ -120,13 +120,14 @@ class Driver:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def _workers(self) -> list[int]:
-        name = _WORKER_NAMES[self._job.engine]
-        return [pid for pid in descendants(self._process.pid) if name in _command_line(pid)]
-
     def _failure(self, what: str) -> ProcessError:
         said = self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
         return ProcessError(f"{what}; the end of its log:\n{said}")
+
+
+def worker_pids(driver: int, engine: str) -> list[int]:
+    """Worker processes of an engine below a driver's process."""
+    return [pid for pid in descendants(driver) if _WORKER_NAMES[engine] in _command_line(pid)]
 
 
 def descendants(pid: int) -> list[int]:

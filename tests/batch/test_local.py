@@ -1,0 +1,147 @@
+"""The local engine with real worker processes, and its ways out when they die."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facegeom.batch import local, process
+from facegeom.batch.inventory import Job
+from facegeom.batch.ledger import Attempt
+from facegeom.batch.process import DiedError, WorkerError, WorkerProcess
+from facegeom.batch.sources import list_photos
+from facegeom.batch.work import Settings, Worker
+from facegeom.errors import InputError
+
+
+@pytest.fixture
+def jobs(album: Path) -> list[Job]:
+    """The album in parts of two photos."""
+    photos = list(list_photos([album]))
+    return [Job(part, tuple(photos[2 * part : 2 * part + 2])) for part in range(5)]
+
+
+@pytest.fixture
+def expected(jobs: list[Job]) -> dict[int, bytes]:
+    """What the parts are."""
+    worker = Worker(Settings())
+    return {job.part: worker(job) for job in jobs}
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Process ids of the workers, in the order of their starts."""
+    pids: list[int] = []
+    begin = process.start
+
+    def start(settings: Settings) -> WorkerProcess:
+        worker = begin(settings)
+        pids.append(worker.pid)
+        return worker
+
+    monkeypatch.setattr(local, "start", start)
+    return pids
+
+
+def runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_killed_workers_are_replaced(
+    jobs: list[Job], expected: dict[int, bytes], started: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two workers, one is killed while it has a part; nothing is lost, nothing comes twice."""
+    results = local.run(jobs, Settings(), workers=2)
+    found = [next(results)]
+    os.kill(started[-1], signal.SIGKILL)
+    found += results
+    assert len(found) == 5 and dict(found) == expected
+    assert not any(map(runs, started))
+    assert all("another one takes over" in record.message for record in caplog.records)
+
+
+def test_leaving_early_ends_the_workers(jobs: list[Job], started: list[int]) -> None:
+    results = local.run(jobs, Settings(), workers=1)
+    next(results)
+    assert runs(started[0])
+    results.close()
+    assert not runs(started[0])
+
+
+def test_wrong_settings_end_the_run(jobs: list[Job]) -> None:
+    with pytest.raises(InputError, match="min_score: expected"):
+        list(local.run(jobs, Settings(options={"min_score": 7}), workers=1))
+
+
+def test_workers_that_do_not_start_end_the_run(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_program", lambda: "raise SystemExit(3)")
+    with pytest.raises(WorkerError, match="exited with 3 before it was ready"):
+        list(local.run(jobs, Settings(), workers=2))
+
+
+def test_an_error_in_the_jobs_reaches_the_caller() -> None:
+    def jobs() -> Iterator[Job]:
+        raise InputError("no more")
+        yield
+
+    with pytest.raises(InputError, match="no more"):
+        list(local.run(jobs(), Settings(), workers=2))
+
+
+def test_worker_ends_when_its_driver_is_gone(jobs: list[Job]) -> None:
+    """The pipes close when a driver is killed; the worker then neither stays nor complains."""
+    worker = WorkerProcess(Settings())
+    worker.close_pipes()
+    assert worker.wait(60) == 0
+
+
+class Mortal:
+    """Stands for a worker process: dies at photos with a name, else answers with the places it did."""
+
+    def __init__(self, deadly: set[str], deaths: list[str]) -> None:
+        self.deadly, self.deaths = deadly, deaths
+
+    def work(self, job: Job, attempt: Attempt, begin: Callable[[int, int], object]) -> bytes:
+        for place, photo in enumerate(job.photos):
+            if place in attempt.skip:
+                continue
+            if attempt.careful:
+                begin(job.part, place)
+            if photo.name in self.deadly:
+                self.deaths.append(str(photo.name))
+                raise DiedError("a worker process (pid 1) ended by signal 9")
+        return bytes(attempt.skip)
+
+    def kill(self) -> None: ...
+
+    def end(self) -> None: ...
+
+
+def test_deadly_photos_are_left_out(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    deaths: list[str] = []
+    deadly = {
+        "face0.jpg",
+        "face1.jpg",
+        "wall2.jpg",
+    }  # two of one part, one of another
+    monkeypatch.setattr(local, "start", lambda settings: Mortal(deadly, deaths))
+    answers: dict[int, Any] = dict(local.run(jobs, Settings(), workers=2))
+    left_out = {job.photos[place].name for job in jobs for place in answers[job.part]}
+    assert left_out == deadly
+    assert deaths.count("wall2.jpg") == 4 and len(deaths) == 4 + 4 + 2
+
+
+def test_left_out_photos_have_a_row(jobs: list[Job], tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    content = Worker(Settings())(jobs[1], skip=frozenset({1}))
+    errors = pq.read_table(pa.BufferReader(content))["error"].to_pylist()
+    assert errors[0] is None and "died on this photo" in errors[1]

@@ -1,0 +1,87 @@
+"""Rows: columns, nesting, and the way back."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from facegeom.batch.rows import Counts, Row, count, count_of, encode, from_table, read_about, schema, to_table
+from facegeom.results import SHAPES, Faces
+
+
+@pytest.fixture
+def rows(faces: Faces, make_faces: Callable[..., Faces]) -> list[Row]:
+    """Three faces, none, a bad photo, one face."""
+    return [
+        Row("album/group.jpg", "group.jpg", faces),
+        Row("album/wall.jpg", "wall.jpg", Faces.empty(10, 20)),
+        Row("t.parquet#7", None, None, "the picture is damaged"),
+        Row("t.parquet#8", None, make_faces(angles_deg=(30, 20, 10))),
+    ]
+
+
+def test_plain_columns(rows: list[Row]) -> None:
+    table = to_table(rows, mesh=True)
+    assert table.schema == schema()
+    plain = table.select(["key", "name", "error", "width", "height"]).to_pylist()
+    assert [tuple(row.values()) for row in plain] == [
+        ("album/group.jpg", "group.jpg", None, 320, 240),
+        ("album/wall.jpg", "wall.jpg", None, 10, 20),
+        ("t.parquet#7", None, "the picture is damaged", None, None),
+        ("t.parquet#8", None, None, 320, 240),
+    ]
+    assert [value and len(value) for value in table["faces"].to_pylist()] == [3, [], None, 1]
+
+
+def test_faces_are_structs_of_nested_lists(rows: list[Row]) -> None:
+    group, last = (to_table(rows, mesh=True)["faces"][place].as_py() for place in (0, 3))
+    for stored, face in zip([*group, *last], [*rows[0].faces, *rows[3].faces], strict=True):
+        for name in SHAPES:
+            np.testing.assert_array_equal(np.float32(stored[name]), np.float32(getattr(face, name)))
+    assert [round(last[0][name], 3) for name in ("yaw_deg", "pitch_deg", "roll_deg")] == [30, 20, 10]
+
+
+def test_without_the_mesh(rows: list[Row]) -> None:
+    table = to_table(rows, mesh=False)
+    assert table.schema == schema(mesh=False)
+    names = {field.name for field in table.schema.field("faces").type.value_type}
+    assert names == (set(SHAPES) - {"mesh_px", "mesh_confidence", "mesh_mm"}) | {
+        "yaw_deg",
+        "pitch_deg",
+        "roll_deg",
+    }
+
+
+def test_back_to_faces(rows: list[Row]) -> None:
+    for back, row in zip(from_table(to_table(rows, mesh=True)), rows, strict=True):
+        assert (back.key, back.name, back.error) == (row.key, row.name, row.error)
+        if row.faces is None:
+            assert back.faces is None
+            continue
+        assert back.faces is not None
+        assert (back.faces.width, back.faces.height) == (row.faces.width, row.faces.height)
+        for name in SHAPES:
+            np.testing.assert_array_equal(getattr(back.faces, name), getattr(row.faces, name))
+
+
+def test_file_is_read_back_and_the_same_every_time(rows: list[Row]) -> None:
+    content = encode(rows, True, {"part": 3})
+    assert content == encode(rows, True, {"part": 3}) != encode(rows, True, {"part": 4})
+    table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
+    assert table.replace_schema_metadata() == to_table(rows, mesh=True)
+    assert read_about(table.schema) == {"part": 3, "photos": 4, "faces": 4, "errors": 1}
+    assert count_of(content) == count(rows) == Counts(4, 4, 1)
+
+
+@pytest.mark.parametrize("mesh", [True, False])
+def test_no_rows_and_no_faces(mesh: bool) -> None:
+    assert to_table([], mesh).num_rows == 0
+    nothing = [Row("a", None, None, "bad"), Row("b", None, Faces.empty(1, 1))]
+    assert to_table(nothing, mesh)["faces"].to_pylist() == [None, []]
+    assert count_of(encode(nothing, mesh, {})) == Counts(2, 0, 1)
+
+
+def test_counts_add_up() -> None:
+    assert Counts(1, 2, 3) + Counts(10, 20, 30) == Counts(11, 22, 33)

@@ -1,0 +1,245 @@
+"""Runs: what is written, how they go on, what is refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from facegeom import FaceAnalyzer
+from facegeom.batch import Progress, analyze_many, read_rows
+from facegeom.batch.lock import locked
+from facegeom.batch.rows import Counts
+from facegeom.errors import InputError, OutputError
+
+from .conftest import jpeg, parts_of, portrait, write_parquet, write_tar
+
+pytestmark = pytest.mark.usefixtures("in_process")
+
+
+def run(album: Path, out: Path, **options: Any) -> Progress:
+    return analyze_many([album], out, **{"part_size": 3, **options})
+
+
+def test_a_row_for_every_photo(album: Path, tmp_path: Path) -> None:
+    end = run(album, tmp_path / "out")
+    assert end.done == Counts(photos=10, faces=4, errors=3) and end.photos == 10 and end.earlier == 0
+    rows = list(read_rows(tmp_path / "out"))
+    names = sorted(path.name for path in album.iterdir())
+    assert [row.name for row in rows] == names
+    assert [row.key for row in rows] == [f"{album}/{name}" for name in names]
+    for row in rows:
+        assert (row.faces is None) == (row.name in ("words.jpg", "empty.jpg", "cut.jpg")) == bool(row.error)
+    reasons = {row.name: row.error for row in rows if row.error}
+    assert "not a picture" in reasons["words.jpg"]
+    assert "got nothing" in reasons["empty.jpg"]
+    assert "damaged" in reasons["cut.jpg"]
+
+
+def test_rows_are_what_the_analyzer_says(album: Path, tmp_path: Path) -> None:
+    run(album, tmp_path / "out", min_face=20, max_faces=1, fov_deg=40)
+    analyzer = FaceAnalyzer(min_face=20, max_faces=1, fov_deg=40, threads=1)
+    compared = 0
+    for row in read_rows(tmp_path / "out"):
+        if row.faces:
+            said = analyzer(album / str(row.name))
+            np.testing.assert_array_equal(row.faces.mesh_mm, said.mesh_mm)
+            np.testing.assert_array_equal(row.faces.score, said.score)
+            compared += len(said)
+    assert compared == 4
+
+
+def test_folder_of_a_run(album: Path, tmp_path: Path) -> None:
+    run(album, tmp_path / "out", min_score=0.8)
+    manifest = json.loads((tmp_path / "out/run.json").read_text())
+    assert (manifest["photos"], manifest["parts"], manifest["sources"]) == (10, 4, [str(album)])
+    made = manifest["made_with"]
+    assert (made["min_score"], made["part_size"], made["mesh"], made["device"]) == (0.8, 3, True, "cpu")
+    assert set(made["networks"]) == {"pnet", "rnet", "face"}
+    assert list(parts_of(tmp_path / "out")) == [f"part-{number:07d}.parquet" for number in range(4)]
+
+
+def test_mixed_sources(album: Path, tmp_path: Path) -> None:
+    tar = write_tar(tmp_path / "s.tar", {"a.jpg": portrait(), "b.jpg": b"x"})
+    table = write_parquet(tmp_path / "t.parquet", {"image": [portrait(), None], "id": [5, 6]})
+    (tmp_path / "broken.tar").write_text("words " * 300)
+    sources = [tar, table, tmp_path / "broken.tar", album / "face0.jpg"]
+    end = analyze_many(sources, tmp_path / "out", name_column="id")
+    assert end.done == Counts(photos=6, faces=3, errors=3)
+    rows = list(read_rows(tmp_path / "out"))
+    assert [row.name for row in rows] == ["a.jpg", "b.jpg", "5", "6", "broken.tar", "face0.jpg"]
+    assert [bool(row.error) for row in rows] == [False, True, False, True, True, False]
+
+
+@pytest.fixture
+def finished(album: Path, tmp_path: Path, in_process: list[int]) -> tuple[Path, dict[str, bytes]]:
+    """A run that is done, and its parts."""
+    run(album, tmp_path / "out")
+    in_process.clear()
+    return tmp_path / "out", parts_of(tmp_path / "out")
+
+
+Damage = Callable[[Path], object]
+DAMAGES: list[tuple[Damage, list[int]]] = [
+    (lambda parts: None, []),
+    (lambda parts: (parts / "part-0000001.parquet").unlink(), [1]),
+    (lambda parts: [path.unlink() for path in parts.iterdir()], [0, 1, 2, 3]),
+    (lambda parts: (parts / "part-0000003.parquet").write_bytes(b""), [3]),
+    (lambda parts: _cut(parts / "part-0000002.parquet"), [2]),
+    (lambda parts: (parts / "part-0000000.parquet").replace(parts / "part-0000001.parquet"), [0, 1]),
+    (lambda parts: write_parquet(parts / "part-0000002.parquet", {"a": [1]}), [2]),
+    (lambda parts: (parts / ".123.tmp").write_bytes(b"half"), []),
+]
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(("damage", "redone"), DAMAGES)
+def test_going_on(
+    album: Path,
+    finished: tuple[Path, dict[str, bytes]],
+    in_process: list[int],
+    damage: Damage,
+    redone: list[int],
+) -> None:
+    """Only what is missing or not whole is done again; in the end all is as if nothing had happened."""
+    out, parts = finished
+    damage(out / "parts")
+    end = analyze_many([album], out)
+    assert in_process == redone
+    assert parts_of(out) == parts
+    assert end.done == Counts(10, 4, 3) and end.photos == 10
+    assert end.earlier == 10 - sum(min(3, 10 - 3 * part) for part in redone)
+
+
+def test_an_error_in_the_middle_keeps_what_is_done(
+    album: Path, tmp_path: Path, in_process: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop_after_two(progress: Progress) -> None:
+        if progress.done.photos == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(album, tmp_path / "out", tell=stop_after_two)
+    assert len(parts_of(tmp_path / "out")) == 2
+    assert run(album, tmp_path / "out").earlier == 6
+    assert in_process == [0, 1, 2, 3]
+
+
+OTHERWISE: list[tuple[dict[str, Any], str]] = [
+    ({"min_score": 0.5}, "min_score null, not min_score 0.5"),
+    ({"mesh": False}, "mesh true, not mesh false"),
+    ({"part_size": 4}, "part_size 3, not part_size 4"),
+    ({"column": "img"}, "column null"),
+    ({"device": "cuda"}, 'device "cpu", not device "cuda"'),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), OTHERWISE)
+def test_other_options_are_refused(
+    album: Path, finished: tuple[Path, dict[str, bytes]], options: dict[str, Any], message: str
+) -> None:
+    out, parts = finished
+    with pytest.raises(InputError) as caught:
+        run(album, out, **options)
+    assert message in str(caught.value) and "another output folder" in str(caught.value)
+    assert parts_of(out) == parts
+
+
+def test_another_version_or_network_is_refused(
+    album: Path, finished: tuple[Path, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facegeom.batch.run.version", lambda package: "9.9")
+    with pytest.raises(InputError, match=r'not facegeom "9\.9"'):
+        run(album, finished[0])
+
+
+CHANGES: list[tuple[Damage, str]] = [
+    (lambda album: (album / "aa.jpg").write_bytes(jpeg()), "cut.jpg"),
+    (lambda album: (album / "zz.jpg").write_bytes(jpeg()), "zz.jpg"),
+    (lambda album: (album / "words.jpg").unlink(), "words.jpg"),
+    (lambda album: (album / "words.jpg").write_text("more words"), "words.jpg"),
+]
+
+
+@pytest.mark.parametrize(("change", "name"), CHANGES)
+def test_other_photos_are_refused(
+    album: Path, finished: tuple[Path, dict[str, bytes]], in_process: list[int], change: Damage, name: str
+) -> None:
+    out, parts = finished
+    change(album)
+    with pytest.raises(InputError) as caught:
+        run(album, out)
+    assert name in str(caught.value) and in_process == [] and parts_of(out) == parts
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"engine": "spark"}, "engine: expected"),
+    ({"workers": 0}, "workers: expected"),
+    ({"gpus_per_worker": 0}, "gpus_per_worker: expected"),
+    ({"part_size": 0}, "part_size: expected"),
+    ({"min_score": 2}, "min_score: expected"),
+    ({"threads": 4}, "options of FaceAnalyzer, got threads"),
+    ({"sources": []}, "expected photos, folders"),
+    ({"sources": ["nowhere"]}, "is not there"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG)
+def test_wrong_arguments(album: Path, tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        analyze_many(**{"sources": [album], "out": tmp_path / "out", **arguments})
+    assert message in str(caught.value)
+    assert not (tmp_path / "out/run.json").exists()
+
+
+def test_the_runs_folder_among_the_photos(album: Path, in_process: list[int]) -> None:
+    for _ in range(2):
+        assert run(album, album / "out").done.photos == 10
+    assert in_process == [0, 1, 2, 3]
+
+
+def test_parts_without_a_manifest_are_refused(album: Path, finished: tuple[Path, dict[str, bytes]]) -> None:
+    (finished[0] / "run.json").unlink()
+    with pytest.raises(InputError, match=r"has parts, but no run\.json"):
+        run(album, finished[0])
+
+
+@pytest.mark.parametrize("text", ["words", "[]", "{}", '{"format": 7}'])
+def test_damaged_manifest_is_refused(album: Path, finished: tuple[Path, dict[str, bytes]], text: str) -> None:
+    (finished[0] / "run.json").write_text(text)
+    with pytest.raises(InputError, match=r"run\.json"):
+        run(album, finished[0])
+
+
+def test_two_runs_at_once_are_refused(album: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with locked(tmp_path / "out"), pytest.raises(InputError, match="another run is working"):
+        run(album, tmp_path / "out")
+    assert run(album, tmp_path / "out").done.photos == 10
+
+
+def test_output_that_cannot_be_written(album: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OutputError):
+        run(album, tmp_path / "out")
+
+
+def test_progress_is_told(album: Path, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    run(album, tmp_path / "out", tell=told.append)
+    assert told[0].listing and not any(progress.listing for progress in told[1:])
+    assert [progress.done.photos for progress in told[1:]] == [0, 3, 6, 9, 10]
+    assert told[-1].photos_per_second > 0
+
+
+def test_reading_what_is_no_run_or_has_no_mesh(album: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found no parts"):
+        next(read_rows(tmp_path))
+    run(album, tmp_path / "out", mesh=False)
+    with pytest.raises(InputError, match="rows with the mesh"):
+        next(read_rows(tmp_path / "out"))

@@ -1,0 +1,222 @@
+"""What is listed for folders, globs, files, shards and stores; in which order, under which keys."""
+
+import os
+import tarfile
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from facegeom.batch.shards import Columns
+from facegeom.batch.sources import list_photos
+from facegeom.errors import InputError
+
+from .conftest import jpeg, write_parquet, write_tar
+
+
+@pytest.fixture(autouse=True)
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with photos in folders, beside what is none."""
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        "album/b.JPG",
+        "album/a.jpg",
+        "album/trip/day.one/x.jpeg",
+        "album/trip/a.png",
+        "album/.hidden.jpg",
+        "album/.git/a.jpg",
+        "album/a.overlay.jpg",
+        "album/notes.txt",
+        "odd [1].jpg",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg())
+    return tmp_path
+
+
+def keys(*sources: str, columns: Columns | None = None, leave_out: str | None = None) -> list[str]:
+    return [photo.key for photo in list_photos(sources, columns, leave_out)]
+
+
+ALBUM = ["album/a.jpg", "album/b.JPG", "album/trip/a.png", "album/trip/day.one/x.jpeg"]
+LISTED = [
+    (["album"], ALBUM),
+    (["album/"], ALBUM),
+    (["./album"], ALBUM),
+    (["album/*.jpg"], ["album/a.jpg"]),
+    (["album/*"], ["album/a.jpg", "album/b.JPG", "album/notes.txt"]),
+    (["album/**/*.png"], ["album/trip/a.png"]),
+    (["album/trip/day.?ne/*.jpeg"], ["album/trip/day.one/x.jpeg"]),
+    (["a*/[b].JPG"], ["album/b.JPG"]),
+    (["album/notes.txt"], ["album/notes.txt"]),
+    (["odd [1].jpg"], ["odd [1].jpg"]),
+    (["album/b.JPG", "album"], ["album/b.JPG", "album/a.jpg", *ALBUM[2:]]),
+    (["album/trip", "album"], [*ALBUM[2:], *ALBUM[:2]]),
+    (["album", "album/trip/*.png", "album/b.JPG"], ALBUM),
+]
+
+
+@pytest.mark.parametrize(("sources", "expected"), LISTED)
+def test_listing(sources: list[str], expected: list[str]) -> None:
+    assert keys(*sources) == expected
+
+
+def test_absolute_sources_have_absolute_keys(tree: Path) -> None:
+    assert keys(str(tree / "album")) == [str(tree / key) for key in ALBUM]
+
+
+def test_same_photo_by_another_path_is_listed_once(tree: Path) -> None:
+    assert keys("album", str(tree / "album" / "a.jpg")) == ALBUM
+
+
+def test_names_and_places(tree: Path) -> None:
+    photo = next(iter(list_photos(["album/trip"])))
+    assert (photo.key, photo.name, photo.kind) == ("album/trip/a.png", "a.png", "file")
+    assert (photo.path, photo.size) == (str(tree / "album/trip/a.png"), len(jpeg()))
+
+
+def test_the_runs_own_folder_is_left_out(tree: Path) -> None:
+    assert keys("album", leave_out=str(tree / "album/trip")) == ALBUM[:2]
+
+
+def test_a_link_to_a_photo_is_a_photo(tree: Path) -> None:
+    os.symlink(tree / "album/a.jpg", tree / "album/trip/link.jpg")
+    assert "album/trip/link.jpg" in keys("album")
+
+
+def test_listing_is_lazy(tree: Path) -> None:
+    """The second source is not looked at before the first has been read through."""
+    (tree / "later").mkdir()
+    listed = list_photos(["album", "later"])
+    assert [next(listed).key for _ in ALBUM] == ALBUM
+    with pytest.raises(InputError, match="'later'"):
+        next(listed)
+
+
+def test_tar_members(tree: Path) -> None:
+    members = {
+        "000.jpg": jpeg(1),
+        "000.json": b"{}",
+        "sub/001.png": jpeg(2),
+        "._001.png": b"x",
+        "000.JPG": jpeg(3),
+    }
+    write_tar(tree / "shard.tar", members)
+    photos = list(list_photos(["shard.tar"]))
+    assert [photo.key for photo in photos] == [
+        "shard.tar/000.jpg",
+        "shard.tar/sub/001.png",
+        "shard.tar/000.JPG",
+    ]
+    content = (tree / "shard.tar").read_bytes()
+    for photo, value in zip(photos, (1, 2, 3), strict=True):
+        assert content[photo.position : photo.position + photo.size] == jpeg(value)
+
+
+def test_tar_member_twice_has_two_keys(tree: Path) -> None:
+    write_tar(tree / "two.tar", {"a.jpg": jpeg()})
+    with tarfile.open(tree / "two.tar", "a") as tar:
+        tar.add(tree / "album/b.JPG", "a.jpg")
+    assert keys("two.tar") == ["two.tar/a.jpg", "two.tar/a.jpg#2"]
+
+
+def test_tar_that_breaks_off_is_listed_so_far(tree: Path) -> None:
+    whole = write_tar(tree / "whole.tar", {"a.jpg": jpeg(), "b.jpg": jpeg()}).read_bytes()
+    (tree / "cut.tar").write_bytes(whole[:900])
+    first, broken = list_photos(["cut.tar"])
+    assert (first.key, broken.key, broken.kind) == ("cut.tar/a.jpg", "cut.tar", "damaged")
+    assert "cut short" in str(broken.problem)
+
+
+def test_shards_that_are_none_are_listed_as_damaged(tree: Path) -> None:
+    for name in ("words.tar", "words.parquet"):
+        (tree / name).write_text("words " * 300)
+        (photo,) = list_photos([name])
+        assert (photo.key, photo.kind) == (name, "damaged") and photo.problem
+
+
+HUGGING_FACE = [{"bytes": jpeg(), "path": "x.jpg"}, {"bytes": jpeg(), "path": None}, None]
+PARQUET = [
+    ({"img": [jpeg()] * 3, "label": [1, 2, 3]}, Columns(), [None, None, None]),
+    ({"img": [jpeg()] * 3, "id": [7, 8, None]}, Columns("img", "id"), ["7", "8", None]),
+    ({"img": [jpeg()] * 2, "other": [b"x"] * 2}, Columns("img"), [None, None]),
+    ({"image": HUGGING_FACE}, Columns(), ["x.jpg", None, None]),
+]
+
+
+@pytest.mark.parametrize(("columns", "wanted", "names"), PARQUET)
+def test_parquet_rows(
+    tree: Path, columns: dict[str, list[object]], wanted: Columns, names: list[str | None]
+) -> None:
+    write_parquet(tree / "t.parquet", columns)
+    photos = list(list_photos(["t.parquet"], wanted))
+    assert [photo.key for photo in photos] == [f"t.parquet#{row}" for row in range(len(names))]
+    assert [photo.name for photo in photos] == names
+    assert [photo.position for photo in photos] == list(range(len(names)))
+
+
+WRONG_COLUMNS = [
+    ({"label": [1]}, Columns(), "expected one column with the bytes of photos"),
+    ({"a": [b"x"], "b": [b"y"]}, Columns(), "name it with --column"),
+    ({"a": [b"x"]}, Columns("b"), "expected the column 'b'"),
+    ({"a": [b"x"], "n": [1]}, Columns("n"), "n (int64)"),
+    ({"a": [b"x"]}, Columns("a", "n"), "expected the column 'n' with names"),
+]
+
+
+@pytest.mark.parametrize(("columns", "wanted", "message"), WRONG_COLUMNS)
+def test_wrong_columns(tree: Path, columns: dict[str, list[object]], wanted: Columns, message: str) -> None:
+    write_parquet(tree / "t.parquet", columns)
+    with pytest.raises(InputError) as caught:
+        keys("t.parquet", columns=wanted)
+    assert message in str(caught.value)
+
+
+def test_folder_with_everything(tree: Path) -> None:
+    write_tar(tree / "album/s.tar", {"m.jpg": jpeg()})
+    write_parquet(tree / "album/t.parquet", {"image": [jpeg()]})
+    assert keys("album") == [*ALBUM[:2], "album/s.tar/m.jpg", "album/t.parquet#0", *ALBUM[2:]]
+
+
+WRONG_SOURCES = [
+    (["nowhere"], "'nowhere' is not there"),
+    (["album/*.gif"], "expected photos in 'album/*.gif', found none"),
+    (["album/.git"], None),
+    (["void"], "expected photos in 'void', found none"),
+    (["x.tar.gz"], "make it a plain .tar"),
+    (["nosuch://bucket/a"], "nosuch"),
+    (["zip://a.jpg::file://b.zip"], "expected a plain URL"),
+]
+
+
+@pytest.mark.parametrize(("sources", "message"), WRONG_SOURCES)
+def test_wrong_sources(tree: Path, sources: list[str], message: str | None) -> None:
+    (tree / "void").mkdir()
+    (tree / "x.tar.gz").write_bytes(b"x")
+    if message is None:
+        assert keys(*sources) == ["album/.git/a.jpg"]  # asked for by name
+        return
+    with pytest.raises(InputError) as caught:
+        keys(*sources)
+    assert message in str(caught.value)
+
+
+def test_stores() -> None:
+    """The same by URL, in a store that knows no folders of this machine."""
+    store = fsspec.filesystem("memory")
+    for name in ("/lake/b.jpg", "/lake/sub/a.jpg", "/lake/sub/.h.jpg", "/lake/sub/n.txt"):
+        store.pipe_file(name, jpeg())
+    try:
+        both = ["memory://lake/b.jpg", "memory://lake/sub/a.jpg"]
+        assert keys("memory://lake/") == both
+        assert keys("memory://lake/**/*.jpg") == both
+        assert keys("memory://lake/sub/a.jpg", "memory://lake") == both[::-1]
+        assert [photo.path for photo in list_photos(["memory://lake"])] == both
+    finally:
+        store.rm("/lake", recursive=True)
+
+
+def test_file_urls(tree: Path) -> None:
+    url = (tree / "album").as_uri()
+    assert keys(url) == [f"{url}/{key.removeprefix('album/')}" for key in ALBUM]

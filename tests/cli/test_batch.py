@@ -1,0 +1,114 @@
+"""``facegeom batch`` as a user types it."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from facegeom.batch import local
+from facegeom.batch.inventory import Job
+from facegeom.batch.rows import Row, encode
+from facegeom.batch.work import Settings
+from facegeom.cli.root import app
+from facegeom.results import Faces
+
+asked: list[Settings] = []
+
+
+@pytest.fixture(autouse=True)
+def networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that find no face in any photo, and read none."""
+
+    def run(jobs: Iterable[Job], settings: Settings, workers: int) -> Iterator[tuple[int, bytes]]:
+        asked.append(settings)
+        for job in jobs:
+            rows = [Row(photo.key, photo.name, Faces.empty(1, 1)) for photo in job.photos]
+            yield job.part, encode(rows, settings.mesh, job.about)
+
+    asked.clear()
+    monkeypatch.setattr(local, "run", run)
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    folder = tmp_path / "album"
+    folder.mkdir()
+    for number in range(5):
+        Image.new("RGB", (32, 24)).save(folder / f"{number}.jpg")
+    return folder
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    """Exit code, what was printed, what was reported."""
+    result = CliRunner().invoke(app, ["batch", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+
+
+def test_a_run_and_its_second_start(album: Path, tmp_path: Path) -> None:
+    code, printed, reported = run(album, "-o", tmp_path / "out", "--part-size", 2)
+    assert code == 0
+    assert re.fullmatch(r"5 photos, 0 faces, 0 failed, \d+\.\d photos/s; rows in .+parts\n", printed)
+    assert reported.startswith("0 of 5 photos, 0 failed")
+    code, printed, _ = run(album, "-o", tmp_path / "out")
+    assert code == 0 and printed.startswith("5 photos (5 were done before), 0 faces")
+    assert pq.read_table(tmp_path / "out/parts").num_rows == 5
+
+
+def test_options_reach_the_workers(album: Path, tmp_path: Path) -> None:
+    numbers = ["--min-face", 40, "--max-faces", 2, "--min-score", 0.8, "--fov", 30]
+    run(album, "-o", tmp_path / "out", *numbers, "--no-mesh", "--column", "img", "--device", "cuda")
+    options = {"min_face": 40, "max_faces": 2, "min_score": 0.8, "fov_deg": 30}
+    assert asked == [Settings("cuda", False, "img", options)]
+
+
+WRONG_USAGE = [
+    ([], "Missing argument"),
+    (["album"], "Missing option"),
+    (["album", "-o", "out", "--engine", "spark"], "spark"),
+    (["album", "-o", "out", "--workers", "0"], "--workers"),
+    (["album", "-o", "out", "--part-size", "0"], "--part-size"),
+    (["album", "-o", "out", "--gpus-per-worker", "0"], "gpus_per_worker: expected"),
+    (["nowhere", "-o", "out"], "'nowhere' is not there"),
+    (["*.gif", "-o", "out"], "found none"),
+    (["album", "-o", "album/0.jpg"], "cannot make the folder"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG_USAGE)
+def test_wrong_usage(
+    album: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(album.parent)
+    code, _, reported = run(*arguments)
+    assert code == 2 and message in reported and asked == []
+
+
+def test_help_has_an_example() -> None:
+    code, printed, _ = run("--help")
+    assert code == 0 and "facegeom batch photos/" in printed
+
+
+def test_installed_command(tmp_path: Path) -> None:
+    """From a shell, with real workers: a photo with a face and one that is none."""
+    (tmp_path / "album").mkdir()
+    (tmp_path / "album/words.jpg").write_text("words")
+    portrait = files("facegeom") / "data" / "astronaut.jpg"
+    (tmp_path / "album/face.jpg").write_bytes(portrait.read_bytes())
+    command = [sys.executable, "-m", "facegeom", "batch", "album", "-o", "out", "--workers", "1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("2 photos, 1 face, 1 failed")
+    rows = pq.read_table(tmp_path / "out/parts").to_pylist()
+    assert [(row["key"], len(row["faces"] or ())) for row in rows] == [
+        ("album/face.jpg", 1),
+        ("album/words.jpg", 0),
+    ]

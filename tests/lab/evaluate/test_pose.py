@@ -68,13 +68,23 @@ def test_summary_by_bands_of_yaw() -> None:
         ("30° to 60°", 1),
         ("60° to 99°", 2),
         ("balanced", 5),
+        ("all, frames aligned", 5),
     ]
-    figures = np.array([row[2:] for row in rows], float)
+    figures = np.array([row[2:] for row in rows[:5]], float)
     np.testing.assert_allclose(figures[:, 0], (80, 100, 100, 50, 250 / 3), atol=1e-9)  # found
     np.testing.assert_allclose(figures[:, 1], (3.75, 3, 9, 0, 4), atol=1e-9)  # yaw
     np.testing.assert_allclose(figures[:, 2], (0.75, 0, 0, 3, 1), atol=1e-9)  # pitch
     np.testing.assert_allclose(figures[:, 4], (1.5, 1, 3, 1, 5 / 3), atol=1e-9)  # mean of the three
     np.testing.assert_allclose(figures[:, 5], (4.5, 3, 9, 3, 5), atol=1e-4)  # geodesic
+
+
+def test_a_constant_turn_between_the_frames_is_taken_out() -> None:
+    truth = [turn(yaw, pitch, 10) for yaw in (-60, 0, 60) for pitch in (-20, 20)]
+    offset = turn(0, 7)
+    rows = summary(posed([*truth, turn(0)], [*(one @ offset for one in truth), None]), Rules())
+    assert rows[0][7] == pytest.approx(7, abs=1e-4)
+    assert rows[5][:2] == ("all, frames aligned", 7) and rows[5][2] == pytest.approx(600 / 7)
+    np.testing.assert_allclose(np.array(rows[5][3:], float), 0, atol=1e-4)
 
 
 def test_a_band_without_faces_says_nothing_and_does_not_count() -> None:

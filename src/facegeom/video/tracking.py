@@ -26,7 +26,7 @@ SAME_PLACE_IOU = 0.3
 REMEMBER_S = 1.0
 """A lost face that is found again within this time keeps its number …"""
 
-NEAR_SIZES, DRIFT_SIZES_PER_S = 0.5, 1.0
+NEAR_SIZES, DRIFT_SIZES_PER_S = 1.0, 1.0
 """… where it is so near to its old place, in sizes of its box, with so much more for each second."""
 
 
@@ -105,7 +105,8 @@ class FaceTracker:
             pixels: (H, W, 3) uint8 RGB.
             time_s: of the frame.
         """
-        followed = self._follow(pixels, time_s)
+        self._lost = [face for face in self._lost if time_s - face.time_s <= REMEMBER_S]
+        followed = self._follow(pixels)
         self._since_search += 1
         all_there = 0 < len(followed.ids) == len(self._ids)
         if not all_there or self._since_search >= self.detect_every:
@@ -114,7 +115,7 @@ class FaceTracker:
         self._ids, self._boxes, self._time_s = followed.ids, followed.faces.box_xyxy, time_s
         return followed
 
-    def _follow(self, pixels: npt.NDArray[np.uint8], time_s: float) -> TrackedFaces:
+    def _follow(self, pixels: npt.NDArray[np.uint8]) -> TrackedFaces:
         """The faces of the last frame that are still there; the others are remembered as lost."""
         if not len(self._ids):
             height, width = pixels.shape[:2]
@@ -123,7 +124,6 @@ class FaceTracker:
         there = _still_faces(faces)
         gone = set(range(len(faces))) - set(there.tolist())
         self._lost += [_Lost(int(self._ids[row]), self._boxes[row], self._time_s) for row in gone]
-        self._lost = [face for face in self._lost if time_s - face.time_s <= REMEMBER_S]
         return TrackedFaces(self._ids[there], faces if len(there) == len(faces) else faces[there])
 
     def _with_found(self, followed: TrackedFaces, found: Faces, time_s: float) -> TrackedFaces:

@@ -1,0 +1,156 @@
+"""Videos in: times, orientation, damage, what is no video, cameras."""
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facegeom.errors import InputError
+from facegeom.video import Source, VideoError, open_video, reading
+from facegeom.video.reading import Frame
+
+Film = Callable[..., Path]
+EVEN = [index / 30 for index in range(20)]
+
+
+def frames_of(path: Path | Source) -> list[Frame]:
+    with open_video(path) as video:
+        return list(video)
+
+
+def test_frames_in_their_order(film: Film, tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4", EVEN)
+    with open_video(path) as video:
+        assert video.rate == pytest.approx(30, rel=0.1) and video.frames == 20
+        assert video.duration_s == pytest.approx(20 / 30, abs=0.05)
+        frames = list(video)
+    assert [frame.index for frame in frames] == list(range(20))
+    np.testing.assert_allclose([frame.time_s for frame in frames], EVEN, atol=1e-4)
+    for frame in frames:
+        assert frame.pixels.shape == (48, 64, 3) and frame.pixels.dtype == np.uint8
+        assert frame.pixels[:, 32:].mean() == pytest.approx(20 + 8 * frame.index, abs=3)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_uneven_times_are_kept(film: Film, tmp_path: Path, ending: str) -> None:
+    times = [0, 0.04, 0.05, 0.3, 0.31, 0.9]
+    frames = frames_of(film(tmp_path / f"a.{ending}", times))
+    np.testing.assert_allclose([frame.time_s for frame in frames], times, atol=1e-3)
+
+
+def test_a_clock_that_starts_late_is_set_to_zero(film: Film, tmp_path: Path) -> None:
+    frames = frames_of(film(tmp_path / "a.ts", EVEN, start_s=5))
+    np.testing.assert_allclose([frame.time_s for frame in frames], EVEN, atol=1e-3)
+
+
+def turned(path: Path, degrees: int) -> Path:
+    """Write a turn, clockwise for the viewer, into the track header of an MP4 file."""
+    cos, sin = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    matrix = struct.pack(">9i", *(v << 16 for v in (cos, sin, 0, -sin, cos, 0, 0, 0)), 1 << 30)
+    data = bytearray(path.read_bytes())
+    start = data.index(b"tkhd") + 4 + 40  # version 0: times, id, duration, layer, volume come first
+    data[start : start + 36] = matrix
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_frames_are_upright(film: Film, tmp_path: Path, degrees: int) -> None:
+    frame = frames_of(turned(film(tmp_path / "a.mp4", EVEN), degrees))[0]
+    lying = frames_of(film(tmp_path / "b.mp4", EVEN))[0]
+    np.testing.assert_array_equal(frame.pixels, np.rot90(lying.pixels, -degrees // 90))
+    assert frame.pixels.flags.c_contiguous
+
+
+def test_missing_folder_text_photo_and_sound(film: Film, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no video " * 99)
+    (tmp_path / "broken.mp4").write_bytes(bytes(999))
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    Image.new("RGB", (64, 48)).save(tmp_path / "photo.jpg")
+    film(tmp_path / "both.mkv", EVEN, sound="aac")
+    for name, message in (
+        ("none.mp4", "no such file"),
+        ("", "is a folder"),
+        ("notes.txt", "expected a video"),
+        ("broken.mp4", "expected a video file"),
+        ("empty.mp4", "expected a video file"),
+        ("photo.jpg", "photos go to `analyze`"),
+    ):
+        with pytest.raises(VideoError, match=message):
+            frames_of(tmp_path / name)
+
+
+def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(
+        struct.pack(
+            "<4sI8sIHHIIHH4sI", b"RIFF", 8036, b"WAVEfmt ", 16, 1, 1, 8000, 16000, 2, 16, b"data", 8000
+        )
+        + bytes(8000)
+    )
+    with pytest.raises(VideoError, match="has no picture"):
+        frames_of(tmp_path / "a.wav")
+
+
+def test_a_playlist_does_not_reach_the_network(tmp_path: Path) -> None:
+    (tmp_path / "a.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nhttp://localhost:9/a.ts\n#EXT-X-ENDLIST\n")
+    with pytest.raises(VideoError):
+        frames_of(tmp_path / "a.m3u8")
+
+
+def test_a_name_like_a_protocol_is_a_file(
+    film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film(tmp_path / "a.mp4", EVEN).rename(tmp_path / "http:a.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert len(frames_of(Path("http:a.mp4"))) == 20
+
+
+def test_a_video_cut_short_gives_what_it_has_and_then_an_error(film: Film, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 48, 64, 3), dtype=np.uint8)
+    whole = film(
+        tmp_path / "a.mp4", [i / 30 for i in range(90)], lambda i: noise[i], options={"movflags": "faststart"}
+    )
+    whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    frames = []
+    with open_video(whole) as video, pytest.raises(VideoError, match=r"ends at 1\.\d s of 3\.0 s"):
+        frames += video
+    with open_video(whole) as video, pytest.raises(VideoError):
+        for frame in video:
+            frames.append(frame)
+    assert 20 < len(frames) < 90
+
+
+def test_damaged_packets_are_left_out_and_told(film: Film, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 48, 64, 3), dtype=np.uint8)
+    path = film(tmp_path / "a.mp4", [i / 30 for i in range(60)], lambda i: noise[i])
+    data = bytearray(path.read_bytes())
+    third = len(data) // 3
+    data[third : third + third // 2] = bytes(third // 2)
+    path.write_bytes(data)
+    frames = []
+    with open_video(path) as video, pytest.raises(VideoError, match="damaged packets were left out"):
+        for frame in video:
+            frames.append(frame)
+    assert 10 < len(frames) <= 60 and frames[-1].time_s == pytest.approx(59 / 30, abs=0.05)
+
+
+def test_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading.sys, "platform", "made up")
+    with pytest.raises(InputError, match="expected a camera on"):
+        Source.camera(0)
+    monkeypatch.setitem(reading.CAMERAS, "made up", ("lavfi", "testsrc=size=80x60:rate=10:duration={}"))
+    source = Source.camera(2)
+    assert source.stem == "camera" and "camera" in source.title
+    with open_video(source) as video:
+        assert video.frames is None and video.duration_s is None
+        frames = list(video)
+    assert len(frames) == 20 and frames[0].pixels.shape == (60, 80, 3)
+    np.testing.assert_allclose([frame.time_s for frame in frames], np.arange(20) / 10, atol=1e-6)
+
+
+def test_a_camera_that_is_not_there() -> None:
+    with pytest.raises(VideoError, match="cannot open camera"):
+        frames_of(Source("/dev/video99", "v4l2"))

@@ -1,0 +1,238 @@
+"""A whole video: the generator, the files, what is kept when it ends early; the command."""
+
+import re
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from facegeom.cli.root import app
+from facegeom.errors import OutputError
+from facegeom.video import FrameAnalyzer, Source, VideoError, analyze_video, reading
+from facegeom.video.run import run_video
+from facegeom.video.table import read_table
+
+Film = Callable[..., Path]
+BOX = [10.0, 10, 40, 40]
+UNEVEN = [0, 0.04, 0.05, 0.3, 0.31, 0.5, 0.62, 0.8]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file()) if folder.exists() else []
+
+
+def times_of(path: Path) -> list[float]:
+    with av.open(str(path)) as file:
+        return [frame.time for frame in file.decode(video=0)]
+
+
+def packets_of(path: Path) -> list[tuple[float, bytes]]:
+    with av.open(str(path)) as file:
+        stream = file.streams.audio[0]
+        packets = [packet for packet in file.demux(stream) if packet.dts is not None]
+        return [(float(packet.pts * packet.time_base), bytes(packet)) for packet in packets]
+
+
+def test_the_generator_gives_every_frame(film: Film, tmp_path: Path, scene: Any) -> None:
+    scene.boxes = [BOX]
+    seen = list(analyze_video(film(tmp_path / "a.mp4", UNEVEN), scene, detect_every=3))
+    assert [frame for frame, _, _ in seen] == list(range(8))
+    np.testing.assert_allclose([time_s for _, time_s, _ in seen], UNEVEN, atol=1e-4)
+    assert all(tracked.ids.tolist() == [0] for _, _, tracked in seen) and scene.searches == 3
+
+
+def test_files_of_a_run(film: Film, tmp_path: Path, scene: Any) -> None:
+    scene.boxes = [BOX]
+    path = film(tmp_path / "talk.mp4", UNEVEN, sound="aac")
+    summary = run_video(Source(str(path)), tmp_path / "out", FrameAnalyzer(scene))
+    assert (summary.frames, summary.rows, summary.persons, summary.fault) == (8, 8, {0}, None)
+    assert names(tmp_path / "out") == ["talk.overlay.mp4", "talk.parquet"]
+    columns, about = read_table(tmp_path / "out/talk.parquet")
+    assert about["frames"] == "8" and columns["frame"].tolist() == list(range(8))
+    np.testing.assert_allclose(times_of(tmp_path / "out/talk.overlay.mp4"), UNEVEN, atol=1e-4)
+
+
+@pytest.mark.parametrize(("sound", "ending", "kept"), [("aac", "mp4", "mp4"), ("pcm_s16le", "mkv", "mkv")])
+def test_sound_is_copied(film: Film, tmp_path: Path, scene: Any, sound: str, ending: str, kept: str) -> None:
+    path = film(tmp_path / f"talk.{ending}", UNEVEN, sound=sound)
+    run_video(Source(str(path)), tmp_path / "out", FrameAnalyzer(scene))
+    before, after = packets_of(path), packets_of(tmp_path / f"out/talk.overlay.{kept}")
+    assert [packet for _, packet in before] == [packet for _, packet in after] and len(before) > 9
+    np.testing.assert_allclose([t for t, _ in before], [t for t, _ in after], atol=2e-3)
+
+
+def test_sound_of_a_late_clock_stays_with_the_pictures(film: Film, tmp_path: Path, scene: Any) -> None:
+    path = film(tmp_path / "a.ts", [0, 0.1, 0.2, 0.3, 0.4], sound="aac", start_s=9)
+    run_video(Source(str(path)), tmp_path / "out", FrameAnalyzer(scene))
+    with av.open(str(path)) as file:
+        start_s = file.start_time / 1e6
+    assert start_s == pytest.approx(9, abs=0.1)
+    after = [t for t, _ in packets_of(tmp_path / "out/a.overlay.mp4")]
+    np.testing.assert_allclose(after, [t - start_s for t, _ in packets_of(path)], atol=2e-3)
+    first = times_of(tmp_path / "out/a.overlay.mp4")[0]
+    assert first == pytest.approx(next(analyze_video(path, scene)).time_s, abs=2e-3)
+
+
+def test_the_overlay_has_the_colours_and_the_size_of_the_video(
+    film: Film, tmp_path: Path, scene: Any
+) -> None:
+    colours = np.zeros((720, 1280, 3), np.uint8)
+    colours[:, :320], colours[:, 320:640], colours[:, 640:960] = (200, 40, 40), (40, 200, 40), (40, 40, 200)
+    path = film(tmp_path / "a.mp4", [0, 0.1], lambda index: colours)
+    run_video(Source(str(path)), tmp_path / "out", FrameAnalyzer(scene))
+    with reading.open_video(path) as video, reading.open_video(tmp_path / "out/a.overlay.mp4") as overlay:
+        before, after = next(iter(video)).pixels, next(iter(overlay)).pixels
+    assert after.shape == (720, 1280, 3)
+    for x in (160, 480, 800, 1120):
+        np.testing.assert_allclose(after[360, x].astype(int), before[360, x], atol=6)
+
+
+def test_faces_are_drawn(film: Film, tmp_path: Path, scene: Any) -> None:
+    scene.boxes = [[40.0, 40, 120, 140]]
+    path = film(tmp_path / "a.mp4", [0, 0.1], lambda index: np.full((180, 240, 3), 90, np.uint8))
+    run_video(Source(str(path)), tmp_path / "out", FrameAnalyzer(scene))
+    with reading.open_video(tmp_path / "out/a.overlay.mp4") as overlay:
+        pixels = next(iter(overlay)).pixels
+    changed = np.abs(pixels.astype(int) - 90).max(axis=2) > 20
+    assert changed[35:145, 35:125].any() and not changed[:, 170:].any()
+
+
+def test_a_video_cut_short_keeps_what_was_done(film: Film, tmp_path: Path, scene: Any) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 48, 64, 3), dtype=np.uint8)
+    path = film(
+        tmp_path / "a.mp4", [i / 30 for i in range(90)], lambda i: noise[i], options={"movflags": "faststart"}
+    )
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    summary = run_video(Source(str(path)), tmp_path / "out", FrameAnalyzer(scene))
+    assert summary.fault and "is damaged" in summary.fault and 20 < summary.frames < 90
+    assert len(times_of(tmp_path / "out/a.overlay.mp4")) == summary.frames
+    assert read_table(tmp_path / "out/a.parquet")[1]["frames"] == str(summary.frames)
+
+
+def test_ctrl_c_keeps_what_was_done(film: Film, tmp_path: Path, scene: Any) -> None:
+    def stop(video: object, frame: reading.Frame) -> None:
+        if frame.index == 3:
+            raise KeyboardInterrupt
+
+    path = film(tmp_path / "a.mp4", UNEVEN)
+    summary = run_video(Source(str(path)), tmp_path / "out", FrameAnalyzer(scene), watch=stop)
+    assert summary.frames == 4 and summary.fault == "stopped by the keyboard"
+    assert len(times_of(tmp_path / "out/a.overlay.mp4")) == 4
+
+
+def test_another_error_leaves_nothing_behind(film: Film, tmp_path: Path, scene: Any) -> None:
+    def fail(video: object, frame: reading.Frame) -> None:
+        raise RuntimeError("the disk is gone")
+
+    with pytest.raises(RuntimeError):
+        run_video(
+            Source(str(film(tmp_path / "a.mp4", UNEVEN))), tmp_path / "out", FrameAnalyzer(scene), watch=fail
+        )
+    assert names(tmp_path / "out") == []
+
+
+def test_a_place_that_cannot_be_written(film: Film, tmp_path: Path, scene: Any) -> None:
+    (tmp_path / "out/a.overlay.mp4").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"cannot write .*a\.overlay\.mp4"):
+        run_video(Source(str(film(tmp_path / "a.mp4", UNEVEN))), tmp_path / "out", FrameAnalyzer(scene))
+    assert names(tmp_path / "out") == []
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    """Exit code, what was printed, what was reported."""
+    result = CliRunner().invoke(app, ["video", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+
+
+@pytest.fixture
+def networks(scene: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The scene in place of the networks; ``scene.built`` notes the options."""
+
+    def build(device: str, options: dict[str, Any], tracking: dict[str, Any]) -> FrameAnalyzer:
+        scene.built = {"device": device, **options}
+        return FrameAnalyzer(scene, **tracking)
+
+    monkeypatch.setattr("facegeom.cli.video._analyzer", build)
+    return scene
+
+
+def test_the_command(networks: Any, film: Film, tmp_path: Path) -> None:
+    networks.boxes = [BOX]
+    path = film(tmp_path / "a.mp4", UNEVEN)
+    code, printed, reported = run(
+        path, "-o", tmp_path / "out", "--no-overlay", "--detect-every", 2, "--min-face", 9
+    )
+    assert (code, reported) == (0, "")
+    assert re.match(r"8 frames, 0\.8 s, 1 face followed, 8 rows; wrote .*a\.parquet\n$", printed)
+    assert names(tmp_path / "out") == ["a.parquet"]
+    assert networks.searches == 4 and networks.built["min_face"] == 9
+
+
+def test_seconds_end_a_run(networks: Any, film: Film, tmp_path: Path) -> None:
+    code, printed, _ = run(film(tmp_path / "a.mp4", UNEVEN), "-o", tmp_path / "out", "--seconds", 0.31)
+    assert code == 0 and printed.startswith("4 frames")
+
+
+def test_a_camera_by_the_command(networks: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(
+        reading.CAMERAS, reading.sys.platform, ("lavfi", "testsrc=size=81x61:rate=10:duration={}")
+    )
+    code, printed, _ = run("--camera", 1, "-o", tmp_path)
+    assert code == 0 and printed.startswith("10 frames")
+    assert names(tmp_path) == ["camera.overlay.mp4", "camera.parquet"]
+    with reading.open_video(tmp_path / "camera.overlay.mp4") as overlay:
+        assert next(iter(overlay)).pixels.shape == (60, 80, 3)  # H.264 in MP4 takes even sizes
+
+
+def test_failures_of_the_command(networks: Any, film: Film, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "photo.jpg")
+    path = film(tmp_path / "a.mp4", UNEVEN)
+    for arguments, code, message in (
+        ([], 2, "expected a video, or --camera N"),
+        ([path, "--camera", 0], 2, "one of the two"),
+        ([tmp_path / "none.mp4"], 1, "no such file"),
+        ([tmp_path / "photo.jpg"], 1, "photos go to `analyze`"),
+        ([path, "--detect-every", 0], 2, "--detect-every"),
+        ([path, "-o", path], 2, "cannot make the folder"),
+    ):
+        found, _, reported = run("-o", tmp_path / "out", *arguments)
+        assert found == code and message in reported
+    assert names(tmp_path / "out") == []
+
+
+def test_a_damaged_video_is_told(networks: Any, film: Film, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 48, 64, 3), dtype=np.uint8)
+    path = film(
+        tmp_path / "a.mp4", [i / 30 for i in range(90)], lambda i: noise[i], options={"movflags": "faststart"}
+    )
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    code, printed, reported = run(path, "-o", tmp_path / "out", "--no-overlay")
+    assert code == 1 and "frames, 1." in printed
+    assert "is damaged: " in reported and "the frames before that were kept" in reported
+
+
+def test_no_frame_is_an_error(
+    networks: Any, tmp_path: Path, film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading.Video, "_decoded", lambda self: iter(()))
+    with pytest.raises(VideoError, match="no frame could be read"):
+        run_video(Source(str(film(tmp_path / "a.mp4", UNEVEN))), tmp_path / "out", FrameAnalyzer(networks))
+    assert names(tmp_path / "out") == []
+
+
+def test_the_portrait_with_the_real_networks(film: Film, tmp_path: Path) -> None:
+    portrait = np.array(Image.open(str(files("facegeom") / "data" / "astronaut.jpg")).convert("RGB"))
+    path = film(tmp_path / "a.mp4", [0, 0.1, 0.2], lambda index: np.roll(portrait, 4 * index, axis=1))
+    code, printed, _ = run(path, "-o", tmp_path / "out", "--no-smooth")
+    assert code == 0 and "1 face followed, 3 rows" in printed
+    columns, _ = read_table(tmp_path / "out/a.parquet")
+    shift = np.diff(columns["landmarks_px"].mean(axis=1), axis=0)
+    np.testing.assert_allclose(shift, [[4, 0], [4, 0]], atol=0.8)

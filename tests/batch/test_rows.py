@@ -25,33 +25,32 @@ def rows(faces: Faces, make_faces: Callable[..., Faces]) -> list[Row]:
 def test_plain_columns(rows: list[Row]) -> None:
     table = to_table(rows, mesh=True)
     assert table.schema == schema()
-    plain = table.select(["key", "name", "error", "width", "height"]).to_pylist()
+    plain = table.select(["key", "name", "error", "width", "height", "faces"]).to_pylist()
     assert [tuple(row.values()) for row in plain] == [
-        ("album/group.jpg", "group.jpg", None, 320, 240),
-        ("album/wall.jpg", "wall.jpg", None, 10, 20),
-        ("t.parquet#7", None, "the picture is damaged", None, None),
-        ("t.parquet#8", None, None, 320, 240),
+        ("album/group.jpg", "group.jpg", None, 320, 240, 3),
+        ("album/wall.jpg", "wall.jpg", None, 10, 20, 0),
+        ("t.parquet#7", None, "the picture is damaged", None, None, None),
+        ("t.parquet#8", None, None, 320, 240, 1),
     ]
-    assert [value and len(value) for value in table["faces"].to_pylist()] == [3, [], None, 1]
+    assert [value and len(value) for value in table["score"].to_pylist()] == [3, [], None, 1]
 
 
-def test_faces_are_structs_of_nested_lists(rows: list[Row]) -> None:
-    group, last = (to_table(rows, mesh=True)["faces"][place].as_py() for place in (0, 3))
-    for stored, face in zip([*group, *last], [*rows[0].faces, *rows[3].faces], strict=True):
+def test_fields_of_faces_are_nested_lists(rows: list[Row]) -> None:
+    table = to_table(rows, mesh=True)
+    for place in (0, 3):
         for name in SHAPES:
-            np.testing.assert_array_equal(np.float32(stored[name]), np.float32(getattr(face, name)))
-    assert [round(last[0][name], 3) for name in ("yaw_deg", "pitch_deg", "roll_deg")] == [30, 20, 10]
+            stored = np.array(table[name][place].as_py(), np.float32)
+            np.testing.assert_array_equal(stored, getattr(rows[place].faces, name))
+    angles = [table[name][3].as_py() for name in ("yaw_deg", "pitch_deg", "roll_deg")]
+    np.testing.assert_allclose(angles, [[30], [20], [10]], atol=1e-3)
 
 
 def test_without_the_mesh(rows: list[Row]) -> None:
     table = to_table(rows, mesh=False)
     assert table.schema == schema(mesh=False)
-    names = {field.name for field in table.schema.field("faces").type.value_type}
-    assert names == (set(SHAPES) - {"mesh_px", "mesh_confidence", "mesh_mm"}) | {
-        "yaw_deg",
-        "pitch_deg",
-        "roll_deg",
-    }
+    without = {"mesh_px", "mesh_confidence", "mesh_mm"}
+    assert set(schema().names) - set(table.schema.names) == without
+    assert set(SHAPES) - without < set(table.schema.names)
 
 
 def test_back_to_faces(rows: list[Row]) -> None:
@@ -79,7 +78,7 @@ def test_file_is_read_back_and_the_same_every_time(rows: list[Row]) -> None:
 def test_no_rows_and_no_faces(mesh: bool) -> None:
     assert to_table([], mesh).num_rows == 0
     nothing = [Row("a", None, None, "bad"), Row("b", None, Faces.empty(1, 1))]
-    assert to_table(nothing, mesh)["faces"].to_pylist() == [None, []]
+    assert to_table(nothing, mesh)["landmarks_px"].to_pylist() == [None, []]
     assert count_of(encode(nothing, mesh, {})) == Counts(2, 0, 1)
 
 

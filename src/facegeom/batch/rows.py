@@ -1,8 +1,8 @@
-"""A row: what is known of one photo. One row for each photo, its faces as a list of structs."""
+"""A row is what is known of one photo; each field of its faces is a column, a list over the faces."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,10 @@ class Counts:
 
 
 def schema(mesh: bool = True) -> pa.Schema:
-    """Columns of the rows; ``faces`` is null where there is an error and empty where there is no face.
+    """Columns of the rows. Those of the faces, and their number, are null where there is an error.
+
+    A field of the faces is a column of its own rather than one of a struct, since readers skip what they are
+    not asked for by whole columns.
 
     Args:
         mesh: with the fields of the mesh.
@@ -58,9 +61,8 @@ def schema(mesh: bool = True) -> pa.Schema:
             pa.field("error", pa.string()),
             pa.field("width", pa.int32()),
             pa.field("height", pa.int32()),
-            pa.field(
-                "faces", pa.list_(pa.struct([pa.field(n, _nested(s)) for n, s in _fields(mesh).items()]))
-            ),
+            pa.field("faces", pa.int32()),
+            *(pa.field(name, pa.list_(_nested(shape))) for name, shape in _fields(mesh).items()),
         ]
     )
 
@@ -117,20 +119,22 @@ def to_table(rows: Sequence[Row], mesh: bool) -> pa.Table:
         pa.array([row.error for row in rows], pa.string()),
         pa.array([None if faces is None else faces.width for faces in answers], pa.int32()),
         pa.array([None if faces is None else faces.height for faces in answers], pa.int32()),
-        _faces_column(answers, mesh),
+        pa.array([None if faces is None else len(faces) for faces in answers], pa.int32()),
+        *_faces_columns(answers, mesh),
     ]
     return pa.Table.from_arrays(columns, schema=schema(mesh))
 
 
-def _faces_column(answers: Sequence[Faces | None], mesh: bool) -> pa.Array:
+def _faces_columns(answers: Sequence[Faces | None], mesh: bool) -> Iterator[pa.Array]:
     there = [faces for faces in answers if faces is not None]
     values = {name: _joined(there, name) for name in _fields(mesh) if name not in ANGLES}
     angles = angles_from_rotation(values["rotation"]).astype(np.float32)
     values |= {name: angles[:, place] for place, name in enumerate(ANGLES)}
-    structs = pa.StructArray.from_arrays([_to_arrow(value) for value in values.values()], names=list(values))
     ends = np.cumsum([0, *(0 if faces is None else len(faces) for faces in answers)])
+    offsets = pa.array(ends, pa.int32())
     missing = pa.array([faces is None for faces in answers], pa.bool_())
-    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), structs, mask=missing)
+    for value in values.values():
+        yield pa.ListArray.from_arrays(offsets, _to_arrow(value), mask=missing)
 
 
 def _joined(answers: Sequence[Faces], name: str) -> np.ndarray:
@@ -154,11 +158,11 @@ def from_table(table: pa.Table) -> Iterator[Row]:
 def _faces(row: Mapping[str, Any]) -> Faces | None:
     if row["faces"] is None:
         return None
-    empty = Faces.empty(row["width"], row["height"], row["name"])
-    stacked: dict[str, Any] = {
-        name: np.array([face[name] for face in row["faces"]], np.float32) for name in SHAPES
+    lead = (row["faces"],)
+    fields: dict[str, Any] = {
+        n: np.array(row[n], np.float32).reshape(lead + shape) for n, shape in SHAPES.items()
     }
-    return replace(empty, **stacked) if row["faces"] else empty
+    return Faces(**fields, width=row["width"], height=row["height"], file=row["name"])
 
 
 def count_of(content: bytes) -> Counts:

@@ -44,7 +44,7 @@ def analyze_many(
         workers: processes; None for one on each core, or a single one with a GPU.
         device: "cpu" or "cuda".
         gpus_per_worker: share of a GPU that Ray gives to each worker.
-        mesh: False leaves the mesh out: rows are then a tenth as long.
+        mesh: False leaves the mesh out: rows are then a fifteenth as long.
         column: of Parquet sources, with the photos' bytes; None for the only one that can hold them.
         name_column: of Parquet sources, with the photos' names.
         part_size: photos of a part, 128 by default.

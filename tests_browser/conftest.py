@@ -70,9 +70,7 @@ def page(browser: Browser, origin: str, complaints: list[str]) -> Iterator[Page]
 
     page.on("request", note)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None
-    )
+    page.on("console", lambda said: complaints.append(said.text) if is_complaint(said) else None)
     page.goto("/")
     yield page
     page.close()

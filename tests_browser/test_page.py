@@ -23,10 +23,13 @@ expect.set_options(timeout=PATIENCE_MS)
 
 _PIXELS = """([id, points]) => {
   const canvas = document.getElementById(id);
-  const pen = canvas.getContext("2d");
-  const scale = canvas.width / 512;
-  const at = ([x, y]) => pen.getImageData((x + 0.5) * scale, (y + 0.5) * scale, 1, 1).data;
-  return points.map((point) => [...at(point).slice(0, 3)]);
+  const { width, height } = canvas;
+  const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+  const place = (value) => Math.floor(((value + 0.5) * width) / 512);
+  return points.map(([x, y]) => {
+    const start = 4 * (place(y) * width + place(x));
+    return [...data.slice(start, start + 3)];
+  });
 }"""
 _DROP = """async (address) => {
   const blob = await (await fetch(address)).blob();
@@ -112,7 +115,7 @@ def test_each_part_can_be_switched(example: Page, truth: Faces, name: str) -> No
     show_only(example, name)
     assert (np.abs(colours(example, grid) - bare).max(axis=1) > 15).mean() > 0.004
     show_only(example)
-    np.testing.assert_array_equal(colours(example, grid), bare)
+    np.testing.assert_allclose(colours(example, grid), bare, atol=2)
 
 
 def test_angles_are_read(example: Page, truth: Faces) -> None:

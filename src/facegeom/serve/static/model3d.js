@@ -22,10 +22,19 @@ export function faceGeometry(face, picture, { triangles }) {
   geometry.setAttribute("uv", new THREE.Float32BufferAttribute(coordinates, 2));
   geometry.setIndex(triangles.flat());
   geometry.computeVertexNormals();
+  turnLoneNormals(geometry.getAttribute("normal"));
   geometry.computeBoundingBox();
   const origin = geometry.boundingBox.getCenter(new THREE.Vector3());
   geometry.translate(-origin.x, -origin.y, -origin.z);
   return { geometry, origin };
+}
+
+/** Normals of points without a triangle, the irises, look towards the viewer. */
+function turnLoneNormals(normals) {
+  for (let index = 0; index < normals.count; index++) {
+    const length = Math.hypot(normals.getX(index), normals.getY(index), normals.getZ(index));
+    if (length === 0) normals.setXYZ(index, 0, 0, 1);
+  }
 }
 
 /** The part of the photo that the face covers, as a texture whose first row is the top one. */

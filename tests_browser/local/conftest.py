@@ -1,21 +1,13 @@
-"""A real Chromium, in which the page's modules run one by one beside the Python that they mirror."""
+"""The page's modules, run one by one in a real Chromium beside the Python that they mirror."""
 
 import json
-import shutil
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
-
-from facegeom import FaceAnalyzer
-from facegeom.serve.app import Application
-from facegeom.serve.run import listen
-from facegeom.serve.settings import Settings
+from playwright.sync_api import Browser, Page
 
 Call = Callable[..., Any]
 
@@ -26,31 +18,6 @@ _CALLS = """async ([file, name, calls]) => {
   for (const args of JSON.parse(calls)) answers.push(await module[name](...args));
   return JSON.stringify(answers, (_, value) => (ArrayBuffer.isView(value) ? Array.from(value) : value));
 }"""
-
-
-@pytest.fixture(scope="session")
-def analyzer() -> FaceAnalyzer:
-    return FaceAnalyzer(threads=1)
-
-
-@pytest.fixture(scope="session")
-def origin(analyzer: FaceAnalyzer) -> Iterator[str]:
-    """Address of a running service."""
-    door = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(Application(analyzer, Settings()), log_level="warning"))
-    thread = threading.Thread(target=server.run, args=([door],))
-    thread.start()
-    yield f"http://127.0.0.1:{door.getsockname()[1]}/"
-    server.should_exit = True
-    thread.join()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="session")

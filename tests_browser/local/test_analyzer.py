@@ -42,7 +42,7 @@ _JPEG = {
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser, origin: str) -> Iterator[Page]:
+def loaded_page(browser: Browser, origin: str) -> Iterator[Page]:
     """The page, its networks loaded once."""
     page = browser.new_page()
     page.goto(origin)
@@ -51,10 +51,10 @@ def page(browser: Browser, origin: str) -> Iterator[Page]:
 
 
 @pytest.fixture
-def locally(page: Page) -> Callable[..., Answer]:
+def locally(loaded_page: Page) -> Callable[..., Answer]:
     def function(encoded: bytes, **options: Any) -> Answer:
         text = base64.b64encode(encoded).decode("ascii")
-        answer: Answer = json.loads(page.evaluate(_ANALYZE, [text, options]))
+        answer: Answer = json.loads(loaded_page.evaluate(_ANALYZE, [text, options]))
         return answer
 
     return function

@@ -15,6 +15,7 @@ from facegeom import analyzer, crop, imaging, weights
 from facegeom.detection import cascade, pyramid
 from facegeom.face import predictor
 from facegeom.geometry import topology
+from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
 from facegeom.serve.options import Options
 from facegeom.serve.pages import STATIC
@@ -51,6 +52,7 @@ def _analyzer() -> dict[str, Any]:
         "min_face_px": analyzer.MIN_FACE_PX,
         "same_face_iou": analyzer.SAME_FACE_IOU,
         "nested": analyzer.NESTED,
+        "fov_deg": DEFAULT_FOV_DEG,
         "options": {name: _option(name) for name in _ANALYZER_OPTIONS},
     }
 

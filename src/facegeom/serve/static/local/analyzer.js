@@ -19,7 +19,7 @@ const NETWORKS = ["pnet", "rnet", "face"];
  * @property {number | null} [min_face] height of the smallest face to look for, pixels
  * @property {number | null} [max_faces] keep the best so many faces
  * @property {number} [min_score] least score of a face, in [0, 1]
- * @property {number} [fov_deg] angle of view across the photo's longer side
+ * @property {number | null} [fov_deg] angle of view across the photo's longer side; EXIF is not asked for it
  */
 
 export class FaceAnalyzer {
@@ -59,13 +59,14 @@ export class FaceAnalyzer {
    */
   async analyze(blob, options = {}) {
     const chosen = checked(options, this.settings.options);
-    const picture = await read(blob, this.settings.max_pixels);
+    const { max_pixels: maxPixels, fov_deg: usualFov } = this.settings;
+    const picture = await read(blob, maxPixels);
     const { width, height } = picture;
     const minFace = chosen.min_face ?? this.smallestFace(picture);
     const found = await this.detector.find(picture, minFace);
     const answers = await this.judge(picture, found, chosen.min_score);
     const faces = await this.predictor.lookAgain(picture, this.distinct(answers, chosen));
-    const camera = new Camera(width, height, chosen.fov_deg);
+    const camera = new Camera(width, height, chosen.fov_deg ?? usualFov);
     return toDict(faces.map((face) => this.placed(face, camera)), { file: blob.name ?? null, width, height });
   }
 

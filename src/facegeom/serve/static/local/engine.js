@@ -22,7 +22,7 @@ export function prepare(binary, threads = usualThreads()) {
 }
 
 /** Half of the cores; one where the page may not share memory between threads. */
-function usualThreads() {
+export function usualThreads() {
   if (!globalThis.crossOriginIsolated) return 1;
   return Math.min(Math.max(Math.floor(navigator.hardwareConcurrency / 2), 1), MOST_THREADS);
 }

@@ -1,0 +1,72 @@
+"""What the browser's modules take from the runtime, and the files that they run on."""
+
+import hashlib
+import re
+import urllib.request
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from facegeom import FaceAnalyzer, weights
+from facegeom.serve import model_data
+
+VENDOR = model_data.RUNTIME.parent
+
+
+def test_vendored_files_are_those_of_the_readme() -> None:
+    sums = dict(re.findall(r"^\| `(\S+)` \|.*`([0-9a-f]{64})` \|$", (VENDOR / "README.md").read_text(), re.M))
+    files = {path.name: path for path in VENDOR.iterdir() if path.name != "README.md"}
+    assert sums == {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+
+
+def test_vendored_files_stay_small() -> None:
+    assert sum(path.stat().st_size for path in VENDOR.iterdir()) < 15e6
+
+
+def test_defaults_are_the_analyzers(analyzer: FaceAnalyzer) -> None:
+    options = model_data.shared()["analyzer"]["options"]
+    for name in ("min_face", "max_faces", "min_score"):
+        assert options[name]["default"] == getattr(analyzer, name)
+
+
+@pytest.mark.parametrize("name", model_data.NETWORKS)
+def test_sizes_of_the_networks(origin: str, name: str) -> None:
+    with urllib.request.urlopen(f"{origin}weights/{name}.onnx") as answer:
+        content = answer.read()
+    assert len(content) == model_data.shared()["bytes"][name]
+    assert hashlib.sha256(content).hexdigest() == weights.manifest()[name].sha256
+
+
+def test_the_modules_use_every_setting(module_page: Page) -> None:
+    """A setting that a module misspells would be undefined, which no number of JavaScript complains about."""
+    script = """async () => {
+      const { FaceAnalyzer } = await import("/static/local/analyzer.js");
+      const asked = new Set();
+      const watched = (value, path) => new Proxy(value, { get(target, key) {
+        const found = target[key];
+        if (typeof key === "symbol") return found;
+        asked.add([...path, key].join("."));
+        const whole = found !== null && typeof found === "object" && !Array.isArray(found);
+        return whole ? watched(found, [...path, key]) : found;
+      }});
+      const model = watched(await (await fetch("/model.json")).json(), []);
+      globalThis.fetch = new Proxy(fetch, { apply: async (target, self, args) => {
+        const response = await Reflect.apply(target, self, args);
+        if (String(args[0]).endsWith("model.json")) response.json = async () => model;
+        return response;
+      }});
+      const analyzer = await FaceAnalyzer.load(document.baseURI, () => {});
+      await analyzer.analyze(await (await fetch("/demo.jpg")).blob());
+      return [...asked];
+    }"""
+    asked = {name for name in module_page.evaluate(script) if not name.startswith(("canonical", "then"))}
+    assert asked - {"toJSON"} == names(model_data.shared())
+
+
+def names(part: Any, path: tuple[str, ...] = ()) -> set[str]:
+    """All keys below a part of the model data, and their groups."""
+    if not isinstance(part, dict):
+        return set()
+    inner = [names(value, (*path, key)) for key, value in part.items() if key != "canonical_mm"]
+    return {".".join((*path, key)) for key in part if key != "canonical_mm"}.union(*inner)

@@ -182,7 +182,7 @@ def test_several_faces(
     page.click("#close")
     box = page.locator("#photo").bounding_box()
     assert box is not None
-    left, top, right, bottom = analyzer(couple).box_xyxy[0] / 1024 * box["width"]
+    left, top, right, bottom = (analyzer(couple).box_xyxy[0] / 1024 * box["width"]).tolist()
     page.mouse.click(box["x"] + (left + right) / 2, box["y"] + (top + bottom) / 2)
     expect(page.locator("#faces input").first).to_be_checked()
 

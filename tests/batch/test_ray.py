@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from facegeom.batch import Progress, analyze_many, ray_engine
-from facegeom.batch.inventory import Job
-from facegeom.batch.sources import list_photos
+from facegeom.batch.process import WorkerError
 from facegeom.batch.work import Settings
 from facegeom.bench.batch_driver import worker_pids
-from facegeom.errors import FacegeomError, InputError
+from facegeom.errors import InputError
 
 from .conftest import parts_of
 
@@ -55,13 +54,6 @@ def test_killed_workers_are_replaced(album: Path, tmp_path: Path) -> None:
     assert parts_of(tmp_path / "ray") == parts_of(tmp_path / "local")
 
 
-@pytest.mark.usefixtures("ray")
-def test_wrong_settings_are_told(album: Path) -> None:
-    jobs = [Job(0, tuple(list_photos([album])))]
-    with pytest.raises(FacegeomError, match="min_score: expected"):
-        list(ray_engine.run(jobs, Settings(options={"min_score": 7}), workers=1))
-
-
 def test_nothing_to_do(ray: Any) -> None:
     assert list(ray_engine.run([], Settings(), workers=1)) == []
 
@@ -70,3 +62,20 @@ def test_without_ray(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"pip install 'facegeom\[batch\]'"):
         analyze_many([album], tmp_path / "out", engine="ray")
+
+
+class TaskError(Exception):
+    """As Ray's: the worker's own error is in ``cause``."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__("Traceback:\n  much text\nInputError: min_score: expected a number")
+        self.cause = cause
+
+
+def test_errors_of_workers_are_told_as_they_are() -> None:
+    wrong = InputError("min_score: expected a number")
+    for error in (TaskError(wrong), TaskError(TaskError(wrong))):
+        assert ray_engine.unwrapped(error) is wrong
+    other = ray_engine.unwrapped(TaskError(KeyError("x")))
+    assert isinstance(other, WorkerError)
+    assert str(other) == "Ray failed: InputError: min_score: expected a number"

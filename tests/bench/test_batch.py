@@ -51,7 +51,7 @@ def test_parts_are_compared_by_the_byte(tmp_path: Path) -> None:
 
 def test_smallest_run(album: Path, tmp_path: Path) -> None:
     """Real processes: one alone, two workers, and a run whose driver and worker are killed."""
-    options = ["--engines", "local", "--count", "60", "--part-size", "4", "--kills", "2", "--minutes", "5"]
+    options = ["--engines", "local", "--count", "60", "--part-size", "4", "--kills", "2", "--minutes", "30"]
     result = CliRunner().invoke(app, ["batch", str(album), "-o", str(tmp_path / "out"), *options])
     assert result.exit_code == 0, result.output
     speed, kills = json.loads((tmp_path / "out/batch.json").read_text())["tables"]

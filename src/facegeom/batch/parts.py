@@ -58,8 +58,9 @@ class Parts:
             OutputError: a file cannot be removed.
         """
         try:
-            for left in self.folder.glob(".*.tmp"):
-                left.unlink()
+            for folder in (self.folder.parent, self.folder):
+                for left in folder.glob(".*.tmp"):
+                    left.unlink()
         except OSError as error:
             raise OutputError(f"cannot remove {str(left)!r}: {error.strerror or error}") from error
 

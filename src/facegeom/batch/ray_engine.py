@@ -42,7 +42,7 @@ def run(
         if items:
             yield from _results(ray, items, settings, workers, gpus_per_worker)
     except ray.exceptions.RayError as error:
-        raise _unwrapped(error) from error
+        raise unwrapped(error) from error
     finally:
         if started_here:
             ray.shutdown()
@@ -135,7 +135,7 @@ def _quiet(context: Any) -> None:
     logging.getLogger("ray.data").setLevel(logging.WARNING)
 
 
-def _unwrapped(error: Exception) -> FacegeomError:
+def unwrapped(error: Exception) -> FacegeomError:
     """The error of facegeom that a worker raised, else the first line of Ray's."""
     cause: BaseException | None = error
     while cause is not None:

@@ -146,7 +146,9 @@ def test_description(plain_client: TestClient) -> None:
         *("/v1/analyze", "/v1/health", "/v1/schema", "/v1/topology", "/metrics")
     }
     post = text["paths"]["/v1/analyze"]["post"]
-    assert set(post["responses"]) == {*["200", "400", "406", "408", "413", "415", "422", "500", "503", "504"]}
+    assert set(post["responses"]) == {
+        *("200", "400", "404", "406", "408", "413", "415", "422", "500", "503", "504")
+    }
     assert [option["name"] for option in post["parameters"]] == [
         *("format", "face", "min_face", "max_faces", "min_score", "fov_deg")
     ]

@@ -117,6 +117,25 @@ def batch(
     typer.echo(f"saved {out / 'batch.md'} and {out / 'batch.json'}")
 
 
+@app.command()
+def browser(
+    out: Out = OUT,
+    chromium: Annotated[
+        Path | None, typer.Option(help="The browser's program; by default Playwright's own.")
+    ] = None,
+    calls: Annotated[int, typer.Option(min=1, help="Counted calls in a time block.")] = 15,
+) -> None:
+    """The networks in the service's page beside the analyzer. Leave the machine alone meanwhile.
+
+    Example: facegeom bench browser --chromium /usr/bin/chromium
+    """
+    from facegeom.analyzer import FaceAnalyzer
+    from facegeom.bench.browser import run_browser
+
+    run_browser(out, FaceAnalyzer(), chromium, calls, _show)
+    typer.echo(f"saved {out / 'browser.md'} and {out / 'browser.json'}")
+
+
 def _names(listed: str) -> list[str]:
     return [name.strip() for name in listed.split(",") if name.strip()]
 

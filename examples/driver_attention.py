@@ -1,0 +1,146 @@
+"""Eyes off the road: the direction of a driver's head over time, and an alarm after two seconds aside.
+
+    facegeom video drive.mp4 -o out && python examples/driver_attention.py out/drive.parquet -o attention.png
+    python examples/driver_attention.py drive.mp4 -o attention.png
+    python examples/driver_attention.py --camera 0          # live, until Ctrl-C
+
+The head's direction stands for that of the eyes. Where the road is, is learned: the median direction of the
+first seconds. A head that is turned so far that its face is lost counts as turned away. Needs
+facegeom[video], and matplotlib for the picture.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from facegeom.video import FrameFaces, Source, analyze_video, read_table
+
+LEARN_S = 1.0
+AWAY_DEG = 20.0
+ALARM_S = 2.0
+NOSE = np.array([0.0, 0, -1])
+
+
+@dataclass
+class Driver:
+    """What is known of the driver so far; feed it moment by moment.
+
+    Attributes:
+        times_s: of the moments.
+        away_deg: angle between head and road; infinite while there is no face.
+        alarms: beginning and end of each time that the eyes were off the road for too long.
+    """
+
+    times_s: list[float] = field(default_factory=list)
+    away_deg: list[float] = field(default_factory=list)
+    alarms: list[tuple[float, float]] = field(default_factory=list)
+    _seen: list[np.ndarray] = field(default_factory=list)
+    _left_s: float | None = None
+
+    def watch(self, time_s: float, rotation: np.ndarray | None) -> bool:
+        """Take the head's rotation (3, 3) at a moment, None without a face; whether the alarm sounds."""
+        away = self._away(time_s, rotation)
+        self.times_s.append(time_s)
+        self.away_deg.append(away)
+        if away <= AWAY_DEG:
+            self._left_s = None
+            return False
+        self._left_s = time_s if self._left_s is None else self._left_s
+        alarm = time_s - self._left_s >= ALARM_S
+        if alarm and self.alarms and self.alarms[-1][0] == self._left_s:
+            self.alarms[-1] = self._left_s, time_s
+        elif alarm:
+            self.alarms.append((self._left_s, time_s))
+        return alarm
+
+    def _away(self, time_s: float, rotation: np.ndarray | None) -> float:
+        if rotation is None:
+            return float("inf") if self._seen else 0.0
+        nose = rotation @ NOSE
+        if time_s < LEARN_S or not self._seen:
+            self._seen.append(nose)
+        road = np.median(self._seen, axis=0)
+        return float(np.degrees(np.arccos(np.clip(nose @ road / np.linalg.norm(road), -1, 1))))
+
+
+def from_table(path: Path) -> Iterator[tuple[float, np.ndarray | None]]:
+    """Time and rotation of the driver, the largest face, at each frame of a Parquet file."""
+    columns, about = read_table(path)
+    area = np.prod(columns["box_xyxy"][:, 2:] - columns["box_xyxy"][:, :2], axis=1)
+    for frame in range(int(about["frames"])):
+        rows = np.flatnonzero(columns["frame"] == frame)
+        row = rows[np.argmax(area[rows])] if len(rows) else None
+        yield (
+            (frame / float(about["rate"]), None)
+            if row is None
+            else (
+                float(columns["time_s"][row]),
+                columns["rotation"][row],
+            )
+        )
+
+
+def from_video(frames: Iterator[FrameFaces]) -> Iterator[tuple[float, np.ndarray | None]]:
+    """The same of a video or a camera, as its frames come."""
+    for _, time_s, tracked in frames:
+        boxes = tracked.faces.box_xyxy
+        largest = np.argmax(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)) if len(boxes) else None
+        yield time_s, None if largest is None else tracked.faces.rotation[largest]
+
+
+def plot(driver: Driver, out: Path) -> None:
+    """The angle over time, the alarms in red."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 2.8), layout="constrained")
+    axes = figure.subplots()
+    angles = np.where(np.isfinite(driver.away_deg), driver.away_deg, np.nan)
+    axes.plot(driver.times_s, angles, color="#1f5fa8")
+    axes.axhline(AWAY_DEG, color="grey", linestyle="--", linewidth=1)
+    for start, end in driver.alarms:
+        axes.axvspan(start, start + ALARM_S, color="#f5c842", alpha=0.35)
+        axes.axvspan(start + ALARM_S, end, color="#d43d2a", alpha=0.4)
+    axes.set(xlabel="time, s", ylabel="head from the road, °", ylim=(0, None), xlim=(0, driver.times_s[-1]))
+    axes.set_title("yellow: eyes off the road, red: alarm", loc="left", fontsize=10)
+    figure.savefig(out, dpi=110)
+
+
+def observe(moments: Iterator[tuple[float, np.ndarray | None]]) -> Driver:
+    """Watch to the end, or to Ctrl-C; say when an alarm begins."""
+    driver, sounding = Driver(), False
+    try:
+        for time_s, rotation in moments:
+            alarm = driver.watch(time_s, rotation)
+            if alarm and not sounding:
+                print(f"{time_s:7.2f} s  ALARM: eyes off the road for {ALARM_S:.0f} s", flush=True)
+            sounding = alarm
+    except KeyboardInterrupt:
+        print()
+    return driver
+
+
+def main() -> None:
+    """Watch what the command line names."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path, nargs="?", help="a video, or the Parquet file made from it")
+    parser.add_argument("--camera", metavar="N", help="a camera in place of the source")
+    parser.add_argument("-o", "--out", type=Path, help="a picture of the angle over time")
+    arguments = parser.parse_args()
+    if (arguments.source is None) == (arguments.camera is None):
+        parser.error("expected a source or --camera, one of the two")
+    if arguments.source and arguments.source.suffix == ".parquet":
+        driver = observe(from_table(arguments.source))
+    else:
+        source = arguments.source or Source.camera(arguments.camera)
+        driver = observe(from_video(analyze_video(source)))
+    if arguments.out:
+        plot(driver, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

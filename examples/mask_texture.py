@@ -1,0 +1,115 @@
+"""Face paint: a tiger's face, drawn in code, laid over the faces of a photo or a video.
+
+python examples/mask_texture.py src/facegeom/data/astronaut.jpg -o tiger.jpg
+python examples/mask_texture.py talk.mp4 -o tiger.mp4        # needs facegeom[video]
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+from warp import TEXTURE_PX, seen_triangles, texture_px, warp
+
+from facegeom import Face, analyze
+from facegeom.imaging import ENDINGS, read
+
+Colour = tuple[int, int, int, int]
+ORANGE, WHITE, BLACK = (240, 130, 20, 215), (255, 248, 235, 225), (20, 12, 8, 235)
+STRIPES = (  # broad end, pointed end, width; u from the middle of the face outwards, in shares of the texture
+    ((0.0, 0.02), (0.0, 0.24), 0.05),
+    ((0.06, 0.03), (0.045, 0.2), 0.04),
+    ((0.15, 0.06), (0.09, 0.22), 0.045),
+    ((0.25, 0.12), (0.15, 0.22), 0.045),
+    ((0.36, 0.22), (0.22, 0.27), 0.045),
+    ((0.37, 0.43), (0.13, 0.47), 0.06),
+    ((0.37, 0.55), (0.15, 0.54), 0.06),
+    ((0.35, 0.68), (0.19, 0.62), 0.06),
+    ((0.3, 0.8), (0.16, 0.7), 0.06),
+    ((0.19, 0.91), (0.11, 0.79), 0.06),
+)
+WHISKERS = ((0.07, 0.64), (0.1, 0.66), (0.09, 0.69), (0.13, 0.68))
+EYE, WING, UNDER_NOSE = (33, 133, 159, 145), 64, 2  # points of the mesh
+
+
+def tiger() -> Image.Image:
+    """The texture (RGBA): eyes and nose lie where the mesh has them; both halves are alike."""
+    points = texture_px() / TEXTURE_PX
+    sheet = Image.new("RGBA", (TEXTURE_PX, TEXTURE_PX), ORANGE)
+    pen = ImageDraw.Draw(sheet)
+    eye, wing, under_nose = points[list(EYE)].mean(axis=0), points[WING], points[UNDER_NOSE]
+    _patch(pen, (0.5, 0.88), (0.09, 0.055), WHITE)
+    for side in (-1, 1):
+        _patch(pen, (0.5 + side * (0.5 - eye[0]), eye[1] - 0.03), (0.1, 0.075), WHITE)
+        _patch(pen, (0.5 + side * 0.075, 0.655), (0.105, 0.075), WHITE)
+        for (u, v), (tip_u, tip_v), width in STRIPES:
+            corners = [(u - width / 2, v - width / 2), (u + width / 2, v + width / 2), (tip_u, tip_v)]
+            pen.polygon([_placed(side * u, v) for u, v in corners], BLACK)
+        for u, v in WHISKERS:
+            _patch(pen, (0.5 + side * u, v), (0.008, 0.008), BLACK)
+    _patch(pen, (0.5, under_nose[1] - 0.045), (0.45 - wing[0], 0.04), BLACK)
+    return sheet.filter(ImageFilter.GaussianBlur(4))
+
+
+def _placed(u: float, v: float) -> tuple[float, float]:
+    return TEXTURE_PX * (0.5 + u), TEXTURE_PX * v
+
+
+def _patch(
+    pen: ImageDraw.ImageDraw, middle: tuple[float, float], half: tuple[float, float], colour: Colour
+) -> None:
+    """An ellipse, in shares of the texture."""
+    (x, y), (width, height) = middle, half
+    pen.ellipse([TEXTURE_PX * edge for edge in (x - width, y - height, x + width, y + height)], fill=colour)
+
+
+def lay_over(pixels: np.ndarray, face: Face, texture: Image.Image) -> np.ndarray:
+    """The photo (H, W, 3) with the texture on a face; the light of the photo stays."""
+    height, width = pixels.shape[:2]
+    layer = warp(texture, texture_px(), face.mesh_px[:, :2], (width, height), seen_triangles(face.mesh_px))
+    paint = np.asarray(layer, np.float32)
+    opacity = paint[..., 3:] / 255
+    if not opacity.any():
+        return pixels
+    grey = np.asarray(Image.fromarray(pixels).convert("L"), np.float32)[..., None]
+    light = (grey / np.average(grey, weights=opacity)) ** 0.8
+    return np.clip(pixels * (1 - opacity) + paint[..., :3] * light * opacity, 0, 255).astype(np.uint8)
+
+
+def paint_photo(source: Path, out: Path) -> None:
+    """One photo, all its faces."""
+    pixels, texture = read(source), tiger()
+    for face in analyze(source):
+        pixels = lay_over(pixels, face, texture)
+    Image.fromarray(pixels).save(out, quality=92)
+
+
+def paint_video(source: Path, out: Path) -> None:
+    """A video with its sound, all faces of all frames."""
+    from facegeom.video import FrameAnalyzer, open_video, open_writer
+
+    texture, analyze_frame = tiger(), FrameAnalyzer()
+    with open_video(source) as video, open_writer(out, video) as writer:
+        for frame in video:
+            pixels = frame.pixels
+            for face in analyze_frame(frame).faces:
+                pixels = lay_over(pixels, face, texture)
+            writer.write(pixels, frame.time_s)
+
+
+def main() -> None:
+    """Paint what the command line names."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path, help="a photo or a video")
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, help="the painted photo (.jpg) or video (.mp4)"
+    )
+    arguments = parser.parse_args()
+    paint = paint_photo if arguments.source.suffix.lower() in ENDINGS else paint_video
+    paint(arguments.source, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

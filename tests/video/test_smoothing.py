@@ -44,6 +44,12 @@ def test_speed_opens_the_filter() -> None:
     assert (ramp - fast)[-1] * RATE < 2 < 10 < (ramp - slow)[-1] * RATE  # frames behind
 
 
+@pytest.mark.parametrize(("sizes_per_s", "lag"), [(0.05, 2.0), (0.1, 1.3), (0.2, 0.8), (0.5, 0.4)])
+def test_lag_of_a_steady_motion(sizes_per_s: float, lag: float) -> None:
+    path = np.arange(240) / RATE * sizes_per_s
+    assert (path - filtered(path, FACES))[-1] / sizes_per_s * RATE == pytest.approx(lag, abs=0.05)
+
+
 def test_vectors_have_speeds_of_their_own() -> None:
     one = OneEuro(FACES)
     for index in range(30):

@@ -42,7 +42,7 @@ class OneEuroSettings:
                 raise InputError(f"{name}: expected a finite number above 0, got {value!r}")
 
 
-FACES = OneEuroSettings(min_cutoff_hz=0.2, beta=10.0, derivative_cutoff_hz=1.0)
+FACES = OneEuroSettings(min_cutoff_hz=0.2, beta=15.0, derivative_cutoff_hz=1.0)
 """Speeds are sizes of the face per second for its points, radians per second for its rotation."""
 
 

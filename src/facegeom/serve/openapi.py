@@ -11,7 +11,7 @@ from facegeom.serve.uploads import FIELD
 
 _FACES = {"$ref": "#/components/schemas/Faces"}
 
-_BINARY = {"type": "string", "format": "binary"}
+_BINARY = {"type": "string", "format": "binary", "minLength": 1}
 _FORM = {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}, "additionalProperties": False}
 
 BODY = {

@@ -110,10 +110,10 @@ def _from_form(body: bytearray, boundary: bytes) -> Upload:
         parser.finalize()
     except MultipartParseError as error:
         raise RefusedError(400, f"expected multipart/form-data, got a broken body ({error})") from error
-    named = [(parse_options_header(part.disposition)[1], part) for part in form.parts]
-    files = [(options, part) for options, part in named if options.get(b"name") == FIELD.encode()]
-    if len(files) != 1 or not form.complete:
-        raise RefusedError(400, f"expected a whole form with one field {FIELD!r}, got {len(files)} of them")
-    options, part = files[0]
+    named = [parse_options_header(part.disposition)[1] for part in form.parts]
+    fields = [options.get(b"name", b"").decode("utf-8", "replace") for options in named]
+    if fields != [FIELD] or not form.complete:
+        raise RefusedError(400, f"expected a whole form with the field {FIELD!r} alone, got {fields}")
+    options, part = named[0], form.parts[0]
     name = options.get(b"filename", b"").decode("utf-8", "replace").replace("\\", "/")
     return Upload(bytes(part.content), PurePath(name).name or None)

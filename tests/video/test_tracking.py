@@ -36,6 +36,17 @@ def test_a_followed_face_is_not_searched_for(scene: Any) -> None:
     assert scene.reads[5] == [moved(ONE, 25)]  # frame 6 looks where the face was in frame 5
 
 
+def test_no_search_while_there_is_room_for_no_other_face(scene: Any) -> None:
+    scene.max_faces, scene.boxes = 1, [ONE]
+    tracker = FaceTracker(scene, detect_every=2)
+    for index in range(9):
+        tracker(FRAME, index / 30)
+    assert scene.searches == 1
+    scene.boxes = []
+    tracker(FRAME, 0.3)
+    assert scene.searches == 2  # it is lost
+
+
 def test_a_new_face_is_noticed_and_named(scene: Any) -> None:
     tracker = FaceTracker(scene, detect_every=5)
     scene.boxes = [OTHER]

@@ -118,6 +118,26 @@ def batch(
 
 
 @app.command()
+def video(
+    out: Out = OUT,
+    peers: Peers = "mediapipe",
+    peer_python: Pythons = None,
+    frames: Annotated[int, typer.Option(min=31, help="Frames of each clip.")] = 300,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of ours, peer, peer, ours.")] = 3,
+) -> None:
+    """One face through a clip: frames per second, jitter and lag. Leave the machine alone meanwhile.
+
+    Example: facegeom bench video -o results
+    """
+    wanted = _interpreters(peers, peer_python or [])
+    from facegeom.analyzer import FaceAnalyzer
+    from facegeom.bench.video import Effort, run_video_bench
+
+    run_video_bench(out, FaceAnalyzer(), wanted, Effort(frames, rounds), _show)
+    typer.echo(f"saved {out / 'video.md'} and {out / 'video.json'}")
+
+
+@app.command()
 def browser(
     out: Out = OUT,
     chromium: Annotated[

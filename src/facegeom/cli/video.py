@@ -25,7 +25,7 @@ def video(
     smooth: Annotated[bool, typer.Option(help="Smooth points, mesh, pose and box over time.")] = True,
     detect_every: Annotated[
         int, typer.Option(min=1, metavar="K", help="Search for new faces every K frames.")
-    ] = 15,
+    ] = 30,
     seconds: Annotated[float | None, typer.Option(min=0.0, help="Stop after so much of the video.")] = None,
     min_face: Annotated[
         float | None,

@@ -13,7 +13,7 @@ from facegeom.results import SHAPES, Faces
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.intp]
 
-DETECT_EVERY = 15
+DETECT_EVERY = 30
 KEEP_SCORE = 0.5
 """A face that is followed may look less like one than a face that is found."""
 
@@ -78,7 +78,8 @@ class FaceTracker:
 
     A face that was there in the last frame is read at its old place, without any search. The search
     (:class:`~facegeom.FaceAnalyzer` on the whole frame) runs on the first frame, on every
-    ``detect_every``-th one, whenever a face was lost, and as long as there is none.
+    ``detect_every``-th one, whenever a face was lost, and as long as there is none; but not while as many
+    faces are followed as the analyzer may find.
 
     Args:
         analyzer: finds and reads the faces.
@@ -108,12 +109,18 @@ class FaceTracker:
         self._lost = [face for face in self._lost if time_s - face.time_s <= REMEMBER_S]
         followed = self._follow(pixels)
         self._since_search += 1
-        all_there = 0 < len(followed.ids) == len(self._ids)
-        if not all_there or self._since_search >= self.detect_every:
+        if self._to_be_searched(len(followed.ids)):
             followed = self._with_found(followed, self.analyzer(pixels), time_s)
             self._since_search = 0
         self._ids, self._boxes, self._time_s = followed.ids, followed.faces.box_xyxy, time_s
         return followed
+
+    def _to_be_searched(self, followed: int) -> bool:
+        """Whether a frame is searched in which so many faces are followed: not where no more are wanted."""
+        if self.analyzer.max_faces and followed >= self.analyzer.max_faces:
+            return False
+        all_there = 0 < followed == len(self._ids)
+        return not all_there or self._since_search >= self.detect_every
 
     def _follow(self, pixels: npt.NDArray[np.uint8]) -> TrackedFaces:
         """The faces of the last frame that are still there; the others are remembered as lost."""

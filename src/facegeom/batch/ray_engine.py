@@ -116,7 +116,8 @@ def connect(ray: Any, workers: int) -> bool:
         return False
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     cores = max(workers, os.cpu_count() or 1)
-    fresh = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": cores, "include_dashboard": False}
+    own = {"address": "local", "num_cpus": cores, "include_dashboard": False}
+    fresh = {} if os.environ.get("RAY_ADDRESS") else own
     problem = ""
     for _ in range(_STARTS):  # on a busy machine Ray loses patience with its own processes
         try:

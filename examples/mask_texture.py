@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
-from warp import TEXTURE_PX, seen_triangles, texture_px, warp
 
 from facegeom import Face, analyze
 from facegeom.imaging import ENDINGS, read
+from warp import TEXTURE_PX, seen_triangles, texture_px, warp
 
 Colour = tuple[int, int, int, int]
 ORANGE, WHITE, BLACK = (240, 130, 20, 215), (255, 248, 235, 225), (20, 12, 8, 235)

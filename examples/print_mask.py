@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from warp import TEXTURE_PX, rim_of, seen_triangles, texture_px, uv, warp
 
 from facegeom import Face, analyze
 from facegeom.geometry import topology
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.imaging import read
+from warp import TEXTURE_PX, rim_of, seen_triangles, texture_px, uv, warp
 
 THICKNESS_MM = 2.0
 SURFACE = 468  # points of the mesh; the rest are irises

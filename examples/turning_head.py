@@ -12,12 +12,12 @@ from pathlib import Path
 import av
 import numpy as np
 from PIL import Image
-from warp import filled, seen_triangles, warp
 
 from facegeom import Face, analyze
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.imaging import read
+from warp import filled, seen_triangles, warp
 
 RATE = 10
 PLAN_S = ((0, 0), (1, 0), (1.5, 35), (2.5, 35), (3, 0), (4.5, 0), (5, -40), (8, -40), (8.5, 0), (10, 0))

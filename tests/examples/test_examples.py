@@ -21,7 +21,6 @@ import mask_texture  # noqa: E402
 import print_mask  # noqa: E402
 import turning_head  # noqa: E402
 import warp  # noqa: E402
-
 from facegeom import Face, FaceAnalyzer  # noqa: E402
 from facegeom.geometry import topology  # noqa: E402
 from facegeom.geometry.rotation import rotation_from_angles  # noqa: E402

@@ -15,10 +15,10 @@ _BINARY = {"type": "string", "format": "binary", "minLength": 1}
 _FORM = {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}, "additionalProperties": False}
 
 BODY = {
+    "description": "The photo: as a form, or its bytes alone, also as application/octet-stream.",
     "required": True,
     "content": {
         "multipart/form-data": {"schema": _FORM},
-        "application/octet-stream": {"schema": _BINARY},
         "image/*": {"schema": _BINARY},
     },
 }

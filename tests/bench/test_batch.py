@@ -51,13 +51,13 @@ def test_parts_are_compared_by_the_byte(tmp_path: Path) -> None:
 
 def test_smallest_run(album: Path, tmp_path: Path) -> None:
     """Real processes: one alone, two workers, and a run whose driver and worker are killed."""
-    options = ["--engines", "local", "--count", "60", "--part-size", "4", "--kills", "2", "--minutes", "30"]
+    options = ["--engines", "local", "--count", "200", "--part-size", "4", "--kills", "4", "--minutes", "30"]
     result = CliRunner().invoke(app, ["batch", str(album), "-o", str(tmp_path / "out"), *options])
     assert result.exit_code == 0, result.output
     speed, kills = json.loads((tmp_path / "out/batch.json").read_text())["tables"]
     assert [row[0] for row in speed["rows"]] == ["one process alone", "local, 2 workers"]
     (row,) = kills["rows"]
-    assert row[0] == "local" and row[2] >= 1 and row[4:] == [60, 60, 60, 0]
+    assert row[0] == "local" and row[1] + row[2] >= 1 and row[4:] == [200, 200, 200, 0]
 
 
 @pytest.mark.parametrize("engines", ["", "spark", "local,spark"])

@@ -34,7 +34,7 @@ def runtime_network(name: str, net: nn.Module) -> tuple[nn.Module, torch.Tensor,
         return FaceNetForExport(fold(copy.deepcopy(net).eval())), _pictures(CROP_PX), OUTPUTS
     if name in STAGES:
         size_px, outputs = STAGES[name]
-        return CascadeForExport(net.eval()), _pictures(size_px), outputs
+        return CascadeForExport(net).eval(), _pictures(size_px), outputs
     raise InputError(f"expected face, {', '.join(STAGES)}, got {name!r}")
 
 

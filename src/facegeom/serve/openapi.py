@@ -18,7 +18,7 @@ BODY = {
     "description": "The photo: as a form, or its bytes alone, also as application/octet-stream.",
     "required": True,
     "content": {
-        "multipart/form-data": {"schema": _FORM},
+        "multipart/form-data": {"schema": _FORM, "encoding": {FIELD: {"contentType": "image/*"}}},
         "image/*": {"schema": _BINARY},
     },
 }

@@ -1,11 +1,7 @@
 """FaceAnalyzer: the one place that joins the stages."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
-from numbers import Integral, Real
-from os import PathLike, fspath
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +14,10 @@ from facegeom.engine import Engine
 from facegeom.errors import InputError
 from facegeom.face.predictor import Answers, FacePredictor
 from facegeom.geometry.boxes import nms, overlap, square
-from facegeom.geometry.camera import DEFAULT_FOV_DEG, Camera
+from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import place
 from facegeom.geometry.rotation import towards
+from facegeom.photo import Photo, camera_of, check_options, file_of, opened
 from facegeom.results import Faces
 
 FloatArray = npt.NDArray[np.floating]
@@ -37,13 +34,6 @@ NESTED = 0.5
 
 CHUNK = 16
 """Photos whose faces go through the networks together in :meth:`FaceAnalyzer.batch`."""
-
-
-@dataclass(frozen=True)
-class _Photo:
-    picture: Image.Image
-    camera: Camera
-    file: str | None
 
 
 class FaceAnalyzer:
@@ -75,11 +65,7 @@ class FaceAnalyzer:
         threads: int | None = None,
         fov_deg: float | None = None,
     ) -> None:
-        _check("min_face", MIN_FACE_PX if min_face is None else min_face, 1, imaging.MAX_PIXELS)
-        _check("max_faces", 1 if max_faces is None else max_faces, 1, np.inf, whole=True)
-        _check("min_score", min_score, 0, 1)
-        _check("threads", 1 if threads is None else threads, 1, np.inf, whole=True)
-        _check_fov(fov_deg)
+        check_options(min_face, max_faces, min_score, threads, fov_deg)
         self.min_face, self.max_faces, self.min_score, self.fov_deg = min_face, max_faces, min_score, fov_deg
         pnet, rnet, face = (Engine(weights.path(name), device, threads) for name in ("pnet", "rnet", "face"))
         self.detector = Cascade(pnet, rnet)
@@ -106,7 +92,7 @@ class FaceAnalyzer:
             ImageError: a photo cannot be read or used.
         """
         answers: list[Faces] = []
-        chunk: list[_Photo] = []
+        chunk: list[Photo] = []
         for source in sources:
             chunk.append(self._open(source))
             if len(chunk) == CHUNK:
@@ -133,9 +119,10 @@ class FaceAnalyzer:
         boxes = _boxes(boxes_xyxy)
         pixels = imaging.read(source)
         answers = self.predictor([pixels], [square(boxes)])[0]
-        return self._faces(answers, self._camera(source, size_wh(pixels)), _file(source))
+        camera = camera_of(source, size_wh(pixels), self.fov_deg)
+        return self._faces(answers, camera, file_of(source))
 
-    def _analyze(self, photos: Sequence[_Photo]) -> list[Faces]:
+    def _analyze(self, photos: Sequence[Photo]) -> list[Faces]:
         pictures = [photo.picture for photo in photos]
         found = self.detector(pictures, [self._min_face(picture) for picture in pictures])
         answers = self._judge(pictures, found)
@@ -168,17 +155,9 @@ class FaceAnalyzer:
         answers = answers[np.flatnonzero(answers.score >= self.min_score)]
         return answers[nms(answers.box_xyxy, answers.score, SAME_FACE_IOU)[: self.max_faces]]
 
-    def _open(self, source: imaging.Source, fov_deg: float | None = None) -> _Photo:
-        picture = Image.fromarray(imaging.read(source))
-        return _Photo(picture, self._camera(source, picture.size, fov_deg), _file(source))
-
-    def _camera(
-        self, source: imaging.Source, photo_wh: tuple[int, int], fov_deg: float | None = None
-    ) -> Camera:
+    def _open(self, source: imaging.Source, fov_deg: float | None = None) -> Photo:
         """What is said of this photo comes first, then what was said of all, then its EXIF."""
-        _check_fov(fov_deg)
-        fov_deg = fov_deg or self.fov_deg or imaging.fov_deg(source) or DEFAULT_FOV_DEG
-        return Camera(*photo_wh, fov_deg)
+        return opened(source, fov_deg, self.fov_deg)
 
     @staticmethod
     def _faces(answers: Answers, camera: Camera, file: str | None) -> Faces:
@@ -199,17 +178,6 @@ class FaceAnalyzer:
         )
 
 
-def _check(name: str, value: Any, low: float, high: float, whole: bool = False) -> None:
-    usable = isinstance(value, Integral if whole else Real)
-    if not (usable and low <= value <= high):
-        kind = "a whole number" if whole else "a number"
-        raise InputError(f"{name}: expected {kind} from {low:g} to {high:g}, got {value!r}")
-
-
-def _check_fov(fov_deg: float | None) -> None:
-    _check("fov_deg", DEFAULT_FOV_DEG if fov_deg is None else fov_deg, 1, 179)
-
-
 def _boxes(boxes_xyxy: npt.ArrayLike) -> FloatArray:
     boxes = np.asarray(boxes_xyxy, np.float32)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
@@ -217,10 +185,6 @@ def _boxes(boxes_xyxy: npt.ArrayLike) -> FloatArray:
     if not (np.isfinite(boxes).all() and (boxes[:, 2:] > boxes[:, :2]).all()):
         raise InputError("boxes_xyxy: expected left < right and top < bottom, finite pixels, for each box")
     return boxes
-
-
-def _file(source: imaging.Source) -> str | None:
-    return fspath(source) if isinstance(source, (str, PathLike)) else None
 
 
 @cache

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from facegeom.face.predictor import BATCH, CROP_PX, CROP_SCALE, NEAR, Answers, FacePredictor
+from facegeom.face.crops import BATCH
+from facegeom.face.predictor import CROP_PX, CROP_SCALE, NEAR, Answers, FacePredictor
 from facegeom.geometry.boxes import square
 from facegeom.geometry.rotation import rotation_from_angles, rotation_to_6d
 from facegeom.geometry.schemes import MESH478_EYE_CORNERS

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facegeom.crop import Picture, cut
+from facegeom.crop import Picture
 from facegeom.engine import Engine
+from facegeom.face.crops import per_photo, read_squares
 from facegeom.geometry.boxes import aligned_iou, square
 from facegeom.geometry.rotation import rotation_from_6d
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
@@ -18,7 +19,6 @@ CROP_PX = 128
 CROP_SCALE = 1.3
 """Side of the crop, of the face square's; the network was trained with it."""
 
-BATCH = 32
 LOOK_AGAIN_IOU = 0.9
 """A face whose own square overlaps the proposed one by less is looked at a second time."""
 
@@ -80,16 +80,10 @@ class FacePredictor:
     def __call__(self, pictures: Sequence[Picture], squares_xyxy: Sequence[FloatArray]) -> list[Answers]:
         """Answers for the squares (K, 4) of each photo, all photos' squares in common batches."""
         wide = [square(squares, CROP_SCALE) for squares in squares_xyxy]
-        crops = np.concatenate(
-            [cut(photo, part, CROP_PX) for photo, part in zip(pictures, wide, strict=True)]
-        )
-        if not len(crops):
+        if not any(len(part) for part in wide):
             return [self._empty() for _ in pictures]
-        parts = [self.engine(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)]
-        outputs = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        whole = _into_photo(np.concatenate(wide), *outputs)
-        ends = np.cumsum([len(part) for part in wide]).tolist()
-        return [whole[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+        outputs = read_squares(self.engine, pictures, wide, CROP_PX)
+        return per_photo(_into_photo(np.concatenate(wide), *outputs), wide)
 
     def look_again(self, pictures: Sequence[Picture], answers: Sequence[Answers]) -> list[Answers]:
         """A second look at the faces whose own box lies beside the square that was looked at; scores stay."""

@@ -1,0 +1,85 @@
+"""A photo opened for the networks: picture, camera, name; and the checks of what is said of photos."""
+
+from dataclasses import dataclass
+from math import inf
+from numbers import Integral, Real
+from os import PathLike, fspath
+from typing import Any
+
+from PIL import Image
+
+from facegeom import imaging
+from facegeom.errors import InputError
+from facegeom.geometry.camera import DEFAULT_FOV_DEG, Camera
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An opened photo.
+
+    Attributes:
+        picture: RGB, upright.
+        camera: of its size.
+        file: its name, if it came from a file.
+    """
+
+    picture: Image.Image
+    camera: Camera
+    file: str | None
+
+
+def opened(source: imaging.Source, *fov_deg: float | None) -> Photo:
+    """Read a photo; its angle of view is as in :func:`camera_of`.
+
+    Raises:
+        ImageError: the photo cannot be read or used.
+        InputError: an angle out of its range.
+    """
+    picture = Image.fromarray(imaging.read(source))
+    return Photo(picture, camera_of(source, picture.size, *fov_deg), file_of(source))
+
+
+def camera_of(source: imaging.Source, photo_wh: tuple[int, int], *fov_deg: float | None) -> Camera:
+    """The camera of a photo of width and height: the first angle of view given, else that of EXIF, else 50°.
+
+    Raises:
+        ImageError: the photo's EXIF is asked for, and it is no photo.
+        InputError: an angle out of its range.
+    """
+    for angle in fov_deg:
+        check_fov(angle)
+    known = next((angle for angle in fov_deg if angle is not None), None)
+    return Camera(*photo_wh, known or imaging.fov_deg(source) or DEFAULT_FOV_DEG)
+
+
+def file_of(source: imaging.Source) -> str | None:
+    """The name of a source that is a file, else None."""
+    return fspath(source) if isinstance(source, (str, PathLike)) else None
+
+
+def check_options(
+    min_face: float | None,
+    max_faces: int | None,
+    min_score: float,
+    threads: int | None,
+    fov_deg: float | None,
+) -> None:
+    """Refuse options of a search for faces that are out of their range, by an InputError."""
+    check("min_face", 1 if min_face is None else min_face, 1, imaging.MAX_PIXELS)
+    check("max_faces", 1 if max_faces is None else max_faces, 1, inf, whole=True)
+    check("min_score", min_score, 0, 1)
+    check("threads", 1 if threads is None else threads, 1, inf, whole=True)
+    check_fov(fov_deg)
+
+
+def check(name: str, value: Any, low: float, high: float, whole: bool = False) -> None:
+    """Refuse an argument that is no number from ``low`` to ``high``, by an InputError."""
+    usable = isinstance(value, Integral if whole else Real)
+    if not (usable and low <= value <= high):
+        kind = "a whole number" if whole else "a number"
+        raise InputError(f"{name}: expected {kind} from {low:g} to {high:g}, got {value!r}")
+
+
+def check_fov(fov_deg: float | None) -> None:
+    """Refuse an angle of view that is neither None nor from 1° to 179°."""
+    check("fov_deg", DEFAULT_FOV_DEG if fov_deg is None else fov_deg, 1, 179)

@@ -5,24 +5,17 @@ frame, x right, y down, z away from the camera. See docs/conventions.md.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
-
-from facegeom.errors import InputError
-from facegeom.geometry.rotation import angles_from_rotation
+from facegeom.records import Float32Array, Record, Table
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from facegeom.imaging import Source
-
-Float32Array: TypeAlias = npt.NDArray[np.float32]
-Selection: TypeAlias = slice | Sequence[int] | Sequence[bool] | npt.NDArray[np.bool_ | np.integer[Any]]
 
 SHAPES: dict[str, tuple[int, ...]] = {
     "box_xyxy": (4,),
@@ -39,7 +32,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Face:
+class Face(Record):
     """One face. Arrays are float32, finite and read-only.
 
     Attributes:
@@ -57,6 +50,8 @@ class Face:
         InputError: a field has another shape or is not finite.
     """
 
+    shapes: ClassVar[Mapping[str, tuple[int, ...]]] = SHAPES
+
     box_xyxy: Float32Array
     score: float
     landmarks_px: Float32Array
@@ -67,37 +62,9 @@ class Face:
     rotation: Float32Array
     translation_mm: Float32Array
 
-    def __post_init__(self) -> None:
-        _freeze(self, ())
-        object.__setattr__(self, "score", float(self.score))
-
-    @property
-    def yaw_deg(self) -> float:
-        """Degrees in [-90, 90], positive when the nose points to the picture's right edge."""
-        return float(angles_from_rotation(self.rotation)[0])
-
-    @property
-    def pitch_deg(self) -> float:
-        """Degrees in (-180, 180], positive when the nose is lifted."""
-        return float(angles_from_rotation(self.rotation)[1])
-
-    @property
-    def roll_deg(self) -> float:
-        """Degrees in (-180, 180], positive when the head is tilted clockwise in the picture."""
-        return float(angles_from_rotation(self.rotation)[2])
-
-    def __repr__(self) -> str:
-        box = ", ".join(f"{edge:.1f}" for edge in self.box_xyxy)
-        yaw, pitch, roll = angles_from_rotation(self.rotation)
-        angles = f"yaw_deg={yaw:.1f}, pitch_deg={pitch:.1f}, roll_deg={roll:.1f}"
-        return f"Face(score={self.score:.3f}, box_xyxy=[{box}], {angles})"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuilt(self)
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Faces:
+class Faces(Table[Face]):
     """All faces of one photo, best first: the fields of :class:`Face` with a leading axis N, which may be 0.
 
     ``faces[0]`` is a :class:`Face`; ``faces[1:]``, ``faces[faces.score > 0.9]`` and ``faces[[2, 0]]`` are
@@ -112,6 +79,8 @@ class Faces:
         InputError: a field has another shape or is not finite.
     """
 
+    row: ClassVar[type[Face]] = Face
+
     box_xyxy: Float32Array
     score: Float32Array
     landmarks_px: Float32Array
@@ -124,42 +93,6 @@ class Faces:
     width: int
     height: int
     file: str | None = None
-
-    def __post_init__(self) -> None:
-        _freeze(self, np.shape(self.score)[:1] or (1,))
-        if self.width < 1 or self.height < 1:
-            raise InputError(f"expected a photo of at least 1 x 1 pixel, got {self.width} x {self.height}")
-
-    @classmethod
-    def empty(cls, width: int, height: int, file: str | None = None) -> "Faces":
-        """The answer for a photo without a face."""
-        nothing = {name: np.zeros((0, *shape), np.float32) for name, shape in SHAPES.items()}
-        return cls(**nothing, width=width, height=height, file=file)
-
-    def __len__(self) -> int:
-        return len(self.score)
-
-    def __iter__(self) -> Iterator[Face]:
-        return (self[index] for index in range(len(self)))
-
-    @overload
-    def __getitem__(self, index: int) -> Face: ...
-    @overload
-    def __getitem__(self, index: Selection) -> "Faces": ...
-    def __getitem__(self, index: int | Selection) -> "Face | Faces":
-        if isinstance(index, (int, np.integer)):
-            return Face(**{name: getattr(self, name)[index] for name in SHAPES})
-        chosen = index if isinstance(index, slice) else np.asarray(index)
-        if isinstance(chosen, np.ndarray) and chosen.size == 0 and chosen.dtype != bool:
-            chosen = chosen.astype(np.intp)  # numpy reads an empty list as floats
-        return replace(self, **{name: getattr(self, name)[chosen] for name in SHAPES})
-
-    def __repr__(self) -> str:
-        noun = "face" if len(self) == 1 else "faces"
-        return f"Faces({len(self)} {noun}, width={self.width}, height={self.height}, file={self.file!r})"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuilt(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers as in the JSON file, coordinates rounded to 3 decimals.
@@ -220,20 +153,3 @@ class Faces:
         from facegeom.export import save
 
         return save(self, Path(directory), formats, image, name)
-
-
-def _freeze(record: Face | Faces, leading: tuple[int, ...]) -> None:
-    """Replace the fields of a record by checked, read-only copies."""
-    for name, shape in SHAPES.items():
-        array = np.array(getattr(record, name), np.float32)
-        if array.shape != leading + shape:
-            raise InputError(f"{name}: expected the shape {leading + shape}, got {array.shape}")
-        if not np.isfinite(array).all():
-            raise InputError(f"{name}: expected finite numbers, got NaN or infinity")
-        array.setflags(write=False)
-        object.__setattr__(record, name, array)
-
-
-def _rebuilt(record: Face | Faces) -> tuple[object, ...]:
-    """Pickle and copy by the constructor, so that arrays stay read-only."""
-    return type(record), tuple(getattr(record, field.name) for field in fields(record))

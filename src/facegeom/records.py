@@ -1,0 +1,124 @@
+"""What result types share: checked, read-only arrays, the angles of a rotation, one leading axis."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from facegeom.errors import InputError
+from facegeom.geometry.rotation import angles_from_rotation
+
+Float32Array: TypeAlias = npt.NDArray[np.float32]
+Selection: TypeAlias = slice | Sequence[int] | Sequence[bool] | npt.NDArray[np.bool_ | np.integer[Any]]
+Row = TypeVar("Row", bound="Record")
+Rows = TypeVar("Rows", bound="Table[Any]")
+
+
+class Record:
+    """One face: a frozen dataclass with arrays of known ``shapes``, a score and a rotation among them."""
+
+    shapes: ClassVar[Mapping[str, tuple[int, ...]]]
+
+    box_xyxy: Float32Array
+    score: float
+    rotation: Float32Array
+
+    def __post_init__(self) -> None:
+        _freeze(self, self.shapes, ())
+        object.__setattr__(self, "score", float(self.score))
+
+    @property
+    def yaw_deg(self) -> float:
+        """Degrees in [-90, 90], positive when the nose points to the picture's right edge."""
+        return float(angles_from_rotation(self.rotation)[0])
+
+    @property
+    def pitch_deg(self) -> float:
+        """Degrees in (-180, 180], positive when the nose is lifted."""
+        return float(angles_from_rotation(self.rotation)[1])
+
+    @property
+    def roll_deg(self) -> float:
+        """Degrees in (-180, 180], positive when the head is tilted clockwise in the picture."""
+        return float(angles_from_rotation(self.rotation)[2])
+
+    def __repr__(self) -> str:
+        box = ", ".join(f"{edge:.1f}" for edge in self.box_xyxy)
+        yaw, pitch, roll = angles_from_rotation(self.rotation)
+        angles = f"yaw_deg={yaw:.1f}, pitch_deg={pitch:.1f}, roll_deg={roll:.1f}"
+        return f"{type(self).__name__}(score={self.score:.3f}, box_xyxy=[{box}], {angles})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuilt(self)
+
+
+class Table(Generic[Row]):
+    """All faces of one photo: a frozen dataclass with the arrays of ``row`` and a leading axis N.
+
+    An index gives a row, anything else that numpy takes a table of the same type.
+    """
+
+    row: ClassVar[type[Any]]
+
+    score: Float32Array
+    width: int
+    height: int
+    file: str | None
+
+    def __post_init__(self) -> None:
+        _freeze(self, self.row.shapes, np.shape(self.score)[:1] or (1,))
+        if self.width < 1 or self.height < 1:
+            raise InputError(f"expected a photo of at least 1 x 1 pixel, got {self.width} x {self.height}")
+
+    @classmethod
+    def empty(cls: type[Rows], width: int, height: int, file: str | None = None) -> Rows:
+        """The answer for a photo without a face."""
+        photo: dict[str, Any] = {"width": width, "height": height, "file": file}
+        shapes = cls.row.shapes.items()
+        return cls(**photo, **{name: np.zeros((0, *shape), np.float32) for name, shape in shapes})
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def __iter__(self) -> Iterator[Row]:
+        return (self[index] for index in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self: Rows, index: Selection) -> Rows: ...
+    def __getitem__(self, index: int | Selection) -> Any:
+        if isinstance(index, (int, np.integer)):
+            return self.row(**{name: getattr(self, name)[index] for name in self.row.shapes})
+        chosen = index if isinstance(index, slice) else np.asarray(index)
+        if isinstance(chosen, np.ndarray) and chosen.size == 0 and chosen.dtype != bool:
+            chosen = chosen.astype(np.intp)  # numpy reads an empty list as floats
+        record: Any = self
+        return replace(record, **{name: getattr(self, name)[chosen] for name in self.row.shapes})
+
+    def __repr__(self) -> str:
+        noun = "face" if len(self) == 1 else "faces"
+        size = f"width={self.width}, height={self.height}"
+        return f"{type(self).__name__}({len(self)} {noun}, {size}, file={self.file!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuilt(self)
+
+
+def _freeze(record: object, shapes: Mapping[str, tuple[int, ...]], leading: tuple[int, ...]) -> None:
+    """Replace the fields of a record by checked, read-only copies."""
+    for name, shape in shapes.items():
+        array = np.array(getattr(record, name), np.float32)
+        if array.shape != leading + shape:
+            raise InputError(f"{name}: expected the shape {leading + shape}, got {array.shape}")
+        if not np.isfinite(array).all():
+            raise InputError(f"{name}: expected finite numbers, got NaN or infinity")
+        array.setflags(write=False)
+        object.__setattr__(record, name, array)
+
+
+def _rebuilt(record: Any) -> tuple[object, ...]:
+    """Pickle and copy by the constructor, so that arrays stay read-only."""
+    return type(record), tuple(getattr(record, field.name) for field in fields(record))

@@ -6,6 +6,8 @@
 
 from facegeom.analyzer import FaceAnalyzer, analyze
 from facegeom.errors import FacegeomError, ImageError, InputError, OutputError, WeightsError
+from facegeom.pose_detector import PoseDetector
+from facegeom.poses import Pose, Poses
 from facegeom.results import Face, Faces
 
 __all__ = [
@@ -16,6 +18,9 @@ __all__ = [
     "ImageError",
     "InputError",
     "OutputError",
+    "Pose",
+    "PoseDetector",
+    "Poses",
     "WeightsError",
     "analyze",
 ]

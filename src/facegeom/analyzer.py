@@ -1,23 +1,26 @@
 """FaceAnalyzer: the one place that joins the stages."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from facegeom import imaging, weights
-from facegeom.crop import size_wh
+from facegeom.crop import Picture, size_wh
 from facegeom.detection.cascade import Cascade
 from facegeom.engine import Engine
 from facegeom.errors import InputError
+from facegeom.face.fpnet import FPNetPredictor
 from facegeom.face.predictor import Answers, FacePredictor
 from facegeom.geometry.boxes import nms, overlap, square
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import place
 from facegeom.geometry.rotation import towards
-from facegeom.photo import Photo, camera_of, check_options, file_of, opened
+from facegeom.photo import Photo, camera_of, check_options, chunks, file_of, opened
 from facegeom.results import Faces
 
 FloatArray = npt.NDArray[np.floating]
@@ -50,6 +53,7 @@ class FaceAnalyzer:
         threads: of one network call; None for all cores.
         fov_deg: angle of view across the photos' longer side, for distances in millimetres; by default that
             of each photo's EXIF, else 50. Arrays have no EXIF.
+        pose_net: whose rotation the answers hold, "face", the face network's, or "fpnet", FPNet's.
 
     Raises:
         InputError: an argument out of its range.
@@ -64,12 +68,14 @@ class FaceAnalyzer:
         device: str = "cpu",
         threads: int | None = None,
         fov_deg: float | None = None,
+        pose_net: Literal["face", "fpnet"] = "face",
     ) -> None:
         check_options(min_face, max_faces, min_score, threads, fov_deg)
         self.min_face, self.max_faces, self.min_score, self.fov_deg = min_face, max_faces, min_score, fov_deg
         pnet, rnet, face = (Engine(weights.path(name), device, threads) for name in ("pnet", "rnet", "face"))
         self.detector = Cascade(pnet, rnet)
         self.predictor = FacePredictor(face)
+        self.pose = _pose_predictor(pose_net, device, threads)
 
     def __call__(self, source: imaging.Source, fov_deg: float | None = None) -> Faces:
         """The faces of one photo, best first.
@@ -91,14 +97,8 @@ class FaceAnalyzer:
         Raises:
             ImageError: a photo cannot be read or used.
         """
-        answers: list[Faces] = []
-        chunk: list[Photo] = []
-        for source in sources:
-            chunk.append(self._open(source))
-            if len(chunk) == CHUNK:
-                answers += self._analyze(chunk)
-                chunk = []
-        return answers + (self._analyze(chunk) if chunk else [])
+        photos = (self._open(source) for source in sources)
+        return [faces for part in chunks(photos, CHUNK) for faces in self._analyze(part)]
 
     def at(self, source: imaging.Source, boxes_xyxy: npt.ArrayLike) -> Faces:
         """The geometry of faces whose places are known, as from one frame of a video to the next.
@@ -118,7 +118,7 @@ class FaceAnalyzer:
         """
         boxes = _boxes(boxes_xyxy)
         pixels = imaging.read(source)
-        answers = self.predictor([pixels], [square(boxes)])[0]
+        answers = self._posed([pixels], self.predictor([pixels], [square(boxes)]))[0]
         camera = camera_of(source, size_wh(pixels), self.fov_deg)
         return self._faces(answers, camera, file_of(source))
 
@@ -127,6 +127,7 @@ class FaceAnalyzer:
         found = self.detector(pictures, [self._min_face(picture) for picture in pictures])
         answers = self._judge(pictures, found)
         answers = self.predictor.look_again(pictures, [self._distinct(answer) for answer in answers])
+        answers = self._posed(pictures, answers)
         return [
             self._faces(answer, photo.camera, photo.file)
             for answer, photo in zip(answers, photos, strict=True)
@@ -146,6 +147,13 @@ class FaceAnalyzer:
             faces = square(answers.box_xyxy[answers.score >= self.min_score])
             rest.append(others[(overlap(others, faces, over_smaller=True) <= NESTED).all(axis=1)])
         return [one.joined(other) for one, other in zip(first, self.predictor(pictures, rest), strict=True)]
+
+    def _posed(self, pictures: Sequence[Picture], answers: list[Answers]) -> list[Answers]:
+        """The answers with FPNet's rotations, where those were asked for."""
+        if self.pose is None:
+            return answers
+        views = self.pose(pictures, [square(answer.box_xyxy) for answer in answers])
+        return [replace(answer, rotation=view.rotation) for answer, view in zip(answers, views, strict=True)]
 
     def _min_face(self, picture: Image.Image) -> float:
         return self.min_face or max(MIN_FACE_PX, MIN_FACE_SHARE * max(picture.size))
@@ -176,6 +184,12 @@ class FaceAnalyzer:
             height=camera.height,
             file=file,
         )
+
+
+def _pose_predictor(name: str, device: str, threads: int | None) -> FPNetPredictor | None:
+    if name not in ("face", "fpnet"):
+        raise InputError(f"pose_net: expected face or fpnet, got {name!r}")
+    return FPNetPredictor.load(device=device, threads=threads) if name == "fpnet" else None
 
 
 def _boxes(boxes_xyxy: npt.ArrayLike) -> FloatArray:

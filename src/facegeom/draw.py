@@ -17,6 +17,7 @@ from facegeom.errors import InputError
 from facegeom.geometry import boxes, schemes, topology
 
 if TYPE_CHECKING:
+    from facegeom.poses import Pose, Poses
     from facegeom.results import Face, Faces
 
 Colour: TypeAlias = tuple[int, int, int, int]
@@ -61,7 +62,8 @@ def draw_faces(
     """
     picture = Image.fromarray(photo_of(faces, image))
     for face in faces:
-        sheet = _Sheet.around(face, picture.size)
+        extents = np.stack([face.box_xyxy, boxes.from_points(face.mesh_px)])
+        sheet = _Sheet.around(extents, _size_px(face), picture.size)
         if sheet is None:
             continue
         if mesh:
@@ -71,12 +73,44 @@ def draw_faces(
         if landmarks:
             _draw_landmarks(sheet, face)
         if axes:
-            _draw_axes(sheet, face)
+            eyes = schemes.five_from_68(face.landmarks_px)[:2]
+            _draw_axes(sheet, eyes.mean(axis=0), face.rotation, 0.5 * _size_px(face))
         sheet.lay_over(picture)
     return picture
 
 
-def photo_of(faces: "Faces", image: imaging.Source) -> imaging.UInt8Array:
+def draw_poses(image: imaging.Source, poses: "Poses", *, box: bool = True, axes: bool = True) -> Image.Image:
+    """A copy of the photo with the directions of its heads drawn over it.
+
+    Args:
+        image: the photo of the heads, in any form that :func:`facegeom.imaging.read` takes.
+        poses: what was found in it.
+        box: the box and its score.
+        axes: the head's axes from the middle of the box: x red, y green, z blue towards the nose.
+
+    Returns:
+        RGB picture of the photo's size.
+
+    Raises:
+        ImageError: the photo cannot be read.
+        InputError: the photo has another size than the heads' photo.
+    """
+    picture = Image.fromarray(photo_of(poses, image))
+    for pose in poses:
+        size = float((pose.box_xyxy[2:] - pose.box_xyxy[:2]).max())
+        sheet = _Sheet.around(pose.box_xyxy[None], size, picture.size)
+        if sheet is None:
+            continue
+        if box:
+            _draw_box(sheet, pose)
+        if axes:
+            middle = (pose.box_xyxy[:2] + pose.box_xyxy[2:]) / 2
+            _draw_axes(sheet, middle, pose.rotation, 0.5 * size)
+        sheet.lay_over(picture)
+    return picture
+
+
+def photo_of(faces: "Faces | Poses", image: imaging.Source) -> imaging.UInt8Array:
     """The pixels (H, W, 3) uint8 RGB of a photo, checked to be of the size that the faces were found in."""
     pixels = imaging.read(image)
     height, width = pixels.shape[:2]
@@ -106,10 +140,15 @@ class _Sheet:
     pen: ImageDraw.ImageDraw
 
     @classmethod
-    def around(cls, face: "Face", photo_wh: tuple[int, int]) -> "_Sheet | None":
-        """A sheet for a face and its axes and label; None where the face is outside the photo."""
-        extents = np.stack([face.box_xyxy, boxes.from_points(face.mesh_px)])
-        margin = 0.5 * _size_px(face) + 16
+    def around(cls, extents: FloatArray, size_px: float, photo_wh: tuple[int, int]) -> "_Sheet | None":
+        """A sheet for a face of that size with its axes and label; None where it is outside the photo.
+
+        Args:
+            extents: (K, 4) of what is drawn, but for axes and label.
+            size_px: of the face, pixels; axes are half as long, lines of a width that follows it.
+            photo_wh: of the photo.
+        """
+        margin = 0.5 * size_px + 16
         left, top = (max(0, floor(edge - margin)) for edge in extents[:, :2].min(axis=0))
         right, bottom = (ceil(edge + margin) for edge in extents[:, 2:].max(axis=0))
         width, height = min(right, photo_wh[0]) - left, min(bottom, photo_wh[1]) - top
@@ -117,7 +156,7 @@ class _Sheet:
             return None
         enlargement = max(1, min(_MAX_ENLARGEMENT, _CANVAS_SIDE // max(width, height)))
         canvas = Image.new("RGBA", (width * enlargement, height * enlargement))
-        unit = enlargement * max(0.5, _size_px(face) / 320)
+        unit = enlargement * max(0.5, size_px / 320)
         return cls((left, top), enlargement, unit, canvas, ImageDraw.Draw(canvas))
 
     def place(self, points_px: FloatArray) -> FloatArray:
@@ -169,7 +208,7 @@ def _confidence_colour(confidence: float) -> Colour:
     return red, green, blue, 255
 
 
-def _draw_box(sheet: _Sheet, face: "Face") -> None:
+def _draw_box(sheet: _Sheet, face: "Face | Pose") -> None:
     left, top, right, bottom = face.box_xyxy.tolist()
     corners = np.array(
         [(left, top), (right, top), (right, bottom), (left, bottom), (left, top), (right, top)]
@@ -192,13 +231,12 @@ def _draw_label(sheet: _Sheet, text: str, left_bottom_px: FloatArray) -> None:
     sheet.pen.text((x + padding, y), text, fill=_BOX, font=font, anchor="ld")
 
 
-def _draw_axes(sheet: _Sheet, face: "Face") -> None:
+def _draw_axes(sheet: _Sheet, origin_px: FloatArray, rotation: FloatArray, length_px: float) -> None:
     """Parallel projection: the axes show the direction of the head and need no camera."""
-    origin = schemes.five_from_68(face.landmarks_px)[:2].mean(axis=0)
-    axes = face.rotation.T * _AXIS_SIGNS[:, None]  # (3, 3), a row for each axis, in the camera frame
-    tips = origin + axes[:, :2] * 0.5 * _size_px(face)
+    axes = rotation.T * _AXIS_SIGNS[:, None]  # (3, 3), a row for each axis, in the camera frame
+    tips = origin_px + axes[:, :2] * length_px
     for axis in np.argsort(-axes[:, 2]):  # the farthest first, so that nearer ones cover it
-        ends = np.stack([origin, tips[axis]])
+        ends = np.stack([origin_px, tips[axis]])
         sheet.line(ends, _SHADE, 5)
         sheet.line(ends, _AXES[axis], 3)
         sheet.dot(tips[axis], _AXES[axis], 3.5)

@@ -37,15 +37,23 @@ class Engine:
 
     def __call__(self, batch: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """Run a batch (N, H, W, 3) uint8 RGB; the outputs in the order of the manifest."""
-        if self._session is None:
-            self._session = self._open()
-        return list(self._session.run(None, {"pictures": batch}))
+        return list(self._opened().run(None, {"pictures": batch}))
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs, in order."""
+        return tuple(output.name for output in self._opened().get_outputs())
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "device": self.device, "threads": self.threads}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
+
+    def _opened(self) -> Any:
+        if self._session is None:
+            self._session = self._open()
+        return self._session
 
     def _open(self) -> Any:
         import onnxruntime  # here, so that importing facegeom stays quick

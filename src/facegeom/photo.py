@@ -1,6 +1,8 @@
 """A photo opened for the networks: picture, camera, name; and the checks of what is said of photos."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from math import inf
 from numbers import Integral, Real
 from os import PathLike, fspath
@@ -37,6 +39,13 @@ def opened(source: imaging.Source, *fov_deg: float | None) -> Photo:
     """
     picture = Image.fromarray(imaging.read(source))
     return Photo(picture, camera_of(source, picture.size, *fov_deg), file_of(source))
+
+
+def chunks(photos: Iterable[Photo], size: int) -> Iterator[list[Photo]]:
+    """Lists of so many photos, the last one shorter; each is opened when its turn comes."""
+    photos = iter(photos)
+    while part := list(islice(photos, size)):
+        yield part
 
 
 def camera_of(source: imaging.Source, photo_wh: tuple[int, int], *fov_deg: float | None) -> Camera:

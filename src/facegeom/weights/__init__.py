@@ -67,7 +67,7 @@ def path(name: str) -> Path:
     """
     known = manifest()
     if name not in known:
-        raise WeightsError(f"expected one of the networks {', '.join(known)}, got {name!r}")
+        raise WeightsError(f"expected one of the networks that ship, {', '.join(known)}, got {name!r}")
     file = known[name].path
     if not file.is_file():
         raise WeightsError(f"the weight file {file} is missing; install facegeom again")

@@ -17,8 +17,10 @@ from facegeom.lab.networks.blocks import fold
 from facegeom.lab.networks.cascade import CascadeForExport, FPNet, PNet, RNet
 from facegeom.lab.networks.checkpoint import network_from_checkpoint
 from facegeom.lab.networks.face import CROP_PX, OUTPUTS, FaceNet, FaceNetForExport
+from facegeom.lab.networks.onepass import GRAIN, OnePassForExport, OnePassNet
 
 OPSET = 17
+ANY_SIZE = ("pnet", "onepass")
 
 STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
     "pnet": (40, ("score", "offsets")),
@@ -32,10 +34,12 @@ def runtime_network(name: str, net: nn.Module) -> tuple[nn.Module, torch.Tensor,
     """The network as the runtime calls it, an example of its input and the names of its outputs."""
     if name == "face":
         return FaceNetForExport(fold(copy.deepcopy(net).eval())), _pictures(CROP_PX), OUTPUTS
+    if name == "onepass":
+        return OnePassForExport(fold(copy.deepcopy(net).eval())), _pictures(2 * GRAIN), ("score", "places")
     if name in STAGES:
         size_px, outputs = STAGES[name]
         return CascadeForExport(net).eval(), _pictures(size_px), outputs
-    raise InputError(f"expected face, {', '.join(STAGES)}, got {name!r}")
+    raise InputError(f"expected face, onepass, {', '.join(STAGES)}, got {name!r}")
 
 
 def _pictures(size_px: int) -> torch.Tensor:
@@ -43,9 +47,9 @@ def _pictures(size_px: int) -> torch.Tensor:
 
 
 def to_onnx(name: str, net: nn.Module) -> bytes:
-    """ONNX of a network: input ``pictures`` (N, H, W, 3) uint8 RGB; P-Net takes any size."""
+    """ONNX of a network: input ``pictures`` (N, H, W, 3) uint8 RGB; P-Net and onepass take any size."""
     module, example, outputs = runtime_network(name, net)
-    axes = {"pictures": {0: "n", 1: "h", 2: "w"} if name == "pnet" else {0: "n"}}
+    axes = {"pictures": {0: "n", 1: "h", 2: "w"} if name in ANY_SIZE else {0: "n"}}
     axes |= {output: {0: "n"} for output in outputs}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "You are using the legacy", DeprecationWarning)
@@ -65,7 +69,13 @@ def to_onnx(name: str, net: nn.Module) -> bytes:
     return model.SerializeToString()
 
 
-NETWORKS: dict[str, type[nn.Module]] = {"face": FaceNet, "pnet": PNet, "rnet": RNet, "fpnet": FPNet}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "face": FaceNet,
+    "onepass": OnePassNet,
+    "pnet": PNet,
+    "rnet": RNet,
+    "fpnet": FPNet,
+}
 
 
 def export(name: str, checkpoint: Path, folder: Path) -> Path:

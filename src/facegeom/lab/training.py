@@ -22,6 +22,7 @@ TRAINERS: dict[str, tuple[str, str]] = {
     "keypoints14": ("facegeom.lab.keypoints14.run", "Keypoints14Recipe"),
     "landmarks": ("facegeom.lab.tasks.landmarks", "LandmarksRecipe"),
     "mesh478": ("facegeom.lab.tasks.mesh478", "Mesh478Recipe"),
+    "onepass": ("facegeom.lab.tasks.onepass", "OnePassRecipe"),
     "sixdrepnet": ("facegeom.lab.tasks.sixdrepnet", "SixDRepNetRecipe"),
     "trees": ("facegeom.lab.baselines.trees", "TreesRecipe"),
 }

@@ -9,6 +9,7 @@ from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.lab.datasets import detection
 from facegeom.lab.datasets.detection import DetectionPictures, Photo, turned_boxes
 
+SIDES = (8.4, 17.4)
 EMPTY = [Photo.of(np.full((90, 150, 3), 40, np.uint8), np.zeros((0, 4)))]
 
 
@@ -80,7 +81,7 @@ def test_turned_boxes_keep_their_size() -> None:
 @pytest.mark.parametrize("window", [12, 24])
 def test_boxes_lie_on_the_faces(uncoloured: None, window: int) -> None:
     photos = [red_square(300, 240, 120, 90, 60), red_square(90, 90, 20, 30, 40)]
-    pictures = DetectionPictures(photos, EMPTY, photos, window=window, size_px=112)
+    pictures = DetectionPictures(photos, EMPTY, photos, sides_px=(0.7 * window, 1.45 * window), size_px=112)
     found = [(picture, boxes) for picture, boxes in samples(pictures, 250) if len(boxes) == 1]
     wide = [square(boxes[0], 1.42) for _, boxes in found]  # with the corners of a turned face
     found = [pair for pair, box in zip(found, wide, strict=True) if box.min() > -0.5 and box.max() < 111.5]
@@ -94,20 +95,24 @@ def test_boxes_lie_on_the_faces(uncoloured: None, window: int) -> None:
 
 def test_kinds_of_pictures(uncoloured: None) -> None:
     tiles = [red_square(60, 60, 15, 15, 30)]
-    pictures = DetectionPictures([red_square(300, 240, 120, 90, 60)], EMPTY, tiles)
+    pictures = DetectionPictures([red_square(300, 240, 120, 90, 60)], EMPTY, tiles, SIDES)
     counts = np.array([len(boxes) for _, boxes in samples(pictures, 300)])
     assert 0.1 < np.mean(counts == 0) < 0.3
     assert np.mean(counts > 1) > 0.08 and counts.max() <= 6
 
 
 def test_where_no_face_is_there_is_no_box(uncoloured: None) -> None:
-    pictures = DetectionPictures([red_square(300, 240, 120, 90, 60)], EMPTY, [red_square(60, 60, 15, 15, 30)])
+    pictures = DetectionPictures(
+        [red_square(300, 240, 120, 90, 60)], EMPTY, [red_square(60, 60, 15, 15, 30)], SIDES
+    )
     for picture, boxes in samples(pictures, 100):
         assert (redness(picture).max() > 100) == bool(len(boxes))
 
 
 def test_crowds_do_not_hide_one_another(uncoloured: None) -> None:
-    pictures = DetectionPictures([red_square(300, 240, 120, 90, 60)], EMPTY, [red_square(60, 60, 15, 15, 30)])
+    pictures = DetectionPictures(
+        [red_square(300, 240, 120, 90, 60)], EMPTY, [red_square(60, 60, 15, 15, 30)], SIDES
+    )
     for _, boxes in samples(pictures, 150):
         assert (iou(boxes, boxes) - np.eye(len(boxes)) <= 1e-6).all()
 
@@ -115,7 +120,9 @@ def test_crowds_do_not_hide_one_another(uncoloured: None) -> None:
 def test_sample_has_a_fixed_form() -> None:
     many = red_square(400, 300, 10, 10, 20)
     many = Photo(many.levels, np.tile(many.boxes_xyxy, (40, 1)))
-    pictures = DetectionPictures([many], EMPTY, [red_square(60, 60, 15, 15, 30)], size_px=96, length=17)
+    pictures = DetectionPictures(
+        [many], EMPTY, [red_square(60, 60, 15, 15, 30)], SIDES, size_px=96, length=17
+    )
     assert len(pictures) == 17
     torch.manual_seed(0)
     for _ in range(40):

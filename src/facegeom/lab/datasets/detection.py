@@ -1,4 +1,4 @@
-"""Training pictures of the cascade: faces near the window's size in scenes, pasted crowds, empty photos."""
+"""Training pictures of the detectors: faces of the wanted sizes in scenes, pasted crowds, empty photos."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,11 @@ from facegeom.geometry.boxes import face_box, iou, square
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.transforms import apply
 from facegeom.lab.augment import recolour
-from facegeom.lab.datasets.faces import read_photos, real_faces, rendered_faces
+from facegeom.lab.datasets.faces import profiled_faces, read_photos, real_faces, rendered_faces
 from facegeom.lab.datasets.pack import backgrounds, scenes
+
+LARGEST_SCALE = 2.0
+"""Faces are enlarged to this at most."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Photo:
     """A photo with its halved copies and the boxes of its faces.
 
     Attributes:
-        levels: RGB pictures, each half the size of the one before.
+        levels: RGB or RGBA pictures, each half the size of the one before; nothing is where alpha is 0.
         boxes_xyxy: (F, 4) faces, pixels of the first level.
     """
 
@@ -40,7 +43,7 @@ class Photo:
         return cls(tuple(levels), np.asarray(boxes_xyxy, np.float64).reshape(-1, 4))
 
     def cut(self, matrix: np.ndarray, size_px: int) -> np.ndarray:
-        """The picture (size, size, 3) that the map (2, 3) makes, antialiased; black where the photo ends."""
+        """The picture (size, size, C) that the map (2, 3) makes, antialiased; black where the photo ends."""
         scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
         level = int(np.clip(np.floor(np.log2(1 / max(scale, 1e-6)) + 0.3), 0, len(self.levels) - 1))
         source = self.levels[level]
@@ -65,7 +68,13 @@ def load_empty(data: Path, split: str) -> list[Photo]:
 
 
 def load_tiles(data: Path, labels: Path, rendered: Sequence[Path]) -> list[Photo]:
-    """Close pictures of one face each for pasting: the train split of ``data/faces`` and rendered heads."""
+    """Close pictures of one face each for pasting: the train split of ``data/faces`` and made faces.
+
+    Args:
+        data: the data pack.
+        labels: mesh labels.
+        rendered: shards of ``facegeom lab synth`` and of ``facegeom lab profile``.
+    """
     pictures, table = real_faces(data, labels, "train")
     tiles = []
     for picture, landmarks in zip(pictures, table.landmarks, strict=True):
@@ -77,7 +86,8 @@ def load_tiles(data: Path, labels: Path, rendered: Sequence[Path]) -> list[Photo
         box = face_box(landmarks) - (columns[0], rows[0]) * 2
         tiles.append(Photo.of(np.ascontiguousarray(photo), box))
     for shard in rendered:
-        drawn, exact = rendered_faces([shard])
+        made = profiled_faces if shard.name.startswith("profile") else rendered_faces
+        drawn, exact = made([shard])
         tiles += [Photo.of(*pair) for pair in zip(drawn, face_box(exact.landmarks), strict=True)]
     return tiles
 
@@ -91,13 +101,13 @@ def turned_boxes(boxes_xyxy: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 class DetectionPictures(Dataset):
-    """Endless squares (3, S, S) with up to 16 face squares, sized for a window of ``window`` pixels.
+    """Endless squares (3, S, S) with up to 16 face squares.
 
     Args:
         photos: scenes with faces.
         empty: photos without a face.
         tiles: close pictures of one face each, for pasting.
-        window: side of the network's window, pixels; faces are drawn at 0.7 to 1.45 of it.
+        sides_px: smallest and largest side of the faces, drawn evenly on a logarithmic scale.
         size_px: side S of the squares.
         length: samples that make an epoch.
     """
@@ -109,12 +119,12 @@ class DetectionPictures(Dataset):
         photos: Sequence[Photo],
         empty: Sequence[Photo],
         tiles: Sequence[Photo],
-        window: int = 12,
+        sides_px: tuple[float, float],
         size_px: int = 112,
         length: int = 12800,
     ) -> None:
         self.photos, self.empty, self.tiles = photos, empty, tiles
-        self.window, self.size_px, self.length = window, size_px, length
+        self.sides_px, self.size_px, self.length = sides_px, size_px, length
 
     def __len__(self) -> int:
         return self.length
@@ -123,6 +133,8 @@ class DetectionPictures(Dataset):
         cv2.setNumThreads(0)
         rng = np.random.default_rng(torch.randint(2**31, (3,)).tolist())
         picture, boxes, kind = self._empty(rng), np.zeros((0, 4)), rng.random()
+        if rng.random() < 0.3:
+            picture = self._decoy(rng, picture)
         if kind < 0.55:
             picture, boxes = self._scene(rng, picture)
         elif kind < 0.8:
@@ -137,8 +149,10 @@ class DetectionPictures(Dataset):
         padded[: len(boxes)] = boxes[: self.FACES]
         return {"picture": torch.from_numpy(picture).permute(2, 0, 1), "boxes": torch.from_numpy(padded)}
 
-    def _side(self, rng: np.random.Generator) -> float:
-        return self.window * float(np.exp(rng.uniform(np.log(0.7), np.log(1.45))))
+    def _side(self, rng: np.random.Generator, own: float) -> float:
+        """A side for a face that is ``own`` pixels in its photo, which enlarges it twice at most."""
+        low, high = self.sides_px
+        return float(np.exp(rng.uniform(np.log(low), np.log(np.clip(LARGEST_SCALE * own, low, high)))))
 
     def _map(self, rng: np.random.Generator, box: np.ndarray, side: float, turn_deg: float) -> np.ndarray:
         """The map that gives the face's square the side, the turn and a random place."""
@@ -151,13 +165,15 @@ class DetectionPictures(Dataset):
         photo = self.photos[int(rng.integers(len(self.photos)))]
         squares = square(photo.boxes_xyxy)
         turn_deg = float(np.clip(rng.normal(0, 18), -60, 60)) if rng.random() < 0.6 else 0.0
-        matrix = self._map(rng, squares[rng.integers(len(squares))], self._side(rng), turn_deg)
+        chosen = squares[rng.integers(len(squares))]
+        matrix = self._map(rng, chosen, self._side(rng, chosen[2] - chosen[0]), turn_deg)
         return self._paste(photo, matrix, picture), turned_boxes(photo.boxes_xyxy, matrix)
 
     def _paste(self, photo: Photo, matrix: np.ndarray, picture: np.ndarray) -> np.ndarray:
-        white = Photo((np.full_like(photo.levels[0], 255),), photo.boxes_xyxy)
-        mask = (white.cut(matrix, self.size_px)[..., 0] > 127).astype(np.uint8)
-        return cv2.copyTo(photo.cut(matrix, self.size_px), mask, picture)
+        alpha = photo.levels[0][..., 3] if photo.levels[0].shape[2] == 4 else 255
+        whole = Photo((np.full(photo.levels[0].shape[:2], alpha, np.uint8),), photo.boxes_xyxy)
+        mask = (whole.cut(matrix, self.size_px) > 127).astype(np.uint8)
+        return cv2.copyTo(np.ascontiguousarray(photo.cut(matrix, self.size_px)[..., :3]), mask, picture)
 
     def _empty(self, rng: np.random.Generator) -> np.ndarray:
         photo = self.empty[int(rng.integers(len(self.empty)))]
@@ -167,13 +183,24 @@ class DetectionPictures(Dataset):
         offset = [-rng.uniform(0, max(1, scale * side - self.size_px)) for side in (width, height)]
         return photo.cut(np.array([[scale, 0, offset[0]], [0, scale, offset[1]]]), self.size_px)
 
+    def _decoy(self, rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
+        """Paste a turned piece of an empty photo: the edges of what is pasted must not mean a face."""
+        photo = self.empty[int(rng.integers(len(self.empty)))]
+        left, top = rng.uniform(0, 0.5, 2) * photo.levels[0].shape[1::-1]
+        side = rng.uniform(0.2, 0.45) * min(photo.levels[0].shape[:2])
+        piece = photo.levels[0][int(top) : int(top + side) + 1, int(left) : int(left + side) + 1]
+        tile = Photo.of(np.ascontiguousarray(piece), np.zeros((0, 4)))
+        whole = np.array([0.0, 0, side, side]) - 0.5
+        return self._paste(tile, self._map(rng, whole, self._side(rng, side), rng.normal(0, 25)), picture)
+
     def _crowd(self, rng: np.random.Generator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Paste 1 to 6 close pictures that do not hide one another's face."""
         boxes = np.zeros((0, 4))
         for _ in range(rng.integers(1, 7)):
             tile = self.tiles[int(rng.integers(len(self.tiles)))]
             turn_deg = float(np.clip(rng.normal(0, 25), -80, 80))
-            matrix = self._map(rng, square(tile.boxes_xyxy)[0], self._side(rng), turn_deg)
+            own = square(tile.boxes_xyxy)[0]
+            matrix = self._map(rng, own, self._side(rng, own[2] - own[0]), turn_deg)
             new = turned_boxes(tile.boxes_xyxy, matrix)
             if len(boxes) and iou(square(new, 1.8), square(boxes, 1.8)).max() > 0:
                 continue

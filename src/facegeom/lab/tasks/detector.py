@@ -172,6 +172,11 @@ def cut_windows(pictures: torch.Tensor, windows: torch.Tensor, size_px: int) -> 
     return pieces.unflatten(2, (windows.shape[1], size_px)).transpose(1, 2)
 
 
+def sides_of(window: int) -> tuple[float, float]:
+    """Smallest and largest face that a window of so many pixels is for."""
+    return 0.7 * window, 1.45 * window
+
+
 def fit(task: PNetTask, dataset: Dataset, batch: int, out: Path, workers: int) -> Path:
     """Train, resuming from ``out/last.ckpt`` when it is there; the last checkpoint's path comes back."""
     L.seed_everything(task.recipe.seed, workers=True)
@@ -190,9 +195,9 @@ def train(recipe: DetectorRecipe, inputs: Inputs) -> dict[str, Path]:
     shards = sorted(inputs.rendered.glob("synth_*.npz"))[:RENDERED_SHARDS] if inputs.rendered else []
     tiles = load_tiles(inputs.data, inputs.labels, shards)
     photos = load_scenes(inputs.data, "train"), load_empty(inputs.data, "train"), tiles
-    pictures = DetectionPictures(*photos, window=PNet.WINDOW)
+    pictures = DetectionPictures(*photos, sides_of(PNet.WINDOW))
     pnet = fit(PNetTask(recipe), pictures, recipe.pnet_batch, inputs.out / "pnet", inputs.workers)
-    pictures = DetectionPictures(*photos, window=RNet.WINDOW)
+    pictures = DetectionPictures(*photos, sides_of(RNet.WINDOW))
     task = RNetTask(recipe, network_from_checkpoint(pnet, PNet()))
     rnet = fit(task, pictures, recipe.rnet_batch, inputs.out / "rnet", inputs.workers)
     return {"pnet": pnet, "rnet": rnet}

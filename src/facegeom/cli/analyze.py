@@ -1,39 +1,21 @@
 """``facegeom analyze``: photos in, geometry files out."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from facegeom.cli.over_photos import over_photos
 from facegeom.cli.photos import Photo, collect
-from facegeom.errors import FacegeomError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from facegeom.analyzer import FaceAnalyzer
 
 _DEMO = "astronaut.jpg"
-
-
-@dataclass
-class _Tally:
-    """What a run has done so far."""
-
-    photos: int = 0
-    faces: int = 0
-    failed: int = 0
-
-    def summary(self, seconds: float, out: Path) -> str:
-        photos = f"{self.photos} photo{'s' * (self.photos != 1)}"
-        found = f"{self.faces} face{'s' * (self.faces != 1)}"
-        rate = self.photos / max(seconds, 1e-9)
-        return f"{photos}, {found}, {self.failed} failed, {rate:.1f} photos/s; files in {out}"
 
 
 def analyze(
@@ -68,6 +50,10 @@ def analyze(
             help="Angle of view across the longer side, for distances; by default the photo's EXIF, else 50.",
         ),
     ] = None,
+    pose_net: Annotated[
+        Literal["face", "fpnet"],
+        typer.Option(help="Whose rotation: the face network's, or FPNet's, the cascade's third stage."),
+    ] = "face",
     demo: Annotated[
         bool, typer.Option("--demo", help="Analyse the portrait that ships with facegeom.")
     ] = False,
@@ -88,12 +74,9 @@ def analyze(
     options["fov_deg"] = fov
     with _photos(sources or [], demo) as photos:
         make_folder(out)
-        analyzer = _analyzer(device, {name: value for name, value in options.items() if value is not None})
-        started = time.perf_counter()
-        tally = _run(photos, analyzer, out, kinds)
-    typer.echo(tally.summary(time.perf_counter() - started, out))
-    if tally.failed:
-        raise typer.Exit(1)
+        given = {name: value for name, value in options.items() if value is not None}
+        analyzer = _analyzer(device, {**given, "pose_net": pose_net})
+        over_photos(photos, lambda photo: _analyze_one(photo, analyzer, out, kinds), "analyzing", out)
 
 
 def _formats(text: str) -> list[str]:
@@ -126,19 +109,6 @@ def _analyzer(device: str, options: dict[str, Any]) -> "FaceAnalyzer":
     return FaceAnalyzer(device=device, **options)
 
 
-def _run(photos: list[Photo], analyzer: "FaceAnalyzer", out: Path, kinds: list[str]) -> _Tally:
-    tally = _Tally()
-    with _progress() as progress:
-        for photo in progress.track(photos, description="analyzing"):
-            tally.photos += 1
-            try:
-                tally.faces += _analyze_one(photo, analyzer, out, kinds)
-            except FacegeomError as error:
-                tally.failed += 1
-                progress.console.print(f"failed: {error}", style="red", markup=False, soft_wrap=True)
-    return tally
-
-
 def _analyze_one(photo: Photo, analyzer: "FaceAnalyzer", out: Path, kinds: list[str]) -> int:
     """Write the files of one photo; the number of its faces."""
     from facegeom import imaging
@@ -148,13 +118,3 @@ def _analyze_one(photo: Photo, analyzer: "FaceAnalyzer", out: Path, kinds: list[
     faces = replace(analyzer(image, fov_deg), file=photo.name)
     faces.save(out, kinds, image=image, name=photo.stem)
     return len(faces)
-
-
-def _progress() -> "Progress":
-    """A bar on stderr, shown in a terminal only."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

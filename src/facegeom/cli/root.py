@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from facegeom.cli import analyze, bench
+from facegeom.cli import analyze, bench, detect
 from facegeom.cli.extras import add_stand_in
 from facegeom.errors import FacegeomError, InputError, OutputError
 
@@ -97,6 +97,7 @@ def _add_video() -> None:
 
 
 app.command()(analyze.analyze)
+app.command(context_settings={"help_option_names": ["-h", "--help"]})(detect.detect)
 app.add_typer(bench.app, name="bench")
 _add_lab()
 _add_video()

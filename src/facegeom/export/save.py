@@ -1,12 +1,11 @@
 """One photo's answer to its files; what each file is called."""
 
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facegeom.errors import InputError, OutputError
-from facegeom.export import glb, json_io, obj, ply
+from facegeom.errors import InputError
+from facegeom.export import glb, json_io, obj, pictures, ply
 from facegeom.export.files import write
 from facegeom.results import Face, Faces
 
@@ -21,8 +20,6 @@ _MESHES: "dict[str, Callable[[Face, UInt8Array | None], bytes]]" = {
 
 FORMATS = ("json", "overlay", *_MESHES)
 """What :func:`save` can write. "obj", "ply" and "glb" give one file for each face."""
-
-_JPEG_QUALITY = 92
 
 
 def save(
@@ -78,9 +75,4 @@ def _overlay(faces: Faces, pixels: "UInt8Array | None") -> bytes:
         raise InputError(
             "an overlay shows the photo: pass it as image=..., or leave out the format 'overlay'"
         )
-    stream = BytesIO()
-    try:
-        faces.draw(pixels).save(stream, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-    except (OSError, ValueError) as error:
-        raise OutputError(f"cannot store the overlay as a JPEG: {error}") from error
-    return stream.getvalue()
+    return pictures.encode(faces.draw(pixels), ".jpg")

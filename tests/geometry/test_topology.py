@@ -100,3 +100,17 @@ def test_the_68_points_lie_on_the_canonical_head() -> None:
     assert apart.max() < 8  # the mesh's points are about as far from one another
     eyes = np.linalg.norm(points[36] - points[45]), np.linalg.norm(head[33] - head[263])
     assert abs(eyes[0] - eyes[1]) < 6
+
+
+def test_openings_are_the_oval_the_lips_and_the_lids() -> None:
+    rims = topology.openings()
+    assert [len(rim) for rim in rims] == [36, 20, 16, 16]
+    assert {10, 152} <= set(rims[0])  # forehead and chin
+    assert {13, 14} <= set(rims[1])  # inner lips
+    assert {33, 133} <= set(rims[2]) and {263, 362} <= set(
+        rims[3]
+    )  # corners of the right and of the left eye
+    sides = {tuple(sorted(side)) for side in topology.edges().tolist()}
+    assert all(
+        tuple(sorted(side)) in sides for rim in rims for side in zip(rim, rim[1:] + rim[:1], strict=True)
+    )

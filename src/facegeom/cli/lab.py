@@ -121,6 +121,7 @@ def synth(
     split: Annotated[Literal["train", "test"], typer.Option(help="Other people and backgrounds.")] = "train",
     size: Annotated[int, typer.Option(min=32, help="Side of the pictures, pixels.")] = 224,
     preview: Annotated[Path | None, typer.Option(help="Save a contact sheet here.")] = None,
+    depth: Annotated[bool, typer.Option(help="Also depth maps and meshes.")] = False,
 ) -> None:
     """Render heads with known rotation and points; resumes, the same pictures for the same seed.
 
@@ -128,7 +129,7 @@ def synth(
     """
     from facegeom.lab.synth.generate import run
 
-    shards = run(data, count, out, seed, split, size, preview)
+    shards = run(data, count, out, seed, split, size, preview, depth)
     typer.echo(f"{count} pictures in {len(shards)} files under {out}")
 
 

@@ -31,6 +31,28 @@ def edges() -> npt.NDArray[np.int32]:
     return np.unique(np.sort(pairs, axis=1), axis=0)
 
 
+@cache
+def openings() -> tuple[tuple[int, ...], ...]:
+    """The rims of the surface as closed chains of points, the longest first.
+
+    The first is the face's oval; the others are the inner lips and the lids of the two eyes.
+    """
+    faces = triangles()
+    directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).tolist()
+    sides = {(first, second) for first, second in directed}
+    following = {first: second for first, second in sides if (second, first) not in sides}
+    rims = []
+    while following:
+        point = min(following)
+        after = following.pop(point)
+        rim = [point]
+        while after != rim[0]:
+            rim.append(after)
+            after = following.pop(after)
+        rims.append(tuple(rim))
+    return tuple(sorted(rims, key=lambda rim: (-len(rim), min(rim))))
+
+
 def mirror() -> npt.NDArray[np.intp]:
     """(478,) index of each point's mirror image."""
     return _table()["mirror"].astype(np.intp)

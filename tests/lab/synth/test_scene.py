@@ -54,7 +54,7 @@ def test_points_are_the_projected_vertices(
 
     monkeypatch.setattr(scene, "dressed_head", remember)
     sample = seeded(ball_head, photos)
-    in_camera = drawn[0][1] @ sample.rotation.T + sample.translation_mm
+    in_camera = drawn[0][1][ball_head.landmarks] @ sample.rotation.T + sample.translation_mm
     expected = Camera(96, 96, sample.fov_deg).project(in_camera)
     np.testing.assert_allclose(sample.landmarks_px, expected, atol=0.01)
 

@@ -7,6 +7,7 @@ Picture `i` of a set with seed `s` takes everything, the person included, from o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,16 @@ from rich.progress import Progress
 from facegeom.errors import InputError, OutputError
 from facegeom.geometry.camera import Camera
 from facegeom.lab.files import save_npz
+from facegeom.lab.synth.depth import from_counts, to_counts
+from facegeom.lab.synth.light import lighten
 from facegeom.lab.synth.model import HeadModel, load_model
 from facegeom.lab.synth.scene import Image, Sample, render
 
 SHARD = 500
 MODEL_FILE = "ict_facekit_light.npz"
+DEPTH_EXTENT = (0.48, 0.7)
+"""Size of the heads in sets with depth: such that the face fills a picture of 160 pixels."""
+
 BACKGROUNDS = {"train": range(200), "test": range(200, 300)}
 """Numbers of the background photos (NNN.jpg) of each split."""
 
@@ -34,6 +40,7 @@ def run(
     split: str = "train",
     size: int = 224,
     preview: Path | None = None,
+    depth: bool = False,
 ) -> list[Path]:
     """Render a set with a progress bar: what `facegeom lab synth` does.
 
@@ -45,6 +52,7 @@ def run(
         split: train or test: other people, other backgrounds.
         size: side of the pictures, pixels.
         preview: where to save a contact sheet of the first pictures, if anywhere.
+        depth: whether the shards carry depth maps and meshes; the heads are then drawn by a lighter model.
 
     Returns:
         The shards.
@@ -54,10 +62,13 @@ def run(
     """
     photos = load_backgrounds(Path(data) / "backgrounds", split)
     model = load_model(Path(data) / MODEL_FILE)
+    model = lighten(model) if depth else model
     with Progress() as progress:
         task = progress.add_task(f"rendering {split} heads", total=count)
         shards = synthesise(
-            model, photos, count, out, seed, split, size, advance=lambda done: progress.advance(task, done)
+            *(model, photos, count, out, seed, split, size),
+            advance=lambda done: progress.advance(task, done),
+            depth=depth,
         )
     if preview is not None:
         contact_sheet(read_samples(shards, limit=40)).save(preview)
@@ -74,11 +85,14 @@ def synthesise(
     size: int = 224,
     advance: Callable[[int], object] = lambda done: None,
     shard: int = SHARD,
+    depth: bool = False,
 ) -> list[Path]:
     """Write `synth_0000.npz`, `synth_0001.npz`, ...: `shard` pictures each, the last one with the rest.
 
     Arrays: images (n, S, S, 3) uint8 RGB, landmarks_px (n, 68, 2), rotation (n, 3, 3), translation (n, 3)
     millimetres, visible (n, 68) bool, fov_deg (n,), and seed, split for checking. Finished shards are kept.
+    With depth also: depth (n, S, S) uint16, counts of :mod:`facegeom.lab.synth.depth`, and mesh_mm
+    (n, 478, 3), camera frame.
 
     Args:
         model: the head.
@@ -90,21 +104,23 @@ def synthesise(
         size: side of the pictures, pixels.
         advance: called with a number of pictures that have been finished.
         shard: pictures in a shard.
+        depth: whether to store depth maps and meshes.
 
     Returns:
         Paths of all shards.
     """
     _check(count, seed, split, size)
+    draw = partial(render, depth=True, extent=DEPTH_EXTENT) if depth else render
     paths = []
     for number, start in enumerate(range(0, count, shard)):
         path = Path(out) / f"synth_{number:04d}.npz"
         indices = range(start, min(start + shard, count))
-        if _finished(path, len(indices), seed, split, size):
+        if _finished(path, len(indices), seed, split, size, depth):
             advance(len(indices))
         else:
             samples = []
             for index in indices:
-                samples.append(render(generator(seed, index, split), model, backgrounds, size))
+                samples.append(draw(generator(seed, index, split), model, backgrounds, size))
                 advance(1)
             save_npz(path, **_pack(samples), seed=np.array(seed), split=np.array(split))
         paths.append(path)
@@ -142,6 +158,10 @@ def read_samples(shards: Sequence[Path], limit: int | None = None) -> list[Sampl
         with np.load(path) as arrays:
             names = ("images", "landmarks_px", "rotation", "translation", "visible", "fov_deg")
             columns = [arrays[name] for name in names]
+            if "depth" in arrays:
+                origins = arrays["translation"][:, 2]
+                depth = [from_counts(*each) for each in zip(arrays["depth"], origins, strict=True)]
+                columns += [depth, arrays["mesh_mm"]]
         samples += [Sample(*row) for row in zip(*columns, strict=True)]
         if limit is not None and len(samples) >= limit:
             break
@@ -175,7 +195,14 @@ def _annotated(sample: Sample) -> PillowImage.Image:
 
 
 def _pack(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
-    return {
+    depth = [
+        to_counts(sample.depth_mm, sample.translation_mm[2])
+        for sample in samples
+        if sample.depth_mm is not None
+    ]
+    meshes = [sample.mesh_mm for sample in samples if sample.mesh_mm is not None]
+    more = {"depth": np.stack(depth), "mesh_mm": np.stack(meshes)} if meshes else {}
+    return more | {
         "images": np.stack([sample.image for sample in samples]),
         "landmarks_px": np.stack([sample.landmarks_px for sample in samples]),
         "rotation": np.stack([sample.rotation for sample in samples]),
@@ -194,7 +221,7 @@ def _check(count: int, seed: int, split: str, size: int) -> None:
         )
 
 
-def _finished(path: Path, count: int, seed: int, split: str, size: int) -> bool:
+def _finished(path: Path, count: int, seed: int, split: str, size: int, depth: bool) -> bool:
     """Whether the shard is there with enough pictures.
 
     Raises:
@@ -203,11 +230,11 @@ def _finished(path: Path, count: int, seed: int, split: str, size: int) -> bool:
     if not path.is_file():
         return False
     with np.load(path) as arrays:
-        found = (int(arrays["seed"]), str(arrays["split"]), arrays["images"].shape[1])
+        found = (int(arrays["seed"]), str(arrays["split"]), arrays["images"].shape[1], "depth" in arrays)
         held = len(arrays["rotation"])
-    if found != (seed, split, size):
+    if found != (seed, split, size, depth):
         raise OutputError(
-            f"{path} holds the set (seed, split, size) {found}, "
-            f"not {(seed, split, size)}: choose another folder"
+            f"{path} holds the set (seed, split, size, depth) {found}, "
+            f"not {(seed, split, size, depth)}: choose another folder"
         )
     return held == count

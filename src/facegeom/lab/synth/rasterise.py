@@ -74,21 +74,27 @@ def _fill(points, depth, triangles, attributes, image, inverse):
         a, b, c = triangles[index]
         if min(depth[a], depth[b], depth[c]) <= 1.0:
             continue
-        ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
-        cx, cy = points[c, 0], points[c, 1]
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        ax, ay = points[a, 0], points[a, 1]
+        ux, uy = points[b, 0] - ax, points[b, 1] - ay
+        vx, vy = points[c, 0] - ax, points[c, 1] - ay
+        area = ux * vy - uy * vx
         if abs(area) < 1e-9:
             continue
-        left, right = max(0, math.ceil(min(ax, bx, cx))), min(width - 1, math.floor(max(ax, bx, cx)))
-        top, bottom = max(0, math.ceil(min(ay, by, cy))), min(height - 1, math.floor(max(ay, by, cy)))
+        left = max(0, math.ceil(ax + min(0.0, ux, vx)))
+        right = min(width - 1, math.floor(ax + max(0.0, ux, vx)))
+        top = max(0, math.ceil(ay + min(0.0, uy, vy)))
+        bottom = min(height - 1, math.floor(ay + max(0.0, uy, vy)))
+        share = 1.0 / area
+        at_a, at_b, at_c = 1.0 / depth[a], 1.0 / depth[b], 1.0 / depth[c]
         for y in range(top, bottom + 1):
+            dy = y - ay
             for x in range(left, right + 1):
-                wb = ((x - ax) * (cy - ay) - (y - ay) * (cx - ax)) / area
-                wc = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / area
+                dx = x - ax
+                wb, wc = (dx * vy - dy * vx) * share, (ux * dy - uy * dx) * share
                 wa = 1.0 - wb - wc
                 if wa < -1e-6 or wb < -1e-6 or wc < -1e-6:
                     continue
-                wa, wb, wc = wa / depth[a], wb / depth[b], wc / depth[c]
+                wa, wb, wc = wa * at_a, wb * at_b, wc * at_c
                 near = wa + wb + wc
                 if near <= inverse[y, x]:
                     continue

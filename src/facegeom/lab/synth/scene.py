@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from facegeom.errors import InputError
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles
+from facegeom.lab.synth.anatomy import find_anatomy
 from facegeom.lab.synth.backdrop import backdrop, develop
+from facegeom.lab.synth.depth import face_depth
 from facegeom.lab.synth.dress import clothes, glasses, grow_hair
 from facegeom.lab.synth.mesh import Floats, Mesh, join
 from facegeom.lab.synth.model import HeadModel, sample_expression, sample_identity
@@ -42,6 +44,8 @@ class Sample:
         translation_mm: (3,) head origin in the camera frame.
         visible68: (68,) bool, whether the point's surface is the one the picture shows.
         fov_deg: angle of view across the longer side of the picture; the principal point is its middle.
+        depth_mm: (H, W) z of the bare face in the camera frame, 0 elsewhere; None if not asked for.
+        mesh_mm: (478, 3) points of the mesh in the camera frame; None if not asked for.
     """
 
     image: Image
@@ -50,6 +54,8 @@ class Sample:
     translation_mm: Floats
     visible68: NDArray[np.bool_]
     fov_deg: float
+    depth_mm: Floats | None = None
+    mesh_mm: Floats | None = None
 
 
 def render(
@@ -62,6 +68,7 @@ def render(
     pitch_deg: Range = (-40, 40),
     roll_deg: Range = (-35, 35),
     extent: Range = (0.36, 0.6),
+    depth: bool = False,
 ) -> Sample:
     """Draw one random person about the middle of a square picture.
 
@@ -74,12 +81,13 @@ def render(
         pitch_deg: drawn from a bell over this range (its half is two deviations), as is roll_deg.
         roll_deg: see pitch_deg.
         extent: longer side of the box of the 68 points, as a share of `size`.
+        depth: whether the sample has a depth map and a mesh.
     """
     rotation = rotation_from_angles(rng.uniform(*yaw_deg), _bell(rng, pitch_deg), _bell(rng, roll_deg))
     camera = Camera(size, size, float(rng.uniform(15, 60)))
     target = camera.centre_px + rng.uniform(-0.06, 0.06, 2) * size
     background = backdrop(rng, backgrounds, (size, size))
-    return _draw(rng, model, background, camera, rotation, target, rng.uniform(*extent) * size)
+    return _draw(rng, model, background, camera, rotation, target, rng.uniform(*extent) * size, depth)
 
 
 def render_scene(
@@ -92,6 +100,7 @@ def render_scene(
     pitch_deg: Range = (-30, 30),
     roll_deg: Range = (-30, 30),
     face_px: Range = (60, 250),
+    depth: bool = False,
 ) -> Sample:
     """Draw one random person of random size anywhere in a whole photo; angles are drawn evenly.
 
@@ -104,6 +113,7 @@ def render_scene(
         pitch_deg: range.
         roll_deg: range.
         face_px: range of the longer side of the box of the 68 points, pixels.
+        depth: whether the sample has a depth map and a mesh.
     """
     width, height = size_wh
     rotation = rotation_from_angles(rng.uniform(*yaw_deg), rng.uniform(*pitch_deg), rng.uniform(*roll_deg))
@@ -112,7 +122,7 @@ def render_scene(
     target = rng.uniform([margin, margin], [width - margin, height - margin])
     background = backdrop(rng, backgrounds, size_wh)
     camera = Camera(width, height, float(rng.uniform(30, 60)))
-    return _draw(rng, model, background, camera, rotation, target, face)
+    return _draw(rng, model, background, camera, rotation, target, face, depth)
 
 
 def _draw(
@@ -123,37 +133,40 @@ def _draw(
     rotation: Floats,
     target_px: Floats,
     extent_px: float,
+    with_depth: bool,
 ) -> Sample:
     """Dress, place, light, rasterise and lay a head over linear `background` (H, W, 3)."""
-    mesh, marks = dressed_head(rng, model)
+    mesh, bare = dressed_head(rng, model)
+    marks = bare[model.landmarks]
     translation = place(marks @ rotation.T, camera, target_px, extent_px)
     colours = shade(mesh, sample_light(rng), rotation)
     points = mesh.vertices @ rotation.T + translation
-    layer, depth = _oversampled(points, mesh, colours, camera)
+    layer, drawn = _oversampled(points, mesh, colours, camera)
     image = develop(rng, layer[..., :3] + (1 - layer[..., 3:]) * background)
-    marks_camera = marks @ rotation.T + translation
-    marks_px = camera.project(marks_camera)
+    skin = bare @ rotation.T + translation
+    marks_px = camera.project(skin[model.landmarks])
     return Sample(
         image=image,
         landmarks_px=marks_px.astype(np.float32),
         rotation=rotation.astype(np.float32),
         translation_mm=translation.astype(np.float32),
-        visible68=_visible(_fine(marks_px), marks_camera[:, 2], depth),
+        visible68=_visible(_fine(marks_px), skin[model.landmarks, 2], drawn),
         fov_deg=camera.fov_deg,
+        depth_mm=face_depth(skin, model, camera) if with_depth else None,
+        mesh_mm=skin[find_anatomy(model).mesh478].astype(np.float32) if with_depth else None,
     )
 
 
 def dressed_head(rng: np.random.Generator, model: HeadModel) -> tuple[Mesh, Floats]:
-    """A random person: mesh in the head frame, and the 68 points (68, 3) on the bare skin, millimetres."""
+    """A random person, head frame, millimetres: dressed, and the vertices (V, 3) of the bare head."""
     masks, open_share = _fixed(model)
     bare = model.vertices(sample_identity(rng, model), sample_expression(rng, model))
     albedo, hair, gloss = paint(rng, masks, model.neutral_mm)
-    marks = bare[model.landmarks].copy()
-    head = Mesh(bare, model.triangles, albedo, gloss, open_share)
+    head = Mesh(bare.copy(), model.triangles, albedo, gloss, open_share)
     parts = [head, *grow_hair(rng, head, model.neutral_mm, hair), clothes(rng)]
     if rng.random() < 0.2:
-        parts += glasses(rng, marks[36:48])
-    return join(parts), marks
+        parts += glasses(rng, bare[model.landmarks[36:48]])
+    return join(parts), bare
 
 
 def place(marks_mm: Floats, camera: Camera, target_px: Floats, extent_px: float) -> NDArray[np.float64]:

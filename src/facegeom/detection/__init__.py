@@ -1,1 +1,43 @@
-"""Where the faces are: candidate squares, found by a cascade of two small networks."""
+"""Where the faces are: candidate squares, by one network over the whole photo or by a cascade of two."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from facegeom import weights
+from facegeom.detection.cascade import Cascade
+from facegeom.detection.onepass import OnePass
+from facegeom.engine import Engine
+from facegeom.errors import InputError
+
+FloatArray = npt.NDArray[np.floating]
+
+DETECTORS = ("onepass", "cascade")
+
+
+class Detector(Protocol):
+    """What finds candidates: :class:`OnePass` or :class:`Cascade`."""
+
+    def __call__(
+        self, pictures: Sequence[Image.Image], min_face_px: Sequence[float]
+    ) -> list[tuple[FloatArray, FloatArray]]:
+        """Candidates of each photo: squares (K, 4) in its pixels and scores (K,), best first."""
+        ...
+
+
+def load(name: str, device: str = "cpu", threads: int | None = None) -> Detector:
+    """A detector by its name, one of ``DETECTORS``.
+
+    Raises:
+        InputError: an unknown name or device.
+        WeightsError: a weight file is missing.
+    """
+    if name not in DETECTORS:
+        raise InputError(f"detector: expected one of {', '.join(DETECTORS)}, got {name!r}")
+    if name == "onepass":
+        return OnePass(Engine(weights.path("onepass"), device, threads))
+    pnet, rnet = (Engine(weights.path(stage), device, threads) for stage in ("pnet", "rnet"))
+    return Cascade(pnet, rnet)

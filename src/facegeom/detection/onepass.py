@@ -6,6 +6,7 @@ A face is the peak of a map of scores and is placed by the cell of the peak, as 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -83,7 +84,7 @@ class OnePass:
 def _levels(photo_wh: tuple[int, int], min_face_px: float) -> list[int]:
     """Longer sides, whole grains, at which to look; the first shows the smallest face large enough."""
     scale = min(SMALLEST_PX / min_face_px, LARGEST_SCALE)
-    longer = GRAIN * max(1, round(max(photo_wh) * scale / GRAIN + 0.49))
+    longer = GRAIN * ceil(max(photo_wh) * scale / GRAIN - 1e-6)
     levels = [longer]
     while levels[-1] > SINGLE_LEVEL_PX:
         levels.append(max(GRAIN, GRAIN * round(levels[-1] / LEVEL_FACTOR / GRAIN)))

@@ -1,14 +1,16 @@
-"""Faces of known geometry: the canonical head, turned, placed before a camera and projected."""
+"""Faces of known geometry: the canonical head, turned, placed before a camera and projected; an FPNet."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import settings
 
 from facegeom.geometry import boxes, topology
 from facegeom.geometry.camera import Camera
-from facegeom.geometry.rotation import rotation_from_angles
+from facegeom.geometry.rotation import rotation_from_angles, rotation_to_6d
 from facegeom.results import Face, Faces
 
 settings.register_profile("facegeom", deadline=None)  # a busy machine is no failure
@@ -82,3 +84,54 @@ def faces(camera: Camera) -> Faces:
         for turn, place, score in zip(angles, places, (0.99, 0.9, 0.75), strict=True)
     ]
     return build_faces(camera, *heads, file="group.jpg")
+
+
+FPNET_ROTATION = rotation_from_angles(20, -10, 5)
+FPNET_OFFSETS = (0.1, 0.2, -0.1, 0.0)
+
+
+@pytest.fixture(scope="session")
+def fpnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An FPNet whose score is the window's mean red, of 255, and whose other answers are always the same."""
+    make, tensor = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    mean_to_score = np.array([[1 / 255], [0], [0]], np.float32)
+    values = {"offsets": FPNET_OFFSETS, "rotation6d": 3 * rotation_to_6d(FPNET_ROTATION)}
+    nodes = [
+        make("Cast", ["pictures"], ["floats"], to=onnx.TensorProto.FLOAT),
+        make("ReduceMean", ["floats"], ["mean"], axes=[1, 2], keepdims=0),
+        make("MatMul", ["mean", "to_score"], ["column"]),
+        make("Squeeze", ["column", "second"], ["score"]),
+    ]
+    constants = [
+        onnx.numpy_helper.from_array(mean_to_score, "to_score"),
+        onnx.numpy_helper.from_array(np.array([1]), "second"),
+    ]
+    for name, answer in values.items():
+        nodes += [
+            make("MatMul", ["mean", f"{name}_none"], [f"{name}_zeros"]),
+            make("Add", [f"{name}_zeros", f"{name}_value"], [name]),
+        ]
+        value = np.asarray(answer, np.float32)
+        constants.append(onnx.numpy_helper.from_array(value, f"{name}_value"))
+        constants.append(onnx.numpy_helper.from_array(np.zeros((3, len(value)), np.float32), f"{name}_none"))
+    graph = onnx.helper.make_graph(
+        nodes,
+        "fpnet",
+        [tensor("pictures", onnx.TensorProto.UINT8, ["n", 48, 48, 3])],
+        [
+            tensor("score", onnx.TensorProto.FLOAT, ["n"]),
+            tensor("offsets", onnx.TensorProto.FLOAT, ["n", 4]),
+            tensor("rotation6d", onnx.TensorProto.FLOAT, ["n", 6]),
+        ],
+        constants,
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    file = tmp_path_factory.mktemp("fpnet") / "fpnet.onnx"
+    onnx.save(model, file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def fpnet_rotation() -> np.ndarray:
+    """(3, 3) what that FPNet always answers, as its window shows the head."""
+    return FPNET_ROTATION

@@ -5,8 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from facegeom.draw import draw_faces
+from facegeom.draw import draw_faces, draw_poses
 from facegeom.errors import InputError
+from facegeom.geometry.rotation import rotation_from_angles
+from facegeom.poses import Poses
 from facegeom.results import Faces
 
 LAYERS = ("box", "landmarks", "mesh", "axes")
@@ -100,3 +102,23 @@ def test_face_at_or_beyond_the_edge(make_faces: Callable[..., Faces], place: tup
 def test_photo_of_another_size_raises(faces: Faces) -> None:
     with pytest.raises(InputError, match="320 x 240 pixels, got 5 x 7"):
         draw_faces(photo(5, 7), faces)
+
+
+@pytest.mark.parametrize("roll", [0, 90, 180])
+def test_axes_of_poses_start_at_the_middle_of_the_box(roll: float) -> None:
+    turn = rotation_from_angles(0, 0, roll)[None]
+    poses = Poses(np.array([[100, 60, 200, 160]]), np.array([0.9]), turn, 320, 240)
+    lines = np.asarray(draw_poses(photo(), poses, box=False)).astype(int) - GREY
+    reach = np.argwhere(np.abs(lines).max(axis=2) > 40)[:, ::-1]
+    towards = {0: (1, 1), 90: (-1, 1), 180: (-1, -1)}[roll]  # x to the right and y down, turned clockwise
+    far = np.array([150, 110]) + 50 * np.array(towards)
+    low, high = np.minimum(far, (150, 110)), np.maximum(far, (150, 110))
+    np.testing.assert_allclose(reach.min(axis=0), low, atol=5)
+    np.testing.assert_allclose(reach.max(axis=0), high, atol=5)
+    assert (np.asarray(draw_poses(photo(), poses, box=False, axes=False)) == GREY).all()
+    assert np.asarray(draw_poses(photo(), poses, axes=False))[60, 110:190].min() > GREY + 20
+
+
+def test_poses_of_another_photo(faces: Faces) -> None:
+    with pytest.raises(InputError, match="320 x 240 pixels, got 32 x 24"):
+        draw_poses(photo(32, 24), Poses.empty(320, 240))

@@ -139,5 +139,6 @@ def _draw(photo: Photo, target: Path, detector: "PoseDetector", told: bool) -> i
 
 def _line(pose: "Pose") -> str:
     box = " ".join(f"{edge:.0f}" for edge in pose.box_xyxy)
-    angles = f"yaw {pose.yaw_deg:.1f}°, pitch {pose.pitch_deg:.1f}°, roll {pose.roll_deg:.1f}°"
+    named = {"yaw": pose.yaw_deg, "pitch": pose.pitch_deg, "roll": pose.roll_deg}
+    angles = ", ".join(f"{name} {round(angle, 1) + 0.0:.1f}°" for name, angle in named.items())  # no -0.0
     return f"{angles}, score {pose.score:.2f}, box {box}"

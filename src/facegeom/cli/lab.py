@@ -6,10 +6,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from facegeom.cli import depth as depth_commands
 from facegeom.cli import keypoints14
 
 app = typer.Typer(help="Label, render, train, measure and export the networks.", no_args_is_help=True)
 app.add_typer(keypoints14.app, name="keypoints14")
+depth_commands.add_to(app)
 
 Data = Annotated[Path, typer.Option(help="Folder of the data pack (docs/data.md).", show_default=False)]
 Labels = Annotated[Path, typer.Option(help="Mesh labels: the file of `facegeom lab label`.")]

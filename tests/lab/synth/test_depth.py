@@ -23,7 +23,9 @@ def test_depth_is_that_of_the_nearest_vertices(ball_head: HeadModel) -> None:
     column, row = np.rint(CAMERA.project(points[front])).astype(int).T
     seen = depth[row, column]
     assert (seen > 0).sum() > 50
-    np.testing.assert_allclose(seen[seen > 0], points[front, 2][seen > 0], atol=6)  # two pixels of slope
+    behind = points[front, 2][seen > 0] - seen[seen > 0]
+    assert np.median(np.abs(behind)) < 1
+    assert behind.min() > -6  # two pixels of slope; what the eyeballs hide lies farther behind
 
 
 def test_the_back_of_the_head_is_no_face(ball_head: HeadModel) -> None:

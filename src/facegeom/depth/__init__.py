@@ -1,0 +1,1 @@
+"""Depth of faces in millimetres: from the mesh, or by the two networks; as a picture, a cloud, a surface."""

@@ -1,0 +1,78 @@
+"""The depth map of one face and the square of the photo that it covers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from facegeom.errors import InputError
+from facegeom.geometry.rotation import procrustes
+from facegeom.geometry.topology import canonical_mm
+from facegeom.geometry.transforms import apply
+
+FloatArray = npt.NDArray[np.floating]
+
+SIZE_PX = 160
+"""Side of a depth map, pixels."""
+
+SIDE_MM = 208.0
+"""Side of its square at the distance of a head of average size: 1.3 mm for each pixel."""
+
+
+@dataclass(frozen=True, eq=False)
+class DepthMap:
+    """Depth of one face, upright: the head's vertical axis runs down the map.
+
+    Attributes:
+        z_mm: (S, S) float32, z in the camera frame, millimetres, of what each pixel shows; 0: no face.
+        image_from_depth: (2, 3) carries the map's pixels to the photo's, pixel centres at integers.
+
+    Raises:
+        InputError: another shape, or numbers that are not finite.
+    """
+
+    z_mm: npt.NDArray[np.float32]
+    image_from_depth: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        z, matrix = np.array(self.z_mm, np.float32), np.array(self.image_from_depth, np.float64)
+        if z.ndim != 2 or matrix.shape != (2, 3):
+            raise InputError(f"expected depth (S, S) and a map (2, 3), got {z.shape} and {matrix.shape}")
+        if not (np.isfinite(z).all() and np.isfinite(matrix).all()):
+            raise InputError("expected finite depth, got NaN or infinity; 0 stands for no face")
+        for name, array in (("z_mm", z), ("image_from_depth", matrix)):
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """(S, S) where the face is."""
+        return self.z_mm > 0
+
+    def pixels_xy(self) -> FloatArray:
+        """(S, S, 2) where in the photo each pixel of the map lies."""
+        row, column = np.indices(self.z_mm.shape)
+        points = np.stack([column, row], axis=-1).reshape(-1, 2).astype(np.float64)
+        return apply(self.image_from_depth, points).reshape(*self.z_mm.shape, 2)
+
+
+def depth_squares(mesh_px: FloatArray, size_px: int = SIZE_PX, side_mm: float = SIDE_MM) -> FloatArray:
+    """The maps (N, 2, 3) from pixels of a depth map of ``size_px`` to pixels of the photo.
+
+    The square lies around the mesh, is turned so that the head stands upright, and is ``side_mm`` wide for a
+    head of average size, whatever its place: a pixel is as many millimetres in every map.
+
+    Args:
+        mesh_px: (N, 478, 3) x, y pixels of the photo, z on the same scale.
+        size_px: side of the map, pixels.
+        side_mm: side of the square, millimetres.
+    """
+    fit = procrustes(canonical_mm().astype(np.float64), mesh_px.astype(np.float64))
+    down = fit.rotation[:, :2, 1]
+    down = down / np.maximum(np.linalg.norm(down, axis=1, keepdims=True), 1e-9)
+    axes = np.stack([np.stack([down[:, 1], -down[:, 0]], axis=1), down], axis=2)  # columns: right and down
+    upright = mesh_px[..., :2] @ axes
+    middle = (upright.min(axis=1) + upright.max(axis=1)) / 2
+    step = (fit.scale * side_mm / size_px)[:, None, None] * axes
+    corner = (axes @ middle[..., None])[..., 0] - step @ np.full(2, (size_px - 1) / 2)
+    return np.concatenate([step, corner[..., None]], axis=-1)

@@ -54,15 +54,15 @@ class Targets:
 
 
 def targets(boxes: torch.Tensor, rows: int, columns: int, smallest_px: float) -> Targets:
-    """The answers for squares (N, F, 4) in pixels, NaN where there is no face; rows x columns cells."""
+    """The answers for squares (N, F, 4) in pixels, NaN after the last face; rows x columns cells."""
+    boxes = boxes[:, : max(1, int(torch.isfinite(boxes[..., 0]).sum(dim=1).max()))]
     cells = cell_middles(rows, columns, boxes.device).reshape(-1, 2)
     side = boxes[..., 2] - boxes[..., 0]
     middle = (boxes[..., :2] + boxes[..., 2:]) / 2
     ends = torch.tensor([columns, rows], device=boxes.device) * STRIDE - 0.5
     inside = ((middle > -0.5) & (middle < ends)).all(dim=-1)
     wanted = inside & (side >= smallest_px)
-    score = _peaks(cells, middle, side) * wanted[..., None]  # (N, F, cells)
-    score = torch.nan_to_num(score)
+    score = torch.nan_to_num(_peaks(cells, middle, side)) * wanted[..., None]  # (N, F, cells)
     best, which = score.max(dim=1)
     away = middle[:, :, None] - cells  # (N, F, cells, 2)
     inner = (away.abs() < side[..., None, None] / 2).all(dim=-1)
@@ -84,7 +84,7 @@ def _peaks(cells: torch.Tensor, middle: torch.Tensor, side: torch.Tensor) -> tor
     home = ((middle + 0.5) / STRIDE).floor() * STRIDE + (STRIDE - 1) / 2
     spread = (CENTRE_SHARE * side).clamp(min=CENTRE_LEAST_PX)
     square = (cells - home[:, :, None]).square().sum(dim=-1)
-    return torch.exp(-square / (2 * spread[..., None].square()))
+    return torch.exp((-square / (2 * spread[..., None].square())).clamp(min=-20))  # denormal numbers are slow
 
 
 def _log_side(side: torch.Tensor) -> torch.Tensor:

@@ -37,7 +37,7 @@ def photo(width: int, height: int) -> Image.Image:
 
 def test_squares_in_pixels_of_the_photo() -> None:
     engine = Answers((100.0, 60.0, 50.0), (20.0, 150.0, 14.0))
-    squares, scores = OnePass(engine)([photo(640, 480)], [34.2])[0]
+    squares, scores = OnePass(engine)([photo(640, 480)], [35.2])[0]
     assert engine.canvases[0].shape == (192, 256, 3)
     ratio = 640 / 256
     expected = [
@@ -61,11 +61,11 @@ def test_the_photo_is_shown_whole_and_the_rest_is_grey() -> None:
 @pytest.mark.parametrize(
     "photo_wh, min_face, levels",
     [
-        ((640, 480), 35.2, [224]),
-        ((448, 448), 12.0, [448, 64]),
+        ((640, 480), 35.2, [256]),
+        ((448, 448), 14.0, [448, 128]),
         ((100, 80), 1.0, [224]),
-        ((4000, 3000), 220.0, [224]),
-        ((4000, 3000), 20.0, [2400, 288]),
+        ((4000, 3000), 220.0, [256]),
+        ((4000, 3000), 20.0, [2816, 704, 192]),
         ((20, 10), 12.0, [32]),
     ],
 )
@@ -88,12 +88,12 @@ def test_peaks_are_where_no_neighbour_is_higher() -> None:
 
 def test_overlapping_peaks_are_one_face() -> None:
     engine = Answers((100.0, 100.0, 80.0), (120.0, 100.0, 80.0), (200.0, 100.0, 30.0))
-    squares, _ = OnePass(engine)([photo(256, 256)], [12.0])[0]
+    squares, _ = OnePass(engine)([photo(256, 256)], [14.0])[0]
     assert len(squares) == 2
 
 
 def test_photos_of_several_sizes() -> None:
     engine = Answers((30.0, 30.0, 20.0))
-    found = OnePass(engine)([photo(640, 480), photo(100, 300)], [35.2, 20.0])
+    found = OnePass(engine)([photo(640, 480), photo(100, 300)], [35.2, 21.0])
     assert [len(scores) for _, scores in found] == [1, 1]
     assert OnePass(engine)([], []) == []

@@ -25,13 +25,13 @@ GRAIN = 32
 TYPICAL_SIDE_PX = 40.0
 """Side of a face for which the network answers 0."""
 
-SMALLEST_PX = 12.0
+SMALLEST_PX = 14.0
 """The smallest face wanted is shown to the network at this size or a little above."""
 
-SINGLE_LEVEL_PX = 384
-"""A longer side above this gets a second look at an eighth: the network finds faces up to some 200 pixels."""
+SINGLE_LEVEL_PX = 256
+"""A longer side above this gets a second look at a quarter: the network finds faces up to some 200 pixels."""
 
-LEVEL_FACTOR = 8
+LEVEL_FACTOR = 4
 LARGEST_SCALE = 2.0
 
 

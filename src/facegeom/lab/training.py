@@ -15,6 +15,8 @@ from facegeom.lab.runs import RECIPE, read_recipe, save_recipe
 
 TRAINERS: dict[str, tuple[str, str]] = {
     "body": ("facegeom.lab.tasks.body", "BodyRecipe"),
+    "depth1": ("facegeom.lab.tasks.depth1", "Depth1Recipe"),
+    "depth2": ("facegeom.lab.tasks.depth2", "Depth2Recipe"),
     "detector": ("facegeom.lab.tasks.detector", "DetectorRecipe"),
     "face": ("facegeom.lab.tasks.face", "FaceRecipe"),
     "fpnet": ("facegeom.lab.tasks.fpnet", "FPNetRecipe"),

@@ -87,7 +87,7 @@ def fit(basis: Basis, meshes_px: Floats) -> Fits:
         meshes_px: (N, 478, 3) x, y pixels, z on the same scale, in parallel projection.
     """
     target = meshes_px[:, POINTS].astype(np.float64)
-    coefficients = np.zeros((len(target), len(basis.offsets_mm)))
+    coefficients: Floats = np.zeros((len(target), len(basis.offsets_mm)))
     for _ in range(ROUNDS):
         pose = procrustes(basis.shapes(coefficients), target)
         coefficients = _descend(basis, coefficients, _in_head_frame(pose, target), pose.rotation)

@@ -1,0 +1,19 @@
+"""Depth in steps: the classes of stage I, counted from the nose tip."""
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating]
+
+STEP_MM = 4.0
+NEAREST_MM, FARTHEST_MM = -80.0, 120.0
+"""Of the classes, behind the nose tip: a cheek turned to the camera is nearer than the nose of that face."""
+
+CLASSES = 1 + int((FARTHEST_MM - NEAREST_MM) / STEP_MM)
+"""Class 0 is no face, class k begins NEAREST_MM + (k - 1) · STEP_MM behind; the outer ones hold the rest."""
+
+
+def to_classes(depth_mm: FloatArray, face: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Classes (...,) of depths behind the nose tip (...,), 0 where ``face`` is False."""
+    steps = np.floor((np.where(face, depth_mm, 0) - NEAREST_MM) / STEP_MM)
+    return np.where(face, np.clip(steps, 0, CLASSES - 2) + 1, 0).astype(np.int64)

@@ -1,0 +1,107 @@
+"""Stage I of depth: quantised depth as semantic segmentation: ``facegeom lab train depth1``."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.utils.data import DataLoader
+
+from facegeom.depth.classes import CLASSES, NEAREST_MM, STEP_MM
+from facegeom.lab.evaluate.cost import cost
+from facegeom.lab.networks.checkpoint import network_from_checkpoint
+from facegeom.lab.networks.depth import DepthClasses, answer_of
+from facegeom.lab.tasks import depth, loop
+from facegeom.lab.training import Inputs
+
+
+@dataclass(frozen=True)
+class Depth1Recipe(depth.DepthSettings):
+    """Settings; see ``recipes/depth1.yaml``."""
+
+    head: int
+    background_weight: float
+
+
+def network(recipe: Depth1Recipe) -> DepthClasses:
+    """The network of a recipe."""
+    return DepthClasses(tuple(recipe.widths), recipe.head)
+
+
+class Depth1Task(L.LightningModule):
+    """Cross-entropy over the classes, at half the crop's size."""
+
+    def __init__(self, recipe: Depth1Recipe) -> None:
+        super().__init__()
+        self.save_hyperparameters(asdict(recipe))
+        self.recipe = recipe
+        self.net = network(recipe).to(memory_format=torch.channels_last)
+        weights = torch.ones(CLASSES)
+        weights[0] = recipe.background_weight
+        self.register_buffer("weights", weights, persistent=False)
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        """Crops (N, 3, 160, 160) uint8 -> logits (N, CLASSES, 80, 80)."""
+        return self.net(depth.pixels(crops))
+
+    def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
+        loss = self._loss(self(batch["crop"]), classes_of(batch["depth"]))
+        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True)
+        return loss
+
+    def _loss(self, logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(logits.float(), truth, self.weights)
+
+    def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
+        logits, truth = self(batch["crop"]).float(), classes_of(batch["depth"])
+        self.log("val/loss", self._loss(logits, truth), prog_bar=True)
+        top1, top3 = shares_right(logits, truth)
+        answer = F.avg_pool2d(answer_of(logits)[0], 2)
+        self.log("val/top1", top1.nanmean(), prog_bar=True)
+        self.log("val/top3", top3.nanmean(), prog_bar=True)
+        self.log("val/mae_mm", depth.mean_error(answer, batch["depth"], aligned=True).mean())
+
+    def configure_optimizers(self) -> dict:
+        return depth.optimiser(self.recipe, self)
+
+
+def classes_of(depth_mm: torch.Tensor) -> torch.Tensor:
+    """Classes (...,) of depths behind the nose tip (...,), 0 where they are NaN; see ``depth.classes``."""
+    steps = torch.floor((depth_mm.nan_to_num(0.0) - NEAREST_MM) / STEP_MM).clamp(0, CLASSES - 2)
+    return torch.where(depth_mm.isnan(), 0, steps.long() + 1)
+
+
+def shares_right(logits: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(N,) of each face's pixels: where the first answer is right, and where one of the first three is."""
+    best = logits.topk(3, dim=1).indices == truth[:, None]
+    face = (truth > 0).float()
+    count = face.sum(dim=(1, 2))
+    first, three = ((hit * face).sum(dim=(1, 2)) / count for hit in (best[:, 0], best.any(dim=1)))
+    return first, three
+
+
+def train(recipe: Depth1Recipe, inputs: Inputs) -> Path:
+    """Train on ``rendered/train``; the last checkpoint."""
+    L.seed_everything(recipe.seed, workers=True)
+    return depth.fit(Depth1Task(recipe), recipe, inputs, "val/loss")
+
+
+def evaluate(recipe: Depth1Recipe, inputs: Inputs) -> dict[str, Any]:
+    """Measure the last checkpoint on all crops of ``rendered/val``."""
+    net = network_from_checkpoint(inputs.out / loop.LAST, network(recipe))
+    loader = DataLoader(depth.val_crops(inputs.rendered or inputs.data), 32)
+    told: list[tuple[np.ndarray, ...]] = []
+    with torch.inference_mode():
+        for batch in loader:
+            logits = net(depth.pixels(batch["crop"]))
+            answer = F.avg_pool2d(answer_of(logits)[0], 2)
+            error = depth.mean_error(answer, batch["depth"], aligned=True)
+            told.append(
+                tuple(each.numpy() for each in (*shares_right(logits, classes_of(batch["depth"])), error))
+            )
+    top1, top3, error_mm = (np.concatenate(column) for column in zip(*told, strict=True))
+    figures = depth.described({"top1": top1, "top3": top3, "mae_mm_aligned": error_mm})
+    return figures | asdict(cost(net, torch.zeros(1, 3, 160, 160)))

@@ -51,6 +51,13 @@ def to_onnx(name: str, net: nn.Module) -> bytes:
     module, example, outputs = runtime_network(name, net)
     axes = {"pictures": {0: "n", 1: "h", 2: "w"} if name in ANY_SIZE else {0: "n"}}
     axes |= {output: {0: "n"} for output in outputs}
+    return onnx_bytes(module, example, outputs, axes)
+
+
+def onnx_bytes(
+    module: nn.Module, example: torch.Tensor, outputs: tuple[str, ...], axes: dict[str, dict[int, str]]
+) -> bytes:
+    """ONNX of a module in evaluation mode; its input is called ``pictures``, ``axes`` are of any length."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "You are using the legacy", DeprecationWarning)
         file = Path(folder) / "network.onnx"

@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 import typer
 
 from facegeom.cli import depth as depth_commands
-from facegeom.cli import keypoints14
+from facegeom.cli import keypoints14, pose_study
 
 app = typer.Typer(help="Label, render, train, measure and export the networks.", no_args_is_help=True)
 app.add_typer(keypoints14.app, name="keypoints14")
+app.command("pose-study")(pose_study.pose_study)
+app.command("pose-report")(pose_study.pose_report)
 depth_commands.add_to(app)
 
 Data = Annotated[Path, typer.Option(help="Folder of the data pack (docs/data.md).", show_default=False)]
@@ -368,7 +370,7 @@ def mine(
 
 @app.command()
 def export(
-    network: Annotated[Literal["face", "pnet", "rnet"], typer.Argument(help="Which network.")],
+    network: Annotated[Literal["face", "fpnet", "pnet", "rnet"], typer.Argument(help="Which network.")],
     checkpoint: Annotated[Path, typer.Argument(help="Of its training.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder; a manifest there gets the new hash.")],
 ) -> None:

@@ -121,10 +121,15 @@ def reproduce(data: Path, labels: Path, out: Path, only: Sequence[str] = (), pro
         FacegeomError: a run has failed; what it said is in its ``run.log``.
     """
     chosen = select(jobs(), only)
+    run_jobs(chosen, lambda job: run(job, data, labels, out), out, processes)
+    return [job.name for job in chosen]
+
+
+def run_jobs(chosen: Sequence[Job], start: Callable[[Job], None], out: Path, processes: int) -> None:
+    """Start the jobs that are not done in ``out`` yet, so many at once, with a progress bar."""
     left = [job for job in chosen if not job.done(out)]
     with tqdm(total=len(chosen), initial=len(chosen) - len(left), desc="runs") as bar:
-        _run_all(left, lambda job: run(job, data, labels, out), out, processes, bar)
-    return [job.name for job in chosen]
+        _run_all(left, start, processes, bar)
 
 
 def select(everything: Sequence[Job], only: Sequence[str]) -> list[Job]:
@@ -138,9 +143,7 @@ def select(everything: Sequence[Job], only: Sequence[str]) -> list[Job]:
     return [job for job in everything if job.name in wanted]
 
 
-def _run_all(
-    left: list[Job], start: Callable[[Job], None], out: Path, processes: int, bar: "tqdm[None]"
-) -> None:
+def _run_all(left: list[Job], start: Callable[[Job], None], processes: int, bar: "tqdm[None]") -> None:
     running: dict[Future[None], Job] = {}
     with ThreadPoolExecutor(processes) as pool:
         while left or running:

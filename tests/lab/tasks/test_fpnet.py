@@ -10,6 +10,7 @@ from facegeom.errors import InputError
 from facegeom.geometry.rotation import rotation_from_angles, rotation_to_6d
 from facegeom.lab import recipes
 from facegeom.lab.evaluate.run import read_metrics
+from facegeom.lab.export import NETWORKS
 from facegeom.lab.losses import geodesic, middle
 from facegeom.lab.networks.cascade import FPNet
 from facegeom.lab.tasks import fpnet
@@ -92,7 +93,8 @@ def pose_set(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("target", ["vectors", "angles"])
 def test_a_run_from_start_to_figures(target: str, pose_set: Path, tmp_path: Path) -> None:
     inputs, settings = Inputs(pose_set, tmp_path / "run", workers=0), recipe(target=target)
-    assert fpnet.train(settings, inputs).is_file()
+    (name,) = made = fpnet.train(settings, inputs)
+    assert made[name].is_file() and (name in NETWORKS) == (target == "vectors")
     log = read_metrics(inputs.out)
     assert len(log["val/geodesic_deg"]) == 2 and np.isfinite(log["train/loss"]).all()
     np.testing.assert_allclose(log["lr"], 0.001 * 0.83 ** np.array([1, 2]), rtol=1e-5)  # after each epoch

@@ -10,6 +10,7 @@ import numpy as np
 
 from facegeom import imaging
 from facegeom.crop import OUTSIDE
+from facegeom.errors import InputError
 from facegeom.geometry import topology
 from facegeom.geometry.boxes import face_box, square
 from facegeom.geometry.rotation import procrustes
@@ -73,7 +74,6 @@ def pack_photos(data: Path, labels: Path, split: str, rendered: Path | None = No
     Raises:
         InputError: a file is missing.
     """
-    shards = sorted(rendered.glob("synth_*.npz")) if rendered else []
     return [
         *_scenes(data, split),
         *_faces(data, labels, split),
@@ -81,8 +81,20 @@ def pack_photos(data: Path, labels: Path, split: str, rendered: Path | None = No
             _photo(f"backgrounds/{file.name}", partial(imaging.read, file))
             for file in pack.backgrounds(data, split)
         ),
-        *(photo for shard in shards for photo in _rendered(shard)),
+        *(rendered_photos(rendered) if rendered else ()),
     ]
+
+
+def rendered_photos(folder: Path) -> list[PosePhoto]:
+    """The rendered heads of ``facegeom lab synth`` alone.
+
+    Raises:
+        InputError: none there.
+    """
+    shards = sorted(folder.glob("synth_*.npz"))
+    if not shards:
+        raise InputError(f"expected the shards of `facegeom lab synth` in {folder}, found none")
+    return [photo for shard in shards for photo in _rendered(shard)]
 
 
 def _scenes(data: Path, split: str) -> Iterator[PosePhoto]:

@@ -62,29 +62,29 @@ def read_predictions(run: Path, split: str) -> Predictions:
     return Predictions(**parts | {"scheme": str(parts["scheme"])})
 
 
-def write_result(run: Path, values: dict[str, Any]) -> None:
-    """Write ``result.json``, whole or not at all; numpy's numbers become plain ones.
+def write_result(run: Path, values: dict[str, Any], name: str = RESULT) -> None:
+    """Write ``result.json`` or a file like it, whole or not at all; numpy's numbers become plain ones.
 
     Raises:
         OutputError: the file cannot be written.
         ValueError: a figure is not finite; say None where there is none.
     """
     text = json.dumps(values, indent=2, allow_nan=False, default=_plain)
-    write(run / RESULT, (text + "\n").encode())
+    write(run / name, (text + "\n").encode())
 
 
-def read_result(run: Path) -> dict[str, Any]:
-    """Everything measured of a run.
+def read_result(run: Path, name: str = RESULT, command: str = "evaluate") -> dict[str, Any]:
+    """Everything measured of a run, as ``facegeom lab COMMAND`` wrote it.
 
     Raises:
         InputError: the run has no result yet, or a damaged one.
     """
-    file = run / RESULT
-    _expect(file, f"facegeom lab evaluate {run}")
+    file = run / name
+    _expect(file, f"facegeom lab {command} {run}")
     try:
         result = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{file} is damaged ({error}); evaluate the run again") from error
+        raise InputError(f"{file} is damaged ({error}); {command} the run again") from error
     if not isinstance(result, dict):
         raise InputError(f"expected an object of figures in {file}, got {type(result).__name__}")
     return result

@@ -80,11 +80,12 @@ def sentence(title: str, found: Difference, published_change: float | None) -> s
         f"{found.high:+.4f}, {found.faces} faces)."
     )
     if published_change is None:
-        return f"{ours} {_plain(found)}"
+        return f"{ours} {plain(found)}"
     return f"{ours} Published: {published_change:+.4f}. {_verdict(found, published_change)}"
 
 
-def _plain(found: Difference) -> str:
+def plain(found: Difference) -> str:
+    """What a difference of errors says, in words."""
     if not found.settled:
         return "The interval holds 0: these faces do not settle it."
     return "Worse." if found.change > 0 else "Better."

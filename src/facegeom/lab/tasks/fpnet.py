@@ -158,8 +158,10 @@ class FPNetData(L.LightningDataModule):
         return DataLoader(self.val, 256)
 
 
-def train(recipe: FPNetRecipe, inputs: Inputs) -> Path:
-    """Train on ``data/train``, validate on ``data/val``; the best checkpoint.
+def train(recipe: FPNetRecipe, inputs: Inputs) -> dict[str, Path]:
+    """Train on ``data/train``, validate on ``data/val``; the best checkpoint by the network's name.
+
+    A network that answers angles is none that the runtime reads: it is called ``fpnet-angles``.
 
     Raises:
         InputError: no distillation set there, or without answers of the recipe's teacher.
@@ -175,14 +177,15 @@ def train(recipe: FPNetRecipe, inputs: Inputs) -> Path:
         max_epochs=recipe.epochs,
     )
     loop.fit(trainer, task, data, inputs.out)
-    return inputs.out / loop.BEST
+    name = "fpnet" if recipe.target == "vectors" else f"fpnet-{recipe.target}"
+    return {name: inputs.out / loop.BEST}
 
 
 def evaluate(recipe: FPNetRecipe, inputs: Inputs) -> dict[str, Any]:
     """Errors of student and teacher on ``data/val`` in degrees, share of windows told right, cost of one."""
     net = network_from_checkpoint(inputs.out / loop.BEST, FPNet(len_of(recipe.target), recipe.dropout))
     windows = PoseWindows(inputs.data / "val", recipe.teacher, plain=True)
-    logits, values = _answers(net, windows)
+    logits, values = answers(net, windows)
     face = windows.kind == FACE
     said, taught = rotations(values[face]), rotation_from_6d(windows.raw[face].astype(np.float64))
     spread = float((values[face].std(axis=0) / _targets(recipe, windows.raw[face]).std(axis=0)).mean())
@@ -200,8 +203,8 @@ def evaluate(recipe: FPNetRecipe, inputs: Inputs) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def _answers(net: torch.nn.Module, windows: PoseWindows) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (N,) and rotation values (N, 6 or 3)."""
+def answers(net: torch.nn.Module, windows: PoseWindows) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (N,) and rotation values (N, 6 or 3) of a network in evaluation mode."""
     parts = [net(batch["window"].float()) for batch in tqdm(DataLoader(windows, 256), desc="answers")]
     return tuple(torch.cat([part[index] for part in parts]).numpy() for index in (0, 2))
 

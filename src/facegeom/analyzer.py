@@ -11,6 +11,7 @@ from PIL import Image
 
 from facegeom import imaging, weights
 from facegeom.crop import Picture, size_wh
+from facegeom.depth.source import depth_source
 from facegeom.detection.cascade import Cascade
 from facegeom.engine import Engine
 from facegeom.errors import InputError
@@ -54,6 +55,8 @@ class FaceAnalyzer:
         fov_deg: angle of view across the photos' longer side, for distances in millimetres; by default that
             of each photo's EXIF, else 50. Arrays have no EXIF.
         pose_net: whose rotation the answers hold, "face", the face network's, or "fpnet", FPNet's.
+        depth: whether the answers hold depth maps; "mesh" or "network" says where they come from, True is
+            the default of these, :data:`facegeom.depth.DEFAULT`.
 
     Raises:
         InputError: an argument out of its range.
@@ -69,6 +72,7 @@ class FaceAnalyzer:
         threads: int | None = None,
         fov_deg: float | None = None,
         pose_net: Literal["face", "fpnet"] = "face",
+        depth: bool | Literal["mesh", "network"] = False,
     ) -> None:
         check_options(min_face, max_faces, min_score, threads, fov_deg)
         self.min_face, self.max_faces, self.min_score, self.fov_deg = min_face, max_faces, min_score, fov_deg
@@ -76,6 +80,7 @@ class FaceAnalyzer:
         self.detector = Cascade(pnet, rnet)
         self.predictor = FacePredictor(face)
         self.pose = _pose_predictor(pose_net, device, threads)
+        self.depth = depth_source(depth, device, threads)
 
     def __call__(self, source: imaging.Source, fov_deg: float | None = None) -> Faces:
         """The faces of one photo, best first.
@@ -120,7 +125,7 @@ class FaceAnalyzer:
         pixels = imaging.read(source)
         answers = self._posed([pixels], self.predictor([pixels], [square(boxes)]))[0]
         camera = camera_of(source, size_wh(pixels), self.fov_deg)
-        return self._faces(answers, camera, file_of(source))
+        return self._deepened([pixels], [self._faces(answers, camera, file_of(source))])[0]
 
     def _analyze(self, photos: Sequence[Photo]) -> list[Faces]:
         pictures = [photo.picture for photo in photos]
@@ -128,10 +133,11 @@ class FaceAnalyzer:
         answers = self._judge(pictures, found)
         answers = self.predictor.look_again(pictures, [self._distinct(answer) for answer in answers])
         answers = self._posed(pictures, answers)
-        return [
+        faces = [
             self._faces(answer, photo.camera, photo.file)
             for answer, photo in zip(answers, photos, strict=True)
         ]
+        return self._deepened(pictures, faces)
 
     def _judge(
         self, pictures: Sequence[Image.Image], found: Sequence[tuple[FloatArray, FloatArray]]
@@ -154,6 +160,13 @@ class FaceAnalyzer:
             return answers
         views = self.pose(pictures, [square(answer.box_xyxy) for answer in answers])
         return [replace(answer, rotation=view.rotation) for answer, view in zip(answers, views, strict=True)]
+
+    def _deepened(self, pictures: Sequence[Picture], faces: list[Faces]) -> list[Faces]:
+        """The faces with depth maps, where those were asked for."""
+        if self.depth is None:
+            return faces
+        maps = self.depth(pictures, faces)
+        return [replace(each, depth=found) for each, found in zip(faces, maps, strict=True)]
 
     def _min_face(self, picture: Image.Image) -> float:
         return self.min_face or max(MIN_FACE_PX, MIN_FACE_SHARE * max(picture.size))

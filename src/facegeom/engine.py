@@ -35,8 +35,8 @@ class Engine:
         self._session: Any = self._open()
         _engines.add(self)
 
-    def __call__(self, batch: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-        """Run a batch (N, H, W, 3) uint8 RGB; the outputs in the order of the manifest."""
+    def __call__(self, batch: npt.NDArray[np.uint8 | np.float32]) -> list[npt.NDArray[np.float32]]:
+        """Run a batch, (N, H, W, 3) uint8 RGB but for ``depth2``; the outputs in the manifest's order."""
         return list(self._opened().run(None, {"pictures": batch}))
 
     @property

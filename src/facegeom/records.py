@@ -1,6 +1,6 @@
 """What result types share: checked, read-only arrays, the angles of a rotation, one leading axis."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, overload
 
@@ -17,9 +17,13 @@ Rows = TypeVar("Rows", bound="Table[Any]")
 
 
 class Record:
-    """One face: a frozen dataclass with arrays of known ``shapes``, a score and a rotation among them."""
+    """One face: a frozen dataclass with arrays of known ``shapes``, a score and a rotation among them.
+
+    ``companions`` are fields beside them that may be None; in a table they are tuples, one entry a face.
+    """
 
     shapes: ClassVar[Mapping[str, tuple[int, ...]]]
+    companions: ClassVar[tuple[str, ...]] = ()
 
     box_xyxy: Float32Array
     score: float
@@ -71,6 +75,12 @@ class Table(Generic[Row]):
         _freeze(self, self.row.shapes, np.shape(self.score)[:1] or (1,))
         if self.width < 1 or self.height < 1:
             raise InputError(f"expected a photo of at least 1 x 1 pixel, got {self.width} x {self.height}")
+        for name in self.row.companions:
+            entries = getattr(self, name)
+            if entries is not None and len(entries) != len(self):
+                raise InputError(
+                    f"{name}: expected an entry for each of {len(self)} faces, got {len(entries)}"
+                )
 
     @classmethod
     def empty(cls: type[Rows], width: int, height: int, file: str | None = None) -> Rows:
@@ -91,12 +101,21 @@ class Table(Generic[Row]):
     def __getitem__(self: Rows, index: Selection) -> Rows: ...
     def __getitem__(self, index: int | Selection) -> Any:
         if isinstance(index, (int, np.integer)):
-            return self.row(**{name: getattr(self, name)[index] for name in self.row.shapes})
+            fields_of_row = {name: getattr(self, name)[index] for name in self.row.shapes}
+            return self.row(**fields_of_row, **self._companions(lambda entries: entries[index]))
         chosen = index if isinstance(index, slice) else np.asarray(index)
         if isinstance(chosen, np.ndarray) and chosen.size == 0 and chosen.dtype != bool:
             chosen = chosen.astype(np.intp)  # numpy reads an empty list as floats
+        numbers = np.arange(len(self))[chosen]
         record: Any = self
-        return replace(record, **{name: getattr(self, name)[chosen] for name in self.row.shapes})
+        arrays = {name: getattr(self, name)[chosen] for name in self.row.shapes}
+        picked = self._companions(lambda entries: tuple(entries[number] for number in numbers))
+        return replace(record, **arrays, **picked)
+
+    def _companions(self, pick: Callable[[tuple[Any, ...]], Any]) -> dict[str, Any]:
+        """What is picked of the companions that there are."""
+        present = {name: getattr(self, name) for name in self.row.companions}
+        return {name: None if entries is None else pick(entries) for name, entries in present.items()}
 
     def __repr__(self) -> str:
         noun = "face" if len(self) == 1 else "faces"

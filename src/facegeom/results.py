@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from facegeom.depth.depth_map import DepthMap
 from facegeom.records import Float32Array, Record, Table
 
 if TYPE_CHECKING:
@@ -45,12 +46,14 @@ class Face(Record):
         mesh_mm: (478, 3) camera frame, millimetres; its projection is ``mesh_px[:, :2]``.
         rotation: (3, 3) turns the head frame into the camera frame; identity for a frontal face.
         translation_mm: (3,) the head's origin, midway between the eyes' centres, in the camera frame.
+        depth: the depth map, in the same camera frame; None where it was not asked for.
 
     Raises:
         InputError: a field has another shape or is not finite.
     """
 
     shapes: ClassVar[Mapping[str, tuple[int, ...]]] = SHAPES
+    companions: ClassVar[tuple[str, ...]] = ("depth",)
 
     box_xyxy: Float32Array
     score: float
@@ -61,6 +64,7 @@ class Face(Record):
     mesh_mm: Float32Array
     rotation: Float32Array
     translation_mm: Float32Array
+    depth: DepthMap | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,6 +78,7 @@ class Faces(Table[Face]):
         width: of the photo, pixels.
         height: of the photo, pixels.
         file: name of the photo, if it came from a file.
+        depth: a depth map for each face; None where they were not asked for.
 
     Raises:
         InputError: a field has another shape or is not finite.
@@ -93,6 +98,7 @@ class Faces(Table[Face]):
     width: int
     height: int
     file: str | None = None
+    depth: tuple[DepthMap, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers as in the JSON file, coordinates rounded to 3 decimals.
@@ -139,7 +145,8 @@ class Faces(Table[Face]):
 
         Args:
             directory: where to; made if it is not there.
-            formats: of "json", "overlay", "obj", "ply", "glb".
+            formats: of "json", "overlay", "obj", "ply", "glb", "depth", "surface"; the last two need faces
+                with depth.
             image: the photo, for the overlay and the texture of the GLB; by default ``file`` is read again.
             name: of the files, without ending; by default that of the photo.
 

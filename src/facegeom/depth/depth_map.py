@@ -44,6 +44,9 @@ class DepthMap:
             array.setflags(write=False)
             object.__setattr__(self, name, array)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.z_mm, self.image_from_depth)  # by the constructor: arrays stay read-only
+
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
         """(S, S) where the face is."""

@@ -1,0 +1,56 @@
+"""Where the depth maps of an analyzer come from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from facegeom import weights
+from facegeom.crop import Picture
+from facegeom.depth import DEFAULT
+from facegeom.depth.depth_map import DepthMap
+from facegeom.depth.from_mesh import mesh_depths
+from facegeom.depth.predictor import DepthPredictor
+from facegeom.engine import Engine
+from facegeom.errors import InputError, WeightsError
+from facegeom.results import Faces
+
+
+class DepthSource(Protocol):
+    """What gives depth maps to the faces of photos."""
+
+    def __call__(self, pictures: Sequence[Picture], faces: Sequence[Faces]) -> list[tuple[DepthMap, ...]]: ...
+
+
+class MeshDepth:
+    """The z-buffered mesh: no network, the photo is not looked at."""
+
+    def __call__(self, pictures: Sequence[Picture], faces: Sequence[Faces]) -> list[tuple[DepthMap, ...]]:
+        return [tuple(mesh_depths(each.mesh_px, each.mesh_mm)) for each in faces]
+
+
+def depth_source(wanted: bool | str, device: str = "cpu", threads: int | None = None) -> DepthSource | None:
+    """What ``FaceAnalyzer(depth=...)`` asks for; None for no depth.
+
+    Raises:
+        InputError: neither a bool nor "mesh" or "network".
+        WeightsError: "network", and its weight files are missing.
+    """
+    if wanted is False:
+        return None
+    name = DEFAULT if wanted is True else wanted
+    if name == "mesh":
+        return MeshDepth()
+    if name == "network":
+        return DepthPredictor(
+            *(Engine(weights.path(stage), device, threads) for stage in ("depth1", "depth2"))
+        )
+    raise InputError(f"depth: expected True, False, 'mesh' or 'network', got {wanted!r}")
+
+
+def _file(stage: str) -> Path:
+    if stage not in weights.manifest():
+        raise WeightsError(
+            f"the network {stage} does not come with this facegeom: use depth='mesh', or train it with "
+            f"`facegeom lab train {stage}` and add it to the manifest of the weights"
+        )
+    return weights.path(stage)

@@ -41,9 +41,7 @@ def depth_source(wanted: bool | str, device: str = "cpu", threads: int | None = 
     if name == "mesh":
         return MeshDepth()
     if name == "network":
-        return DepthPredictor(
-            *(Engine(weights.path(stage), device, threads) for stage in ("depth1", "depth2"))
-        )
+        return DepthPredictor(*(Engine(_file(stage), device, threads) for stage in ("depth1", "depth2")))
     raise InputError(f"depth: expected True, False, 'mesh' or 'network', got {wanted!r}")
 
 

@@ -27,7 +27,10 @@ def analyze(
         "out"
     ),
     formats: Annotated[
-        str, typer.Option("--format", help="What to write, with commas: json, overlay, obj, ply, glb.")
+        str,
+        typer.Option(
+            "--format", help="What to write, with commas: json, overlay, obj, ply, glb, depth, surface."
+        ),
     ] = "json,overlay,obj,glb",
     min_face: Annotated[
         float | None,
@@ -54,6 +57,10 @@ def analyze(
         Literal["face", "fpnet"],
         typer.Option(help="Whose rotation: the face network's, or FPNet's, the cascade's third stage."),
     ] = "face",
+    depth_from: Annotated[
+        Literal["mesh", "network"] | None,
+        typer.Option(help="Where the formats depth and surface come from; by default what measured best."),
+    ] = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Analyse the portrait that ships with facegeom.")
     ] = False,
@@ -61,9 +68,11 @@ def analyze(
     """Find the faces of photos and write their geometry.
 
     Writes OUT/PHOTO.json, OUT/PHOTO.overlay.jpg, and for each face
-    OUT/PHOTO.0.obj and OUT/PHOTO.0.glb. A folder is searched with its
-    sub-folders, whose names are kept under OUT. A photo that cannot be read
-    is reported and does not stop the rest; the exit code is then 1.
+    OUT/PHOTO.0.obj and OUT/PHOTO.0.glb; with the format depth
+    OUT/PHOTO.0.depth.png, with surface OUT/PHOTO.0.surface.glb and
+    OUT/PHOTO.0.points.ply. A folder is searched with its sub-folders, whose
+    names are kept under OUT. A photo that cannot be read is reported and does
+    not stop the rest; the exit code is then 1.
 
     Example: facegeom analyze holiday.jpg album/ -o out --format json,overlay
     """
@@ -74,7 +83,9 @@ def analyze(
     options["fov_deg"] = fov
     with _photos(sources or [], demo) as photos:
         make_folder(out)
-        given = {name: value for name, value in options.items() if value is not None}
+        given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        if {"depth", "surface"} & set(kinds):
+            given["depth"] = depth_from or True
         analyzer = _analyzer(device, {**given, "pose_net": pose_net})
         over_photos(photos, lambda photo: _analyze_one(photo, analyzer, out, kinds), "analyzing", out)
 

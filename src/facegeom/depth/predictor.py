@@ -11,6 +11,7 @@ from facegeom.depth.depth_map import SIZE_PX, DepthMap
 from facegeom.depth.from_mesh import mesh_depths
 from facegeom.depth.upright import cut_upright
 from facegeom.engine import Engine
+from facegeom.geometry.camera import pinhole
 from facegeom.results import Faces
 
 FloatArray = npt.NDArray[np.floating]
@@ -91,15 +92,6 @@ def _sight_share(mesh: DepthMap, unit: FloatArray, faces: Faces, index: int) -> 
     focal_px, centre_px = pinhole(faces.mesh_px[index], faces.mesh_mm[index])
     ray = (mesh.pixels_xy() - centre_px) / focal_px
     return np.asarray(ray @ unit[:2] + unit[2])
-
-
-def pinhole(mesh_px: FloatArray, mesh_mm: FloatArray) -> tuple[float, FloatArray]:
-    """Focal length and principal point (2,), pixels, of the camera that sees a mesh (478, 3) there."""
-    ray = (mesh_mm[:, :2] / mesh_mm[:, 2:]).astype(np.float64)
-    pixels = mesh_px[:, :2].astype(np.float64)
-    ray_0, pixels_0 = ray - ray.mean(axis=0), pixels - pixels.mean(axis=0)
-    focal = float((ray_0 * pixels_0).sum() / (ray_0**2).sum())
-    return focal, pixels.mean(axis=0) - focal * ray.mean(axis=0)
 
 
 def _enlarged(picture: FloatArray) -> FloatArray:

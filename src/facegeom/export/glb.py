@@ -1,4 +1,4 @@
-"""The mesh as binary glTF 2.0: metres, y up, z towards the camera; the photo as its texture."""
+"""The mesh, or the surface of a depth map, as binary glTF 2.0: metres, y up, z towards the camera; textured."""
 
 import json
 import struct
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from facegeom.export.frame import vertices_y_up_mm
+from facegeom.depth.surface import Surface
+from facegeom.export.frame import y_up_mm
 from facegeom.geometry import boxes, topology
 from facegeom.results import Face
 
@@ -31,25 +32,35 @@ def encode(face: Face, image: "UInt8Array | None" = None) -> bytes:
         face: one face.
         image: (H, W, 3) uint8 RGB, the photo of the face; without it the mesh is grey.
     """
-    vertices = vertices_y_up_mm(face) * np.float32(_METRES)
-    triangles = topology.triangles()
+    return encode_surface(Surface(face.mesh_mm, topology.triangles(), face.mesh_px[:, :2]), image)
+
+
+def encode_surface(surface: Surface, image: "UInt8Array | None" = None) -> bytes:
+    """Vertices in their order with normals and the triangles, at most 65,536 vertices.
+
+    Args:
+        surface: in the camera frame.
+        image: (H, W, 3) uint8 RGB, the photo; without it the surface is grey.
+    """
+    vertices = y_up_mm(surface.points_mm) * np.float32(_METRES)
     scene = _Scene()
     attributes = {
         "POSITION": scene.add_array(
             vertices, "VEC3", min=vertices.min(0).tolist(), max=vertices.max(0).tolist()
         ),
-        "NORMAL": scene.add_array(_normals(vertices, triangles), "VEC3"),
+        "NORMAL": scene.add_array(_normals(vertices, surface.triangles), "VEC3"),
     }
-    corners = None if image is None else _visible_part(face, image)
+    corners = None if image is None else _visible_part(surface.pixels_xy, image)
     if image is not None and corners is not None:
-        attributes["TEXCOORD_0"] = scene.add_array(_texture_coordinates(face, corners), "VEC2")
+        attributes["TEXCOORD_0"] = scene.add_array(_texture_coordinates(surface.pixels_xy, corners), "VEC2")
         scene.add_photo(image, corners)
-    scene.add_mesh(attributes, scene.add_array(triangles.astype(np.uint16).reshape(-1), "SCALAR"))
+    indices = surface.triangles.astype(np.uint16).reshape(-1)
+    scene.add_mesh(attributes, scene.add_array(indices, "SCALAR"))
     return scene.encode()
 
 
-def _normals(vertices: Float32Array, triangles: npt.NDArray[np.int32]) -> Float32Array:
-    """Unit normals (478, 3), by area; towards the camera for the irises, which have no triangles."""
+def _normals(vertices: Float32Array, triangles: npt.NDArray[np.integer]) -> Float32Array:
+    """Unit normals (V, 3), by area; towards the camera for vertices without triangles, as the irises'."""
     a, b, c = (vertices[triangles[:, corner]] for corner in range(3))
     normals = np.zeros(vertices.shape)
     np.add.at(normals, triangles, np.cross(b - a, c - a)[:, None])
@@ -57,19 +68,23 @@ def _normals(vertices: Float32Array, triangles: npt.NDArray[np.int32]) -> Float3
     return np.where(length > 0, normals / np.where(length > 0, length, 1), (0, 0, 1)).astype(np.float32)
 
 
-def _visible_part(face: Face, image: "UInt8Array") -> tuple[int, int, int, int] | None:
-    """Left, top, right, bottom (exclusive) of the mesh in the photo, whole pixels; None if outside."""
-    low, high = np.split(boxes.from_points(face.mesh_px), 2)
+def _visible_part(
+    pixels_xy: npt.NDArray[np.floating], image: "UInt8Array"
+) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom (exclusive) of the surface in the photo, whole pixels; None if outside."""
+    low, high = np.split(boxes.from_points(pixels_xy), 2)
     height, width = image.shape[:2]
     left, top = np.clip(np.floor(low), 0, (width, height)).astype(int).tolist()
     right, bottom = np.clip(np.ceil(high) + 1, 0, (width, height)).astype(int).tolist()
     return (left, top, right, bottom) if left < right and top < bottom else None
 
 
-def _texture_coordinates(face: Face, corners: tuple[int, int, int, int]) -> Float32Array:
-    """(478, 2) from edge (0) to edge (1) of the part, u right, v down as in glTF."""
+def _texture_coordinates(
+    pixels_xy: npt.NDArray[np.floating], corners: tuple[int, int, int, int]
+) -> Float32Array:
+    """(V, 2) from edge (0) to edge (1) of the part, u right, v down as in glTF."""
     low, high = np.array(corners[:2]), np.array(corners[2:])
-    return np.asarray((face.mesh_px[:, :2] + 0.5 - low) / (high - low), np.float32)
+    return np.asarray((pixels_xy + 0.5 - low) / (high - low), np.float32)
 
 
 def _texture(image: "UInt8Array", corners: tuple[int, int, int, int]) -> bytes:

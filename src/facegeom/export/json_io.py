@@ -1,7 +1,7 @@
 """Faces to the JSON of one photo and back; the schema is ``facegeom/data/faces.schema.json``."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from facegeom.errors import InputError
+from facegeom.export import depth_png
 from facegeom.results import Face, Faces
 
 SCHEMA = 1
@@ -28,15 +29,26 @@ _PLACES: dict[str, tuple[tuple[str, ...], int]] = {
 _ANGLES = ("yaw_deg", "pitch_deg", "roll_deg")
 
 
-def encode(faces: Faces) -> bytes:
+def encode(faces: Faces, depth_files: Sequence[str] | None = None) -> bytes:
     """JSON of one photo, one line of ASCII: any file name is escaped safely."""
-    return json.dumps(to_dict(faces), allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+    return (
+        json.dumps(to_dict(faces, depth_files), allow_nan=False, separators=(",", ":")).encode("ascii")
+        + b"\n"
+    )
 
 
-def to_dict(faces: Faces) -> dict[str, Any]:
-    """Plain lists and numbers; coordinates rounded to 3 decimals."""
+def to_dict(faces: Faces, depth_files: Sequence[str] | None = None) -> dict[str, Any]:
+    """Plain lists and numbers; coordinates rounded to 3 decimals.
+
+    Args:
+        faces: of one photo.
+        depth_files: the pictures of the faces' depth maps; without them the depth is left out.
+    """
     image = {"file": faces.file, "width": faces.width, "height": faces.height}
-    return {"schema": SCHEMA, "image": image, "faces": [_face_to_dict(face) for face in faces]}
+    listed = [_face_to_dict(face) for face in faces]
+    for entry, depth, file in zip(listed, faces.depth or (), depth_files or (), strict=False):
+        entry["depth"] = depth_png.described(depth, file)
+    return {"schema": SCHEMA, "image": image, "faces": listed}
 
 
 def _face_to_dict(face: Face) -> dict[str, Any]:
@@ -50,7 +62,7 @@ def _face_to_dict(face: Face) -> dict[str, Any]:
 
 
 def from_dict(data: Mapping[str, Any]) -> Faces:
-    """The inverse of :func:`to_dict`; angles are derived from the rotation again.
+    """The inverse of :func:`to_dict`; angles are derived from the rotation again, depth maps are left out.
 
     Raises:
         InputError: the data are of another schema, or incomplete.

@@ -1,10 +1,16 @@
-"""The mesh as binary PLY: millimetres, y up, z towards the camera, with the confidence of each vertex."""
+"""The mesh with confidences, or coloured points of depth, as binary PLY: millimetres, y up, z to the camera."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from facegeom.export.frame import vertices_y_up_mm
+from facegeom.depth.surface import Surface
+from facegeom.export.frame import vertices_y_up_mm, y_up_mm
 from facegeom.geometry import topology
 from facegeom.results import Face
+
+if TYPE_CHECKING:
+    from facegeom.imaging import UInt8Array
 
 _HEADER = """ply
 format binary_little_endian 1.0
@@ -28,3 +34,29 @@ def encode(face: Face) -> bytes:
     rows["count"], rows["indices"] = 3, triangles
     header = _HEADER.format(vertices=len(vertices), triangles=len(triangles))
     return header.encode("ascii") + vertices.tobytes() + rows.tobytes()
+
+
+_CLOUD_HEADER = """ply
+format binary_little_endian 1.0
+comment facegeom depth: millimetres, x right, y up, z towards the camera at the origin
+element vertex {vertices}
+property float x
+property float y
+property float z
+property uchar red
+property uchar green
+property uchar blue
+end_header
+"""
+_GREY = 160
+
+
+def encode_cloud(surface: Surface, image: "UInt8Array | None" = None) -> bytes:
+    """The surface's points, each with the colour of the photo's pixel; grey without a photo and beyond it."""
+    rows = np.empty(len(surface.points_mm), np.dtype([("place", "<f4", 3), ("colour", "u1", 3)]))
+    rows["place"], rows["colour"] = y_up_mm(surface.points_mm), _GREY
+    if image is not None:
+        column, row = np.rint(surface.pixels_xy).astype(int).T
+        inside = (column >= 0) & (row >= 0) & (column < image.shape[1]) & (row < image.shape[0])
+        rows["colour"][inside] = image[row[inside], column[inside]]
+    return _CLOUD_HEADER.format(vertices=len(rows)).encode("ascii") + rows.tobytes()

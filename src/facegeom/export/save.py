@@ -2,24 +2,39 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from facegeom.depth.depth_map import DepthMap
+from facegeom.depth.surface import surface_of
 from facegeom.errors import InputError
-from facegeom.export import glb, json_io, obj, pictures, ply
+from facegeom.export import depth_png, glb, json_io, obj, pictures, ply
 from facegeom.export.files import write
 from facegeom.results import Face, Faces
 
 if TYPE_CHECKING:
     from facegeom.imaging import Source, UInt8Array
 
-_MESHES: "dict[str, Callable[[Face, UInt8Array | None], bytes]]" = {
+_Encode: TypeAlias = "Callable[[Face, UInt8Array | None], bytes]"
+
+_MESHES: dict[str, _Encode] = {
     "obj": lambda face, image: obj.encode(face),
     "ply": lambda face, image: ply.encode(face),
     "glb": glb.encode,
 }
 
-FORMATS = ("json", "overlay", *_MESHES)
-"""What :func:`save` can write. "obj", "ply" and "glb" give one file for each face."""
+_DEPTHS: dict[str, dict[str, _Encode]] = {
+    "depth": {"depth.png": lambda face, image: depth_png.encode(_depth(face))},
+    "surface": {
+        "surface.glb": lambda face, image: glb.encode_surface(surface_of(face, _depth(face)), image),
+        "points.ply": lambda face, image: ply.encode_cloud(surface_of(face, _depth(face)), image),
+    },
+}
+"""Formats that need a depth map: the endings of their files."""
+
+_FILES = {kind: {kind: encode} for kind, encode in _MESHES.items()} | _DEPTHS
+
+FORMATS = ("json", "overlay", *_FILES)
+"""What :func:`save` can write. All but "json" and "overlay" give files for each face."""
 
 
 def save(
@@ -29,31 +44,49 @@ def save(
     image: "Source | None" = None,
     name: str | None = None,
 ) -> list[Path]:
-    """Write ``name.json``, ``name.overlay.jpg``, ``name.0.obj``, ``name.0.glb`` … into a folder.
+    """Write ``name.json``, ``name.overlay.jpg``, ``name.0.obj``, ``name.0.depth.png`` … into a folder.
 
     Each file appears whole or not at all. The arguments are those of :meth:`facegeom.results.Faces.save`.
     """
-    _check(formats)
+    _check(faces, formats)
     stem = directory / (name or Path(faces.file or "faces").stem)
     pixels = _photo(faces, formats, image)
     contents: dict[Path, bytes] = {}
     for kind in formats:
         if kind == "json":
-            contents[_path(stem, ".json")] = json_io.encode(faces)
+            contents[_path(stem, ".json")] = json_io.encode(faces, _depth_files(faces, stem, formats))
         elif kind == "overlay":
             contents[_path(stem, ".overlay.jpg")] = _overlay(faces, pixels)
         else:
             for number, face in enumerate(faces):
-                contents[_path(stem, f".{number}.{kind}")] = _MESHES[kind](face, pixels)
+                for ending, encode in _FILES[kind].items():
+                    contents[_path(stem, f".{number}.{ending}")] = encode(face, pixels)
     for path, content in contents.items():
         write(path, content)
     return list(contents)
 
 
-def _check(formats: Sequence[str]) -> None:
+def _check(faces: Faces, formats: Sequence[str]) -> None:
     unknown = [kind for kind in formats if kind not in FORMATS]
     if unknown or isinstance(formats, str):
         raise InputError(f"expected formats from {', '.join(FORMATS)}, got {formats!r}")
+    if faces.depth is None and len(faces) and set(_DEPTHS) & set(formats):
+        raise InputError(
+            "the formats depth and surface show depth maps, which these faces lack: FaceAnalyzer(depth=True)"
+        )
+
+
+def _depth(face: Face) -> DepthMap:
+    if face.depth is None:
+        raise InputError("expected a face with a depth map: FaceAnalyzer(depth=True)")
+    return face.depth
+
+
+def _depth_files(faces: Faces, stem: Path, formats: Sequence[str]) -> list[str] | None:
+    """Names of the faces' depth pictures, if they are written too."""
+    if "depth" not in formats:
+        return None
+    return [_path(stem, f".{number}.depth.png").name for number in range(len(faces))]
 
 
 def _path(stem: Path, ending: str) -> Path:
@@ -63,7 +96,7 @@ def _path(stem: Path, ending: str) -> Path:
 def _photo(faces: Faces, formats: Sequence[str], image: "Source | None") -> "UInt8Array | None":
     """The pixels of the photo, if a format shows them and they are to be had."""
     source = faces.file if image is None else image
-    if source is None or not {"overlay", "glb"} & set(formats):
+    if source is None or not {"overlay", "glb", "surface"} & set(formats):
         return None
     from facegeom.draw import photo_of
 

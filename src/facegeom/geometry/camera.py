@@ -44,3 +44,12 @@ class Camera:
         """Points (..., 3) in millimetres at depth z (...,) that are seen at pixels (..., 2)."""
         depth = depth_mm[..., None]
         return np.concatenate([(points_px - self.centre_px) / self.focal_px * depth, depth], axis=-1)
+
+
+def pinhole(mesh_px: FloatArray, mesh_mm: FloatArray) -> tuple[float, FloatArray]:
+    """Focal length and principal point (2,), pixels, of the camera that sees a mesh (478, 3) there."""
+    ray = (mesh_mm[:, :2] / mesh_mm[:, 2:]).astype(np.float64)
+    pixels = mesh_px[:, :2].astype(np.float64)
+    ray_0, pixels_0 = ray - ray.mean(axis=0), pixels - pixels.mean(axis=0)
+    focal = float((ray_0 * pixels_0).sum() / (ray_0**2).sum())
+    return focal, pixels.mean(axis=0) - focal * ray.mean(axis=0)

@@ -1,0 +1,56 @@
+"""A depth map as points and as a surface in the camera frame."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from facegeom.depth.depth_map import DepthMap
+from facegeom.geometry.camera import pinhole
+from facegeom.results import Face
+
+FloatArray = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """Triangles in the camera frame and where the photo shows them.
+
+    Attributes:
+        points_mm: (V, 3) camera frame, millimetres.
+        triangles: (T, 3) indices, counter-clockwise in the picture.
+        pixels_xy: (V, 2) of the photo.
+    """
+
+    points_mm: FloatArray
+    triangles: npt.NDArray[np.integer]
+    pixels_xy: FloatArray
+
+
+def surface_of(face: Face, depth: DepthMap) -> Surface:
+    """The face's pixels as points, neighbours joined: one sheet without holes where the depth map has none.
+
+    The camera is that which sees the face's mesh at its pixels, so surface and mesh lie in one frame.
+
+    Args:
+        face: whose depth map it is.
+        depth: the map, ``face.depth``.
+    """
+    focal_px, centre_px = pinhole(face.mesh_px, face.mesh_mm)
+    pixels, z = depth.pixels_xy()[depth.mask], depth.z_mm[depth.mask].astype(np.float64)
+    ray = (pixels - centre_px) / focal_px
+    points = np.column_stack([ray * z[:, None], z])
+    return Surface(points, grid_triangles(depth.mask), pixels)
+
+
+def grid_triangles(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+    """(T, 3) two triangles for each square of four neighbours in ``mask`` (S, S), one for three of four.
+
+    The points are numbered as they come in the mask, row by row.
+    """
+    number = np.where(mask, np.cumsum(mask).reshape(mask.shape) - 1, -1)
+    a, b, c, d = number[:-1, :-1], number[1:, :-1], number[1:, 1:], number[:-1, 1:]
+    halves = [np.stack(corners, axis=-1) for corners in ((a, b, c), (a, c, d))]
+    lone = [np.stack(corners, axis=-1)[lacking < 0] for corners, lacking in (((a, b, d), c), ((b, c, d), a))]
+    every = np.concatenate([each.reshape(-1, 3) for each in (*halves, *lone)])
+    return every[(every >= 0).all(axis=1)].astype(np.int32)

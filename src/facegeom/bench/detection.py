@@ -31,7 +31,7 @@ _FALSE_PROTOCOL = (
 def detection(bench: Bench) -> list[Table]:
     """Two tables: faces found, false boxes."""
     found_rows = [
-        (name, system, *_found(answers, pictures))
+        (name, system, *found_share(answers, pictures))
         for name, pictures in bench.scene_sets().items()
         for system, answers in _systems(bench, pictures)
     ]
@@ -56,9 +56,10 @@ def _systems(bench: Bench, pictures: Sequence[Picture]) -> list[tuple[str, Seque
     return answers
 
 
-def _found(
+def found_share(
     answers: Sequence[Boxes], pictures: Sequence[Picture]
 ) -> tuple[float | None, float | None, int, int]:
+    """Faces found in per cent, strictly and loosely; faces labelled; boxes."""
     pairs = list(zip(answers, pictures, strict=True))
     labelled = sum(len(picture.box_xyxy) for picture in pictures)
     strict = sum(int((match(found, picture) >= 0).sum()) for found, picture in pairs)

@@ -10,7 +10,7 @@ from facegeom.bench.context import Bench, Boxes
 from facegeom.bench.data import Picture
 from facegeom.bench.landmarks import MESH_OPTIONS, SYSTEM
 from facegeom.bench.matching import match_loosely
-from facegeom.bench.metrics import angle_errors_deg
+from facegeom.bench.metrics import IntArray, angle_errors_deg
 from facegeom.bench.rendered import HeadSet, heads
 from facegeom.bench.tables import Cell, Table, percent
 from facegeom.geometry.camera import Camera
@@ -34,7 +34,7 @@ _PROTOCOL = (
     "MediaPipe's rotation: its mesh laid on facegeom's canonical head by Procrustes, then turned to the "
     "line of sight of a camera with the same default angle of view as facegeom's."
 )
-_COLUMNS = (
+COLUMNS = (
     "heads",
     "system",
     "yaw °",
@@ -71,27 +71,41 @@ def rotation(bench: Bench) -> list[Table]:
         for low, high in BANDS:
             chosen = (yaw >= low) & (yaw < high)
             rows.append((f"yaw ±({low}° to {high}°)", system, *summary(posed, wide.rotation, chosen)))
-    return [Table("Rotation: rendered heads", _PROTOCOL, _COLUMNS, rows)]
+    return [Table("Rotation: rendered heads", _PROTOCOL, COLUMNS, rows)]
 
 
 def _systems(bench: Bench, pictures: Sequence[Picture]) -> dict[str, Posed]:
     answers = bench.ours(pictures)
-    systems = {"facegeom": _posed(answers, [faces.rotation for faces in answers], pictures)}
+    systems = {"facegeom": posed(answers, [faces.rotation for faces in answers], pictures)}
     if "mediapipe" in bench.peers:
         found = bench.peer("mediapipe", "mesh", MESH_OPTIONS, pictures)
         camera = Camera(640, 480)
         turns = [np.array([mesh_rotation(mesh, camera) for mesh in one.mesh_px]) for one in found]
-        systems[SYSTEM] = _posed(found, turns, pictures)
+        systems[SYSTEM] = posed(found, turns, pictures)
     return systems
 
 
-def _posed(answers: Sequence[Boxes], turns: Sequence[FloatArray], pictures: Sequence[Picture]) -> Posed:
-    rotations, found = np.tile(np.eye(3), (len(pictures), 1, 1)), np.zeros(len(pictures), bool)
-    for index, (faces, turn, picture) in enumerate(zip(answers, turns, pictures, strict=True)):
-        hits = np.flatnonzero(match_loosely(faces, picture) >= 0)
-        if len(hits):
-            rotations[index], found[index] = turn[hits[0]], True
-    return Posed(rotations, found)
+def posed(answers: Sequence[Boxes], turns: Sequence[FloatArray], pictures: Sequence[Picture]) -> Posed:
+    """The rotations of the labelled faces, picture after picture.
+
+    Args:
+        answers: what a system found in each picture.
+        turns: (K, 3, 3) the rotations of each answer.
+        pictures: with the faces' boxes.
+    """
+    every = [
+        _of_the_labelled(match_loosely(faces, picture), turn, len(picture.box_xyxy))
+        for faces, turn, picture in zip(answers, turns, pictures, strict=True)
+    ]
+    return Posed(*(np.concatenate(part) for part in zip(*every, strict=True)))
+
+
+def _of_the_labelled(matches: IntArray, turns: FloatArray, count: int) -> tuple[FloatArray, BoolArray]:
+    """Rotations (N, 3, 3) of N labelled faces, and which were found, by the matches (K,) of the answers."""
+    rotations, found = np.tile(np.eye(3), (count, 1, 1)), np.zeros(count, bool)
+    hits = matches >= 0
+    rotations[matches[hits]], found[matches[hits]] = turns[hits], True
+    return rotations, found
 
 
 def mesh_rotation(mesh_px: FloatArray, camera: Camera) -> FloatArray:

@@ -156,6 +156,34 @@ def browser(
     typer.echo(f"saved {out / 'browser.md'} and {out / 'browser.json'}")
 
 
+@app.command()
+def rotation(
+    data: Data,
+    out: Out = OUT,
+    peers: Peers = "mediapipe,mtcnn",
+    peer_python: Pythons = None,
+    face_pose_net: Annotated[
+        Path | None, typer.Option(help="ONNX file of an FPNet; by default the one that ships.")
+    ] = None,
+    only: Annotated[str, typer.Option(help="Sections with commas: heads, turning, scenes, speed.")] = "",
+    heads: Annotated[int, typer.Option(min=1, help="Rendered heads.")] = 400,
+    turning: Annotated[int, typer.Option(min=1, help="Heads that turn, 161 pictures each.")] = 3,
+    photos: Annotated[int, typer.Option(min=1, help="Photos to time.")] = 24,
+    repetitions: Annotated[int, typer.Option(min=1, help="Counted calls in a time block.")] = 15,
+) -> None:
+    """The head's rotation by the face network, by FPNet, by peers; times. Leave the machine alone meanwhile.
+
+    Example: facegeom bench rotation --data data --only heads,turning
+    """
+    wanted = _interpreters(peers, peer_python or [])
+    from facegeom.bench.head_pose import Size, run_rotation
+    from facegeom.bench.speed import Effort
+
+    size = Size(heads, turning, Effort(photos, repetitions))
+    run_rotation(data, out, wanted, face_pose_net, size, _names(only), _show)
+    typer.echo(f"saved {out / 'rotation.md'} and {out / 'rotation.json'}")
+
+
 def _names(listed: str) -> list[str]:
     return [name.strip() for name in listed.split(",") if name.strip()]
 

@@ -1,4 +1,4 @@
-"""The mesh, or the surface of a depth map, as binary glTF 2.0: metres, y up, z towards the camera; textured."""
+"""The mesh, or the surface of a depth map, as binary glTF 2.0: metres, y up, z towards the camera."""
 
 import json
 import struct

@@ -1,4 +1,4 @@
-"""The mesh with confidences, or coloured points of depth, as binary PLY: millimetres, y up, z to the camera."""
+"""The mesh with confidences, or coloured points of depth, as binary PLY: millimetres, y up."""
 
 from typing import TYPE_CHECKING
 

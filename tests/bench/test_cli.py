@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from facegeom.cli.bench import app
 
 
-@pytest.mark.parametrize("command", ["accuracy", "speed"])
+@pytest.mark.parametrize("command", ["accuracy", "speed", "rotation"])
 def test_help_shows_an_example(command: str) -> None:
     shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
     assert shown.exit_code == 0

@@ -10,18 +10,26 @@ from pathlib import Path
 
 from facegeom.bench.peers import Peer
 
+PACKAGES = ("facegeom", "onnxruntime", "numpy", "pillow")
+
 
 def about(analyzer: object, peers: Iterable[Peer]) -> dict[str, str]:
     """Date, machine, versions and the analyzer's default settings, by name."""
-    packages = ("facegeom", "onnxruntime", "numpy", "pillow")
+    return {
+        **machine(),
+        **{f"peer {peer.name}": ", ".join(f"{k} {v}" for k, v in peer.versions.items()) for peer in peers},
+        "settings": f"the defaults, {type(analyzer).__name__}{signature(type(analyzer))}",
+    }
+
+
+def machine(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Date, machine and versions, by name."""
     return {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{_processor()}, {os.cpu_count()} logical cores, {platform.platform()}",
         "versions": ", ".join(
             [f"python {platform.python_version()}", *(f"{p} {_version(p)}" for p in packages)]
         ),
-        **{f"peer {peer.name}": ", ".join(f"{k} {v}" for k, v in peer.versions.items()) for peer in peers},
-        "settings": f"the defaults, {type(analyzer).__name__}{signature(type(analyzer))}",
     }
 
 

@@ -1,0 +1,77 @@
+"""CP decomposition: a convolution becomes four cheap ones.
+
+V. Lebedev, Y. Ganin, M. Rakhuba, I. Oseledets and V. Lempitsky, "Speeding-up convolutional neural networks
+using fine-tuned CP-decomposition", ICLR 2015, eqs. 4 to 8: the kernel (T, S, d, d) as a sum of R products;
+1 x 1 to R channels, d x 1 and 1 x d for each channel, 1 x 1 to T. Saves multiply-adds and parameters,
+S·T·d² → R (S + T + 2 d); costs accuracy, which a short training mostly brings back.
+"""
+
+import numpy as np
+import tensorly
+import torch
+from tensorly.decomposition import parafac
+from torch import nn
+
+from facegeom.errors import InputError
+from facegeom.lab.compress.layers import inner, replace
+
+ROUNDS = 40
+
+
+def decompose(net: nn.Module, factor: float) -> nn.Module:
+    """Decompose every convolution wider than 1 x 1 but the first so that each needs ``factor`` times less.
+
+    Raises:
+        InputError: the factor is not above 1.
+    """
+    if not factor > 1:
+        raise InputError(f"expected a factor above 1, got {factor}")
+    for name, layer in inner(net):
+        if isinstance(layer, nn.Conv2d) and max(layer.kernel_size) > 1 and layer.groups == 1:
+            replace(net, name, decomposed(layer, rank_for(layer, factor)))
+    return net
+
+
+def rank_for(layer: nn.Conv2d, factor: float) -> int:
+    """The rank R at which the four convolutions need ``factor`` times fewer weights than the one."""
+    outs, ins, height, width = layer.weight.shape
+    return max(1, int(layer.weight.numel() / factor / (outs + ins + height + width)))
+
+
+def decomposed(layer: nn.Conv2d, rank: int) -> nn.Sequential:
+    """A convolution as four of the given rank, nearest to it by alternating least squares (tensorly)."""
+    if layer.groups != 1 or layer.dilation != (1, 1):
+        raise InputError("expected a convolution of one group without dilation")
+    kernel = layer.weight.detach().cpu().numpy().astype(np.float64)
+    weights, factors = parafac(
+        tensorly.tensor(kernel), rank, n_iter_max=ROUNDS, init="random", random_state=0, tol=1e-6
+    )
+    return _four(layer, *_balanced(weights, factors))
+
+
+def _balanced(weights: np.ndarray, factors: list[np.ndarray]) -> list[np.ndarray]:
+    """The same sum with each product's factors of equal length, which training bears best."""
+    lengths = np.stack([np.linalg.norm(factor, axis=0) for factor in factors]).clip(1e-12)
+    common = (np.abs(weights) * lengths.prod(axis=0)) ** 0.25
+    scaled = [factor / length * common for factor, length in zip(factors, lengths, strict=True)]
+    return [scaled[0] * np.sign(weights), *scaled[1:]]
+
+
+def _four(
+    layer: nn.Conv2d, out: np.ndarray, into: np.ndarray, rows: np.ndarray, columns: np.ndarray
+) -> nn.Sequential:
+    """Factors (T, R), (S, R), (d, R), (d, R) as convolutions."""
+    (height, width), (down, right) = layer.kernel_size, layer.stride
+    pad_y, pad_x = layer.padding if isinstance(layer.padding, tuple) else (height // 2, width // 2)
+    outs, rank = out.shape
+    four = nn.Sequential(
+        nn.Conv2d(len(into), rank, 1, bias=False),
+        nn.Conv2d(rank, rank, (height, 1), (down, 1), (pad_y, 0), groups=rank, bias=False),
+        nn.Conv2d(rank, rank, (1, width), (1, right), (0, pad_x), groups=rank, bias=False),
+        nn.Conv2d(rank, outs, 1, bias=layer.bias is not None),
+    )
+    for part, values in zip(four, (into.T, rows.T, columns.T, out), strict=True):
+        part.weight.data.copy_(torch.from_numpy(np.ascontiguousarray(values)).reshape(part.weight.shape))
+    if layer.bias is not None:
+        four[-1].bias.data.copy_(layer.bias.detach())
+    return four

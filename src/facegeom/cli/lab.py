@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 import typer
 
 from facegeom.cli import depth as depth_commands
-from facegeom.cli import keypoints14, pose_study
+from facegeom.cli import compress, keypoints14, pose_study
 
 app = typer.Typer(help="Label, render, train, measure and export the networks.", no_args_is_help=True)
 app.add_typer(keypoints14.app, name="keypoints14")
+compress.add_to(app)
 app.command("pose-study")(pose_study.pose_study)
 app.command("pose-report")(pose_study.pose_report)
 depth_commands.add_to(app)

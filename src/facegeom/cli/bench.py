@@ -184,6 +184,35 @@ def rotation(
     typer.echo(f"saved {out / 'rotation.md'} and {out / 'rotation.json'}")
 
 
+@app.command()
+def depth(
+    data: Data,
+    labels: Annotated[Path, typer.Option(help="Mesh labels: the file of `facegeom lab label`.")] = Path(
+        "runs/labels.npz"
+    ),
+    out: Out = OUT,
+    methods: Annotated[str, typer.Option(help="Of mesh, network; with commas.")] = "mesh,network",
+    peers: Peers = "mediapipe",
+    peer_python: Pythons = None,
+    heads: Annotated[int, typer.Option(min=1, help="Rendered heads.")] = 300,
+    every: Annotated[int, typer.Option(min=1, help="Take every so many faces of val.")] = 4,
+    photos: Annotated[int, typer.Option(min=1, help="Photos to time.")] = 12,
+    repetitions: Annotated[int, typer.Option(min=1, help="Counted calls in a time block.")] = 15,
+) -> None:
+    """Depth maps of rendered heads and of real faces, and their times. Needs the extra [lab].
+
+    Example: facegeom bench depth --data data --labels runs/labels.npz -o results
+    """
+    wanted = _interpreters(peers, peer_python or [])
+    from facegeom.bench.depth import METHODS, Effort, run_depth
+
+    chosen = _names(methods)
+    if not chosen or set(chosen) - set(METHODS):
+        raise typer.BadParameter(f"expected some of mesh, network, got {methods!r}", param_hint="--methods")
+    run_depth(data, labels, out, chosen, wanted, Effort(heads, every, photos, repetitions), _show)
+    typer.echo(f"saved {out / 'depth.md'} and {out / 'depth.json'}")
+
+
 def _names(listed: str) -> list[str]:
     return [name.strip() for name in listed.split(",") if name.strip()]
 

@@ -207,7 +207,7 @@ def train(
     hard_negatives: Annotated[
         Path | None, typer.Option(help="face: false faces, the file of `facegeom lab mine`.")
     ] = None,
-    start: Annotated[Path | None, typer.Option(help="face: checkpoint to start from.")] = None,
+    start: Annotated[Path | None, typer.Option(help="face, onepass: checkpoint to start from.")] = None,
     workers: Workers = 2,
     processes: Annotated[int, typer.Option(min=1, help="Training processes or GPUs.")] = 1,
     values: Annotated[
@@ -371,7 +371,9 @@ def mine(
 
 @app.command()
 def export(
-    network: Annotated[Literal["face", "fpnet", "pnet", "rnet"], typer.Argument(help="Which network.")],
+    network: Annotated[
+        Literal["depth1", "depth2", "face", "fpnet", "pnet", "rnet"], typer.Argument(help="Which network.")
+    ],
     checkpoint: Annotated[Path, typer.Argument(help="Of its training.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder; a manifest there gets the new hash.")],
 ) -> None:

@@ -11,11 +11,18 @@ import onnx
 import torch
 from torch import nn
 
+from facegeom.depth.depth_map import SIZE_PX
 from facegeom.errors import InputError
 from facegeom.export.files import write
 from facegeom.lab.networks.blocks import fold
 from facegeom.lab.networks.cascade import CascadeForExport, FPNet, PNet, RNet
 from facegeom.lab.networks.checkpoint import network_from_checkpoint
+from facegeom.lab.networks.depth import (
+    DepthClasses,
+    DepthClassesForExport,
+    DepthMillimetres,
+    DepthMillimetresForExport,
+)
 from facegeom.lab.networks.face import CROP_PX, OUTPUTS, FaceNet, FaceNetForExport
 from facegeom.lab.networks.onepass import GRAIN, OnePassForExport, OnePassNet
 
@@ -36,10 +43,16 @@ def runtime_network(name: str, net: nn.Module) -> tuple[nn.Module, torch.Tensor,
         return FaceNetForExport(fold(copy.deepcopy(net).eval())), _pictures(CROP_PX), OUTPUTS
     if name == "onepass":
         return OnePassForExport(fold(copy.deepcopy(net).eval())), _pictures(2 * GRAIN), ("score", "places")
+    if name == "depth1":
+        folded = fold(copy.deepcopy(net).eval())
+        return DepthClassesForExport(folded), _pictures(SIZE_PX), ("answer", "face", "logits")
+    if name == "depth2":
+        grey_and_answer = 100 * torch.rand(2, SIZE_PX, SIZE_PX, 2)
+        return DepthMillimetresForExport(fold(copy.deepcopy(net).eval())), grey_and_answer, ("depth",)
     if name in STAGES:
         size_px, outputs = STAGES[name]
         return CascadeForExport(net).eval(), _pictures(size_px), outputs
-    raise InputError(f"expected face, onepass, {', '.join(STAGES)}, got {name!r}")
+    raise InputError(f"expected {', '.join(NETWORKS)}, got {name!r}")
 
 
 def _pictures(size_px: int) -> torch.Tensor:
@@ -47,7 +60,10 @@ def _pictures(size_px: int) -> torch.Tensor:
 
 
 def to_onnx(name: str, net: nn.Module) -> bytes:
-    """ONNX of a network: input ``pictures`` (N, H, W, 3) uint8 RGB; P-Net and onepass take any size."""
+    """ONNX of a network: input ``pictures`` (N, H, W, 3) uint8 RGB; P-Net and onepass take any size.
+
+    ``depth2`` takes (N, 160, 160, 2) float32, grey and the answer of ``depth1``.
+    """
     module, example, outputs = runtime_network(name, net)
     axes = {"pictures": {0: "n", 1: "h", 2: "w"} if name in ANY_SIZE else {0: "n"}}
     axes |= {output: {0: "n"} for output in outputs}
@@ -77,6 +93,8 @@ def onnx_bytes(
 
 
 NETWORKS: dict[str, type[nn.Module]] = {
+    "depth1": DepthClasses,
+    "depth2": DepthMillimetres,
     "face": FaceNet,
     "onepass": OnePassNet,
     "pnet": PNet,

@@ -122,7 +122,7 @@ class DepthCrops(Dataset):
             square = _jittered(rng, square)
         mm_per_px = MM_PER_PX / np.sqrt(abs(np.linalg.det(square[:, :2])))
         depth = from_counts(table.depth[row], float(place[2]))
-        towards, nose = _along_sight(depth, place, camera), mesh[NOSE_TIP] @ place / np.linalg.norm(place)
+        towards, nose = along_sight(depth, place, camera), mesh[NOSE_TIP] @ place / np.linalg.norm(place)
         behind = (
             np.where(depth > 0, towards - nose, 0) * (camera.focal_px / np.linalg.norm(place)) * mm_per_px
         )
@@ -136,7 +136,7 @@ def to_pixels(mesh_mm: np.ndarray, place_mm: np.ndarray, camera: Camera) -> np.n
     return np.concatenate([camera.project(mesh_mm), behind[:, None]], axis=1)
 
 
-def _along_sight(depth_mm: np.ndarray, place_mm: np.ndarray, camera: Camera) -> np.ndarray:
+def along_sight(depth_mm: np.ndarray, place_mm: np.ndarray, camera: Camera) -> np.ndarray:
     """(H, W) distance along the line of sight to the head, of what a depth map shows."""
     unit = place_mm / np.linalg.norm(place_mm)
     column = (np.arange(camera.width) - camera.centre_px[0]) / camera.focal_px * unit[0]

@@ -43,8 +43,8 @@ def run(data: Path, labels: Path, split: str, out: Path, every: int = 1) -> dict
     """Fit the faces of a split and write ``fit_0000.npz``, …; finished shards are kept.
 
     Arrays: images (n, 200, 200, 3) uint8 RGB, depth (n, 200, 200) uint16 (see :mod:`lab.synth.depth`),
-    mesh_mm (n, 478, 3), rotation (n, 3, 3), translation (n, 3), fov_deg (n,), files (n,), identity (n, K),
-    expression (n, E), expression_names (E,), residual_mm (n,).
+    mesh_mm (n, 478, 3), rotation (n, 3, 3), translation (n, 3), fov_deg (n,), files (n,), photo_from_picture
+    (n, 2, 3), identity (n, K), expression (n, E), expression_names (E,), residual_mm (n,).
 
     Args:
         data: the data pack, with the head model.
@@ -119,6 +119,7 @@ def fitted(
         "translation": translation[kept].astype(np.float32),
         "fov_deg": np.full(len(kept), FOV_DEG, np.float32),
         "files": files[kept],
+        "photo_from_picture": squares[kept],
         "identity": identity[kept],
         "expression": expression[kept],
         "expression_names": np.array(model.expression_names),

@@ -57,7 +57,7 @@ class DepthClasses(nn.Module):
         head: channels of the last block.
     """
 
-    def __init__(self, widths: tuple[int, ...], head: int) -> None:
+    def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 96, 128), head: int = 24) -> None:
         super().__init__()
         self.body = UNet(3, widths)
         self.last = RepConv(widths[0], head)
@@ -76,7 +76,7 @@ class DepthMillimetres(nn.Module):
         two_stages: whether it builds on an answer; the network then gives what is to be added to it.
     """
 
-    def __init__(self, widths: tuple[int, ...], two_stages: bool = True) -> None:
+    def __init__(self, widths: tuple[int, ...] = (12, 24, 48, 64), two_stages: bool = True) -> None:
         super().__init__()
         self.two_stages = two_stages
         self.body = UNet(2 if two_stages else 3, widths)
@@ -138,5 +138,6 @@ class DepthMillimetresForExport(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        return self.net(pictures.permute(0, 3, 1, 2))
+    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor]:
+        """Depth (N, 80, 80), millimetres behind the nose tip."""
+        return (self.net(pictures.permute(0, 3, 1, 2)),)

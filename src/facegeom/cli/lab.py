@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from facegeom.cli import depth as depth_commands
 from facegeom.cli import compress, keypoints14, pose_study
+from facegeom.cli import depth as depth_commands
 
 app = typer.Typer(help="Label, render, train, measure and export the networks.", no_args_is_help=True)
 app.add_typer(keypoints14.app, name="keypoints14")

@@ -65,6 +65,15 @@ def test_beyond_the_picture_the_ramp_moves_by_less_than_a_crop_pixel(
     np.testing.assert_allclose(crop[..., :2][inner], SLOPE * where[inner], atol=SLOPE * step * 0.51 + 1.1)
 
 
+@pytest.mark.parametrize("side", [13.0, 24.0, 25.3])
+def test_averaging_first_moves_nothing(side: float) -> None:
+    """Smaller crops of larger squares: means of whole groups of pixels keep the ramp where it is."""
+    square = np.array([[0.2, -0.1, 0.2 + side, side - 0.1]])
+    crops = [cut(ramp(), square, 4, gap)[0].astype(float) for gap in (None, 1.5)]
+    np.testing.assert_allclose(crops[1][1:3, 1:3], crops[0][1:3, 1:3], atol=2.5)
+    np.testing.assert_allclose(crops[1], crops[0], atol=SLOPE)
+
+
 @pytest.mark.parametrize("square", [(-50, 0, -10, 40), (40, 5, 60, 25), (0, 30, 9, 39), (-9, -9, -0.5, -0.5)])
 def test_whole_outside(square: tuple[float, ...]) -> None:
     assert (cut(ramp(), np.array([square], float), 16) == OUTSIDE).all()

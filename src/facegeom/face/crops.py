@@ -1,7 +1,7 @@
 """Squares of photos through a network: the crops of all photos share its batches."""
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from facegeom.crop import Picture, cut
 from facegeom.engine import Engine
 
-FloatArray = npt.NDArray[np.floating]
+FloatArray: TypeAlias = npt.NDArray[np.floating]
 
 BATCH = 32
 
@@ -21,10 +21,15 @@ class Rows(Protocol):
 
 
 Answer = TypeVar("Answer", bound=Rows)
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def read_squares(
-    engine: Engine, pictures: Sequence[Picture], squares_xyxy: Sequence[FloatArray], size_px: int
+    engine: Engine,
+    pictures: Sequence[Picture],
+    squares_xyxy: Sequence[FloatArray],
+    size_px: int,
+    reducing_gap: float | None = None,
 ) -> list[FloatArray]:
     """A network's outputs for the squares (K, 4) of each photo, photo after photo; at least one square.
 
@@ -33,12 +38,18 @@ def read_squares(
         pictures: RGB.
         squares_xyxy: of each picture, pixels.
         size_px: side of the crops that the network takes.
+        reducing_gap: see :func:`facegeom.crop.cut`.
     """
-    crops = np.concatenate(
-        [cut(photo, part, size_px) for photo, part in zip(pictures, squares_xyxy, strict=True)]
+    crops = joined(
+        [cut(photo, part, size_px, reducing_gap) for photo, part in zip(pictures, squares_xyxy, strict=True)]
     )
     parts = [engine(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)]
-    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return [joined(column) for column in zip(*parts, strict=True)]
+
+
+def joined(parts: Sequence[npt.NDArray[Scalar]]) -> npt.NDArray[Scalar]:
+    """One array of several; a single one as it is."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def per_photo(whole: Answer, squares_xyxy: Sequence[FloatArray]) -> list[Answer]:

@@ -16,12 +16,15 @@ from facegeom import weights
 from facegeom.crop import Picture
 from facegeom.engine import Engine
 from facegeom.errors import WeightsError
-from facegeom.face.crops import per_photo, read_squares
+from facegeom.face.crops import joined, per_photo, read_squares
 from facegeom.geometry.rotation import rotation_from_6d
 
 FloatArray = npt.NDArray[np.floating]
 
 WINDOW_PX = 48
+REDUCING_GAP = 1.5
+"""To shrink a large window costs as much as the network; see :func:`facegeom.crop.cut`."""
+
 OUTPUTS = ("score", "offsets", "rotation6d")
 
 
@@ -77,7 +80,7 @@ class FPNetPredictor:
         """Answers for the squares (K, 4) of each photo, all photos' squares in common batches."""
         if not any(len(part) for part in squares_xyxy):
             return [Views(np.zeros(0), np.zeros((0, 4)), np.zeros((0, 3, 3))) for _ in pictures]
-        score, offsets, vectors = read_squares(self.engine, pictures, squares_xyxy, WINDOW_PX)
-        squares = np.concatenate(squares_xyxy)
+        score, offsets, vectors = read_squares(self.engine, pictures, squares_xyxy, WINDOW_PX, REDUCING_GAP)
+        squares = joined(squares_xyxy)
         boxes = squares + offsets * (squares[:, 2:3] - squares[:, 0:1])
         return per_photo(Views(score, boxes, rotation_from_6d(vectors)), squares_xyxy)

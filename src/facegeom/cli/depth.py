@@ -1,4 +1,4 @@
-"""``facegeom lab fit``: what the depth networks are made from and shown by."""
+"""``facegeom lab fit``, ``report-depth``, ``depth-sheet``: what depth is made from and shown by."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,6 +12,8 @@ Labels = Annotated[Path, typer.Option(help="Mesh labels: the file of `facegeom l
 def add_to(app: typer.Typer) -> None:
     """Add the commands to ``facegeom lab``."""
     app.command()(fit)
+    app.command("report-depth")(report)
+    app.command("depth-sheet")(sheet)
 
 
 def fit(
@@ -29,3 +31,42 @@ def fit(
 
     counts = run(data, labels, split, out, every)
     typer.echo(f"{counts['faces']} faces fitted, {counts['kept']} kept under {out}")
+
+
+def report(
+    first: Annotated[Path, typer.Argument(help="Run of depth1.", show_default=False)],
+    second: Annotated[Path, typer.Argument(help="Run of depth2.", show_default=False)],
+    rendered: Annotated[
+        Path, typer.Option(help="Folder with val/: shards of `lab synth --depth`, `lab fit`.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the page and its figures.")] = Path(
+        "runs/report-depth"
+    ),
+    count: Annotated[int, typer.Option(min=8, help="Crops to look at.")] = 400,
+) -> None:
+    """Draw the figures of the two depth networks: errors, curves, best and worst, filters, models.
+
+    Example: facegeom lab report-depth runs/depth1 runs/depth2 --rendered runs/depth
+    """
+    from facegeom.lab.report.depth import report as write
+
+    typer.echo(f"wrote {write(first, second, rendered, out, count)}")
+
+
+def sheet(
+    sources: Annotated[list[Path], typer.Argument(metavar="PHOTO|DIR", show_default=False, help="Photos.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write (png).")] = Path("depth.png"),
+    method: Annotated[Literal["mesh", "network"], typer.Option(help="Where depth comes from.")] = "mesh",
+    count: Annotated[int, typer.Option(min=1, help="Faces.")] = 20,
+) -> None:
+    """Draw a contact sheet of depth on photos: photo, depth, lit surface, turned surface.
+
+    Example: facegeom lab depth-sheet album --count 20 -o depth.png
+    """
+    from facegeom.analyzer import FaceAnalyzer
+    from facegeom.cli.photos import collect
+    from facegeom.imaging import ENDINGS
+    from facegeom.lab.report.depth_sheet import sheet as draw
+
+    photos = [photo.path for photo in collect(sources, ENDINGS)]
+    typer.echo(f"{draw(photos, FaceAnalyzer(depth=method), out, count)} faces in {out}")

@@ -12,7 +12,8 @@ from facegeom.lab.datasets.records import FaceRecord
 
 POINTS = ["lapa", "300w", "wflw", "aflw", "aflw19", "cofw", "ffhq", "celeba", "facepoints14", "pack"]
 POSE = ["300w-lp", "aflw2000", "biwi"]
-NAMES = POINTS + POSE
+DEPTH = ["texas3dfrd", "eurecom", "superface"]
+NAMES = POINTS + POSE + DEPTH
 TEST_ONLY = ["aflw2000", "biwi"]
 
 
@@ -46,7 +47,7 @@ def test_an_unknown_split_is_an_error(name: str, tmp_path: Path) -> None:
 
 def test_an_unknown_name_lists_the_known() -> None:
     with pytest.raises(
-        InputError, match=r"expected one of lapa, 300w, .*biwi as the data set, got 'imagenet'"
+        InputError, match=r"expected one of lapa, 300w, .*superface as the data set, got 'imagenet'"
     ):
         registry.load("imagenet", Path())
 

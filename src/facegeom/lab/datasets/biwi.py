@@ -4,12 +4,15 @@ Forests for Real Time 3D Face Analysis", IJCV 2013).
 Layout: the archive's folder ``hpdb`` with ``01`` to ``24``, in each ``frame_00003_rgb.png``,
 ``frame_00003_pose.txt``, ``frame_00003_depth.bin`` and, once, ``rgb.cal`` and ``depth.cal``. A pose file
 holds the head's rotation, three rows of three numbers, and its centre in millimetres, both in the frame of
-the depth camera: x right, y down, z away. A calibration holds the camera matrix, a line of lens distortion,
-which is none, the rotation and the translation in millimetres from the depth camera's frame into its own, and
-the pictures' size.
+the depth camera: x right, y down, z away. A depth file holds width and height as 32-bit integers and then,
+until all pixels are told row by row, how many of the following are unknown, how many are known, and these
+in millimetres as 16-bit integers. A calibration holds the camera matrix, a line of lens distortion, which
+is none, the rotation and the translation in millimetres from the depth camera's frame into its own, and the
+pictures' size.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +73,7 @@ class Calibration:
 
 
 def records(root: Path, split: str | None = None) -> list[FaceRecord]:
-    """The 15,678 frames of BIWI with rotation and a box; no points. The depth maps are not read.
+    """The 15,678 frames of BIWI with rotation, a box and, where it was unpacked, depth; no points.
 
     The set is published in one piece and used as a test. The rotation is the published matrix, that of the
     depth camera's frame, as every published figure takes it; the colour camera is turned against it by less
@@ -105,14 +108,64 @@ def _video(folder: Path, name: str, subject: str) -> list[FaceRecord]:
 def _record(folder: Path, pose: Path, camera: Calibration, subject: str) -> FaceRecord:
     picture = require(pose.with_name(pose.name.replace("_pose.txt", "_rgb.png")), INFO)
     rotation, centre_mm = read_pose(pose)
+    depth = pose.with_name(pose.name.replace("_pose.txt", "_depth.bin"))
     return FaceRecord(
         name=picture.relative_to(folder).as_posix(),
         read=photo(picture),
         split="test",
         box_xyxy=camera.square(centre_mm, HEAD_MM),
         rotation=rotation,
+        depth=partial(colour_depth, depth, camera) if depth.is_file() else None,
         source=subject,
     )
+
+
+def read_depth(file: Path) -> np.ndarray:
+    """(480, 640) float32 z in millimetres, as the depth camera sees it, 0 where unknown.
+
+    Raises:
+        InputError: the file is missing or holds something else.
+    """
+    content = require(file, INFO).read_bytes()
+    if len(content) < 8:
+        raise damaged(file, "width and height", f"{len(content)} bytes", INFO)
+    width, height = np.frombuffer(content, "<i4", 2).tolist()
+    depth, place, byte = np.zeros(max(width * height, 0), np.float32), 0, 8
+    while place < len(depth):
+        if byte + 8 > len(content):
+            raise damaged(file, f"{len(depth)} pixels", f"{place}", INFO)
+        unknown, known = np.frombuffer(content, "<i4", 2, byte).tolist()
+        place, byte = place + unknown, byte + 8
+        if known < 0 or unknown < 0 or unknown + known == 0 or byte + 2 * known > len(content):
+            raise damaged(file, f"runs of {len(depth)} pixels", f"one of {unknown} and {known}", INFO)
+        depth[place : place + known] = np.frombuffer(content, "<i2", known, byte)[: len(depth) - place]
+        place, byte = place + known, byte + 2 * known
+    return depth.reshape(height, width)
+
+
+def colour_depth(file: Path, camera: Calibration) -> np.ndarray:
+    """(H, W) float32 z in the colour camera's frame at its pixels, 0 where unknown; the nearest point counts.
+
+    Args:
+        file: ``_depth.bin`` beside ``depth.cal``.
+        camera: the colour camera.
+
+    Raises:
+        InputError: a file is missing or holds something else.
+    """
+    depth, depth_camera = read_depth(file), read_calibration(file.with_name("depth.cal"))
+    row, column = np.nonzero(depth)
+    seen = (
+        np.linalg.inv(depth_camera.matrix) @ np.stack([column, row, np.ones(len(row))]) * depth[row, column]
+    )
+    x, y, z = camera.rotation @ seen + camera.translation_mm[:, None]
+    flat = camera.matrix @ np.stack([x / z, y / z, np.ones_like(z)])
+    width, height = camera.size_wh
+    x, y = np.rint(flat[0]).astype(int), np.rint(flat[1]).astype(int)
+    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    told = np.full((height, width), np.inf, np.float32)
+    np.minimum.at(told, (y[inside], x[inside]), z[inside].astype(np.float32))
+    return np.where(np.isfinite(told), told, 0).astype(np.float32)
 
 
 def read_pose(text: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -12,10 +12,13 @@ from facegeom.lab.datasets import (
     biwi,
     celeba,
     cofw,
+    eurecom,
     facepoints14,
     ffhq,
     lapa,
     pack_faces,
+    superface,
+    texas3dfrd,
     w300,
     w300lp,
     wflw,
@@ -26,10 +29,12 @@ from facegeom.lab.datasets.records import FaceRecord
 _ADAPTERS = (
     *(lapa, w300, wflw, aflw, aflw19, cofw, ffhq, celeba, facepoints14, pack_faces),
     *(w300lp, aflw2000, biwi),
+    *(texas3dfrd, eurecom, superface),
 )
 
 DATASETS: dict[str, DatasetInfo] = {adapter.INFO.name: adapter.INFO for adapter in _ADAPTERS}
-"""lapa, 300w, wflw, aflw, aflw19, cofw, ffhq, celeba, facepoints14, pack; 300w-lp, aflw2000, biwi."""
+"""lapa, 300w, wflw, aflw, aflw19, cofw, ffhq, celeba, facepoints14, pack; 300w-lp, aflw2000, biwi;
+texas3dfrd, eurecom, superface."""
 
 VAL_FOLD = 1
 """Training photos of this fold are val in sets published without one; fold 0 is the test of AFLW."""

@@ -5,13 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from facegeom.errors import InputError
 from facegeom.lab import recipes
 from facegeom.lab.networks.checkpoint import network_from_checkpoint
-from facegeom.lab.networks.depth import DepthClasses, DepthMillimetres, answer_of, with_grey
+from facegeom.lab.networks.depth import (
+    DepthClasses,
+    DepthMillimetres,
+    answer_of,
+    mean_depth,
+    with_grey,
+)
 from facegeom.lab.runs import read_recipe
 from facegeom.lab.tasks import depth, depth1, depth2, loop
 
@@ -96,12 +101,12 @@ def answers(first: DepthClasses, second: DepthMillimetres, crops: Dataset, count
 def _part(first: DepthClasses, second: DepthMillimetres, batch: dict[str, torch.Tensor]) -> tuple:
     pictures = depth.pixels(batch["crop"])
     logits = first(pictures)
-    answer, _ = answer_of(logits)
+    answer = answer_of(logits)
     top1, top3 = depth1.shares_right(logits, depth1.classes_of(batch["depth"]))
     told = (
         batch["crop"].permute(0, 2, 3, 1),
         batch["depth"],
-        F.avg_pool2d(answer, 2),
+        mean_depth(logits),
         logits.argmax(dim=1),
         top1,
         top3,

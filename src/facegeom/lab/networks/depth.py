@@ -95,21 +95,16 @@ class DepthMillimetres(nn.Module):
         return (F.avg_pool2d(answer, 2) + ANSWER_SCALE_MM * change)[:, 0]
 
 
-def answer_of(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """What stage I says: the mean depth over the classes of the face, and the chance of a face.
-
-    Args:
-        logits: (N, CLASSES, 80, 80).
-
-    Returns:
-        Millimetres behind the nose tip (N, 160, 160), interpolated, and probabilities (N, 80, 80).
-    """
-    chances = logits.softmax(dim=1)
-    face = 1 - chances[:, 0]
+def mean_depth(logits: torch.Tensor) -> torch.Tensor:
+    """(N, 80, 80) millimetres: the mean over the classes of the face, of logits (N, CLASSES, 80, 80)."""
     middles = NEAREST_MM + STEP_MM * (torch.arange(CLASSES - 1, device=logits.device) + 0.5)
-    mean = (chances[:, 1:] * middles[:, None, None]).sum(dim=1) / face.clamp(min=1e-6)
-    wide = F.interpolate(mean[:, None], scale_factor=2, mode="bilinear", align_corners=False)
-    return wide[:, 0], face
+    return (logits[:, 1:].softmax(dim=1) * middles[:, None, None]).sum(dim=1)
+
+
+def answer_of(logits: torch.Tensor) -> torch.Tensor:
+    """(N, 160, 160) stage I's answer, millimetres behind the nose tip: :func:`mean_depth`, interpolated."""
+    mean = mean_depth(logits)[:, None]
+    return F.interpolate(mean, scale_factor=2, mode="bilinear", align_corners=False)[:, 0]
 
 
 def with_grey(pictures: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
@@ -128,7 +123,7 @@ class DepthClassesForExport(nn.Module):
     def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Answer (N, 160, 160) mm, face (N, 80, 80) in [0, 1], logits (N, CLASSES, 80, 80)."""
         logits = self.net(pictures.permute(0, 3, 1, 2).float())
-        return *answer_of(logits), logits
+        return answer_of(logits), 1 - logits.softmax(dim=1)[:, 0], logits
 
 
 class DepthMillimetresForExport(nn.Module):

@@ -57,7 +57,7 @@ class Depth2Task(L.LightningModule):
         pictures = depth.pixels(crops)
         if self.first:
             with torch.no_grad():
-                answer, _ = answer_of(self.first[0](pictures).float())
+                answer = answer_of(self.first[0](pictures).float())
             pictures = with_grey(pictures, answer).contiguous(memory_format=torch.channels_last)
         return self.net(pictures).float()
 

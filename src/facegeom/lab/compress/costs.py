@@ -44,20 +44,24 @@ def resident_bytes(net: nn.Module) -> int:
 
 
 def onnx_ms(
-    files: Mapping[str, Path], pictures: np.ndarray, threads: int = 1, rounds: int = 100, warm: int = 5
+    models: Mapping[str, Path | bytes],
+    pictures: np.ndarray,
+    threads: int = 1,
+    rounds: int = 100,
+    warm: int = 5,
 ) -> dict[str, float]:
-    """Median milliseconds of one picture through each ONNX file, all taking turns in one process.
+    """Median milliseconds of one picture through each ONNX network, all taking turns in one process.
 
     Args:
-        files: by name; their first input takes what the file before gave where there are several parts.
-        pictures: (1, 96, 96, 3) uint8, for files that take pictures; others get noise of their shape.
+        models: files or their content by name.
+        pictures: (1, H, W, 3) uint8, for networks that take pictures; others get noise of their shape.
         threads: of ONNX Runtime.
         rounds: calls of each that count.
         warm: calls of each that do not.
     """
-    sessions = {name: session(file, threads) for name, file in files.items()}
+    sessions = {name: session(file, threads) for name, file in models.items()}
     feeds = {name: _feed(each, pictures) for name, each in sessions.items()}
-    times: dict[str, list[float]] = {name: [] for name in files}
+    times: dict[str, list[float]] = {name: [] for name in models}
     for number in range(warm + rounds):
         for name, each in sessions.items():
             start = perf_counter()

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -55,6 +56,7 @@ def quantise(model: bytes, pictures: np.ndarray, portable: bool = True, batch: i
     """
     if not len(pictures):
         raise InputError("expected some hundred pictures to calibrate with, got none")
+    onnxruntime.set_default_logger_severity(3)  # the constants that are folded away need no warning
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
         before.write_bytes(model)

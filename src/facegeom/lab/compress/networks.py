@@ -5,7 +5,6 @@ All take (N, 3, 96, 96), zero mean and about unit variance, and give (N, classes
 
 from collections.abc import Callable
 
-import torch
 from torch import nn
 from torchvision.models import squeezenet1_1
 
@@ -112,4 +111,4 @@ def create(name: str) -> nn.Module:
     """
     if name not in NETWORKS:
         raise InputError(f"expected one of the networks {', '.join(NETWORKS)}, got {name!r}")
-    return NETWORKS[name]().to(memory_format=torch.channels_last)
+    return NETWORKS[name]()

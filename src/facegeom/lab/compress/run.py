@@ -73,6 +73,7 @@ def compress(
     figures |= {"training_ms": fit.ms_per_picture, "file_bytes": len(stored)}
     figures |= measure(net, method, packed, out)
     write(out / RESULT, (json.dumps(figures, indent=2) + "\n").encode())
+    fit.forget()
     return figures
 
 

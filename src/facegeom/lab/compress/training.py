@@ -148,6 +148,11 @@ class Fitter:
         self.spent_ms.append((kept["ms"], share))
         return net.eval()
 
+    def forget(self) -> None:
+        """Remove the stages' files: the run is finished."""
+        for file in self.out.glob("stage-*.pt"):
+            file.unlink()
+
     @property
     def ms_per_picture(self) -> float | None:
         """Median milliseconds of a training step for each picture, stages weighed by their share."""

@@ -55,8 +55,8 @@ class FaceNet(nn.Module):
             "score_logit": score[:, 0],
             "box": box,
             "rotation6d": turn,
-            "landmarks": points.unflatten(1, (LANDMARKS, 2)),
-            "mesh": mesh.unflatten(1, (MESH, 3)),
+            "landmarks": points.reshape(-1, LANDMARKS, 2),
+            "mesh": mesh.reshape(-1, MESH, 3),
             "landmarks_log_scale": points_scale,
             "mesh_log_scale": mesh_scale,
         }

@@ -76,12 +76,42 @@ class Keypoints:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """How many times less memory a method takes in training and in use, and how many times faster it is."""
+
+    training: str | None
+    use: str | None
+    faster: str | None
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """One network: milliseconds of an image in training and in use, size, right answers in per cent."""
+
+    training_ms: float
+    run_ms: float
+    megabytes: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Compression:
+    """The comparison of ways to small and fast networks; both mappings by the study's names of rows."""
+
+    source: str
+    protocol: str
+    memory: dict[str, Memory]
+    results: dict[str, Compressed]
+
+
+@dataclass(frozen=True)
 class Published:
     """All of it."""
 
     landmarks: Landmarks
     mesh: Mesh
     keypoints: Keypoints
+    compression: Compression
 
 
 @cache
@@ -90,11 +120,15 @@ def load() -> Published:
     text = (files("facegeom.lab.report") / "published.yaml").read_text(encoding="utf-8")
     values = yaml.safe_load(text)
     return Published(
-        _landmarks(values["landmarks"]), Mesh(**values["mesh"]), Keypoints(**values["keypoints"])
+        Landmarks(**_typed(values["landmarks"], networks=Network, wing=Training, ablations=Training)),
+        Mesh(**values["mesh"]),
+        Keypoints(**values["keypoints"]),
+        Compression(**_typed(values["compression"], memory=Memory, results=Compressed)),
     )
 
 
-def _landmarks(values: dict[str, Any]) -> Landmarks:
-    kinds = {"networks": Network, "wing": Training, "ablations": Training}
-    parts = {name: {key: kind(**row) for key, row in values[name].items()} for name, kind in kinds.items()}
-    return Landmarks(**values | parts)
+def _typed(values: dict[str, Any], **kinds: type) -> dict[str, Any]:
+    """The values, with the rows of some mappings made objects of their kinds."""
+    return values | {
+        name: {key: kind(**row) for key, row in values[name].items()} for name, kind in kinds.items()
+    }

@@ -41,10 +41,10 @@ class DepthPredictor:
             for picture, found in zip(pictures, meshes, strict=True)
         ]
         behind, chance = self.answers(np.concatenate(crops)) if crops else self._nothing()
-        ends = np.cumsum([len(each) for each in faces]).tolist()
+        starts = np.cumsum([0, *(len(each) for each in faces)])[:-1].tolist()
         return [
             tuple(placed(behind[start + k], chance[start + k], found[k], photo, k) for k in range(len(found)))
-            for start, found, photo in zip([0, *ends[:-1]], meshes, faces, strict=True)
+            for start, found, photo in zip(starts, meshes, faces, strict=True)
         ]
 
     def answers(self, crops: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:

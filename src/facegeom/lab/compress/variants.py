@@ -1,5 +1,7 @@
 """Smaller and faster variants of the networks that ship, measured beside the float one in one process."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +32,9 @@ ROUNDS = 200
 _PROTOCOL = (
     "68 points against people's on crops around their own square: mean distance over the distance of the "
     "outer eye corners, %. Mesh, rotation: mean difference from the float network's answer on the AFW crops. "
-    "Times: median of one crop, the variants taking turns in one process, ONNX Runtime. int8-7bit keeps "
-    "weights to seven bits, so that processors without dot products of bytes cannot overflow."
+    "Times: median of one crop, the variants taking turns in one process, ONNX Runtime. int8 keeps "
+    "weights to seven bits, so that processors without dot products of bytes cannot overflow; int8-full has "
+    "all eight."
 )
 
 
@@ -44,12 +47,12 @@ class Crops:
 
 
 def run(network: str, data: Path, out: Path, model: Path | None = None) -> str:
-    """Write ``out/face.onnx``, ``face.int8.onnx``, ``face.int8-7bit.onnx``, ``face.fp16.onnx``, a table.
+    """Write the variants of a network and what they cost and gain.
 
     Args:
         network: face.
         data: the data pack: train pictures to calibrate with, validation and AFW to measure.
-        out: folder.
+        out: folder; see :func:`write_variants`.
         model: the float ONNX file; the one that ships by default.
 
     Returns:
@@ -64,16 +67,29 @@ def run(network: str, data: Path, out: Path, model: Path | None = None) -> str:
     train = crops_of(data, "train", ("helen", "lfpw", "ytf"), CALIBRATION)
     made = {
         "float32": content,
-        "int8": quantise(content, train.crops, portable=False),
-        "int8-7bit": quantise(content, train.crops),
+        "int8": quantise(content, train.crops),
+        "int8-full": quantise(content, train.crops, portable=False),
         "fp16": halve(content),
     }
-    for name, variant in made.items():
-        write(out / f"{network}{'' if name == 'float32' else f'.{name}'}.onnx", variant)
+    write_variants(network, made, out)
     sets = {title: crops_of(data, *which) for title, which in SETS.items()}
     report = Report("Variants of the face network", machine(), [compare(made, sets)])
-    report.save(out, "quantise")
+    if not (out / "manifest.json").is_file():
+        report.save(out, "quantise")
     return report.markdown()
+
+
+def write_variants(network: str, made: dict[str, bytes], out: Path) -> None:
+    """All variants as ``NETWORK.VARIANT.onnx``; beside a manifest those that it names, and their hashes."""
+    manifest = out / "manifest.json"
+    entries = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+    named = entries.get(network, {}).get("variants", {})
+    for name in named or made:
+        write(out / f"{network}.{name}.onnx", made[name])
+        if name in named:
+            named[name]["sha256"] = hashlib.sha256(made[name]).hexdigest()
+    if named:
+        write(manifest, (json.dumps(entries, indent=2) + "\n").encode())
 
 
 def crops_of(data: Path, split: str, sources: Sequence[str], most: int | None = None) -> Crops:

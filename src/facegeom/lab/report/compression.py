@@ -99,7 +99,8 @@ def results(rows: dict[str, Measured], published: Compression) -> Table:
     protocol = (
         "Training: median of a step for each picture. Run: one picture, one thread, by PyTorch as the method "
         "is trained and by ONNX Runtime as it is exported, all rows taking turns; BranchyNet's is the mean "
-        "over the validation faces. Size: the file that is decoded back bit for bit; eight bits: the ONNX file. "
+        "over the validation faces. Size: the file that is decoded back bit for bit; "
+        "eight bits: the ONNX file. "
         f"Published: {published.source}; {published.protocol}."
     )
     columns = ("method", "training, ms", "run, ms (torch)", "run, ms (ONNX)", "MB", "multiply-adds, M")

@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -33,7 +34,7 @@ def _against(rows: dict[str, Measured], published: Compression, what: str) -> Fi
     figure, (axes,) = panels(1, height=4.2)
     drawn = 0
     for number, (name, row) in enumerate(rows.items()):
-        look = {
+        look: dict[str, Any] = {
             "color": COLOURS[number % len(COLOURS)],
             "marker": MARKERS[number // len(COLOURS) % len(MARKERS)],
         }

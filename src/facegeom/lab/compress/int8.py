@@ -4,7 +4,7 @@ Scales for each output channel, activations in unsigned and weights in signed by
 al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference", CVPR
 2018. Saves three quarters of the memory and, with a processor's dot products of bytes, half of the time.
 
-Three things keep the accuracy: the answer of the last layer stays a float, since one scale for outputs of
+Three things keep the accuracy: the answers of the last layers stay floats, since one scale for outputs of
 different ranges would drown the small ones; bytes of a picture go into the first convolution as they are; and
 weights keep to seven bits where ``portable``: without such dot products (before AVX512-VNNI) processors add
 two products in 16 bits, which full bytes overflow.
@@ -62,7 +62,8 @@ def quantise(model: bytes, pictures: np.ndarray, portable: bool = True, batch: i
         before.write_bytes(model)
         quant_pre_process(str(before), str(before), skip_symbolic_shape=True)
         before.write_bytes(from_bytes(before.read_bytes()))
-        name = onnx.load(before).graph.input[0].name
+        graph = onnx.load(before).graph
+        name = graph.input[0].name
         starts = range(0, len(pictures), batch)
         quantize_static(
             str(before),
@@ -70,6 +71,7 @@ def quantise(model: bytes, pictures: np.ndarray, portable: bool = True, batch: i
             _Pictures(name, (pictures[start : start + batch] for start in starts)),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=QUANTISED,
+            nodes_to_exclude=answering(graph),
             per_channel=True,
             reduce_range=portable,
             activation_type=QuantType.QUInt8,
@@ -128,6 +130,19 @@ def _constants(graph: Any) -> dict[str, np.ndarray]:
     found = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     nodes = [node for node in graph.node if node.op_type == "Constant"]
     return found | {node.output[0]: numpy_helper.to_array(node.attribute[0].t) for node in nodes}
+
+
+def answering(graph: Any) -> list[str]:
+    """Names of the convolutions that give a network's answers, no other one between. They stay floats."""
+    makers = {name: node for node in graph.node for name in node.output}
+    names, left = set(), [output.name for output in graph.output]
+    while left:
+        node = makers.get(left.pop())
+        if node is not None and node.op_type == "Conv":
+            names.add(node.name)
+        elif node is not None and node.op_type != "Gemm":  # Gemm: its weights may be bytes, see above
+            left += node.input
+    return sorted(names)
 
 
 def _without_second_rounding(net: Any) -> Any:

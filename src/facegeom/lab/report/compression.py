@@ -1,5 +1,6 @@
 """The page of the comparison of small and fast networks: tables and figures beside the published ones."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from facegeom.lab.report.compression_figures import figures
 from facegeom.lab.report.compression_rows import BASELINE, MEGA, Measured, collect
 from facegeom.lab.report.published import Compression, load
 
-FILE = "compression.md"
+FILE, VARIANTS = "compression.md", "variants/quantise.json"
 
 _INTRODUCTION = """\
 # Small and fast networks
@@ -41,7 +42,7 @@ def report(runs: Path, out: Path) -> Path:
     """Write ``out/compression.md`` and its figures.
 
     Args:
-        runs: folder of ``facegeom lab compress-study``.
+        runs: folder of ``facegeom lab compress-study``; ``runs/variants`` that of ``facegeom lab quantise``.
         out: folder to write into.
 
     Raises:
@@ -59,6 +60,7 @@ def report(runs: Path, out: Path) -> Path:
         "## What the rows say",
         "\n".join(f"- {line}" for line in sentences(rows)),
         *([bit_products(bits).markdown()] if bits else []),
+        *variants(runs / VARIANTS),
     ]
     write(out / FILE, ("\n\n".join(block.strip() for block in blocks) + "\n").encode())
     return out / FILE
@@ -181,6 +183,15 @@ def _exits(row: Measured) -> str:
         f"accuracy {row.figures['accuracy']:.1f} %, were all to go to the end "
         f"{row.figures['full_accuracy']:.1f} %."
     )
+
+
+def variants(file: Path) -> list[str]:
+    """The tables of ``facegeom lab quantise`` as Markdown; none where it was not run."""
+    if not file.is_file():
+        return []
+    saved = json.loads(file.read_text(encoding="utf-8"))
+    tables = [Table(**{**table, "title": f"{saved['title']}: {table['title']}"}) for table in saved["tables"]]
+    return [table.markdown() for table in tables]
 
 
 def bit_products(bits: dict[str, dict[str, float]]) -> Table:

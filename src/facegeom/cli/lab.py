@@ -127,6 +127,10 @@ def synth(
     size: Annotated[int, typer.Option(min=32, help="Side of the pictures, pixels.")] = 224,
     preview: Annotated[Path | None, typer.Option(help="Save a contact sheet here.")] = None,
     depth: Annotated[bool, typer.Option(help="Also depth maps and meshes.")] = False,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Your file of the Basel Face Model (.mat, .h5) in place of ICT's head."),
+    ] = None,
 ) -> None:
     """Render heads with known rotation and points; resumes, the same pictures for the same seed.
 
@@ -134,7 +138,7 @@ def synth(
     """
     from facegeom.lab.synth.generate import run
 
-    shards = run(data, count, out, seed, split, size, preview, depth)
+    shards = run(data, count, out, seed, split, size, preview, depth, model)
     typer.echo(f"{count} pictures in {len(shards)} files under {out}")
 
 

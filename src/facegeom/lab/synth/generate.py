@@ -18,6 +18,7 @@ from rich.progress import Progress
 from facegeom.errors import InputError, OutputError
 from facegeom.geometry.camera import Camera
 from facegeom.lab.files import save_npz
+from facegeom.lab.synth.basel import load_basel
 from facegeom.lab.synth.depth import from_counts, to_counts
 from facegeom.lab.synth.light import lighten
 from facegeom.lab.synth.model import HeadModel, load_model
@@ -41,6 +42,7 @@ def run(
     size: int = 224,
     preview: Path | None = None,
     depth: bool = False,
+    model: Path | None = None,
 ) -> list[Path]:
     """Render a set with a progress bar: what `facegeom lab synth` does.
 
@@ -53,6 +55,7 @@ def run(
         size: side of the pictures, pixels.
         preview: where to save a contact sheet of the first pictures, if anywhere.
         depth: whether the shards carry depth maps and meshes; the heads are then drawn by a lighter model.
+        model: file of the Basel Face Model, in place of ``data/ict_facekit_light.npz``.
 
     Returns:
         The shards.
@@ -61,12 +64,12 @@ def run(
         InputError: an argument is out of range, data is missing, or `out` holds another set.
     """
     photos = load_backgrounds(Path(data) / "backgrounds", split)
-    model = load_model(Path(data) / MODEL_FILE)
-    model = lighten(model) if depth else model
+    head = load_basel(model) if model else load_model(Path(data) / MODEL_FILE)
+    head = lighten(head) if depth else head
     with Progress() as progress:
         task = progress.add_task(f"rendering {split} heads", total=count)
         shards = synthesise(
-            *(model, photos, count, out, seed, split, size),
+            *(head, photos, count, out, seed, split, size),
             advance=lambda done: progress.advance(task, done),
             depth=depth,
         )

@@ -139,9 +139,7 @@ def _said(plan: Plan, folder: Path, windows: PoseWindows) -> dict[str, np.ndarra
     said = {job.name: _student(plan.out / job.name, windows) for job in jobs(plan)}
     said[TEACHER] = rotation_from_6d(windows.raw.astype(np.float64))
     if plan.teacher != "face" and "face" in known_teachers(folder):
-        raw = PoseWindows(folder, "face", plain=True).raw
-        if len(raw) == len(windows):
-            said[FACE_NETWORK] = rotation_from_6d(raw.astype(np.float64))
+        said[FACE_NETWORK] = rotation_from_6d(windows.answers_of("face").astype(np.float64))
     return said
 
 

@@ -40,9 +40,10 @@ class PoseWindows(Dataset):
     """
 
     def __init__(self, folder: Path, teacher: str, plain: bool = False) -> None:
-        self.plain = plain
+        self.plain, self._folder = plain, folder
         arrays = _joined(folder, teacher)
         known = np.isfinite(arrays["raw"]).all(axis=1) | (arrays["kind"] != FACE)
+        self._known = known
         self.windows, self.kind = arrays["windows"][known], arrays["kind"][known]
         self.offsets = np.nan_to_num(arrays["offsets"][known])
         self.raw = np.nan_to_num(arrays["raw"][known])
@@ -50,6 +51,14 @@ class PoseWindows(Dataset):
 
     def __len__(self) -> int:
         return len(self.kind)
+
+    def answers_of(self, teacher: str) -> np.ndarray:
+        """(N, 6) another teacher's vectors of the same windows, NaN where it has none.
+
+        Raises:
+            InputError: it has not answered the set.
+        """
+        return _joined(self._folder, teacher)["raw"][self._known]
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         cv2.setNumThreads(0)

@@ -41,6 +41,16 @@ def staged(fpnet_file: Path):
     return build
 
 
+def ship(fpnet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make an FPNet the one that comes with the package."""
+    known = weights.path
+
+    def path(name: str, *variant: str) -> Path:
+        return fpnet if name == "fpnet" else known(name, *variant)
+
+    monkeypatch.setattr(weights, "path", path)
+
+
 def photo(*reds: tuple[int, int, int]) -> np.ndarray:
     """(240, 320, 3) black, with red of a level from a column to another."""
     pixels = np.zeros((240, 320, 3), np.uint8)
@@ -133,14 +143,10 @@ def test_unusable_photo(staged) -> None:
 def test_without_a_path_the_shipped_network_is_loaded(
     fpnet_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
-    known = weights.path
-    monkeypatch.setattr(
-        weights, "path", lambda name: (asked.append(name), fpnet_file if name == "fpnet" else known(name))[1]
-    )
+    ship(fpnet_file, monkeypatch)
     assert PoseDetector().predictor.engine.path == fpnet_file
     assert FaceAnalyzer(pose_net="fpnet").pose.engine.path == fpnet_file
-    assert "fpnet" in asked and FaceAnalyzer().pose is None
+    assert FaceAnalyzer().pose is None
 
 
 def test_poses() -> None:
@@ -185,8 +191,7 @@ def test_fpnet_as_the_analyzers_pose(
     fpnet_file: Path, fpnet_rotation: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Everything but the rotation is the face network's."""
-    known = weights.path
-    monkeypatch.setattr(weights, "path", lambda name: fpnet_file if name == "fpnet" else known(name))
+    ship(fpnet_file, monkeypatch)
     own, other = FaceAnalyzer(), FaceAnalyzer(pose_net="fpnet")
     plain, turned = own(DEMO), other(DEMO)
     np.testing.assert_allclose(turned.mesh_px, plain.mesh_px, atol=0.01)

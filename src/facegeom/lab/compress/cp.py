@@ -3,8 +3,11 @@
 V. Lebedev, Y. Ganin, M. Rakhuba, I. Oseledets and V. Lempitsky, "Speeding-up convolutional neural networks
 using fine-tuned CP-decomposition", ICLR 2015, eqs. 4 to 8: the kernel (T, S, d, d) as a sum of R products;
 1 x 1 to R channels, d x 1 and 1 x d for each channel, 1 x 1 to T. Saves multiply-adds and parameters,
-S·T·d² → R (S + T + 2 d); costs accuracy, which a short training mostly brings back.
+S·T·d² → R (S + T + 2 d); costs accuracy, which a short training mostly brings back. Of a 1 x 1 convolution
+the decomposition is that of a matrix: two of them, S·T → R (S + T).
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import tensorly
@@ -15,38 +18,60 @@ from torch import nn
 from facegeom.errors import InputError
 from facegeom.lab.compress.layers import inner, replace
 
-ROUNDS = 40
+ROUNDS = 12
+"""Of alternating least squares; training does the rest."""
 
 
-def decompose(net: nn.Module, factor: float) -> nn.Module:
-    """Decompose every convolution wider than 1 x 1 but the first so that each needs ``factor`` times less.
+def decompose(net: nn.Module, factor: float, pointwise: float | None = None) -> nn.Module:
+    """Decompose the convolutions but the first so that each needs ``factor`` times less; in place.
+
+    Args:
+        net: any.
+        factor: of those wider than 1 x 1.
+        pointwise: the same of 1 x 1 convolutions but a last one; None leaves them.
 
     Raises:
-        InputError: the factor is not above 1.
+        InputError: a factor is not above 1.
     """
-    if not factor > 1:
-        raise InputError(f"expected a factor above 1, got {factor}")
+    if not (factor > 1 and (pointwise is None or pointwise > 1)):
+        raise InputError(f"expected factors above 1, got {factor} and {pointwise}")
     for name, layer in inner(net):
-        if isinstance(layer, nn.Conv2d) and max(layer.kernel_size) > 1 and layer.groups == 1:
-            replace(net, name, decomposed(layer, rank_for(layer, factor)))
+        if isinstance(layer, nn.Conv2d) and layer.groups == 1:
+            less = factor if max(layer.kernel_size) > 1 else pointwise
+            if less is not None:
+                replace(net, name, decomposed(layer, rank_for(layer, less)))
     return net
 
 
 def rank_for(layer: nn.Conv2d, factor: float) -> int:
-    """The rank R at which the four convolutions need ``factor`` times fewer weights than the one."""
+    """The rank R at which the convolutions need ``factor`` times fewer weights than the one."""
     outs, ins, height, width = layer.weight.shape
-    return max(1, int(layer.weight.numel() / factor / (outs + ins + height + width)))
+    around = height + width if max(layer.kernel_size) > 1 else 0
+    return max(1, int(layer.weight.numel() / factor / (outs + ins + around)))
 
 
 def decomposed(layer: nn.Conv2d, rank: int) -> nn.Sequential:
-    """A convolution as four of the given rank, nearest to it by alternating least squares (tensorly)."""
+    """A convolution as four (or two) of a rank, nearest to it by alternating least squares (tensorly)."""
     if layer.groups != 1 or layer.dilation != (1, 1):
         raise InputError("expected a convolution of one group without dilation")
     kernel = layer.weight.detach().cpu().numpy().astype(np.float64)
+    if layer.kernel_size == (1, 1):
+        return _two(layer, kernel[:, :, 0, 0], rank)
     weights, factors = parafac(
         tensorly.tensor(kernel), rank, n_iter_max=ROUNDS, init="random", random_state=0, tol=1e-6
     )
     return _four(layer, *_balanced(weights, factors))
+
+
+def _two(layer: nn.Conv2d, matrix: np.ndarray, rank: int) -> nn.Sequential:
+    """A 1 x 1 convolution as two, by the largest singular values."""
+    u, sizes, vt = np.linalg.svd(matrix, full_matrices=False)
+    root = np.sqrt(sizes[:rank])
+    two = nn.Sequential(
+        nn.Conv2d(matrix.shape[1], rank, 1, layer.stride, layer.padding, bias=False),
+        nn.Conv2d(rank, len(matrix), 1, bias=layer.bias is not None),
+    )
+    return _filled(two, (root[:, None] * vt[:rank], u[:, :rank] * root), layer.bias)
 
 
 def _balanced(weights: np.ndarray, factors: list[np.ndarray]) -> list[np.ndarray]:
@@ -70,8 +95,13 @@ def _four(
         nn.Conv2d(rank, rank, (1, width), (1, right), (0, pad_x), groups=rank, bias=False),
         nn.Conv2d(rank, outs, 1, bias=layer.bias is not None),
     )
-    for part, values in zip(four, (into.T, rows.T, columns.T, out), strict=True):
+    return _filled(four, (into.T, rows.T, columns.T, out), layer.bias)
+
+
+def _filled(row: nn.Sequential, weights: Sequence[np.ndarray], bias: torch.Tensor | None) -> nn.Sequential:
+    """Put weights into a row of convolutions, and the bias into the last."""
+    for part, values in zip(row, weights, strict=True):
         part.weight.data.copy_(torch.from_numpy(np.ascontiguousarray(values)).reshape(part.weight.shape))
-    if layer.bias is not None:
-        four[-1].bias.data.copy_(layer.bias.detach())
-    return four
+    if bias is not None:
+        row[-1].bias.data.copy_(bias.detach())
+    return row

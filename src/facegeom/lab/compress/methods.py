@@ -19,8 +19,8 @@ from facegeom.lab.compress.tensor_train import tensorise
 from facegeom.lab.compress.training import Fitter
 from facegeom.lab.compress.xnor import xnor_net
 
-CP_FACTORS = {"squeezenet": 6.0, "vgg-s": 6.0}
-"""Times fewer weights in each convolution wider than 1 x 1; the whole then needs at least 3 times less."""
+CP_FACTOR, CP_POINTWISE = 6.0, 2.0
+"""Times fewer weights in each convolution wider than 1 x 1, and in the others; the whole: 3 times less."""
 
 KEEP_CONV, KEEP_LINEAR = 0.25, 0.06
 HASHED_SHARE = 1 / 8
@@ -66,8 +66,7 @@ def _plain(net: nn.Module, fit: Fitter) -> nn.Module:
 
 
 def _cp(net: nn.Module, fit: Fitter) -> nn.Module:
-    factor = CP_FACTORS["squeezenet" if hasattr(net, "features") else "vgg-s"]
-    return fit(decompose(net, factor), rate=0.3)
+    return fit(decompose(net, CP_FACTOR, CP_POINTWISE), rate=0.3)
 
 
 def _deep_compression(net: nn.Module, fit: Fitter) -> nn.Module:

@@ -11,7 +11,7 @@ from hypothesis import settings
 from facegeom.geometry import boxes, topology
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles, rotation_to_6d
-from facegeom.results import Face, Faces
+from facegeom.results import SHAPES, Face, Faces
 
 settings.register_profile("facegeom", deadline=None)  # a busy machine is no failure
 settings.load_profile("facegeom")
@@ -52,8 +52,7 @@ def build_face(
 
 
 def build_faces(camera: Camera, *faces: Face, file: str | None = None) -> Faces:
-    names = vars(faces[0])
-    stacked = {name: np.stack([getattr(face, name) for face in faces]) for name in names}
+    stacked = {name: np.stack([getattr(face, name) for face in faces]) for name in SHAPES}
     return Faces(**stacked, width=camera.width, height=camera.height, file=file)
 
 

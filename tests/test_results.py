@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facegeom.depth.depth_map import DepthMap
 from facegeom.errors import InputError, OutputError
 from facegeom.results import SHAPES, Face, Faces
 
@@ -118,7 +119,9 @@ def test_dictionary_follows_the_schema(faces: Faces) -> None:
         jsonschema.validate(json.loads(json.dumps(record.to_dict())), SCHEMA)
     face = faces.to_dict()["faces"][0]
     known = SCHEMA["$defs"]["face"]["properties"]
-    assert set(face) == set(known)
+    assert set(face) == set(known) - {
+        "depth"
+    }  # there when its picture is written: tests/export/test_depth.py
     assert set(face["pose"]) == set(known["pose"]["properties"])
 
 
@@ -219,3 +222,23 @@ def test_save_replaces_older_files(faces: Faces, make_face: Callable[..., Face],
     faces[:1].save(tmp_path, ("json",))
     assert len(json.loads((tmp_path / "group.json").read_bytes())["faces"]) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["group.json"]
+
+
+def test_depth_maps_go_with_their_faces(faces: Faces) -> None:
+    maps = tuple(DepthMap(np.full((4, 4), 100.0 + number), np.eye(3)[:2]) for number in range(3))
+    deep = replace(faces, depth=maps)
+    assert deep[1].depth is maps[1]
+    for chosen, expected in (
+        ([2, 0], (2, 0)),
+        (slice(1, None), (1, 2)),
+        (deep.score > 0.8, (0, 1)),
+        ([], ()),
+    ):
+        picked = deep[chosen]
+        assert picked.depth is not None
+        assert [found.z_mm[0, 0] for found in picked.depth] == [100 + number for number in expected]
+    assert [face.depth for face in faces] == [None] * 3 and faces[1:].depth is None
+    again = pickle.loads(pickle.dumps(deep)).depth
+    assert [found.z_mm[0, 0] for found in again] == [100, 101, 102]
+    with pytest.raises(InputError, match=r"depth: expected an entry for each of 3 faces, got 2"):
+        replace(faces, depth=maps[:2])

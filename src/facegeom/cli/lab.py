@@ -275,6 +275,8 @@ def evaluate(
     data: Data,
     dataset: Dataset = "pack",
     labels: Labels = LABELS,
+    rendered: Rendered = None,
+    start: Annotated[Path | None, typer.Option(help="depth2: stage I's checkpoint.")] = None,
     workers: Workers = 2,
 ) -> None:
     """Measure a run: errors on the splits it was not trained on, parameters, multiply-adds, time.
@@ -286,7 +288,8 @@ def evaluate(
     from facegeom.lab.training import Inputs
     from facegeom.lab.training import evaluate as measure
 
-    typer.echo(json.dumps(measure(Inputs(data, run, dataset, labels, workers=workers)), indent=2))
+    inputs = Inputs(data, run, dataset, labels, rendered, start=start, workers=workers)
+    typer.echo(json.dumps(measure(inputs), indent=2))
 
 
 @app.command("evaluate-pose")

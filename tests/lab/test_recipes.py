@@ -46,7 +46,7 @@ def test_every_recipe_fits_its_kind(name: str) -> None:
     assert recipes.kind(name) in TRAINERS
     module, recipe_type = TRAINERS[recipes.kind(name)]
     recipe = recipes.load(getattr(import_module(module), recipe_type), name)
-    assert all(isinstance(value, (int, float, str)) for value in asdict(recipe).values())
+    assert all(isinstance(value, (int, float, str, list)) for value in asdict(recipe).values())
 
 
 @pytest.mark.parametrize("loss", ["mse", "wing"])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facegeom.errors import InputError
@@ -33,6 +33,7 @@ def test_signs_take_one_bit_each() -> None:
     assert len(content) < 64 * 100 / 8 + 64 * 4 + 200
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 2**31), st.floats(0, 1), st.integers(1, 300))
 def test_few_values_and_many_zeros_come_back(seed: int, zeros: float, values: int) -> None:
     rng = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from facegeom.errors import InputError
-from facegeom.lab.compress.layers import Layer, inner, parametrise
+from facegeom.lab.compress.layers import Layer, LookUp, inner, parametrise
 
 
 class Hashed(nn.Module):
@@ -31,7 +31,7 @@ class Hashed(nn.Module):
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Values (buckets,) -> the weight."""
-        return (values.index_select(0, self.place) * self.sign).view(self.shape)
+        return (LookUp.apply(values, self.place) * self.sign).view(self.shape)
 
     def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
         """The values (buckets,) nearest to a weight by least squares: the mean of what each place wants.

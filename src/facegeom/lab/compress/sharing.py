@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from facegeom.errors import InputError
-from facegeom.lab.compress.layers import Layer, parametrise, weighted
+from facegeom.lab.compress.layers import Layer, LookUp, parametrise, weighted
 
 ROUNDS = 30
 
@@ -25,14 +25,14 @@ class Shared(nn.Module):
         flat = weight.detach().cpu().numpy().ravel()
         used = flat != 0
         table = kmeans_1d(flat[used], entries)
-        index = np.zeros(flat.size, np.int64)  # entry 0 is zero
+        index = np.zeros(flat.size, np.int32)  # entry 0 is zero
         index[used] = 1 + nearest(flat[used], table)
-        self.register_buffer("index", torch.from_numpy(index.reshape(weight.shape)), persistent=False)
+        self.register_buffer("index", torch.from_numpy(index), persistent=False)
         self.table = nn.Parameter(torch.from_numpy(table.astype(np.float32)))
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """The table's values at the weight's places; the weight itself is no longer looked at."""
-        return torch.cat([self.table.new_zeros(1), self.table])[self.index]
+        return LookUp.apply(torch.cat([self.table.new_zeros(1), self.table]), self.index).view_as(weight)
 
 
 def share(net: nn.Module, bits_conv: int = 8, bits_linear: int = 5) -> nn.Module:

@@ -65,7 +65,11 @@ class DepthClasses(nn.Module):
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         """RGB (N, 3, 160, 160) in [0, 255] -> logits (N, CLASSES, 80, 80); at 160 they are interpolated."""
-        return self.classify(self.last(self.body(pictures / 127.5 - 1)))
+        return self.classify(self.features(pictures))
+
+    def features(self, pictures: torch.Tensor) -> torch.Tensor:
+        """(N, head, 80, 80): what the classes are read from, pixel by pixel."""
+        return self.last(self.body(pictures / 127.5 - 1))
 
 
 class DepthMillimetres(nn.Module):
@@ -96,9 +100,9 @@ class DepthMillimetres(nn.Module):
 
 
 def mean_depth(logits: torch.Tensor) -> torch.Tensor:
-    """(N, 80, 80) millimetres: the mean over the classes of the face, of logits (N, CLASSES, 80, 80)."""
+    """(N, ...) millimetres: the mean over the classes of the face, of logits (N, CLASSES, ...)."""
     middles = NEAREST_MM + STEP_MM * (torch.arange(CLASSES - 1, device=logits.device) + 0.5)
-    return (logits[:, 1:].softmax(dim=1) * middles[:, None, None]).sum(dim=1)
+    return torch.tensordot(logits[:, 1:].softmax(dim=1), middles, dims=([1], [0]))
 
 
 def answer_of(logits: torch.Tensor) -> torch.Tensor:

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from facegeom import imaging
+from facegeom import detection, imaging
 from facegeom import weights as weight_files
 from facegeom.crop import Picture, size_wh
 from facegeom.depth.source import depth_source
-from facegeom.detection.cascade import Cascade
 from facegeom.engine import Engine
 from facegeom.errors import InputError
 from facegeom.face.fpnet import FPNetPredictor
@@ -61,8 +60,11 @@ class FaceAnalyzer:
         pose_net: whose rotation the answers hold, "face", the face network's, or "fpnet", FPNet's.
         depth: whether the answers hold depth maps; "mesh" or "network" says where they come from, True is
             the default of these, :data:`facegeom.depth.DEFAULT`.
-        weights: of the face network, "float32" or "int8": a quarter of the size and, on processors with dot
-            products of bytes, less than half of its time, for a little accuracy (docs/compression.md).
+        detector: what finds the faces, "onepass", one network over the whole photo, or "cascade", P-Net and
+            R-Net.
+        weights: of the face network, "float32", or "int8": a quarter of the size and, on processors with dot
+            products of bytes, half of its time, for a little accuracy (docs/compression.md). By default
+            "int8" on a processor, "float32" on a GPU.
 
     Raises:
         InputError: an argument out of its range.
@@ -79,12 +81,12 @@ class FaceAnalyzer:
         fov_deg: float | None = None,
         pose_net: Literal["face", "fpnet"] = "face",
         depth: bool | Literal["mesh", "network"] = False,
-        weights: Literal["float32", "int8"] = "float32",
+        detector: Literal["onepass", "cascade"] = "onepass",
+        weights: Literal["float32", "int8"] | None = None,
     ) -> None:
         check_options(min_face, max_faces, min_score, threads, fov_deg)
         self.min_face, self.max_faces, self.min_score, self.fov_deg = min_face, max_faces, min_score, fov_deg
-        pnet, rnet = (Engine(weight_files.path(name), device, threads) for name in ("pnet", "rnet"))
-        self.detector = Cascade(pnet, rnet)
+        self.detector = detection.load(detector, device, threads)
         self.predictor = FacePredictor(_face_engine(weights, device, threads))
         self.pose = _pose_predictor(pose_net, device, threads)
         self.depth = depth_source(depth, device, threads)
@@ -151,15 +153,30 @@ class FaceAnalyzer:
     ) -> list[Answers]:
         """Answers for the candidates; those nested in or around a face are not looked at."""
         leads = [nms(squares, scores, NESTED, over_smaller=True) for squares, scores in found]
-        first = self.predictor(
-            pictures, [squares[lead] for (squares, _), lead in zip(found, leads, strict=True)]
-        )
+        first = self._look(pictures, found, leads)
         rest = []
         for (squares, _), lead, answers in zip(found, leads, first, strict=True):
-            others = np.delete(squares, lead, axis=0)
+            others = np.setdiff1d(np.arange(len(squares)), lead)
             faces = square(answers.box_xyxy[answers.score >= self.min_score])
-            rest.append(others[(overlap(others, faces, over_smaller=True) <= NESTED).all(axis=1)])
-        return [one.joined(other) for one, other in zip(first, self.predictor(pictures, rest), strict=True)]
+            free = (overlap(squares[others], faces, over_smaller=True) <= NESTED).all(axis=1)
+            rest.append(others[free])
+        return [
+            one.joined(other) for one, other in zip(first, self._look(pictures, found, rest), strict=True)
+        ]
+
+    def _look(
+        self,
+        pictures: Sequence[Image.Image],
+        found: Sequence[tuple[FloatArray, FloatArray]],
+        rows: Sequence[npt.NDArray[np.intp]],
+    ) -> list[Answers]:
+        """Answers for some of each photo's candidates; their scores are those of both networks together."""
+        chosen = [(squares[row], scores[row]) for (squares, scores), row in zip(found, rows, strict=True)]
+        answers = self.predictor(pictures, [squares for squares, _ in chosen])
+        return [
+            replace(answer, score=self.detector.evidence.joined(answer.score, scores))
+            for answer, (_, scores) in zip(answers, chosen, strict=True)
+        ]
 
     def _posed(self, pictures: Sequence[Picture], answers: list[Answers]) -> list[Answers]:
         """The answers with FPNet's rotations, where those were asked for."""
@@ -206,7 +223,8 @@ class FaceAnalyzer:
         )
 
 
-def _face_engine(variant: str, device: str, threads: int | None) -> Engine:
+def _face_engine(variant: str | None, device: str, threads: int | None) -> Engine:
+    variant = variant or ("int8" if device == "cpu" else "float32")
     if variant not in VARIANTS:
         raise InputError(f"weights: expected one of {', '.join(VARIANTS)}, got {variant!r}")
     return Engine(weight_files.path("face", variant), device, threads)

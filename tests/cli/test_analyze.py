@@ -139,8 +139,19 @@ def test_options_reach_the_analyzer(networks: Networks, tmp_path: Path) -> None:
     photo = store(tmp_path / "a.jpg")
     run(photo, "-o", tmp_path / "out")
     numbers = ["--min-face", 40, "--max-faces", 2, "--min-score", 0.8, "--threads", 1]
-    run(photo, "-o", tmp_path / "out", *numbers, "--device", "cuda", "--pose-net", "fpnet")
-    assert networks.built_with[0] == {"device": "cpu", "pose_net": "face"}
+    run(
+        photo,
+        "-o",
+        tmp_path / "out",
+        *numbers,
+        "--device",
+        "cuda",
+        "--pose-net",
+        "fpnet",
+        "--detector",
+        "cascade",
+    )
+    assert networks.built_with[0] == {"device": "cpu", "pose_net": "face", "detector": "onepass"}
     assert networks.built_with[1] == {
         "device": "cuda",
         "min_face": 40,
@@ -148,6 +159,7 @@ def test_options_reach_the_analyzer(networks: Networks, tmp_path: Path) -> None:
         "min_score": 0.8,
         "threads": 1,
         "pose_net": "fpnet",
+        "detector": "cascade",
     }
 
 

@@ -31,13 +31,18 @@ class Answers:
         return [score, places.astype(np.float32)]
 
 
+def min_face(side: int, longer: int) -> float:
+    """The smallest face for which a photo is shown with so many pixels of its longer side."""
+    return onepass.SMALLEST_PX * side / longer
+
+
 def photo(width: int, height: int) -> Image.Image:
     return Image.new("RGB", (width, height), (10, 200, 30))
 
 
 def test_squares_in_pixels_of_the_photo() -> None:
     engine = Answers((100.0, 60.0, 50.0), (20.0, 150.0, 14.0))
-    squares, scores = OnePass(engine)([photo(640, 480)], [35.2])[0]
+    squares, scores = OnePass(engine)([photo(640, 480)], [min_face(640, 256)])[0]
     assert engine.canvases[0].shape == (192, 256, 3)
     ratio = 640 / 256
     expected = [
@@ -59,18 +64,22 @@ def test_the_photo_is_shown_whole_and_the_rest_is_grey() -> None:
 
 
 @pytest.mark.parametrize(
-    "photo_wh, min_face, levels",
+    "photo_wh, longer, levels",
     [
-        ((640, 480), 35.2, [256]),
-        ((448, 448), 14.0, [448, 128]),
-        ((100, 80), 1.0, [224]),
-        ((4000, 3000), 220.0, [256]),
-        ((4000, 3000), 20.0, [2816, 704, 192]),
-        ((20, 10), 12.0, [32]),
+        ((640, 480), 256, [256]),
+        ((640, 480), 250, [256]),
+        ((480, 640), 257, [288, 96]),
+        ((4000, 3000), 224, [224]),
+        ((4000, 3000), 2816, [2816, 928, 320, 96]),
+        ((10, 20), 20, [32]),
     ],
 )
-def test_levels(photo_wh: tuple[int, int], min_face: float, levels: list[int]) -> None:
-    assert onepass._levels(photo_wh, min_face) == levels
+def test_levels(photo_wh: tuple[int, int], longer: int, levels: list[int]) -> None:
+    assert onepass._levels(photo_wh, min_face(max(photo_wh), longer)) == levels
+
+
+def test_small_photos_are_enlarged_twice_at_most() -> None:
+    assert onepass._levels((100, 80), 0.5) == [224]
 
 
 def test_the_smallest_face_is_large_enough_for_the_network() -> None:
@@ -88,12 +97,12 @@ def test_peaks_are_where_no_neighbour_is_higher() -> None:
 
 def test_overlapping_peaks_are_one_face() -> None:
     engine = Answers((100.0, 100.0, 80.0), (120.0, 100.0, 80.0), (200.0, 100.0, 30.0))
-    squares, _ = OnePass(engine)([photo(256, 256)], [14.0])[0]
+    squares, _ = OnePass(engine)([photo(256, 256)], [min_face(256, 256)])[0]
     assert len(squares) == 2
 
 
 def test_photos_of_several_sizes() -> None:
     engine = Answers((30.0, 30.0, 20.0))
-    found = OnePass(engine)([photo(640, 480), photo(100, 300)], [35.2, 21.0])
+    found = OnePass(engine)([photo(640, 480), photo(100, 300)], [min_face(640, 256), min_face(300, 224)])
     assert [len(scores) for _, scores in found] == [1, 1]
     assert OnePass(engine)([], []) == []

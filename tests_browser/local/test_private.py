@@ -117,7 +117,7 @@ def assert_nothing_sent(requests: list[Request], origin: str) -> None:
     """Files of the page were fetched by their bare names, and that is all."""
     sent = [request for request in requests if request.url.startswith(origin)]
     addresses = {request.url for request in sent}
-    assert f"{origin}weights/face.onnx" in addresses  # the worker's requests are seen too
+    assert f"{origin}weights/face.int8.onnx" in addresses  # the worker's requests are seen too
     assert {request.method for request in sent} == {"GET"}
     assert not [request.url for request in sent if request.post_data_buffer or "?" in request.url]
     assert not [address for address in addresses if "analyze" in address and not address.endswith(".js")]
@@ -197,7 +197,7 @@ def test_a_download_that_fails_is_tried_again(private_page: Page, complaints: li
 
 
 def test_a_worker_that_does_not_start(private_page: Page, complaints: list[str]) -> None:
-    private_page.route("**/cascade.js", lambda route: route.abort())
+    private_page.route("**/onepass.js", lambda route: route.abort())
     private_page.click("#demo")
     expect(private_page.get_by_role("alert")).to_contain_text("The analysis on this device stopped")
     complaints.clear()

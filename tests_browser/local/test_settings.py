@@ -30,12 +30,17 @@ def test_defaults_are_the_analyzers(analyzer: FaceAnalyzer) -> None:
         assert options[name]["default"] == getattr(analyzer, name)
 
 
-@pytest.mark.parametrize("name", model_data.NETWORKS)
-def test_sizes_of_the_networks(origin: str, name: str) -> None:
-    with urllib.request.urlopen(f"{origin}weights/{name}.onnx") as answer:
+@pytest.mark.parametrize(("name", "variant"), model_data.NETWORKS.items())
+def test_sizes_of_the_networks(origin: str, name: str, variant: str) -> None:
+    with urllib.request.urlopen(f"{origin}weights/{model_data.shared()['files'][name]}") as answer:
         content = answer.read()
     assert len(content) == model_data.shared()["bytes"][name]
-    assert hashlib.sha256(content).hexdigest() == weights.manifest()[name].sha256
+    assert hashlib.sha256(content).hexdigest() == weights.manifest()[name].of(variant)[1]
+
+
+def test_networks_are_those_of_the_analyzer(analyzer: FaceAnalyzer) -> None:
+    used = {analyzer.detector.engine.path, analyzer.predictor.engine.path}
+    assert used == {weights.path(name, variant) for name, variant in model_data.NETWORKS.items()}
 
 
 def test_the_modules_use_every_setting(module_page: Page) -> None:

@@ -61,6 +61,10 @@ def analyze(
         Literal["mesh", "network"] | None,
         typer.Option(help="Where the formats depth and surface come from; by default what measured best."),
     ] = None,
+    detector: Annotated[
+        Literal["onepass", "cascade"],
+        typer.Option(help="What finds the faces: one network over the photo, or P-Net and R-Net."),
+    ] = "onepass",
     demo: Annotated[
         bool, typer.Option("--demo", help="Analyse the portrait that ships with facegeom.")
     ] = False,
@@ -86,7 +90,7 @@ def analyze(
         given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
         if {"depth", "surface"} & set(kinds):
             given["depth"] = depth_from or True
-        analyzer = _analyzer(device, {**given, "pose_net": pose_net})
+        analyzer = _analyzer(device, {**given, "pose_net": pose_net, "detector": detector})
         over_photos(photos, lambda photo: _analyze_one(photo, analyzer, out, kinds), "analyzing", out)
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from facegeom import weights
 from facegeom.detection.cascade import Cascade
+from facegeom.detection.evidence import Evidence
 from facegeom.detection.onepass import OnePass
 from facegeom.engine import Engine
 from facegeom.errors import InputError
@@ -19,7 +20,13 @@ DETECTORS = ("onepass", "cascade")
 
 
 class Detector(Protocol):
-    """What finds candidates: :class:`OnePass` or :class:`Cascade`."""
+    """What finds candidates: :class:`OnePass` or :class:`Cascade`.
+
+    Attributes:
+        evidence: what its scores tell beside the face network's.
+    """
+
+    evidence: Evidence
 
     def __call__(
         self, pictures: Sequence[Image.Image], min_face_px: Sequence[float]

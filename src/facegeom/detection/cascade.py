@@ -13,6 +13,7 @@ from PIL import Image
 
 from facegeom.crop import cut
 from facegeom.detection import pyramid
+from facegeom.detection.evidence import Evidence
 from facegeom.engine import Engine
 from facegeom.geometry.boxes import nms, square
 
@@ -44,6 +45,8 @@ class Cascade:
         rnet: R-Net's engine.
         thresholds: of the two stages.
     """
+
+    evidence = Evidence()
 
     def __init__(self, pnet: Engine, rnet: Engine, thresholds: Thresholds = Thresholds()) -> None:
         self.pnet, self.rnet, self.thresholds = pnet, rnet, thresholds

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from facegeom.crop import OUTSIDE
+from facegeom.detection.evidence import Evidence
 from facegeom.engine import Engine
 from facegeom.geometry.boxes import nms
 
@@ -25,13 +26,13 @@ GRAIN = 32
 TYPICAL_SIDE_PX = 40.0
 """Side of a face for which the network answers 0."""
 
-SMALLEST_PX = 14.0
+SMALLEST_PX = 20.0
 """The smallest face wanted is shown to the network at this size or a little above."""
 
 SINGLE_LEVEL_PX = 256
-"""A longer side above this gets a second look at a quarter: the network finds faces up to some 200 pixels."""
+"""A longer side above this gets a second look at a third: the network finds faces up to some 200 pixels."""
 
-LEVEL_FACTOR = 4
+LEVEL_FACTOR = 3
 LARGEST_SCALE = 2.0
 
 
@@ -39,7 +40,7 @@ LARGEST_SCALE = 2.0
 class Limits:
     """Score that a peak needs, and the overlap (over the union) at which the better square wins."""
 
-    score: float = 0.25
+    score: float = 0.08
     overlap: float = 0.45
 
 
@@ -50,6 +51,8 @@ class OnePass:
         engine: of the network ``onepass``.
         limits: of score and overlap.
     """
+
+    evidence = Evidence(weight=1.0, offset=-1.25)
 
     def __init__(self, engine: Engine, limits: Limits = Limits()) -> None:
         self.engine, self.limits = engine, limits

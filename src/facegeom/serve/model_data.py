@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from facegeom import analyzer, crop, imaging, weights
-from facegeom.detection import cascade, pyramid
+from facegeom.detection import evidence, onepass
 from facegeom.face import predictor
 from facegeom.geometry import topology
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
@@ -20,7 +20,9 @@ from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
 from facegeom.serve.options import Options
 from facegeom.serve.pages import STATIC
 
-NETWORKS = ("pnet", "rnet", "face")
+NETWORKS = {"onepass": weights.FLOAT32, "face": "int8"}
+"""The networks of the page, those of :class:`facegeom.FaceAnalyzer` on a processor: names and variants."""
+
 RUNTIME = STATIC / "vendor" / "onnxruntime-web" / "ort-wasm-simd-threaded.wasm"
 _ANALYZER_OPTIONS = ("min_face", "max_faces", "min_score", "fov_deg")
 
@@ -40,6 +42,7 @@ def shared() -> dict[str, Any]:
         "analyzer": _analyzer(),
         "detection": _detection(),
         "face": _face(),
+        "files": {name: weights.path(name, variant).name for name, variant in NETWORKS.items()},
         "bytes": _sizes(),
         "canonical_mm": topology.canonical_mm().tolist(),
     }
@@ -66,13 +69,15 @@ def _option(name: str) -> dict[str, Any]:
 
 def _detection() -> dict[str, Any]:
     return {
-        "window": cascade.WINDOW,
-        "stride": cascade.STRIDE,
-        "refine_px": cascade.REFINE_PX,
-        "smallest_in_window": cascade.SMALLEST_IN_WINDOW,
-        "thresholds": asdict(cascade.Thresholds()),
-        "factor": pyramid.FACTOR,
-        "gap": pyramid.GAP,
+        "stride": onepass.STRIDE,
+        "grain": onepass.GRAIN,
+        "typical_side_px": onepass.TYPICAL_SIDE_PX,
+        "smallest_px": onepass.SMALLEST_PX,
+        "largest_scale": onepass.LARGEST_SCALE,
+        "single_level_px": onepass.SINGLE_LEVEL_PX,
+        "level_factor": onepass.LEVEL_FACTOR,
+        "limits": asdict(onepass.Limits()),
+        "evidence": {**asdict(onepass.OnePass.evidence), "certain": evidence.CERTAIN},
         "outside": crop.OUTSIDE,
     }
 
@@ -90,5 +95,5 @@ def _face() -> dict[str, Any]:
 
 
 def _sizes() -> dict[str, int]:
-    files = {name: weights.path(name) for name in NETWORKS} | {"runtime": RUNTIME}
+    files = {name: weights.path(name, variant) for name, variant in NETWORKS.items()} | {"runtime": RUNTIME}
     return {name: file.stat().st_size for name, file in files.items()}

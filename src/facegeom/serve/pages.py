@@ -65,8 +65,8 @@ def demo() -> FileResponse:
 @router.get("/weights/{name}")
 def weight(name: str) -> FileResponse:
     """``manifest.json`` or a network that it names."""
-    known = {entry.file: entry.path for entry in weights.manifest().values() if entry.file.endswith(".onnx")}
-    known["manifest.json"] = Path(str(files("facegeom.weights"))) / "manifest.json"
+    paths = [path for entry in weights.manifest().values() for path in entry.paths if path.suffix == ".onnx"]
+    known = {path.name: path for path in [*paths, Path(str(files("facegeom.weights"))) / "manifest.json"]}
     if name not in known:
         raise HTTPException(404, f"expected one of {', '.join(known)}")
     kind = "application/json" if name.endswith(".json") else _TYPES[".onnx"]

@@ -67,6 +67,11 @@ class Entry:
         """Where the file is."""
         return self.of(FLOAT32)[0]
 
+    @property
+    def paths(self) -> list[Path]:
+        """Where the files of all variants are."""
+        return [self.of(variant)[0] for variant in (FLOAT32, *self.variants)]
+
     def of(self, variant: str) -> tuple[Path, str]:
         """Where a variant's file is, and its SHA-256.
 

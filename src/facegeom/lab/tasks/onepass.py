@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from facegeom.lab.datasets.detection import DetectionPictures, load_empty, load_scenes, load_tiles
+from facegeom.lab.networks.checkpoint import network_from_checkpoint
 from facegeom.lab.networks.onepass import STRIDE, TYPICAL_SIDE_PX, OnePassNet, cell_middles
 from facegeom.lab.tasks.detector import fast, fit
 from facegeom.lab.training import Inputs
@@ -134,7 +135,10 @@ class OnePassTask(L.LightningModule):
 
 
 def train(recipe: OnePassRecipe, inputs: Inputs) -> Path:
-    """Train; the last checkpoint's path comes back. An interrupted training goes on."""
+    """Train; the last checkpoint's path comes back. An interrupted training goes on.
+
+    A new run begins with the weights of the checkpoint ``inputs.start``, or at random without one.
+    """
     shards = sorted(inputs.rendered.glob("*_*.npz")) if inputs.rendered else []
     pictures = DetectionPictures(
         load_scenes(inputs.data, "train"),
@@ -144,4 +148,7 @@ def train(recipe: OnePassRecipe, inputs: Inputs) -> Path:
         size_px=recipe.size_px,
         length=recipe.samples_per_epoch,
     )
-    return fit(OnePassTask(recipe), pictures, recipe.batch, inputs.out, inputs.workers)
+    task = OnePassTask(recipe)
+    if inputs.start:
+        network_from_checkpoint(inputs.start, task.net).train()
+    return fit(task, pictures, recipe.batch, inputs.out, inputs.workers)

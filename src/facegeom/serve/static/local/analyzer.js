@@ -2,17 +2,17 @@
 
 import { nms, overlapOfSmaller, square } from "./boxes.js";
 import { Camera } from "./camera.js";
-import { Cascade } from "./cascade.js";
 import { download, request } from "./download.js";
 import { Engine, RUNTIME_URL, prepare } from "./engine.js";
 import { InputError } from "./errors.js";
 import { toDict } from "./json_io.js";
+import { OnePass, joined } from "./onepass.js";
 import { read } from "./photo.js";
 import { place } from "./placement.js";
 import { FacePredictor } from "./predictor.js";
 import { product, towards } from "./rotation.js";
 
-const NETWORKS = ["pnet", "rnet", "face"];
+const NETWORKS = ["onepass", "face"];
 
 /**
  * @typedef {object} Options all have the defaults of `FaceAnalyzer`
@@ -30,7 +30,7 @@ export class FaceAnalyzer {
   constructor(model, engines) {
     this.settings = model.analyzer;
     this.canonicalMm = model.canonical_mm;
-    this.detector = new Cascade(engines.pnet, engines.rnet, model.detection);
+    this.detector = new OnePass(engines.onepass, model.detection);
     this.predictor = new FacePredictor(engines.face, model.face);
   }
 
@@ -42,7 +42,7 @@ export class FaceAnalyzer {
    */
   static async load(base, onProgress) {
     const model = await (await request(new URL("model.json", base))).json();
-    const networks = NETWORKS.map((name) => ({ url: new URL(`weights/${name}.onnx`, base), bytes: model.bytes[name] }));
+    const networks = NETWORKS.map((name) => ({ url: new URL(`weights/${model.files[name]}`, base), bytes: model.bytes[name] }));
     const runtime = { url: RUNTIME_URL, bytes: model.bytes.runtime };
     const [binary, ...files] = await download([runtime, ...networks], onProgress);
     prepare(binary);
@@ -79,11 +79,21 @@ export class FaceAnalyzer {
     const { nested } = this.settings;
     const squares = candidates.map((one) => one.square);
     const leads = nms(squares, candidates.map((one) => one.score), nested, overlapOfSmaller);
-    const first = await this.predictor.look(picture, leads.map((index) => squares[index]));
+    const first = await this.look(picture, leads.map((index) => candidates[index]));
     const faces = first.filter((one) => one.score >= minScore).map((one) => square(one.box));
     const free = (box) => faces.every((face) => overlapOfSmaller(box, face) <= nested);
-    const rest = squares.filter((box, index) => !leads.includes(index) && free(box));
-    return [...first, ...(await this.predictor.look(picture, rest))];
+    const rest = candidates.filter((one, index) => !leads.includes(index) && free(one.square));
+    return [...first, ...(await this.look(picture, rest))];
+  }
+
+  /** Answers for candidates; their scores are those of both networks together. */
+  async look(picture, candidates) {
+    const answers = await this.predictor.look(picture, candidates.map((one) => one.square));
+    const { evidence } = this.detector.settings;
+    return answers.map((answer, index) => ({
+      ...answer,
+      score: Math.fround(joined(answer.score, candidates[index].score, evidence)),
+    }));
   }
 
   /** The faces among the answers, each once, best first. */

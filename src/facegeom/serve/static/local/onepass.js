@@ -1,0 +1,117 @@
+/**
+ * One network over the whole photo: candidate squares around faces. Mirrors `facegeom.detection.onepass`.
+ *
+ * @typedef {{square: import("./boxes.js").Box, score: number}} Candidate
+ */
+
+import { nms } from "./boxes.js";
+import { paste } from "./crop.js";
+import { clip, rint } from "./numbers.js";
+import { reduce, resize } from "./resample.js";
+
+const LEAST_REDUCTION = 1.4;
+
+export class OnePass {
+  /**
+   * @param {import("./engine.js").Engine} engine of the network "onepass"
+   * @param {object} settings the part "detection" of the model data
+   */
+  constructor(engine, settings) {
+    Object.assign(this, { engine, settings });
+  }
+
+  /**
+   * Candidates of a photo, in its pixels, best first.
+   *
+   * @param {import("./resample.js").Picture} picture
+   * @param {number} minFacePx smallest face to look for, pixels
+   * @returns {Promise<Candidate[]>}
+   */
+  async find(picture, minFacePx) {
+    const found = [];
+    for (const longerPx of levels([picture.width, picture.height], minFacePx, this.settings)) {
+      found.push(...(await this.look(picture, longerPx)));
+    }
+    const squares = found.map((one) => one.square);
+    const scores = found.map((one) => one.score);
+    return nms(squares, scores, this.settings.limits.overlap).map((index) => found[index]);
+  }
+
+  /** Peaks in the photo as seen with a longer side of so many pixels. */
+  async look(picture, longerPx) {
+    const canvas = painted(picture, longerPx, this.settings);
+    const { score, places } = await this.engine.run(canvas.data, [1, canvas.height, canvas.width, 3]);
+    const [width, height] = seenSize(picture, longerPx);
+    const ratio = [picture.width / width, picture.height / height];
+    return [...peaks(score, this.settings.limits.score)].map((cell) => ({
+      square: seen(cell, score, places, this.settings).map((edge, side) => (edge + 0.5) * ratio[side % 2] - 0.5),
+      score: score.data[cell],
+    }));
+  }
+}
+
+/** Probability of a face, from the face network's and the detector's. Mirrors `facegeom.detection.evidence`. */
+export function joined(faceScore, score, { weight, offset, certain }) {
+  const logOdds = (value) => {
+    const kept = clip(value, certain, 1 - certain);
+    return Math.log(kept / (1 - kept));
+  };
+  return 1 / (1 + Math.exp(-(logOdds(faceScore) + weight * logOdds(score) + offset)));
+}
+
+/** Longer sides, whole grains, at which to look; the first shows the smallest face large enough. */
+export function levels([width, height], minFacePx, settings) {
+  const { grain, smallest_px: smallest, largest_scale: largest, single_level_px: single, level_factor: factor } = settings;
+  const scale = Math.min(smallest / minFacePx, largest);
+  const sides = [grain * Math.ceil((Math.max(width, height) * scale) / grain - 1e-6)];
+  while (sides.at(-1) > single) sides.push(Math.max(grain, grain * rint(sides.at(-1) / factor / grain)));
+  return sides;
+}
+
+/** Width and height of the photo with a longer side of so many pixels. */
+export function seenSize({ width, height }, longerPx) {
+  return [width, height].map((side) => Math.max(1, rint(side * (longerPx / Math.max(width, height)))));
+}
+
+/**
+ * The photo in the top left of a canvas of whole grains, grey elsewhere.
+ *
+ * @param {import("./resample.js").Picture} picture
+ * @param {number} longerPx
+ * @param {{grain: number, outside: number}} settings
+ * @returns {import("./resample.js").Picture}
+ */
+export function painted(picture, longerPx, { grain, outside }) {
+  const scale = longerPx / Math.max(picture.width, picture.height);
+  const factor = Math.max(1, Math.trunc(1 / (LEAST_REDUCTION * scale)));
+  const seenWh = seenSize(picture, longerPx);
+  const [width, height] = seenWh.map((side) => Math.ceil(side / grain) * grain);
+  const data = new Uint8Array(width * height * 3).fill(outside);
+  paste(data, width, resize(factor > 1 ? reduce(picture, factor) : picture, seenWh), [0, 0]);
+  return { width, height, data };
+}
+
+/** Cells above the threshold that none of their eight neighbours exceeds. */
+export function* peaks({ dims: [, rows, columns], data }, threshold) {
+  for (let cell = 0; cell < rows * columns; cell++) {
+    if (data[cell] > threshold && neighbours(cell, rows, columns).every((one) => data[one] <= data[cell])) yield cell;
+  }
+}
+
+function neighbours(cell, rows, columns) {
+  const [row, column] = [Math.floor(cell / columns), cell % columns];
+  const near = [];
+  for (let y = Math.max(row - 1, 0); y <= Math.min(row + 1, rows - 1); y++) {
+    for (let x = Math.max(column - 1, 0); x <= Math.min(column + 1, columns - 1); x++) near.push(y * columns + x);
+  }
+  return near;
+}
+
+/** The square of a cell, pixels of the canvas. */
+function seen(cell, { dims: [, rows, columns] }, places, { stride, typical_side_px: typical }) {
+  const [x, y, logSide] = [0, 1, 2].map((part) => places.data[part * rows * columns + cell]);
+  const side = typical * Math.exp(logSide);
+  const middle = (index, away) => index * stride + (stride - 1) / 2 + away * side;
+  const [left, top] = [middle(cell % columns, x) - side / 2, middle(Math.floor(cell / columns), y) - side / 2];
+  return [left, top, left + side, top + side];
+}

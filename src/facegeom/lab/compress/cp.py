@@ -10,16 +10,16 @@ the decomposition is that of a matrix: two of them, S·T → R (S + T).
 from collections.abc import Sequence
 
 import numpy as np
-import tensorly
 import torch
-from tensorly.decomposition import parafac
+from tensorly.base import unfold
+from tensorly.tenalg import khatri_rao
 from torch import nn
 
 from facegeom.errors import InputError
 from facegeom.lab.compress.layers import inner, replace
 
-ROUNDS = 12
-"""Of alternating least squares; training does the rest."""
+ROUNDS = 40
+"""Of alternating least squares."""
 
 
 def decompose(net: nn.Module, factor: float, pointwise: float | None = None) -> nn.Module:
@@ -51,16 +51,45 @@ def rank_for(layer: nn.Conv2d, factor: float) -> int:
 
 
 def decomposed(layer: nn.Conv2d, rank: int) -> nn.Sequential:
-    """A convolution as four (or two) of a rank, nearest to it by alternating least squares (tensorly)."""
+    """A convolution as four (or two) of a rank, nearest to it by alternating least squares."""
     if layer.groups != 1 or layer.dilation != (1, 1):
         raise InputError("expected a convolution of one group without dilation")
     kernel = layer.weight.detach().cpu().numpy().astype(np.float64)
     if layer.kernel_size == (1, 1):
         return _two(layer, kernel[:, :, 0, 0], rank)
-    weights, factors = parafac(
-        tensorly.tensor(kernel), rank, n_iter_max=ROUNDS, init="random", random_state=0, tol=1e-6
-    )
-    return _four(layer, *_balanced(weights, factors))
+    return _four(layer, *balanced(als(kernel, rank)))
+
+
+def als(kernel: np.ndarray, rank: int, rounds: int = ROUNDS) -> list[np.ndarray]:
+    """The factors (side, R) of the sum of R products nearest to a kernel (T, S, h, w), by turns.
+
+    tensorly's ``parafac`` does the same, but makes a matrix of T · S · h rows on the way, gigabytes of it.
+    """
+    rng = np.random.default_rng(0)
+    factors = [rng.standard_normal((side, rank)) for side in kernel.shape]
+    for _ in range(rounds):
+        for mode in range(4):
+            gram = np.prod([f.T @ f for k, f in enumerate(factors) if k != mode], axis=0)
+            gram = gram + 1e-9 * np.trace(gram) / rank * np.eye(rank)
+            factors[mode] = np.linalg.solve(gram, _against_others(kernel, factors, mode).T).T
+    return factors
+
+
+def _against_others(kernel: np.ndarray, factors: list[np.ndarray], mode: int) -> np.ndarray:
+    """The kernel times all factors but one, (side, R); long sides are summed up first."""
+    if mode < 2:
+        return unfold(kernel, mode) @ khatri_rao(factors, skip_matrix=mode)
+    outs, ins, *_ = factors
+    half = (outs.T @ unfold(kernel, 0)).reshape(-1, *kernel.shape[1:])  # (R, S, h, w)
+    sums = np.einsum("rsyx,sr->yxr", half, ins)
+    return np.einsum("yxr,xr->yr" if mode == 2 else "yxr,yr->xr", sums, factors[5 - mode])
+
+
+def balanced(factors: list[np.ndarray]) -> list[np.ndarray]:
+    """The same sum with each product's factors of equal length, which training bears best."""
+    lengths = np.stack([np.linalg.norm(factor, axis=0) for factor in factors]).clip(1e-12)
+    common = lengths.prod(axis=0) ** 0.25
+    return [factor / length * common for factor, length in zip(factors, lengths, strict=True)]
 
 
 def _two(layer: nn.Conv2d, matrix: np.ndarray, rank: int) -> nn.Sequential:
@@ -72,14 +101,6 @@ def _two(layer: nn.Conv2d, matrix: np.ndarray, rank: int) -> nn.Sequential:
         nn.Conv2d(rank, len(matrix), 1, bias=layer.bias is not None),
     )
     return _filled(two, (root[:, None] * vt[:rank], u[:, :rank] * root), layer.bias)
-
-
-def _balanced(weights: np.ndarray, factors: list[np.ndarray]) -> list[np.ndarray]:
-    """The same sum with each product's factors of equal length, which training bears best."""
-    lengths = np.stack([np.linalg.norm(factor, axis=0) for factor in factors]).clip(1e-12)
-    common = (np.abs(weights) * lengths.prod(axis=0)) ** 0.25
-    scaled = [factor / length * common for factor, length in zip(factors, lengths, strict=True)]
-    return [scaled[0] * np.sign(weights), *scaled[1:]]
 
 
 def _four(

@@ -10,7 +10,7 @@ from facegeom.lab.synth.mesh import Floats, Ints
 from facegeom.lab.synth.model import HeadModel
 
 CELL_MM = {"face": 3.5, "head": 12.0, "eyes": 2.5, "teeth": 5.0, "gums": 9.0, "mouth": 7.0, "sockets": 6.0}
-"""Side of a cell by region, of whose vertices one is kept. The depth differs from the full model's by 0.06 mm on average."""
+"""Side of a cell by region, of whose vertices one is kept: depth changes by 0.06 mm on average."""
 
 PARTED_BY = ("jawOpen", "eyeBlink_L", "eyeBlink_R", "mouthSmile_L", "mouthSmile_R")
 """Expressions that part what lies together in the neutral face: lips, lids, upper and lower teeth."""

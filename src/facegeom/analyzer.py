@@ -37,7 +37,7 @@ NESTED = 0.5
 """Overlap, of the smaller square, from which two candidates are about one face."""
 
 VARIANTS = ("float32", "int8")
-"""Of the face network."""
+"""Of the networks."""
 
 CHUNK = 16
 """Photos whose faces go through the networks together in :meth:`FaceAnalyzer.batch`."""
@@ -62,7 +62,7 @@ class FaceAnalyzer:
             the default of these, :data:`facegeom.depth.DEFAULT`.
         detector: what finds the faces, "onepass", one network over the whole photo, or "cascade", P-Net and
             R-Net.
-        weights: of the face network, "float32", or "int8": a quarter of the size and, on processors with dot
+        weights: of the networks, "float32", or "int8": a quarter of the size and, on processors with dot
             products of bytes, half of its time, for a little accuracy (docs/compression.md). By default
             "int8" on a processor, "float32" on a GPU.
 
@@ -86,8 +86,9 @@ class FaceAnalyzer:
     ) -> None:
         check_options(min_face, max_faces, min_score, threads, fov_deg)
         self.min_face, self.max_faces, self.min_score, self.fov_deg = min_face, max_faces, min_score, fov_deg
-        self.detector = detection.load(detector, device, threads)
-        self.predictor = FacePredictor(_face_engine(weights, device, threads))
+        variant = _variant(weights, device)
+        self.detector = detection.load(detector, device, threads, variant)
+        self.predictor = FacePredictor(Engine(weight_files.path("face", variant), device, threads))
         self.pose = _pose_predictor(pose_net, device, threads)
         self.depth = depth_source(depth, device, threads)
 
@@ -223,11 +224,11 @@ class FaceAnalyzer:
         )
 
 
-def _face_engine(variant: str | None, device: str, threads: int | None) -> Engine:
-    variant = variant or ("int8" if device == "cpu" else "float32")
-    if variant not in VARIANTS:
-        raise InputError(f"weights: expected one of {', '.join(VARIANTS)}, got {variant!r}")
-    return Engine(weight_files.path("face", variant), device, threads)
+def _variant(name: str | None, device: str) -> str:
+    name = name or ("int8" if device == "cpu" else "float32")
+    if name not in VARIANTS:
+        raise InputError(f"weights: expected one of {', '.join(VARIANTS)}, got {name!r}")
+    return name
 
 
 def _pose_predictor(name: str, device: str, threads: int | None) -> FPNetPredictor | None:

@@ -31,61 +31,58 @@ class Answers:
         return [score, places.astype(np.float32)]
 
 
-def min_face(side: int, longer: int) -> float:
-    """The smallest face for which a photo is shown with so many pixels of its longer side."""
-    return onepass.SMALLEST_PX * side / longer
-
-
 def photo(width: int, height: int) -> Image.Image:
     return Image.new("RGB", (width, height), (10, 200, 30))
 
 
-def test_squares_in_pixels_of_the_photo() -> None:
+@pytest.mark.parametrize("min_face", [32.0, 35.2, 47.9])
+def test_squares_in_pixels_of_the_photo(min_face: float) -> None:
     engine = Answers((100.0, 60.0, 50.0), (20.0, 150.0, 14.0))
-    squares, scores = OnePass(engine)([photo(640, 480)], [min_face(640, 256)])[0]
+    squares, scores = OnePass(engine)([photo(500, 380)], [min_face])[0]
     assert engine.canvases[0].shape == (192, 256, 3)
-    ratio = 640 / 256
-    expected = [
-        (100.5 * ratio - 0.5, 60.5 * ratio - 0.5, 50 * ratio),
-        (20.5 * ratio - 0.5, 150.5 * ratio - 0.5, 14 * ratio),
-    ]
+    expected = [(200.5, 120.5, 100.0), (40.5, 300.5, 28.0)]
     found = sorted((*((square[:2] + square[2:]) / 2), square[2] - square[0]) for square in squares)
     np.testing.assert_allclose(found, sorted(expected), atol=1e-3)
     np.testing.assert_allclose(scores, 0.9)
 
 
+def test_small_photos_are_enlarged() -> None:
+    engine = Answers((40.0, 30.0, 20.0))
+    squares, _ = OnePass(engine)([photo(100, 80)], [10.0])[0]
+    assert engine.canvases[0].shape == (128, 160, 3)
+    np.testing.assert_allclose(squares, [[18.5625, 12.3125, 31.0625, 24.8125]], atol=1e-3)
+
+
 def test_the_photo_is_shown_whole_and_the_rest_is_grey() -> None:
     engine = Answers()
-    squares, scores = OnePass(engine)([photo(640, 300)], [40.0])[0]
+    squares, scores = OnePass(engine)([photo(501, 301)], [35.0])[0]
     assert squares.shape == (0, 4) and scores.shape == (0,)
     canvas = engine.canvases[0]
-    height = round(300 * canvas.shape[1] / 640)
-    assert (canvas[:height] == (10, 200, 30)).all() and (canvas[height:] == 127).all()
+    assert (canvas[:151, :251] == (10, 200, 30)).all()
+    assert (canvas[151:] == 127).all() and (canvas[:, 251:] == 127).all()
 
 
 @pytest.mark.parametrize(
-    "photo_wh, longer, levels",
+    "longer_px, min_face, scales",
     [
-        ((640, 480), 256, [256]),
-        ((640, 480), 250, [256]),
-        ((480, 640), 257, [288, 96]),
-        ((4000, 3000), 224, [224]),
-        ((4000, 3000), 2816, [2816, 928, 320, 96]),
-        ((10, 20), 20, [32]),
+        (500, 35.2, [1 / 2]),
+        (640, 35.2, [1 / 2, 1 / 6]),
+        (448, 24.6, [1, 1 / 3]),
+        (4000, 220.0, [1 / 13, 1 / 39]),
+        (4000, 20.0, [1, 1 / 3, 1 / 9, 1 / 27]),
+        (100, 10.0, [1.6]),
+        (100, 1.0, [2.0]),
+        (200, 1.0, [2.0, 1 / 2]),
     ],
 )
-def test_levels(photo_wh: tuple[int, int], longer: int, levels: list[int]) -> None:
-    assert onepass._levels(photo_wh, min_face(max(photo_wh), longer)) == levels
+def test_scales(longer_px: int, min_face: float, scales: list[float]) -> None:
+    assert onepass._scales(longer_px, min_face) == pytest.approx(scales)
 
 
-def test_small_photos_are_enlarged_twice_at_most() -> None:
-    assert onepass._levels((100, 80), 0.5) == [224]
-
-
-def test_the_smallest_face_is_large_enough_for_the_network() -> None:
-    for longer, face in ((640, 20.0), (333, 17.0), (1200, 150.0), (5000, 90.0)):
-        level = onepass._levels((longer, 200), face)[0]
-        assert face * level / longer >= onepass.SMALLEST_PX - 1e-6
+@pytest.mark.parametrize("min_face", [16.0, 17.0, 31.9, 32.0, 90.0, 413.0])
+def test_the_smallest_face_is_large_enough_for_the_network(min_face: float) -> None:
+    size = min_face * onepass._scales(2000, min_face)[0]
+    assert size + 1e-9 >= onepass.SMALLEST_PX and size < 2 * onepass.SMALLEST_PX
 
 
 def test_peaks_are_where_no_neighbour_is_higher() -> None:
@@ -97,12 +94,12 @@ def test_peaks_are_where_no_neighbour_is_higher() -> None:
 
 def test_overlapping_peaks_are_one_face() -> None:
     engine = Answers((100.0, 100.0, 80.0), (120.0, 100.0, 80.0), (200.0, 100.0, 30.0))
-    squares, _ = OnePass(engine)([photo(256, 256)], [min_face(256, 256)])[0]
+    squares, _ = OnePass(engine)([photo(256, 256)], [20.0])[0]
     assert len(squares) == 2
 
 
 def test_photos_of_several_sizes() -> None:
     engine = Answers((30.0, 30.0, 20.0))
-    found = OnePass(engine)([photo(640, 480), photo(100, 300)], [min_face(640, 256), min_face(300, 224)])
+    found = OnePass(engine)([photo(500, 400), photo(100, 250)], [35.2, 16.0])
     assert [len(scores) for _, scores in found] == [1, 1]
     assert OnePass(engine)([], []) == []

@@ -14,16 +14,15 @@ SETTINGS = model_data.shared()["detection"]
 
 
 @pytest.mark.parametrize(
-    ("photo_wh", "min_face"),
-    [((640, 480), 35.2), ((448, 448), 14.0), ((100, 80), 1.0), ((4000, 3000), 20.0), ((20, 10), 12.0)],
+    ("longer_px", "min_face"), [(640, 35.2), (448, 24.6), (448, 12.0), (100, 1.0), (4000, 20.0), (20, 12.0)]
 )
-def test_levels(call: Any, photo_wh: tuple[int, int], min_face: float) -> None:
-    assert call("onepass.js", "levels", photo_wh, min_face, SETTINGS) == onepass._levels(photo_wh, min_face)
+def test_scales(call: Any, longer_px: int, min_face: float) -> None:
+    assert call("onepass.js", "scales", longer_px, min_face, SETTINGS) == onepass._scales(longer_px, min_face)
 
 
-@pytest.mark.parametrize("longer_px", [32, 64, 96, 256])
-def test_canvas(call: Any, noise: Callable[[int, int], Image.Image], longer_px: int) -> None:
+@pytest.mark.parametrize("scale", [1.6, 1, 1 / 2, 1 / 5])
+def test_canvas(call: Any, noise: Callable[[int, int], Image.Image], scale: float) -> None:
     image = noise(190, 71)
-    expected, seen_wh = onepass._painted(image, longer_px)
-    assert call("onepass.js", "seenSize", {"width": 190, "height": 71}, longer_px) == list(seen_wh)
-    np.testing.assert_array_equal(call("onepass.js", "painted", image, longer_px, SETTINGS), expected)
+    small = Image.fromarray(call("onepass.js", "seen", image, scale))
+    canvas, _ = onepass.painted(image, scale)
+    np.testing.assert_array_equal(call("onepass.js", "framed", small, SETTINGS), canvas)

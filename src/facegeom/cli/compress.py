@@ -98,7 +98,7 @@ def report(
 
 
 def quantise(
-    network: Annotated[str, typer.Argument(help="Which network of the package: face.")],
+    network: Annotated[str, typer.Argument(help="Which network of the package: face, onepass.")],
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the variants and quantise.md.")],
     model: Annotated[Path | None, typer.Option(help="Its ONNX file; the one that ships by default.")] = None,

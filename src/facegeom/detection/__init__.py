@@ -35,8 +35,10 @@ class Detector(Protocol):
         ...
 
 
-def load(name: str, device: str = "cpu", threads: int | None = None) -> Detector:
-    """A detector by its name, one of ``DETECTORS``.
+def load(
+    name: str, device: str = "cpu", threads: int | None = None, variant: str = weights.FLOAT32
+) -> Detector:
+    """A detector by its name, one of ``DETECTORS``; the cascade has one variant.
 
     Raises:
         InputError: an unknown name or device.
@@ -45,6 +47,6 @@ def load(name: str, device: str = "cpu", threads: int | None = None) -> Detector
     if name not in DETECTORS:
         raise InputError(f"detector: expected one of {', '.join(DETECTORS)}, got {name!r}")
     if name == "onepass":
-        return OnePass(Engine(weights.path("onepass"), device, threads))
+        return OnePass(Engine(weights.path("onepass", variant), device, threads))
     pnet, rnet = (Engine(weights.path(stage), device, threads) for stage in ("pnet", "rnet"))
     return Cascade(pnet, rnet)

@@ -6,7 +6,6 @@ A face is the peak of a map of scores and is placed by the cell of the peak, as 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from facegeom.engine import Engine
 from facegeom.geometry.boxes import nms
 
 FloatArray = npt.NDArray[np.floating]
+BILINEAR = Image.Resampling.BILINEAR
 
 STRIDE = 8
 GRAIN = 32
@@ -26,8 +26,8 @@ GRAIN = 32
 TYPICAL_SIDE_PX = 40.0
 """Side of a face for which the network answers 0."""
 
-SMALLEST_PX = 20.0
-"""The smallest face wanted is shown to the network at this size or a little above."""
+SMALLEST_PX = 16.0
+"""The smallest face wanted is shown to the network at this size, or up to twice as large."""
 
 SINGLE_LEVEL_PX = 256
 """A longer side above this gets a second look at a third: the network finds faces up to some 200 pixels."""
@@ -40,7 +40,7 @@ LARGEST_SCALE = 2.0
 class Limits:
     """Score that a peak needs, and the overlap (over the union) at which the better square wins."""
 
-    score: float = 0.08
+    score: float = 0.15
     overlap: float = 0.45
 
 
@@ -69,40 +69,41 @@ class OnePass:
         return [self._find(photo, face) for photo, face in zip(pictures, min_face_px, strict=True)]
 
     def _find(self, photo: Image.Image, min_face_px: float) -> tuple[FloatArray, FloatArray]:
-        found = [self._look(photo, longer_px) for longer_px in _levels(photo.size, min_face_px)]
+        found = [self._look(photo, scale) for scale in _scales(max(photo.size), min_face_px)]
         squares, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order = nms(squares, scores, self.limits.overlap)
         return squares[order], scores[order]
 
-    def _look(self, photo: Image.Image, longer_px: int) -> tuple[FloatArray, FloatArray]:
-        """Peaks in the photo as seen with a longer side of so many pixels."""
-        canvas, seen_wh = _painted(photo, longer_px)
+    def _look(self, photo: Image.Image, scale: float) -> tuple[FloatArray, FloatArray]:
+        """Peaks in the photo as seen at a scale."""
+        canvas, ratio = painted(photo, scale)
         score, places = (answer[0] for answer in self.engine(canvas[None]))
         rows, columns = _peaks(score, self.limits.score)
         squares = _squares(rows, columns, places[:, rows, columns])
-        ratio = np.array(photo.size) / seen_wh
         return (squares + 0.5) * np.tile(ratio, 2) - 0.5, score[rows, columns]
 
 
-def _levels(photo_wh: tuple[int, int], min_face_px: float) -> list[int]:
-    """Longer sides, whole grains, at which to look; the first shows the smallest face large enough."""
-    scale = min(SMALLEST_PX / min_face_px, LARGEST_SCALE)
-    longer = GRAIN * ceil(max(photo_wh) * scale / GRAIN - 1e-6)
-    levels = [longer]
-    while levels[-1] > SINGLE_LEVEL_PX:
-        levels.append(max(GRAIN, GRAIN * round(levels[-1] / LEVEL_FACTOR / GRAIN)))
-    return levels
+def _scales(longer_px: int, min_face_px: float) -> list[float]:
+    """Scales at which to look: 1 over whole numbers, which shrink fast, or above 1 for tiny faces."""
+    scale = min(LARGEST_SCALE, SMALLEST_PX / min_face_px)
+    scales = [scale if scale > 1 else 1 / int(1 / scale)]
+    while longer_px * scales[-1] > SINGLE_LEVEL_PX:
+        scales.append(1 / max(1, round(LEVEL_FACTOR / scales[-1])))
+    return scales
 
 
-def _painted(photo: Image.Image, longer_px: int) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
-    """The photo in the top left of a canvas (H, W, 3) of whole grains, and its size there."""
-    scale = longer_px / max(photo.size)
-    factor = max(1, int(1 / (1.4 * scale)))
-    small = photo.reduce(factor) if factor > 1 else photo
-    width, height = (max(1, round(side * scale)) for side in photo.size)
-    canvas = np.full((*(-(-side // GRAIN) * GRAIN for side in (height, width)), 3), OUTSIDE, np.uint8)
-    canvas[:height, :width] = np.asarray(small.resize((width, height), Image.Resampling.BILINEAR))
-    return canvas, (width, height)
+def painted(photo: Image.Image, scale: float) -> tuple[npt.NDArray[np.uint8], FloatArray]:
+    """The photo in the top left of a canvas (H, W, 3) of whole grains; (2,) photo's pixels in one there."""
+    if scale > 1:
+        seen = photo.resize((round(photo.width * scale), round(photo.height * scale)), BILINEAR)
+        ratio = np.array(photo.size) / seen.size
+    else:
+        seen = photo.reduce(round(1 / scale)) if scale < 1 else photo
+        ratio = np.full(2, 1 / scale)
+    width, height = (-(-side // GRAIN) * GRAIN for side in seen.size)
+    canvas = np.full((height, width, 3), OUTSIDE, np.uint8)
+    canvas[: seen.height, : seen.width] = np.asarray(seen)
+    return canvas, ratio
 
 
 def _peaks(score: FloatArray, least: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:

@@ -20,7 +20,7 @@ from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
 from facegeom.serve.options import Options
 from facegeom.serve.pages import STATIC
 
-NETWORKS = {"onepass": weights.FLOAT32, "face": "int8"}
+NETWORKS = {"onepass": "int8", "face": "int8"}
 """The networks of the page, those of :class:`facegeom.FaceAnalyzer` on a processor: names and variants."""
 
 RUNTIME = STATIC / "vendor" / "onnxruntime-web" / "ort-wasm-simd-threaded.wasm"

@@ -20,6 +20,7 @@ from facegeom.face.predictor import CROP_PX, CROP_SCALE
 from facegeom.geometry.boxes import face_box, square
 from facegeom.geometry.rotation import geodesic_deg, rotation_from_6d
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
+from facegeom.lab.compress import detector_variants
 from facegeom.lab.compress.costs import onnx_answers, onnx_ms
 from facegeom.lab.compress.half import halve
 from facegeom.lab.compress.int8 import quantise
@@ -50,7 +51,7 @@ def run(network: str, data: Path, out: Path, model: Path | None = None) -> str:
     """Write the variants of a network and what they cost and gain.
 
     Args:
-        network: face.
+        network: face, onepass.
         data: the data pack: train pictures to calibrate with, validation and AFW to measure.
         out: folder; see :func:`write_variants`.
         model: the float ONNX file; the one that ships by default.
@@ -61,9 +62,18 @@ def run(network: str, data: Path, out: Path, model: Path | None = None) -> str:
     Raises:
         InputError: another network; missing data.
     """
-    if network != "face":
-        raise InputError(f"expected face, got {network!r}")
+    if network not in ("face", "onepass"):
+        raise InputError(f"expected face or onepass, got {network!r}")
     content = (model or weights.path(network)).read_bytes()
+    made, table = _of_face(content, data) if network == "face" else _of_detector(content, data)
+    write_variants(network, made, out)
+    report = Report(f"Variants of the network {network}", machine(), [table])
+    if not (out / "manifest.json").is_file():
+        report.save(out, "quantise")
+    return report.markdown()
+
+
+def _of_face(content: bytes, data: Path) -> tuple[dict[str, bytes], Table]:
     train = crops_of(data, "train", ("helen", "lfpw", "ytf"), CALIBRATION)
     made = {
         "float32": content,
@@ -71,12 +81,12 @@ def run(network: str, data: Path, out: Path, model: Path | None = None) -> str:
         "int8-full": quantise(content, train.crops, portable=False),
         "fp16": halve(content),
     }
-    write_variants(network, made, out)
-    sets = {title: crops_of(data, *which) for title, which in SETS.items()}
-    report = Report("Variants of the face network", machine(), [compare(made, sets)])
-    if not (out / "manifest.json").is_file():
-        report.save(out, "quantise")
-    return report.markdown()
+    return made, compare(made, {title: crops_of(data, *which) for title, which in SETS.items()})
+
+
+def _of_detector(content: bytes, data: Path) -> tuple[dict[str, bytes], Table]:
+    made = detector_variants.made(content, data)
+    return made, detector_variants.compare(made, data)
 
 
 def write_variants(network: str, made: dict[str, bytes], out: Path) -> None:

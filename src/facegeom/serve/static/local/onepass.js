@@ -9,8 +9,6 @@ import { paste } from "./crop.js";
 import { clip, rint } from "./numbers.js";
 import { reduce, resize } from "./resample.js";
 
-const LEAST_REDUCTION = 1.4;
-
 export class OnePass {
   /**
    * @param {import("./engine.js").Engine} engine of the network "onepass"
@@ -29,22 +27,22 @@ export class OnePass {
    */
   async find(picture, minFacePx) {
     const found = [];
-    for (const longerPx of levels([picture.width, picture.height], minFacePx, this.settings)) {
-      found.push(...(await this.look(picture, longerPx)));
+    for (const scale of scales(Math.max(picture.width, picture.height), minFacePx, this.settings)) {
+      found.push(...(await this.look(picture, scale)));
     }
     const squares = found.map((one) => one.square);
     const scores = found.map((one) => one.score);
     return nms(squares, scores, this.settings.limits.overlap).map((index) => found[index]);
   }
 
-  /** Peaks in the photo as seen with a longer side of so many pixels. */
-  async look(picture, longerPx) {
-    const canvas = painted(picture, longerPx, this.settings);
+  /** Peaks in the photo as seen at a scale. */
+  async look(picture, scale) {
+    const small = seen(picture, scale);
+    const canvas = framed(small, this.settings);
     const { score, places } = await this.engine.run(canvas.data, [1, canvas.height, canvas.width, 3]);
-    const [width, height] = seenSize(picture, longerPx);
-    const ratio = [picture.width / width, picture.height / height];
+    const ratio = scale > 1 ? [picture.width / small.width, picture.height / small.height] : [1 / scale, 1 / scale];
     return [...peaks(score, this.settings.limits.score)].map((cell) => ({
-      square: seen(cell, score, places, this.settings).map((edge, side) => (edge + 0.5) * ratio[side % 2] - 0.5),
+      square: squareOf(cell, score, places, this.settings).map((edge, side) => (edge + 0.5) * ratio[side % 2] - 0.5),
       score: score.data[cell],
     }));
   }
@@ -59,35 +57,26 @@ export function joined(faceScore, score, { weight, offset, certain }) {
   return 1 / (1 + Math.exp(-(logOdds(faceScore) + weight * logOdds(score) + offset)));
 }
 
-/** Longer sides, whole grains, at which to look; the first shows the smallest face large enough. */
-export function levels([width, height], minFacePx, settings) {
-  const { grain, smallest_px: smallest, largest_scale: largest, single_level_px: single, level_factor: factor } = settings;
-  const scale = Math.min(smallest / minFacePx, largest);
-  const sides = [grain * Math.ceil((Math.max(width, height) * scale) / grain - 1e-6)];
-  while (sides.at(-1) > single) sides.push(Math.max(grain, grain * rint(sides.at(-1) / factor / grain)));
-  return sides;
+/** Scales at which to look: 1 over whole numbers, which shrink fast, or above 1 for tiny faces. */
+export function scales(longerPx, minFacePx, settings) {
+  const { smallest_px: smallest, largest_scale: largest, single_level_px: single, level_factor: factor } = settings;
+  const scale = Math.min(largest, smallest / minFacePx);
+  const found = [scale > 1 ? scale : 1 / Math.trunc(1 / scale)];
+  while (longerPx * found.at(-1) > single) found.push(1 / Math.max(1, rint(factor / found.at(-1))));
+  return found;
 }
 
-/** Width and height of the photo with a longer side of so many pixels. */
-export function seenSize({ width, height }, longerPx) {
-  return [width, height].map((side) => Math.max(1, rint(side * (longerPx / Math.max(width, height)))));
+/** The picture at a scale of `scales`. */
+export function seen(picture, scale) {
+  if (scale > 1) return resize(picture, [rint(picture.width * scale), rint(picture.height * scale)]);
+  return scale < 1 ? reduce(picture, rint(1 / scale)) : picture;
 }
 
-/**
- * The photo in the top left of a canvas of whole grains, grey elsewhere.
- *
- * @param {import("./resample.js").Picture} picture
- * @param {number} longerPx
- * @param {{grain: number, outside: number}} settings
- * @returns {import("./resample.js").Picture}
- */
-export function painted(picture, longerPx, { grain, outside }) {
-  const scale = longerPx / Math.max(picture.width, picture.height);
-  const factor = Math.max(1, Math.trunc(1 / (LEAST_REDUCTION * scale)));
-  const seenWh = seenSize(picture, longerPx);
-  const [width, height] = seenWh.map((side) => Math.ceil(side / grain) * grain);
+/** A picture in the top left of one of whole grains, grey elsewhere. */
+export function framed(picture, { grain, outside }) {
+  const [width, height] = [picture.width, picture.height].map((side) => Math.ceil(side / grain) * grain);
   const data = new Uint8Array(width * height * 3).fill(outside);
-  paste(data, width, resize(factor > 1 ? reduce(picture, factor) : picture, seenWh), [0, 0]);
+  paste(data, width, picture, [0, 0]);
   return { width, height, data };
 }
 
@@ -108,7 +97,7 @@ function neighbours(cell, rows, columns) {
 }
 
 /** The square of a cell, pixels of the canvas. */
-function seen(cell, { dims: [, rows, columns] }, places, { stride, typical_side_px: typical }) {
+function squareOf(cell, { dims: [, rows, columns] }, places, { stride, typical_side_px: typical }) {
   const [x, y, logSide] = [0, 1, 2].map((part) => places.data[part * rows * columns + cell]);
   const side = typical * Math.exp(logSide);
   const middle = (index, away) => index * stride + (stride - 1) / 2 + away * side;

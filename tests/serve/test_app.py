@@ -109,6 +109,14 @@ def test_vendored_files_are_those_of_the_readme() -> None:
         assert f"| `{script.name}` |" in text and digest in text
 
 
+def test_model_data_names_files_that_are_served(plain_client: TestClient) -> None:
+    model = plain_client.get("/model.json").json()
+    assert model.keys() == {"analyzer", "detection", "face", "files", "bytes", "canonical_mm"}
+    for name, file in model["files"].items():
+        answer = plain_client.get(f"/weights/{file}")
+        assert answer.status_code == 200 and len(answer.content) == model["bytes"][name]
+
+
 def test_weights(plain_client: TestClient) -> None:
     listed = plain_client.get("/weights/manifest.json").json()
     assert listed.keys() == weights.manifest().keys()

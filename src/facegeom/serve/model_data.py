@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 
 from facegeom import analyzer, crop, imaging, weights
 from facegeom.detection import evidence, onepass
-from facegeom.face import predictor
+from facegeom.face import crops, predictor
 from facegeom.geometry import topology
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
@@ -86,7 +86,7 @@ def _face() -> dict[str, Any]:
     return {
         "crop_px": predictor.CROP_PX,
         "crop_scale": predictor.CROP_SCALE,
-        "batch": predictor.BATCH,
+        "batch": crops.BATCH,
         "look_again_iou": predictor.LOOK_AGAIN_IOU,
         "near": predictor.NEAR,
         "eye_corners": {"ibug68": list(IBUG68_EYE_CORNERS), "mesh478": list(MESH478_EYE_CORNERS)},

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facegeom.bench.tables import Table
+from facegeom.bench.tables import Cell, Table
 from facegeom.detection.onepass import GRAIN, painted
 from facegeom.lab.compress.costs import onnx_answers, onnx_ms
 from facegeom.lab.compress.int8 import quantise
@@ -16,8 +16,8 @@ SCALES = (1.0, 1 / 2)
 CALIBRATION, COMPARED, ROUNDS = 256, 64, 60
 
 _PROTOCOL = (
-    f"Views of {VIEW_HW[1]} x {VIEW_HW[0]} pixels of scenes: train's for the ranges of int8, validation's for "
-    "the comparison. Score: largest and mean difference from the float network's over all cells. Times: "
+    f"Views of {VIEW_HW[1]} x {VIEW_HW[0]} pixels of scenes: train's for the ranges of int8, validation's "
+    "for the comparison. Score: largest and mean difference from the float network's over all cells. Times: "
     "median of one view, the variants taking turns in one process, ONNX Runtime. What detection loses: "
     "`facegeom bench accuracy --only detection`."
 )
@@ -45,7 +45,7 @@ def compare(variants: dict[str, bytes], data: Path) -> Table:
     seen = views(data, "val", COMPARED)
     scores = {name: onnx_answers(content, seen)[0] for name, content in variants.items()}
     times = {threads: onnx_ms(variants, seen[:1], threads, ROUNDS) for threads in (1, 2)}
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for name, content in variants.items():
         apart = np.abs(scores[name] - scores["float32"])
         measured = [times[threads][name] for threads in times]

@@ -120,7 +120,8 @@ class OnePassTask(L.LightningModule):
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
         logits, place = (answer.float() for answer in self.net(fast(batch["picture"].float())))
-        wanted = targets(batch["boxes"], *logits.shape[1:], self.recipe.smallest_px)
+        rows, columns = logits.shape[1:]
+        wanted = targets(batch["boxes"], rows, columns, self.recipe.smallest_px)
         score, placed = focal(logits, wanted), place_loss(place, wanted)
         self.log_dict({"score": score, "place": placed}, prog_bar=True, on_step=False, on_epoch=True)
         return score + self.recipe.place_weight * placed

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facegeom.bench.rotation import Posed, mesh_rotation, summary, towards
+from facegeom.bench.rotation import Posed, mesh_rotation, mesh_rotations, summary, towards
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import geodesic_deg, rotation_from_angles
 from facegeom.geometry.topology import canonical_mm
@@ -44,3 +44,9 @@ def test_summary_counts_only_found_and_chosen_heads() -> None:
 def test_summary_of_no_found_head_has_no_errors() -> None:
     posed = Posed(np.tile(np.eye(3), (2, 1, 1)), np.zeros(2, bool))
     assert summary(posed, np.tile(np.eye(3), (2, 1, 1)), np.ones(2, bool)) == (*[None] * 8, 0.0, 2)
+
+
+def test_a_picture_without_a_mesh_has_no_rotation() -> None:
+    assert mesh_rotations(np.zeros((0,)), Camera(640, 480)).shape == (0, 3, 3)
+    two = mesh_rotations(np.stack([canonical_mm() + 300] * 2), Camera(640, 480))
+    assert two.shape == (2, 3, 3) and geodesic_deg(two[0], two[1]) < 1e-3

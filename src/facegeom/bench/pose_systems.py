@@ -15,7 +15,7 @@ from facegeom.bench.data import Picture
 from facegeom.bench.landmarks import SCENE_OPTIONS, SYSTEM
 from facegeom.bench.peers import Peer
 from facegeom.bench.progress import track
-from facegeom.bench.rotation import mesh_rotation
+from facegeom.bench.rotation import mesh_rotations
 from facegeom.face.fpnet import FPNetPredictor
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import towards
@@ -102,9 +102,8 @@ def _mediapipe(peer: Peer, pictures: Sequence[Picture], cache: Path) -> list[Hea
     for one, picture in zip(found, pictures, strict=True):
         with Image.open(picture.path) as opened:
             camera = Camera(*opened.size)
-        turned = [mesh_rotation(mesh, camera) for mesh in one.mesh_px]
-        rotation = np.array(turned).reshape(-1, 3, 3)
-        offset = one.mesh_px[:, :, :2].mean(axis=1) - camera.centre_px if len(turned) else np.zeros((0, 2))
+        rotation = mesh_rotations(one.mesh_px, camera)
+        offset = one.mesh_px[:, :, :2].mean(axis=1) - camera.centre_px if len(rotation) else np.zeros((0, 2))
         sight = np.column_stack([offset, np.full(len(offset), camera.focal_px)])
         heads.append(Heads(one.box_xyxy, one.score, rotation, np.swapaxes(towards(sight), 1, 2) @ rotation))
     return heads

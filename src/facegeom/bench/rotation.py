@@ -80,7 +80,7 @@ def _systems(bench: Bench, pictures: Sequence[Picture]) -> dict[str, Posed]:
     if "mediapipe" in bench.peers:
         found = bench.peer("mediapipe", "mesh", MESH_OPTIONS, pictures)
         camera = Camera(640, 480)
-        turns = [np.array([mesh_rotation(mesh, camera) for mesh in one.mesh_px]) for one in found]
+        turns = [mesh_rotations(one.mesh_px, camera) for one in found]
         systems[SYSTEM] = posed(found, turns, pictures)
     return systems
 
@@ -106,6 +106,11 @@ def _of_the_labelled(matches: IntArray, turns: FloatArray, count: int) -> tuple[
     hits = matches >= 0
     rotations[matches[hits]], found[matches[hits]] = turns[hits], True
     return rotations, found
+
+
+def mesh_rotations(meshes_px: FloatArray, camera: Camera) -> FloatArray:
+    """Head frame to camera frame (K, 3, 3) of meshes (K, 478, 3), of none as well."""
+    return np.array([mesh_rotation(mesh, camera) for mesh in meshes_px]).reshape(-1, 3, 3)
 
 
 def mesh_rotation(mesh_px: FloatArray, camera: Camera) -> FloatArray:

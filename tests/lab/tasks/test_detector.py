@@ -127,7 +127,7 @@ def test_learns_one_batch_by_heart(
     scenes = detector.load_scenes(training_pack.data, "train")
     window = PNet.WINDOW if network == "pnet" else RNet.WINDOW
     pictures = DetectionPictures(
-        scenes, detector.load_empty(training_pack.data, "val"), scenes, window=window
+        scenes, detector.load_empty(training_pack.data, "val"), scenes, detector.sides_of(window)
     )
     batch = torch.utils.data.default_collate([pictures[0] for _ in range(6)])
     task = PNetTask(recipe()) if network == "pnet" else RNetTask(recipe(), PNet())

@@ -28,13 +28,14 @@ _ANALYZE = """async ([text, options]) => {
 }"""
 
 # Where the answer's numbers are, and how far they may be off: pixels, millimetres, degrees, shares. Sums of
-# the two runtimes differ in their last bits, which may turn a pixel of a crop to the next shade.
+# the two runtimes differ in their last bits, which eight-bit networks round to the next step.
 _EXACT = {
-    **{("box_xyxy",): 0.05, ("landmarks", "ibug68"): 0.05, ("mesh_px",): 0.05, ("mesh_mm",): 0.2},
-    **{("score",): 1e-3, ("confidence", "ibug68"): 2e-3, ("confidence", "mesh478"): 2e-3},
-    **{("pose", "rotation"): 5e-4, ("pose", "translation_mm"): 0.2},
-    **{("pose", "yaw_deg"): 0.05, ("pose", "pitch_deg"): 0.05, ("pose", "roll_deg"): 0.05},
+    **{("box_xyxy",): 0.5, ("landmarks", "ibug68"): 0.5, ("mesh_px",): 0.5, ("mesh_mm",): 15},
+    **{("score",): 0.01, ("confidence", "ibug68"): 0.02, ("confidence", "mesh478"): 0.02},
+    **{("pose", "rotation"): 0.01, ("pose", "translation_mm"): 15},
+    **{("pose", "yaw_deg"): 0.5, ("pose", "pitch_deg"): 0.5, ("pose", "roll_deg"): 0.5},
 }
+_PIXELS = (("box_xyxy",), ("landmarks", "ibug68"), ("mesh_px",))
 _JPEG = {
     **{("box_xyxy",): 0.5, ("landmarks", "ibug68"): 0.5, ("mesh_px",): 0.5},
     **{("pose", "yaw_deg"): 0.5, ("pose", "pitch_deg"): 0.5, ("pose", "roll_deg"): 0.5},
@@ -83,7 +84,10 @@ def assert_equal(found: Answer, expected: Answer, limits: dict[tuple[str, ...], 
     assert found["image"] == expected["image"]
     assert len(found["faces"]) == len(expected["faces"])
     for ours, theirs in zip(found["faces"], expected["faces"], strict=True):
+        left, _, right, _ = theirs["box_xyxy"]
         for path, limit in limits.items():
+            if path in _PIXELS:
+                limit = max(limit, 0.003 * (right - left))
             one, other = ours, theirs
             for key in path:
                 one, other = one[key], other[key]

@@ -37,10 +37,9 @@ export class OnePass {
 
   /** Peaks in the photo as seen at a scale. */
   async look(picture, scale) {
-    const small = seen(picture, scale);
-    const canvas = framed(small, this.settings);
+    const canvas = painted(picture, scale, this.settings);
     const { score, places } = await this.engine.run(canvas.data, [1, canvas.height, canvas.width, 3]);
-    const ratio = scale > 1 ? [picture.width / small.width, picture.height / small.height] : [1 / scale, 1 / scale];
+    const ratio = pixelRatio(picture, scale);
     return [...peaks(score, this.settings.limits.score)].map((cell) => ({
       square: squareOf(cell, score, places, this.settings).map((edge, side) => (edge + 0.5) * ratio[side % 2] - 0.5),
       score: score.data[cell],
@@ -66,17 +65,23 @@ export function scales(longerPx, minFacePx, settings) {
   return found;
 }
 
+/** Pixels of the picture in one of the picture at a scale, along x and y. */
+function pixelRatio({ width, height }, scale) {
+  return [width, height].map((side) => (scale > 1 ? side / rint(side * scale) : 1 / scale));
+}
+
 /** The picture at a scale of `scales`. */
-export function seen(picture, scale) {
+function seen(picture, scale) {
   if (scale > 1) return resize(picture, [rint(picture.width * scale), rint(picture.height * scale)]);
   return scale < 1 ? reduce(picture, rint(1 / scale)) : picture;
 }
 
-/** A picture in the top left of one of whole grains, grey elsewhere. */
-export function framed(picture, { grain, outside }) {
-  const [width, height] = [picture.width, picture.height].map((side) => Math.ceil(side / grain) * grain);
+/** The picture at a scale, in the top left of one of whole grains, grey elsewhere. */
+export function painted(picture, scale, { grain, outside }) {
+  const small = seen(picture, scale);
+  const [width, height] = [small.width, small.height].map((side) => Math.ceil(side / grain) * grain);
   const data = new Uint8Array(width * height * 3).fill(outside);
-  paste(data, width, picture, [0, 0]);
+  paste(data, width, small, [0, 0]);
   return { width, height, data };
 }
 

@@ -33,7 +33,8 @@ def test_values_are_those_at_the_mapped_centres(left: float, top: float, side: f
     square = np.array([left, top, left + side, top + side])
     crop = cut(ramp(), square[None], size)[0]
     expected = SLOPE * centres(square, size)
-    np.testing.assert_allclose(crop[..., :2].astype(float), expected, atol=1.25)  # rounded once for each axis, in fixed point
+    # rounded once for each axis, in fixed point
+    np.testing.assert_allclose(crop[..., :2].astype(float), expected, atol=1.25)
     assert (crop[..., 2] == BLUE).all()
 
 

@@ -63,8 +63,8 @@ class FaceAnalyzer:
         detector: what finds the faces, "onepass", one network over the whole photo, or "cascade", P-Net and
             R-Net.
         weights: of the networks, "float32", or "int8": a quarter of the size and, on processors with dot
-            products of bytes, half of its time, for a little accuracy (docs/compression.md). By default
-            "int8" on a processor, "float32" on a GPU.
+            products of bytes, half of its time, for a little accuracy (docs/model-cards/face.md). By
+            default "int8" on a processor, "float32" on a GPU.
 
     Raises:
         InputError: an argument out of its range.

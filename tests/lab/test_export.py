@@ -92,5 +92,5 @@ def test_same_weights_give_the_same_file() -> None:
 
 
 def test_unknown_network(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected one of .*onepass, pnet, rnet, fpnet, got 'onet'"):
+    with pytest.raises(InputError, match=r"expected one of .*onepass, pnet, rnet, fpnet, got 'onet'"):
         export("onet", tmp_path / "last.ckpt", tmp_path)

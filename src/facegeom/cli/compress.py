@@ -33,7 +33,7 @@ def _budget(samples: int, precision: str) -> Any:
 
 
 def compress(
-    method: Annotated[str, typer.Argument(help="How: vgg-s, cp, deep-compression, … (docs/compression.md).")],
+    method: Annotated[str, typer.Argument(help="How: vgg-s, cp, deep-compression, and so on.")],
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.", show_default=False)],
     checkpoint: Annotated[

@@ -6,6 +6,7 @@ from pathlib import Path
 from facegeom.bench.about import about
 from facegeom.bench.context import Analyze, Bench
 from facegeom.bench.detection import detection
+from facegeom.bench.hard import hard
 from facegeom.bench.landmarks import confidence, end_to_end
 from facegeom.bench.mesh import mesh
 from facegeom.bench.peers import started
@@ -15,6 +16,7 @@ from facegeom.errors import InputError
 
 SECTIONS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "detection": detection,
+    "hard": hard,
     "end-to-end": end_to_end,
     "mesh": mesh,
     "confidence": confidence,

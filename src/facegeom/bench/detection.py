@@ -33,9 +33,9 @@ def detection(bench: Bench) -> list[Table]:
     found_rows = [
         (name, system, *found_share(answers, pictures))
         for name, pictures in bench.scene_sets().items()
-        for system, answers in _systems(bench, pictures)
+        for system, answers in systems(bench, pictures)
     ]
-    false_rows = [(system, *_false(answers)) for system, answers in _systems(bench, bench.backgrounds())]
+    false_rows = [(system, *_false(answers)) for system, answers in systems(bench, bench.backgrounds())]
     columns = ("set", "system", "found, %", "found loosely, %", "faces labelled", "boxes")
     return [
         Table("Detection: faces found", _FOUND_PROTOCOL, columns, found_rows),
@@ -48,7 +48,8 @@ def detection(bench: Bench) -> list[Table]:
     ]
 
 
-def _systems(bench: Bench, pictures: Sequence[Picture]) -> list[tuple[str, Sequence[Boxes]]]:
+def systems(bench: Bench, pictures: Sequence[Picture]) -> list[tuple[str, Sequence[Boxes]]]:
+    """The answers of facegeom and of the peers' detectors, by name."""
     answers: list[tuple[str, Sequence[Boxes]]] = [("facegeom", bench.ours(pictures))]
     for title, peer, options in PEER_DETECTORS:
         if peer in bench.peers:

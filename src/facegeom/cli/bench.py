@@ -35,7 +35,8 @@ def accuracy(
     peers: Peers = "mediapipe,mtcnn",
     peer_python: Pythons = None,
     only: Annotated[
-        str, typer.Option(help="Sections with commas: detection, end-to-end, mesh, confidence, rotation.")
+        str,
+        typer.Option(help="Sections with commas: detection, hard, end-to-end, mesh, confidence, rotation."),
     ] = "",
 ) -> None:
     """Detection, points, mesh, confidence and rotation, with default settings.
@@ -199,7 +200,7 @@ def depth(
     photos: Annotated[int, typer.Option(min=1, help="Photos to time.")] = 12,
     repetitions: Annotated[int, typer.Option(min=1, help="Counted calls in a time block.")] = 15,
 ) -> None:
-    """Depth maps of rendered heads and of real faces, and their times. Needs the extra [lab].
+    """Depth maps of rendered heads and of real faces, and their times. Needs the extra `lab`.
 
     Example: facegeom bench depth --data data --labels runs/labels.npz -o results
     """

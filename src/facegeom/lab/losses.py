@@ -49,6 +49,20 @@ def middle(losses: torch.Tensor, share: float) -> torch.Tensor:
     return losses.sort().values[out : len(losses) - out].mean()
 
 
+def middle_of_each(losses: torch.Tensor, kinds: torch.Tensor, share: float) -> torch.Tensor:
+    """As :func:`middle`, but within each kind of sample, and the kinds weighted by their samples.
+
+    Where one kind has further terms in its loss, its samples would else all be among the extreme ones.
+
+    Args:
+        losses: (N,).
+        kinds: (N,) equal for samples of one kind.
+        share: of each kind's samples that counts.
+    """
+    parts = [losses[kinds == kind] for kind in kinds.unique()]
+    return torch.stack([middle(part, share) * len(part) for part in parts]).sum() / len(losses)
+
+
 def weighted_mean(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Σ w·v / Σ w over everything; 0 when all weights are 0."""
     return (values * weights).sum() / weights.sum().clamp(min=1e-6)

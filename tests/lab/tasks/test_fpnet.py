@@ -11,7 +11,7 @@ from facegeom.geometry.rotation import rotation_from_angles, rotation_to_6d
 from facegeom.lab import recipes
 from facegeom.lab.evaluate.run import read_metrics
 from facegeom.lab.export import NETWORKS
-from facegeom.lab.losses import geodesic, middle
+from facegeom.lab.losses import geodesic, middle, middle_of_each
 from facegeom.lab.networks.cascade import FPNet
 from facegeom.lab.tasks import fpnet
 from facegeom.lab.tasks.fpnet import FPNetRecipe, FPNetTask, errors_deg, rotations
@@ -44,6 +44,13 @@ def test_loss_by_hand(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_middle_leaves_both_ends_out() -> None:
     losses = torch.tensor([100.0, 3, 1, 2, 0.01])
     assert middle(losses, 0.6).item() == 2 and middle(losses, 1.0).item() == pytest.approx(21.202)
+
+
+def test_middle_of_each_kind_keeps_the_kind_with_larger_losses() -> None:
+    losses = torch.tensor([0.0, 1.0, 2.0, 3.0, 100.0, 10.0, 11.0, 12.0, 13.0, 99.0])
+    kinds = torch.tensor([0.0] * 5 + [1.0] * 5)
+    assert middle_of_each(losses, kinds, 0.6).item() == pytest.approx((2 + 12) / 2)
+    assert middle_of_each(losses, kinds, 1.0).item() == pytest.approx(losses.mean().item())
 
 
 def test_geodesic_is_the_angle() -> None:

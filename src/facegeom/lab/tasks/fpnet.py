@@ -1,8 +1,9 @@
 """Training of FPNet, the cascade's third stage that answers a head's direction: ``facegeom lab train fpnet``.
 
 The network learns the two raw vectors of a 6DRepNet on windows of R-Net; the loss of a
-window is the cross-entropy of its score and, for a face, the squared errors of box and vectors; of each batch
-the middle 60 % by loss counts, neither the easiest nor the most extreme.
+window is the cross-entropy of its score and, for a face, the squared errors of box and vectors; of the faces
+of each batch, and of its other windows, the middle 60 % by loss counts, neither the easiest nor the most
+extreme.
 """
 
 import logging
@@ -28,7 +29,7 @@ from facegeom.geometry.rotation import (
 from facegeom.lab.datasets.pose_windows import PoseWindows
 from facegeom.lab.distillation import FACE
 from facegeom.lab.evaluate.cost import cost
-from facegeom.lab.losses import middle
+from facegeom.lab.losses import middle_of_each
 from facegeom.lab.networks.cascade import FPNet
 from facegeom.lab.networks.checkpoint import network_from_checkpoint
 from facegeom.lab.tasks import loop
@@ -72,6 +73,7 @@ class FPNetTask(L.LightningModule):
         self.net = FPNet(values=len_of(recipe.target), dropout=recipe.dropout).to(
             memory_format=torch.channels_last
         )
+        self._faces: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def forward(self, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Windows (N, 3, 48, 48) uint8 -> logits, offsets, rotation values in float32."""
@@ -79,7 +81,7 @@ class FPNetTask(L.LightningModule):
         return logits.float(), offsets.float(), values.float()
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
-        loss = middle(self.losses(batch), self.recipe.middle_share)
+        loss = middle_of_each(self.losses(batch), batch["face"], self.recipe.middle_share)
         self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
@@ -99,11 +101,17 @@ class FPNetTask(L.LightningModule):
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
         self.log("val/loss", self.losses(batch).mean(), prog_bar=True)
         face = batch["face"] > 0
-        said = self(batch["window"])[2][face]
-        told = rotations(said.cpu().numpy()), rotation_from_6d(batch["raw"][face].cpu().numpy())
-        self.log("val/geodesic_deg", float(geodesic_deg(*told).mean()), prog_bar=True, batch_size=len(said))
-        spread = said.std(dim=0) / self._target(batch)[face].std(dim=0).clamp(min=1e-6)
-        self.log("val/spread", spread.mean(), prog_bar=True, batch_size=len(said))
+        taught = batch["raw"][face]
+        self._faces.append((self(batch["window"])[2][face], self._target(batch)[face], taught))
+
+    def on_validation_epoch_end(self) -> None:
+        """Over all faces: a batch alone may hold none."""
+        said, wanted, taught = (torch.cat(parts) for parts in zip(*self._faces, strict=True))
+        self._faces.clear()
+        error = geodesic_deg(rotations(said.cpu().numpy()), rotation_from_6d(taught.cpu().numpy()))
+        self.log("val/geodesic_deg", float(error.mean()), prog_bar=True)
+        spread = said.std(dim=0) / wanted.std(dim=0).clamp(min=1e-6)
+        self.log("val/spread", spread.mean(), prog_bar=True)
 
     def configure_optimizers(self) -> dict:
         optimizer = torch.optim.Adam(self.parameters(), self.recipe.learning_rate)

@@ -187,6 +187,13 @@ class Wider:
         return self.predictor(pictures, squares)
 
 
+def test_the_fpnet_that_ships() -> None:
+    """It finds the portrait, and its direction is the face network's but for a few degrees."""
+    poses, faces = PoseDetector()(DEMO), FaceAnalyzer()(DEMO)
+    assert len(poses) == 1 and iou(poses.box_xyxy, square(faces.box_xyxy))[0, 0] > 0.5
+    assert geodesic_deg(poses.rotation[0].astype(np.float64), faces.rotation[0].astype(np.float64)) < 15
+
+
 def test_fpnet_as_the_analyzers_pose(
     fpnet_file: Path, fpnet_rotation: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

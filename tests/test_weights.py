@@ -43,8 +43,8 @@ def fits(actual: tuple[int, ...], promised: list[int | None]) -> bool:
 
 
 def test_the_networks_that_ship() -> None:
-    assert NAMES == ["face", "keypoints14", "onepass", "pnet", "rnet"]
-    assert set(ONNX) == {"face", "onepass", "pnet", "rnet"}
+    assert NAMES == ["depth1", "depth2", "face", "fpnet", "keypoints14", "onepass", "pnet", "rnet"]
+    assert set(ONNX) == set(NAMES) - {"keypoints14"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -58,7 +58,9 @@ def test_manifest_tells_what_the_network_takes_and_gives(name: str) -> None:
     session = onnxruntime.InferenceSession(str(entry.path), providers=["CPUExecutionProvider"])
     assert [output.name for output in session.get_outputs()] == list(entry.outputs)
     assert [source.name for source in session.get_inputs()] == ["pictures"]
-    batch = np.zeros([side or 64 for side in [2, *shape(entry.input)[1:]]], np.uint8)
+    batch = np.zeros(
+        [side or 64 for side in [2, *shape(entry.input)[1:]]], re.search("uint8|float32", entry.input)[0]
+    )  # type: ignore[index]
     for answer, promise in zip(Engine(entry.path)(batch), entry.outputs.values(), strict=True):
         assert answer.shape[0] == 2 and fits(answer.shape, shape(promise)), promise
 

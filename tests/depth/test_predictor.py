@@ -1,11 +1,14 @@
 """The two stages' answers placed in the camera frame, by networks that know the truth; sources; classes."""
 
 from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from facegeom.analyzer import FaceAnalyzer
 from facegeom.depth.classes import CLASSES, to_classes
 from facegeom.depth.from_mesh import mesh_depths
 from facegeom.depth.predictor import DepthPredictor
@@ -14,6 +17,7 @@ from facegeom.errors import InputError
 from facegeom.results import Faces
 
 MakeFaces = Callable[..., Faces]
+DEMO = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
 
 
 class Known:
@@ -79,6 +83,15 @@ def test_an_unknown_source(wanted: Any) -> None:
 def test_no_source() -> None:
     assert depth_source(False) is None
     assert isinstance(depth_source("mesh"), MeshDepth)
+
+
+def test_the_networks_that_ship_agree_with_the_mesh() -> None:
+    mesh, network = (FaceAnalyzer(depth=source, threads=1)(DEMO) for source in ("mesh", "network"))
+    assert mesh.depth is not None and network.depth is not None
+    both = mesh.depth[0].mask & network.depth[0].mask
+    assert both.sum() > 0.9 * mesh.depth[0].mask.sum()
+    apart = np.abs(mesh.depth[0].z_mm - network.depth[0].z_mm)[both]
+    assert 0.2 < np.median(apart) < 6 and np.percentile(apart, 95) < 20  # alike, and not the same thing
 
 
 def test_classes_are_counted_from_the_nose_tip() -> None:

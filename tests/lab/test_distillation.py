@@ -133,7 +133,7 @@ def test_stored_window_holds_the_proposed_one() -> None:
     window = np.array([[102.0, 101, 202, 201]])
     stored = cut(ramp, square(window, STORED_SCALE), STORED_PX)[0]
     direct = cut(ramp, window, 48)[0]
-    assert np.abs(_placed(stored, np.zeros(2), 1.0).astype(int) - direct).max() <= 2
+    assert np.abs(_placed(stored, np.zeros(2), np.eye(2)).astype(int) - direct).max() <= 2
 
 
 def test_changes_keep_the_face_in_its_place(built: Path) -> None:
@@ -147,9 +147,27 @@ def test_changes_keep_the_face_in_its_place(built: Path) -> None:
         picture, moved, _ = windows._changed(rng, stored, offsets, np.ones(6, np.float32))
         levels = picture.astype(float).mean(axis=2)
         lit = levels > (levels.min() + levels.max()) / 2
-        rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
-        seen = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) / 48
-        np.testing.assert_allclose(np.array([0, 0, 1, 1]) + moved, seen, atol=0.03)
+        box = np.array([0, 0, 1, 1]) + moved
+        middle, side = (np.argwhere(lit).mean(axis=0)[::-1] + 0.5) / 48, np.sqrt(lit.mean())
+        np.testing.assert_allclose((box[:2] + box[2:]) / 2, middle, atol=0.02)  # a turned square has its middle
+        np.testing.assert_allclose(box[2:] - box[:2], side, atol=0.03)
+
+
+def test_vectors_turn_with_the_picture(built: Path) -> None:
+    """The way from dark to bright in the picture stays the way of the head's first axis."""
+    windows = PoseWindows(built, "points")
+    stored = np.zeros((STORED_PX, STORED_PX, 3), np.uint8)
+    stored[:, STORED_PX // 2 :] = 255
+    rng, turns = np.random.default_rng(5), []
+    for _ in range(20):
+        picture, _, raw = windows._changed(rng, stored, np.zeros(4), np.array([1.0, 0, 0, 0, 1, 0]))
+        levels = picture.astype(float).mean(axis=2)
+        down, across = np.gradient(levels)
+        way = np.array([across.sum(), down.sum()]) / np.hypot(across.sum(), down.sum())
+        assert abs(way[0] * raw[1] - way[1] * raw[0]) < 0.06  # along it; mirrored pictures have it reversed
+        np.testing.assert_allclose(rotation_from_6d(raw)[2, 2], 1, atol=1e-6)
+        turns.append(np.rad2deg(np.arctan2(raw[1], raw[0])))
+    assert np.std(turns) > 5
 
 
 def test_mirrored_vectors() -> None:

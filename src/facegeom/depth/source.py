@@ -1,7 +1,6 @@
 """Where the depth maps of an analyzer come from."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 from facegeom import weights
@@ -11,7 +10,7 @@ from facegeom.depth.depth_map import DepthMap
 from facegeom.depth.from_mesh import mesh_depths
 from facegeom.depth.predictor import DepthPredictor
 from facegeom.engine import Engine
-from facegeom.errors import InputError, WeightsError
+from facegeom.errors import InputError
 from facegeom.results import Faces
 
 
@@ -33,7 +32,7 @@ def depth_source(wanted: bool | str, device: str = "cpu", threads: int | None = 
 
     Raises:
         InputError: neither a bool nor "mesh" or "network".
-        WeightsError: "network", and its weight files are missing.
+        WeightsError: "network", and a weight file is missing.
     """
     if wanted is False:
         return None
@@ -41,14 +40,7 @@ def depth_source(wanted: bool | str, device: str = "cpu", threads: int | None = 
     if name == "mesh":
         return MeshDepth()
     if name == "network":
-        return DepthPredictor(*(Engine(_file(stage), device, threads) for stage in ("depth1", "depth2")))
-    raise InputError(f"depth: expected True, False, 'mesh' or 'network', got {wanted!r}")
-
-
-def _file(stage: str) -> Path:
-    if stage not in weights.manifest():
-        raise WeightsError(
-            f"the network {stage} does not come with this facegeom: use depth='mesh', or train it with "
-            f"`facegeom lab train {stage}` and add it to the manifest of the weights"
+        return DepthPredictor(
+            *(Engine(weights.path(stage), device, threads) for stage in ("depth1", "depth2"))
         )
-    return weights.path(stage)
+    raise InputError(f"depth: expected True, False, 'mesh' or 'network', got {wanted!r}")

@@ -1,4 +1,4 @@
-"""Training samples of FPNet: the windows of a distillation set, moved, mirrored and recoloured a little."""
+"""Training samples of FPNet: the windows of a distillation set, moved, turned, mirrored and recoloured a little."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from facegeom.lab.augment import recolour
 from facegeom.lab.distillation import FACE, STORED_PX
 from facegeom.lab.networks.cascade import FPNet
 
-MOVE, SCALE = 0.05, 0.06
-"""Standard deviations of a window's shift, in its sides, and of the logarithm of its side."""
+MOVE, SCALE, TURN_DEG = 0.05, 0.06, 12.0
+"""Standard deviations of a window's shift, in its sides, of the logarithm of its side, and of its turn."""
 
 MIRRORED_VECTORS = np.array([1, -1, -1, -1, 1, 1], np.float32)
 """Raw vectors of the mirrored head, element by element: R becomes M·R·M with M = diag(-1, 1, 1)."""
@@ -64,7 +64,7 @@ class PoseWindows(Dataset):
         cv2.setNumThreads(0)
         offsets, raw = self.offsets[index], self.raw[index]
         if self.plain:
-            window = _placed(self.windows[index], np.zeros(2), 1.0)
+            window = _placed(self.windows[index], np.zeros(2), np.eye(2))
         else:
             rng = np.random.default_rng(torch.randint(2**31, (2,)).tolist())
             window, offsets, raw = self._changed(rng, self.windows[index], offsets, raw)
@@ -81,21 +81,32 @@ class PoseWindows(Dataset):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         move = np.clip(rng.normal(0, MOVE, 2), -0.12, 0.12)
         scale = float(np.clip(np.exp(rng.normal(0, SCALE)), 0.85, 1.15))
-        window = recolour(rng, _placed(stored, move, scale))
-        # The window's edges in sides of the stored one are move ± scale / 2 about the middle.
+        turn = np.deg2rad(np.clip(rng.normal(0, TURN_DEG), -30, 30))
+        turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        # A point of the window lies in the stored one at move + scale · turnedᵀ · point, all in sides, middle 0.
+        window = recolour(rng, _placed(stored, move, scale * turned.T))
         edges = np.array([-0.5, -0.5, 0.5, 0.5])
-        offsets = (offsets + edges - np.tile(move, 2)) / scale - edges
+        face = offsets + edges
+        middle, half = (face[:2] + face[2:]) / 2, (face[2:] - face[:2]) / (2 * scale)
+        middle = turned @ (middle - move) / scale
+        offsets = np.concatenate([middle - half, middle + half]) - edges
+        vectors = raw.reshape(2, 3).copy()
+        vectors[:, :2] = vectors[:, :2] @ turned.T
+        raw = vectors.reshape(6)
         if rng.random() < 0.5:
             window, raw = window[:, ::-1], raw * MIRRORED_VECTORS
             offsets = offsets[[2, 1, 0, 3]] * (-1, 1, -1, 1)
         return window, offsets, raw
 
 
-def _placed(stored: np.ndarray, move: np.ndarray, scale: float) -> np.ndarray:
-    """The window (48, 48, 3) whose middle is moved by parts of its side, its side scaled."""
-    middle = (STORED_PX - 1) / 2
-    corner = middle + move * FPNet.WINDOW - scale * (FPNet.WINDOW - 1) / 2
-    back = np.array([[scale, 0, corner[0]], [0, scale, corner[1]]])
+def _placed(stored: np.ndarray, move: np.ndarray, linear: np.ndarray) -> np.ndarray:
+    """The window (48, 48, 3) whose points, from its middle, are ``linear`` (2, 2) times those of the stored.
+
+    Its middle is moved by ``move`` (2,), parts of its side.
+    """
+    middle, own = (STORED_PX - 1) / 2, np.full(2, (FPNet.WINDOW - 1) / 2)
+    corner = middle + move * FPNet.WINDOW - linear @ own
+    back = np.column_stack([linear, corner])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(stored, back, (FPNet.WINDOW,) * 2, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 

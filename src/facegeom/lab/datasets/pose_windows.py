@@ -1,4 +1,4 @@
-"""Training samples of FPNet: the windows of a distillation set, moved, turned, mirrored and recoloured a little."""
+"""Training samples of FPNet: windows of a distillation set, moved, turned, mirrored, recoloured a little."""
 
 from pathlib import Path
 
@@ -83,7 +83,7 @@ class PoseWindows(Dataset):
         scale = float(np.clip(np.exp(rng.normal(0, SCALE)), 0.85, 1.15))
         turn = np.deg2rad(np.clip(rng.normal(0, TURN_DEG), -30, 30))
         turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-        # A point of the window lies in the stored one at move + scale · turnedᵀ · point, all in sides, middle 0.
+        # A window's point lies in the stored one at move + scale · turnedᵀ · point, sides from the middle.
         window = recolour(rng, _placed(stored, move, scale * turned.T))
         edges = np.array([-0.5, -0.5, 0.5, 0.5])
         face = offsets + edges

@@ -104,7 +104,9 @@ def test_a_run_from_start_to_figures(target: str, pose_set: Path, tmp_path: Path
     assert made[name].is_file() and (name in NETWORKS) == (target == "vectors")
     log = read_metrics(inputs.out)
     assert len(log["val/geodesic_deg"]) == 2 and np.isfinite(log["train/loss"]).all()
-    np.testing.assert_allclose(log["lr"], 0.001 * settings.rate_factor ** np.array([1, 2]), rtol=1e-5)  # after each epoch
+    np.testing.assert_allclose(
+        log["lr"], 0.001 * settings.rate_factor ** np.array([1, 2]), rtol=1e-5
+    )  # after each epoch
     figures = fpnet.evaluate(settings, inputs)
     assert figures["teacher"]["geodesic"] == pytest.approx(0, abs=1e-3)
     assert figures["student"]["geodesic"] == pytest.approx(figures["student_to_teacher_deg"], abs=0.1)

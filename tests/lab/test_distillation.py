@@ -149,9 +149,8 @@ def test_changes_keep_the_face_in_its_place(built: Path) -> None:
         lit = levels > (levels.min() + levels.max()) / 2
         box = np.array([0, 0, 1, 1]) + moved
         middle, side = (np.argwhere(lit).mean(axis=0)[::-1] + 0.5) / 48, np.sqrt(lit.mean())
-        np.testing.assert_allclose(
-            (box[:2] + box[2:]) / 2, middle, atol=0.02
-        )  # a turned square has its middle
+        # a turned square keeps its middle
+        np.testing.assert_allclose((box[:2] + box[2:]) / 2, middle, atol=0.02)
         np.testing.assert_allclose(box[2:] - box[:2], side, atol=0.03)
 
 

@@ -12,8 +12,7 @@ from PIL import Image
 import facegeom.lab.synth
 from facegeom.bench.progress import track
 from facegeom.geometry.camera import Camera
-from facegeom.geometry.rotation import procrustes
-from facegeom.geometry.topology import canonical_mm
+from facegeom.geometry.placement import average_head
 from facegeom.geometry.transforms import apply
 from facegeom.lab.datasets.depth_crops import NOSE_TIP, along_sight, to_pixels
 from facegeom.lab.fitting.run import run as fit
@@ -109,7 +108,7 @@ def known(
     distance = float(np.linalg.norm(place))
     nose = float(mesh_mm[NOSE_TIP].astype(np.float64) @ place) / distance
     pixels_per_mm = camera.focal_px / distance
-    of_average = float(procrustes(canonical_mm().astype(float), to_pixels(mesh_mm, place, camera)).scale)
+    of_average = float(average_head(to_pixels(mesh_mm, place, camera)).scale)
     row, column = np.nonzero(depth)
     behind = (along_sight(depth, place, camera)[row, column] - nose) * pixels_per_mm / of_average
     return np.column_stack([column, row]).astype(float), behind, of_average / pixels_per_mm

@@ -11,9 +11,9 @@ from PIL import Image
 from facegeom import imaging
 from facegeom.bench.data import Picture
 from facegeom.bench.mesh import nearest, picture_middle
-from facegeom.geometry import topology
 from facegeom.geometry.boxes import from_points
-from facegeom.geometry.rotation import angles_from_rotation, procrustes
+from facegeom.geometry.placement import average_head
+from facegeom.geometry.rotation import angles_from_rotation
 from facegeom.imaging import UInt8Array
 from facegeom.lab.datasets.faces import without_border
 from facegeom.lab.synth.profile import profile
@@ -121,7 +121,7 @@ def profiled(
         if mesh is None:
             continue
         rng = np.random.default_rng(index)
-        head = procrustes(topology.canonical_mm().astype(np.float64), mesh.astype(np.float64))
+        head = average_head(mesh)
         yaw = float(angles_from_rotation(head.rotation)[0])
         if abs(yaw) >= TURNED_DEG[0]:
             continue

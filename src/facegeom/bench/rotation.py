@@ -14,8 +14,8 @@ from facegeom.bench.metrics import IntArray, angle_errors_deg
 from facegeom.bench.rendered import HeadSet, heads
 from facegeom.bench.tables import Cell, Table, percent
 from facegeom.geometry.camera import Camera
-from facegeom.geometry.rotation import angles_from_rotation, geodesic_deg, procrustes, towards
-from facegeom.geometry.topology import canonical_mm
+from facegeom.geometry.placement import average_head
+from facegeom.geometry.rotation import angles_from_rotation, geodesic_deg, towards
 
 FloatArray = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
@@ -115,7 +115,7 @@ def mesh_rotations(meshes_px: FloatArray, camera: Camera) -> FloatArray:
 
 def mesh_rotation(mesh_px: FloatArray, camera: Camera) -> FloatArray:
     """Head frame to camera frame (3, 3) of a mesh (478, 3) in pixels, freed of the line of sight's turn."""
-    seen = procrustes(canonical_mm(), mesh_px.astype(np.float64)).rotation
+    seen = average_head(mesh_px).rotation
     offset = mesh_px[:, :2].mean(axis=0) - camera.centre_px
     return np.asarray(towards(np.array([*offset, camera.focal_px])) @ seen)
 

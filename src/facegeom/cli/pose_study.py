@@ -13,9 +13,7 @@ def pose_study(
         Path, typer.Option(help="Folder with the sets train and val of build-pose-set.", show_default=False)
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the runs.")] = STUDY,
-    teacher: Annotated[
-        str, typer.Option(help="Whose vectors are learned: of those in the sets.")
-    ] = "6drepnet",
+    teacher: Annotated[str, typer.Option(help="Whose vectors are learned: of those in the sets.")] = "face",
     epochs: Annotated[int, typer.Option(min=1, help="Of each of the four runs.")] = 12,
     heads: Annotated[
         Path | None, typer.Option(help="Rendered heads of `facegeom lab synth --split test`, to measure on.")
@@ -27,7 +25,7 @@ def pose_study(
 ) -> None:
     """Train FPNet with and without mining, on vectors and on angles; measure it beside its teacher; resumes.
 
-    Example: facegeom lab pose-study --data runs/poses --heads runs/heads-test --model runs/6drepnet/best.ckpt
+    Example: facegeom lab pose-study --data runs/poses --heads runs/heads-test
     """
     from facegeom.lab.pose_study import Plan, study
 

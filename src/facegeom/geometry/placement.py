@@ -4,10 +4,19 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.geometry.camera import Camera
-from facegeom.geometry.rotation import procrustes, towards
+from facegeom.geometry.rotation import Similarity, procrustes, towards
 from facegeom.geometry.topology import canonical_mm
 
 FloatArray = npt.NDArray[np.floating]
+
+
+def average_head(mesh_px: FloatArray) -> Similarity:
+    """The similarity that lays the canonical head, millimetres, on meshes (..., 478, 3).
+
+    Its rotation is the head's direction as the picture shows it, its scale pixels per millimetre of a head of
+    average size, its translation the head's origin.
+    """
+    return procrustes(canonical_mm().astype(np.float64), mesh_px.astype(np.float64))
 
 
 def place(mesh_px: FloatArray, camera: Camera) -> tuple[FloatArray, FloatArray]:
@@ -25,7 +34,7 @@ def place(mesh_px: FloatArray, camera: Camera) -> tuple[FloatArray, FloatArray]:
     Returns:
         mesh_mm (N, 478, 3) and the heads' origins translation_mm (N, 3), camera frame.
     """
-    fit = procrustes(canonical_mm().astype(np.float64), mesh_px.astype(np.float64))
+    fit = average_head(mesh_px)
     distance = camera.focal_px / fit.scale
     translation = camera.back_project(fit.translation[:, :2], distance)
     offset_mm = (mesh_px - fit.translation[:, None]) / fit.scale[:, None, None]

@@ -14,8 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from facegeom.errors import InputError
-from facegeom.geometry import topology
-from facegeom.geometry.rotation import procrustes
+from facegeom.geometry.placement import average_head
 from facegeom.lab.augment import random_patch
 from facegeom.lab.datasets.face_crops import random_crop, warp
 from facegeom.lab.datasets.faces import (
@@ -128,7 +127,7 @@ def _real(data: Path, labels: Path) -> _Candidates:
     rows = face_rows(data)
     chosen = [i for i, row in enumerate(rows) if row.split in ("train", "val") and table["keep"][i]]
     mesh = table["mesh"][chosen].astype(np.float64)
-    rotation = procrustes(topology.canonical_mm().astype(np.float64), mesh).rotation
+    rotation = average_head(mesh).rotation
     splits = [SPLITS.index("val") if rows[i].split == "val" else _split_of(rows[i].person) for i in chosen]
     files = [data / "faces" / rows[i].file for i in chosen]
     return _Candidates(

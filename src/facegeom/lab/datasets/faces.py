@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from facegeom.geometry import topology
-from facegeom.geometry.rotation import procrustes, towards
+from facegeom.geometry.placement import average_head
+from facegeom.geometry.rotation import towards
 from facegeom.lab.datasets.pack import face_landmarks, face_rows, mesh_labels
 from facegeom.lab.teachers.linear_map import LinearMap
 
@@ -66,7 +66,7 @@ def real_faces(data: Path, labels: Path, split: str) -> tuple[list[np.ndarray], 
         landmarks_weight=np.repeat(weight[:, None], 68, axis=1) * np.where(masked, 0.5, 1)[:, None],
         mesh=mesh.astype(np.float32),
         mesh_weight=np.where(masked, 0.3, 1.0),
-        rotation=procrustes(topology.canonical_mm().astype(np.float64), mesh.astype(np.float64)).rotation,
+        rotation=average_head(mesh).rotation,
         rotation_weight=np.where(masked, 0.3, 1.0),
     )
 

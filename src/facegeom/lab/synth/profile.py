@@ -14,7 +14,8 @@ import numpy as np
 
 from facegeom.errors import InputError
 from facegeom.geometry import topology
-from facegeom.geometry.rotation import Similarity, angles_from_rotation, procrustes, rotation_from_angles
+from facegeom.geometry.placement import average_head
+from facegeom.geometry.rotation import Similarity, angles_from_rotation, rotation_from_angles
 from facegeom.lab.synth.rasterise import rasterise
 
 AXIS_MM = (0.0, 30.0, 75.0)
@@ -71,7 +72,7 @@ def profile(
     Raises:
         InputError: the yaw would leave ±90°.
     """
-    head = procrustes(topology.canonical_mm().astype(np.float64), mesh.astype(np.float64))
+    head = average_head(mesh)
     yaw_deg, pitch_deg, roll_deg = angles_from_rotation(head.rotation)
     if not -90 <= yaw_deg + turn_deg <= 90:
         raise InputError(f"expected a turn to a yaw within ±90°, got {turn_deg:g}° from {yaw_deg:.1f}°")
@@ -96,15 +97,13 @@ def _surface(mesh: np.ndarray, head: Similarity) -> tuple[np.ndarray, np.ndarray
     """Vertices (V, 3) in the photo, whether each turns (V,), triangles (T, 3)."""
     outline, holes = _loops()
     middles = [mesh[list(hole)].mean(axis=0) for hole in holes]
-    own = (
-        (mesh[list(outline)] - head.translation) @ head.rotation / head.scale
-    )  # in the head frame, millimetres
-    middle = own.mean(axis=0)
-    around = (own - middle) * (1, 1, 0)
+    own_mm = (mesh[list(outline)] - head.translation) @ head.rotation / head.scale
+    middle = own_mm.mean(axis=0)
+    around = (own_mm - middle) * (1, 1, 0)
     rings = []
     for side, up, down, back_mm in RINGS:
         size = np.where(around[:, 1] < 0, up, down)
-        ring = middle + around * np.stack([np.full(len(own), side), size, size], axis=1) + (0, 0, back_mm)
+        ring = middle + around * np.stack([np.full(len(own_mm), side), size, size], axis=1) + (0, 0, back_mm)
         rings.append(head.apply(ring))
     vertices = np.concatenate([mesh, np.stack(middles), *rings])
     moves = np.ones(len(vertices), bool)

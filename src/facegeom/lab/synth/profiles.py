@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from facegeom.errors import InputError
-from facegeom.geometry import topology
-from facegeom.geometry.rotation import angles_from_rotation, procrustes
+from facegeom.geometry.placement import average_head
+from facegeom.geometry.rotation import angles_from_rotation
 from facegeom.lab.datasets import pack
 from facegeom.lab.datasets.faces import labelled_map, without_border
 from facegeom.lab.files import save_npz, save_png
@@ -85,7 +85,7 @@ class _Maker:
         self.files = [rows[index].file for index in chosen]
         self.mesh = table["mesh"][chosen].astype(np.float64)
         self.map68 = labelled_map(labels)
-        head = procrustes(topology.canonical_mm().astype(np.float64), self.mesh)
+        head = average_head(self.mesh)
         self.yaw_deg = angles_from_rotation(head.rotation)[:, 0]
 
     def shard(self, indices: range, bar: "tqdm[None]") -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ from facegeom.depth.source import depth_source
 from facegeom.engine import Engine
 from facegeom.errors import InputError
 from facegeom.face.fpnet import FPNetPredictor
-from facegeom.face.predictor import Answers, FacePredictor
+from facegeom.face.predictor import CROP_PX, CROP_SCALE, Answers, FacePredictor
 from facegeom.geometry.boxes import nms, overlap, square
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import place
@@ -139,12 +139,12 @@ class FaceAnalyzer:
 
     def _analyze(self, photos: Sequence[Photo]) -> list[Faces]:
         pictures = [photo.picture for photo in photos]
-        found = self.detector(pictures, [self._min_face(picture) for picture in pictures])
+        found = self.detector(pictures, [self._min_face(photo) for photo in photos])
         answers = self._judge(pictures, found)
         answers = self.predictor.look_again(pictures, [self._distinct(answer) for answer in answers])
         answers = self._posed(pictures, answers)
         faces = [
-            self._faces(answer, photo.camera, photo.file)
+            self._faces(answer.enlarged(*photo.pixels_per_pixel), photo.camera, photo.file)
             for answer, photo in zip(answers, photos, strict=True)
         ]
         return self._deepened(pictures, faces)
@@ -193,8 +193,20 @@ class FaceAnalyzer:
         maps = self.depth(pictures, faces)
         return [replace(each, depth=found) for each, found in zip(faces, maps, strict=True)]
 
-    def _min_face(self, picture: Image.Image) -> float:
-        return self.min_face or max(MIN_FACE_PX, MIN_FACE_SHARE * max(picture.size))
+    def _min_face(self, photo: Photo) -> float:
+        """In pixels of the picture."""
+        return self._smallest(photo.camera.width, photo.camera.height) / max(photo.pixels_per_pixel)
+
+    def _smallest(self, width: int, height: int) -> float:
+        """Height of the smallest face, pixels of the photo."""
+        return self.min_face or max(MIN_FACE_PX, MIN_FACE_SHARE * max(width, height))
+
+    def _coarsest(self, width: int, height: int) -> float:
+        """How many pixels of a photo may become one: no crop gets coarser than its network takes it.
+
+        Depth networks look closer, so photos stay whole for them.
+        """
+        return self._smallest(width, height) * CROP_SCALE / CROP_PX if self.depth is None else 1.0
 
     def _distinct(self, answers: Answers) -> Answers:
         """The faces among the answers, each once, best first."""
@@ -203,7 +215,7 @@ class FaceAnalyzer:
 
     def _open(self, source: imaging.Source, fov_deg: float | None = None) -> Photo:
         """What is said of this photo comes first, then what was said of all, then its EXIF."""
-        return opened(source, fov_deg, self.fov_deg)
+        return opened(source, fov_deg, self.fov_deg, coarsest=self._coarsest)
 
     @staticmethod
     def _faces(answers: Answers, camera: Camera, file: str | None) -> Faces:

@@ -67,6 +67,45 @@ def read(source: Source) -> UInt8Array:
     )
 
 
+def read_reduced(source: Source, coarsest: Callable[[int, int], float]) -> tuple[UInt8Array, tuple[int, int]]:
+    """As :func:`read`, but a large JPEG file is decoded at a half, a quarter or an eighth of its size.
+
+    The decoder leaves out the fine detail, which takes a fraction of the time. Edges stay edges: pixel i of
+    a picture of width V shows (i + 0.5) · W/V - 0.5 of the whole one of width W.
+
+    Args:
+        source: as for :func:`read`.
+        coarsest: of a width and a height, how many pixels may become one along each side at most.
+
+    Returns:
+        The picture, and width and height of the whole one, both upright.
+
+    Raises:
+        ImageError, InputError: as :func:`read`.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _reduced_stream(BytesIO(source), f"the {len(source)} bytes", coarsest)
+    if isinstance(source, (str, os.PathLike)):
+        return _with_file(Path(source), lambda stream, name: _reduced_stream(stream, name, coarsest))
+    pixels = read(source)
+    return pixels, (pixels.shape[1], pixels.shape[0])
+
+
+def _reduced_stream(
+    stream: IO[bytes], name: str, coarsest: Callable[[int, int], float]
+) -> tuple[UInt8Array, tuple[int, int]]:
+    with _decoding(name), _open(stream, _head(stream, name), name) as image:
+        _check_size(image.width, image.height, name)
+        whole = image.size
+        factor = max(step for step in (1, 2, 4, 8) if step == 1 or step <= coarsest(*whole))
+        if factor > 1:  # only JPEG's reader takes the hint
+            image.draft(None, (max(1, whole[0] // factor), max(1, whole[1] // factor)))
+        size = image.size
+        pixels = _from_pillow(image, name)
+    turned = pixels.shape[:2] == size and size[0] != size[1]
+    return pixels, (whole[1], whole[0]) if turned else whole
+
+
 def size_wh(encoded: bytes) -> tuple[int, int]:
     """Width and height that a picture has in its file, before EXIF turns it; its pixels are not decoded.
 

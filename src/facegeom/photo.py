@@ -1,6 +1,6 @@
 """A photo opened for the networks: picture, camera, name; and the checks of what is said of photos."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from math import inf
@@ -20,8 +20,8 @@ class Photo:
     """An opened photo.
 
     Attributes:
-        picture: RGB, upright.
-        camera: of its size.
+        picture: RGB, upright; it may be smaller than the photo.
+        camera: of the photo's size.
         file: its name, if it came from a file.
     """
 
@@ -29,16 +29,25 @@ class Photo:
     camera: Camera
     file: str | None
 
+    @property
+    def pixels_per_pixel(self) -> tuple[float, float]:
+        """Pixels of the photo for one of the picture, along x and y."""
+        return self.camera.width / self.picture.width, self.camera.height / self.picture.height
 
-def opened(source: imaging.Source, *fov_deg: float | None) -> Photo:
-    """Read a photo; its angle of view is as in :func:`camera_of`.
+
+def opened(
+    source: imaging.Source,
+    *fov_deg: float | None,
+    coarsest: Callable[[int, int], float] = lambda width, height: 1.0,
+) -> Photo:
+    """Read a photo; its angle of view is as in :func:`camera_of`, its picture's size as in ``read_reduced``.
 
     Raises:
         ImageError: the photo cannot be read or used.
         InputError: an angle out of its range.
     """
-    picture = Image.fromarray(imaging.read(source))
-    return Photo(picture, camera_of(source, picture.size, *fov_deg), file_of(source))
+    pixels, whole_wh = imaging.read_reduced(source, coarsest)
+    return Photo(Image.fromarray(pixels), camera_of(source, whole_wh, *fov_deg), file_of(source))
 
 
 def chunks(photos: Iterable[Photo], size: int) -> Iterator[list[Photo]]:

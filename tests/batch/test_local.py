@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from facegeom.batch import local, process
+from facegeom.batch import local
 from facegeom.batch.inventory import Job
-from facegeom.batch.ledger import Attempt
-from facegeom.batch.process import DiedError, WorkerError, WorkerProcess
 from facegeom.batch.sources import list_photos
 from facegeom.batch.work import Settings, Worker
 from facegeom.errors import InputError
+from facegeom.workers import process
+from facegeom.workers.process import DiedError, WorkerError, WorkerProcess
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     pids: list[int] = []
     begin = process.start
 
-    def start(settings: Settings) -> WorkerProcess:
-        worker = begin(settings)
+    def start(maker: str, settings: Settings) -> WorkerProcess:
+        worker = begin(maker, settings)
         pids.append(worker.pid)
         return worker
 
@@ -95,29 +95,21 @@ def test_an_error_in_the_jobs_reaches_the_caller() -> None:
         list(local.run(jobs(), Settings(), workers=2))
 
 
-def test_worker_ends_when_its_driver_is_gone(jobs: list[Job]) -> None:
-    """The pipes close when a driver is killed; the worker then neither stays nor complains."""
-    worker = WorkerProcess(Settings())
-    worker.close_pipes()
-    assert worker.wait(60) == 0
-
-
 class Mortal:
     """Stands for a worker process: dies at photos with a name, else answers with the places it did."""
 
     def __init__(self, deadly: set[str], deaths: list[str]) -> None:
         self.deadly, self.deaths = deadly, deaths
 
-    def work(self, job: Job, attempt: Attempt, begin: Callable[[int, int], object]) -> bytes:
+    def call(self, job: Job, skip: frozenset[int], told: Callable[[int], object]) -> bytes:
         for place, photo in enumerate(job.photos):
-            if place in attempt.skip:
+            if place in skip:
                 continue
-            if attempt.careful:
-                begin(job.part, place)
+            told(place)
             if photo.name in self.deadly:
                 self.deaths.append(str(photo.name))
                 raise DiedError("a worker process (pid 1) ended by signal 9")
-        return bytes(attempt.skip)
+        return bytes(skip)
 
     def kill(self) -> None: ...
 
@@ -131,7 +123,7 @@ def test_deadly_photos_are_left_out(jobs: list[Job], monkeypatch: pytest.MonkeyP
         "face1.jpg",
         "wall2.jpg",
     }  # two of one part, one of another
-    monkeypatch.setattr(local, "start", lambda settings: Mortal(deadly, deaths))
+    monkeypatch.setattr(local, "start", lambda maker, settings: Mortal(deadly, deaths))
     answers: dict[int, Any] = dict(local.run(jobs, Settings(), workers=2))
     left_out = {job.photos[place].name for job in jobs for place in answers[job.part]}
     assert left_out == deadly

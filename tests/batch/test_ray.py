@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from facegeom.batch import Progress, analyze_many, ray_engine
-from facegeom.batch.process import WorkerError
 from facegeom.batch.work import Settings
 from facegeom.bench.batch_driver import worker_pids
 from facegeom.errors import InputError
+from facegeom.workers.process import WorkerError
 
 from .conftest import parts_of
 

@@ -146,10 +146,10 @@ def _write_faces(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def fake_peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    """Both peers played by one fake worker; their interpreters for ``--peer-python``."""
+    """All peers played by one fake worker; their interpreters for ``--peer-python``."""
     script = tmp_path_factory.mktemp("worker") / "fake_worker.py"
     script.write_text(FAKE_WORKER)
     fake = PeerKind(("fake==1",), (), script)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(peers, "KINDS", {"mediapipe": fake, "mtcnn": fake})
+        patch.setattr(peers, "KINDS", {"mediapipe": fake, "mtcnn": fake, "dlib": fake})
         yield {name: Path(sys.executable) for name in peers.KINDS}

@@ -29,8 +29,8 @@ def test_detection(tables: dict[str, Table]) -> None:
     found = {row[:2]: row[2:] for row in tables["Detection: faces found"].rows}
     assert found["AFW scenes", "facegeom"] == (100.0, 100.0, 2, 2)
     assert found["val scenes", "MTCNN (facenet-pytorch)"][3] == 2
-    assert len(found) == 8
-    assert [row[1:] for row in tables["Detection: false boxes"].rows] == [(0, 0, 100, 0.0)] * 4
+    assert len(found) == 10
+    assert [row[1:] for row in tables["Detection: false boxes"].rows] == [(0, 0, 100, 0.0)] * 5
 
 
 def test_end_to_end(tables: dict[str, Table], analyzer_nme: float) -> None:

@@ -57,8 +57,8 @@ def test_a_missing_interpreter_is_named(fake_peers: dict[str, Path], tmp_path: P
 
 
 def test_an_unknown_peer_is_an_input_error() -> None:
-    with pytest.raises(InputError, match="mediapipe, mtcnn"):
-        peers.ensure_environment("dlib")
+    with pytest.raises(InputError, match="mediapipe, mtcnn, dlib"):
+        peers.ensure_environment("onet")
 
 
 def test_an_environment_is_made_once(

@@ -65,12 +65,16 @@ def test_the_run_measures_every_table(
         monkeypatch.setattr(speed, name, lambda photo: 1.0)
     monkeypatch.setattr(speed, "import_seconds", lambda: 0.1)
     report = speed.run_speed(pack, tmp_path / "out", analyzer, fake_peers, speed.Effort(2, 2, 1))
-    pairs, throughput, start = report.tables
+    pairs, crops, crowd, files, throughput, start = report.tables
     assert [row[:2] for row in pairs.rows][:2] == [
         ("MediaPipe FaceMesh", "all"),
         ("MediaPipe FaceMesh", "both find one face"),
     ]
-    assert [row[-1] for row in pairs.rows] == [2, 2, 2, 2]
+    assert [row[-1] for row in pairs.rows] == [2] * 6
+    assert [row[0] for row in crops.rows] == ["MediaPipe FaceMesh", "MTCNN (facenet-pytorch)", "dlib HOG"]
+    assert all(row[3] == row[1] / row[2] for row in crops.rows)
+    assert [row[0] for row in crowd.rows] == [row[0] for row in files.rows] == [row[0] for row in crops.rows]
+    assert all(row[1] > 0 and row[2] > 0 for row in files.rows)
     assert all(row[1] > 0 for row in throughput.rows)
     assert [row[1] for row in start.rows] == [1.0, 0.1, 1.0]
     assert (tmp_path / "out" / "speed.md").is_file()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,6 +15,7 @@ from facegeom import FaceAnalyzer, Faces
 from facegeom.serve.app import Application
 from facegeom.serve.pages import DEMO
 from facegeom.serve.settings import Settings
+from facegeom.serve.work import answer
 
 
 @dataclass
@@ -62,7 +64,7 @@ def serve(stand_in: StandIn) -> Iterator[Callable[..., TestClient]]:
     clients: list[TestClient] = []
 
     def start(**settings: Any) -> TestClient:
-        app = Application(stand_in, Settings(**settings))  # type: ignore[arg-type]
+        app = Application([partial(answer, stand_in)], Settings(**settings))  # type: ignore[arg-type]
         client = TestClient(app, raise_server_exceptions=False)
         clients.append(client)
         client.__enter__()
@@ -82,5 +84,5 @@ def analyzer() -> FaceAnalyzer:
 @pytest.fixture(scope="package")
 def client(analyzer: FaceAnalyzer) -> Iterator[TestClient]:
     """A client of a service with the real networks."""
-    with TestClient(Application(analyzer, Settings())) as client:
+    with TestClient(Application([partial(answer, analyzer)], Settings())) as client:
         yield client

@@ -1,97 +1,126 @@
-"""Photos of many callers in common batches."""
+"""Photos of many callers in common batches, by workers that do as they are told."""
 
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
-import numpy as np
 import pytest
 
-from facegeom import FaceAnalyzer, Faces, imaging
-from facegeom.serve.batching import Batcher, Look
+from facegeom.errors import InputError
+from facegeom.serve.batching import Batcher
+from facegeom.serve.work import Done, Result, Task
 
-GREY = np.full((8, 8, 3), 90, np.uint8)
-BLACK = np.zeros((8, 8, 3), np.uint8)
+
+@dataclass
+class Helper:
+    """A worker whose answers are the photos themselves; it refuses b"bad" and fails at b"worse".
+
+    Attributes:
+        gate: while it is closed, the work waits.
+        batches: sizes of the batches so far.
+    """
+
+    gate: threading.Event = field(default_factory=threading.Event)
+    batches: list[int] = field(default_factory=list)
+
+    def __call__(self, tasks: Sequence[Task]) -> list[Result]:
+        self.batches.append(len(tasks))
+        assert self.gate.wait(30), "the test never opened the gate"
+        if any(task.content == b"worse" for task in tasks):
+            raise RuntimeError("no worker is left")
+        bad = InputError("a bad photo")
+        return [bad if task.content == b"bad" else Done(task.content, 0) for task in tasks]
 
 
 @pytest.fixture
-def start(stand_in: Any) -> Iterator[Callable[..., Batcher]]:
+def crew() -> Iterator[list[Helper]]:
+    crew = [Helper(), Helper()]
+    yield crew
+    for helper in crew:
+        helper.gate.set()
+
+
+@pytest.fixture
+def start(crew: list[Helper]) -> Iterator[Callable[..., Batcher]]:
+    """``start(workers, most)`` is a batcher over so many of the helpers, closed in the end."""
     batchers: list[Batcher] = []
 
-    def make(most: int = 16, wait_s: float = 0.0) -> Batcher:
-        batchers.append(Batcher(stand_in, most, wait_s))
+    def make(workers: int, most: int = 16) -> Batcher:
+        batchers.append(Batcher(crew[:workers], most))
         return batchers[-1]
 
     yield make
-    stand_in.gate.set()
+    for helper in crew:
+        helper.gate.set()
     for batcher in batchers:
         batcher.close()
 
 
-def busy(batcher: Batcher, stand_in: Any) -> "Future[Faces]":
-    """Let the analyzer begin with one photo and wait in it."""
-    stand_in.gate.clear()
-    answer = batcher.submit(GREY, Look())
-    while not stand_in.batches:
-        time.sleep(0.001)
-    return answer
+def busy(batcher: Batcher, crew: Sequence[Helper]) -> "list[Future[Done]]":
+    """Let each worker begin with one photo and wait in it."""
+    answers = []
+    for number in range(len(crew)):
+        answers.append(batcher.submit(Task(b"first")))
+        while sum(len(helper.batches) for helper in crew) <= number:
+            time.sleep(0.001)
+    return answers
 
 
-def test_what_comes_during_a_batch_goes_together(start: Callable[..., Batcher], stand_in: Any) -> None:
-    batcher = start(most=3)
-    answers = [busy(batcher, stand_in), *(batcher.submit(GREY, Look()) for _ in range(4))]
-    stand_in.gate.set()
-    assert [len(answer.result(10)) for answer in answers] == [0] * 5
-    assert stand_in.batches == [1, 3, 1]
+def test_what_comes_during_a_batch_goes_together(start: Callable[..., Batcher], crew: list[Helper]) -> None:
+    batcher = start(workers=1, most=3)
+    first = busy(batcher, crew[:1])
+    rest = [batcher.submit(Task(content)) for content in (b"1", b"2", b"3", b"4")]
+    crew[0].gate.set()
+    assert [answer.result(10).body for answer in (*first, *rest)] == [b"first", b"1", b"2", b"3", b"4"]
+    assert crew[0].batches == [1, 3, 1]
 
 
-def test_the_first_waits_for_company(start: Callable[..., Batcher], stand_in: Any) -> None:
-    batcher = start(most=2, wait_s=20.0)
-    answers = [batcher.submit(GREY, Look()) for _ in range(2)]
-    assert [len(answer.result(10)) for answer in answers] == [0, 0]
-    assert stand_in.batches == [2]
+def test_workers_share_what_waits(start: Callable[..., Batcher], crew: list[Helper]) -> None:
+    """While one is busy the other takes half of what waits, then half of the rest."""
+    batcher = start(workers=2)
+    busy(batcher, crew)
+    rest = [batcher.submit(Task(b"more")) for _ in range(6)]
+    crew[0].gate.set()
+    for answer in rest:
+        answer.result(10)
+    assert (crew[0].batches, crew[1].batches) == ([1, 3, 2, 1], [1])
 
 
-def test_a_bad_photo_fails_alone(start: Callable[..., Batcher], stand_in: Any) -> None:
-    batcher = start()
-    first = busy(batcher, stand_in)
-    good, bad, other = (batcher.submit(image, Look()) for image in (GREY, BLACK, GREY))
-    stand_in.gate.set()
-    assert len(first.result(10)) == len(good.result(10)) == len(other.result(10)) == 0
-    with pytest.raises(RuntimeError, match="a black photo"):
+def test_a_bad_photo_fails_alone(start: Callable[..., Batcher], crew: list[Helper]) -> None:
+    batcher = start(workers=1)
+    first = busy(batcher, crew[:1])
+    good, bad, other = (batcher.submit(Task(content)) for content in (b"good", b"bad", b"other"))
+    crew[0].gate.set()
+    assert [answer.result(10).body for answer in (*first, good, other)] == [b"first", b"good", b"other"]
+    with pytest.raises(InputError, match="a bad photo"):
         bad.result(10)
 
 
-def test_a_cancelled_photo_leaves_the_queue(start: Callable[..., Batcher], stand_in: Any) -> None:
-    batcher = start()
-    first = busy(batcher, stand_in)
-    left, stays = (batcher.submit(GREY, Look()) for _ in range(2))
+def test_a_worker_that_fails_goes_on(start: Callable[..., Batcher], crew: list[Helper]) -> None:
+    batcher = start(workers=1)
+    crew[0].gate.set()
+    with pytest.raises(RuntimeError, match="no worker is left"):
+        batcher.submit(Task(b"worse")).result(10)
+    assert batcher.submit(Task(b"good")).result(10).body == b"good"
+
+
+def test_a_cancelled_photo_leaves_the_queue(start: Callable[..., Batcher], crew: list[Helper]) -> None:
+    batcher = start(workers=1)
+    first = busy(batcher, crew[:1])
+    left, stays = (batcher.submit(Task(b"next")) for _ in range(2))
     assert left.cancel()
-    stand_in.gate.set()
-    assert len(first.result(10)) == len(stays.result(10)) == 0
-    assert stand_in.batches == [1, 1]
+    crew[0].gate.set()
+    assert first[0].result(10).body == b"first" and stays.result(10).body == b"next"
+    assert crew[0].batches == [1, 1]
 
 
-def test_close_finishes_what_was_submitted(stand_in: Any) -> None:
-    batcher = Batcher(stand_in, 2, 0.0)
-    answers = [batcher.submit(GREY, Look()) for _ in range(5)]
+@pytest.mark.parametrize("workers", [1, 2])
+def test_close_finishes_what_was_submitted(crew: list[Helper], workers: int) -> None:
+    for helper in crew:
+        helper.gate.set()
+    batcher = Batcher(crew[:workers], 2)
+    answers = [batcher.submit(Task(b"photo")) for _ in range(9)]
     batcher.close()
     assert all(answer.done() for answer in answers)
-
-
-def test_each_photo_is_analysed_as_its_caller_asked(analyzer: FaceAnalyzer, portrait: Path) -> None:
-    half = imaging.read(portrait)
-    image = np.concatenate([half, half[:, ::-1]], axis=1)
-    looks = [Look(), Look(max_faces=1), Look(min_score=1.0), Look(min_face=60, fov_deg=30.0)]
-    batcher = Batcher(analyzer, 8, 5.0)
-    futures = [batcher.submit(image, look) for look in [*looks, *looks]]
-    answers = [future.result(60) for future in futures]
-    batcher.close()
-    assert [len(answer) for answer in answers] == [2, 1, 0, 2] * 2
-    for look, answer in zip([*looks, *looks], answers, strict=True):
-        alone = FaceAnalyzer(**vars(look))(image)
-        np.testing.assert_allclose(answer.mesh_px, alone.mesh_px, atol=0.01)
-        np.testing.assert_allclose(answer.translation_mm, alone.translation_mm, atol=0.1)
-    assert (analyzer.min_face, analyzer.max_faces, analyzer.min_score) == (None, None, 0.9)

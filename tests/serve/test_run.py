@@ -20,7 +20,7 @@ MAIN = "from facegeom.cli import main; main()"  # what the console script does
 
 @pytest.fixture
 def process() -> Iterator["subprocess.Popen[str]"]:
-    command = (sys.executable, "-c", MAIN, "serve", "--port", "0", "--threads", "1")
+    command = (sys.executable, "-c", MAIN, "serve", "--port", "0", "--workers", "2")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         yield process
         process.kill()

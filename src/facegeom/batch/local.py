@@ -4,14 +4,17 @@ import logging
 import queue
 import threading
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from facegeom.batch.inventory import Job
-from facegeom.batch.ledger import Ledger
-from facegeom.batch.process import DiedError, WorkerProcess, start
+from facegeom.batch.ledger import Attempt, Ledger
 from facegeom.batch.work import Settings
+from facegeom.workers.process import DiedError, WorkerProcess, start
 
 _log = logging.getLogger(__name__)
+
+_WORKER = "facegeom.batch.work:Worker"
 
 
 def run(jobs: Iterable[Job], settings: Settings, workers: int) -> Iterator[tuple[int, bytes]]:
@@ -88,10 +91,10 @@ class _Pool:
         """The part's file, with as many workers as it takes."""
         while True:
             if seat not in self._workers:
-                self._workers[seat] = start(self._settings)
+                self._workers[seat] = start(_WORKER, self._settings)
             attempt = self._ledger.enter(job.part)
             try:
-                content = self._workers[seat].work(job, attempt, self._ledger.begin)
+                content = self._workers[seat].call(job, attempt.skip, told=partial(self._begun, job, attempt))
             except DiedError as death:
                 del self._workers[seat]
                 if self._stop.is_set():
@@ -99,4 +102,8 @@ class _Pool:
                 _log.warning("%s in part %d; another one takes over", death, job.part)
             else:
                 self._ledger.leave(job.part)
-                return content
+                return bytes(content)
+
+    def _begun(self, job: Job, attempt: Attempt, place: int) -> None:
+        if attempt.careful:
+            self._ledger.begin(job.part, place)

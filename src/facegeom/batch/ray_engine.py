@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from facegeom.batch.inventory import Job
 from facegeom.batch.ledger import Ledger
-from facegeom.batch.process import WorkerError
 from facegeom.batch.work import Settings, Worker
 from facegeom.errors import FacegeomError, InputError
+from facegeom.workers.process import WorkerError
 
 _STARTS = 3
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from facegeom.bench.proc import descendants, read_proc
 from facegeom.bench.processes import ProcessError
 
 _COMMAND = "from facegeom.cli import main; main()"  # what the console script does
-_WORKER_NAMES = {"local": "facegeom.batch.worker", "ray": "ray::MapWorker"}
+_WORKER_NAMES = {"local": "facegeom.workers.child", "ray": "ray::MapWorker"}
 _LOOK_EVERY_S = 0.02
 _LEAVE_S = 20.0
 
@@ -130,38 +131,11 @@ def worker_pids(driver: int, engine: str) -> list[int]:
     return [pid for pid in descendants(driver) if _WORKER_NAMES[engine] in _command_line(pid)]
 
 
-def descendants(pid: int) -> list[int]:
-    """Processes that a process has started, and those that they have.
-
-    Raises:
-        ProcessError: the system has no /proc.
-    """
-    if not Path("/proc/self/stat").is_file():
-        raise ProcessError("expected Linux: processes are found in /proc")
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (stat := _read(entry / "stat")):
-            parent = int(stat.rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(entry.name))
-    found = [pid]
-    for one in found:
-        found += children.get(one, [])
-    return found[1:]
-
-
 def _is_alive(pid: int) -> bool:
     """Whether it runs; a dead one that nobody has waited for does not."""
-    stat = _read(Path("/proc", str(pid), "stat"))
+    stat = read_proc(Path("/proc", str(pid), "stat"))
     return bool(stat) and stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
 def _command_line(pid: int) -> str:
-    return _read(Path("/proc", str(pid), "cmdline")).replace("\0", " ")
-
-
-def _read(path: Path) -> str:
-    """The file, or nothing if its process has just ended."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
+    return read_proc(Path("/proc", str(pid), "cmdline")).replace("\0", " ")

@@ -38,6 +38,7 @@ KINDS: Mapping[str, PeerKind] = {
         ("facenet-pytorch==2.6.0",),
         WORKERS / "mtcnn_peer.py",
     ),
+    "dlib": PeerKind(("dlib-bin", "numpy"), (), WORKERS / "dlib_peer.py"),  # dlib alone has to be compiled
 }
 
 
@@ -84,7 +85,7 @@ class Peer:
     """A running worker. Use as a context manager; it ends with the block.
 
     Attributes:
-        name: ``mediapipe`` or ``mtcnn``.
+        name: of :data:`KINDS`.
         versions: package name to version, as the worker's interpreter reports them.
     """
 

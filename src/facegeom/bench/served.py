@@ -1,15 +1,14 @@
 """A service of its own process, as a user starts it."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from threading import Event, Thread
 
+from facegeom.bench.proc import resident_mb
 from facegeom.bench.processes import ProcessError
 
 _COMMAND = "from facegeom.cli import main; main()"  # what the console script does
@@ -32,11 +31,8 @@ class Served:
     pid: int
 
     def memory_mb(self) -> float | None:
-        """Resident MB (10^6 bytes) now; None without /proc."""
-        listed = Path(f"/proc/{self.pid}/statm")
-        if not listed.is_file():
-            return None
-        return int(listed.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        """Resident MB (10^6 bytes) now, its workers included; None without /proc."""
+        return resident_mb(self.pid)
 
 
 class Watch:

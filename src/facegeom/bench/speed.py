@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from PIL import Image
@@ -14,15 +14,18 @@ from PIL import Image
 from facegeom import imaging
 from facegeom.bench.about import about
 from facegeom.bench.data import Picture, scenes
-from facegeom.bench.landmarks import MESH_OPTIONS
 from facegeom.bench.peers import Peer, started
 from facegeom.bench.processes import command_seconds, import_seconds, memory_mb
 from facegeom.bench.progress import track
+from facegeom.bench.speed_cases import CROWD, RIVALS, Rival, crops, crowd, files
 from facegeom.bench.tables import Cell, Report, Table
 from facegeom.bench.timing import Pair, array_timer, calls_ms, interleaved, peer_timer
+from facegeom.engine import Engine
 from facegeom.results import Faces
+from facegeom.weights import path
 
 LONG_SIDE = 640
+ONE_FACE = "both find one face"
 BATCH = 16
 
 _PAIR_PROTOCOL = (
@@ -31,7 +34,7 @@ _PAIR_PROTOCOL = (
     "each photo time blocks in the order ours, peer, peer, ours; each system in a process of its own, "
     "never both at once, the peer's time measured inside its process. A photo's figure is the median over "
     "both blocks; the ratio is ours / peer per photo. MediaPipe: FaceMesh(static_image_mode=True, "
-    "refine_landmarks=True); MTCNN gives boxes only."
+    "refine_landmarks=True); MTCNN and dlib's HOG give boxes only."
 )
 _PAIR_COLUMNS = (
     "peer",
@@ -93,9 +96,14 @@ def run_speed(
     """
     tables: list[Table] = []
     with tempfile.TemporaryDirectory() as scratch, started(peers) as workers:
-        arrays, photo = prepare(select(data, effort.photos), Path(scratch))
+        folder = Path(scratch)
+        pictures = select(data, max(effort.photos, CROWD))
+        arrays, photo = prepare(pictures[: effort.photos], folder)
         for measure in (
             partial(paired, analyzer, workers, arrays, effort),
+            partial(face_network, tables, effort),
+            partial(crowd, analyzer, workers, pictures, folder, effort.repetitions),
+            partial(files, analyzer, workers, pictures, folder, effort.repetitions),
             partial(throughput, analyzer, arrays),
             partial(processes, photo),
         ):
@@ -139,30 +147,34 @@ def enlarge(image: Any) -> Any:
 
 def paired(analyzer: Analyzer, workers: Mapping[str, Peer], arrays: Sequence[Path], effort: Effort) -> Table:
     """The table of one photo in, one answer out, against each peer."""
-    rivals = {
-        "mediapipe": ("MediaPipe FaceMesh", "mesh", MESH_OPTIONS),
-        "mtcnn": ("MTCNN (facenet-pytorch)", "detector", {}),
-    }
     ours = array_timer(analyzer)
     rows: list[tuple[Cell, ...]] = []
     for name, worker in workers.items():
-        title, model, options = rivals[name]
-        theirs = peer_timer(worker, model, options)
+        rival = RIVALS[name]
+        theirs = peer_timer(worker, rival.model, rival.options)
         pairs = []
-        for array in track(arrays, f"one photo, beside {title}"):
+        for array in track(arrays, f"one photo, beside {rival.title}"):
             pair = interleaved(ours, theirs, array, effort.repetitions, effort.warm)
-            pairs.append(replace(pair, one_face_each=one_face_each(analyzer, worker, model, options, array)))
-        rows.append((title, "all", *pair_row(pairs)))
-        rows.append((title, "both find one face", *pair_row([p for p in pairs if p.one_face_each])))
+            pairs.append(replace(pair, one_face_each=one_face_each(analyzer, worker, rival, array)))
+        rows.append((rival.title, "all", *pair_row(pairs)))
+        rows.append((rival.title, ONE_FACE, *pair_row([p for p in pairs if p.one_face_each])))
     return Table(f"One photo of {LONG_SIDE} px", _PAIR_PROTOCOL, _PAIR_COLUMNS, rows)
 
 
-def one_face_each(
-    analyzer: Analyzer, peer: Peer, model: str, options: Mapping[str, Any], array: Path
-) -> bool:
+def one_face_each(analyzer: Analyzer, peer: Peer, rival: Rival, array: Path) -> bool:
     """Whether both systems find exactly one face in the picture: a missed face costs no time."""
-    reply = peer.ask(op="find", model=model, options=dict(options), array=str(array))
+    reply = peer.ask(op="find", model=rival.model, options=dict(rival.options), array=str(array))
     return len(analyzer(np.load(array))) == len(reply["score"]) == 1
+
+
+def face_network(tables: Sequence[Table], effort: Effort) -> Table:
+    """The table of the face network alone, beside the peers' times in the first of the tables."""
+    return crops(Engine(path("face", "int8")), whole_ms(tables[0]), effort.repetitions)
+
+
+def whole_ms(pairs: Table) -> dict[str, float | None]:
+    """Each peer's time for a photo with one face, of the table of :func:`paired`."""
+    return {str(row[0]): cast("float | None", row[3]) for row in pairs.rows if row[1] == ONE_FACE}
 
 
 def pair_row(pairs: Sequence[Pair]) -> tuple[Cell, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from facegeom.bench.peers import Peer
 
 Timer = Callable[[Path, int, int], list[float]]
-"""(array file, repetitions, warm-up calls) to milliseconds per call."""
+"""(array file or photo, repetitions, warm-up calls) to milliseconds per call."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def interleaved(ours: Timer, peer: Timer, array: Path, repetitions: int, warm: i
     Args:
         ours: our timer.
         peer: the other's.
-        array: .npy file of an RGB picture (H, W, 3) uint8.
+        array: .npy file of an RGB picture (H, W, 3) uint8, or a photo's file, which is decoded in each call.
         repetitions: counted calls in each block.
         warm: uncounted calls at the start of each block.
     """
@@ -62,6 +62,15 @@ def array_timer(analyze: Callable[[Any], object]) -> Timer:
     def timer(array: Path, repetitions: int, warm: int) -> list[float]:
         picture = np.load(array)
         return calls_ms(lambda: analyze(picture), repetitions, warm)
+
+    return timer
+
+
+def path_timer(analyze: Callable[[Any], object]) -> Timer:
+    """Our timer: a file in, the whole answer out, in this process."""
+
+    def timer(file: Path, repetitions: int, warm: int) -> list[float]:
+        return calls_ms(lambda: analyze(file), repetitions, warm)
 
     return timer
 

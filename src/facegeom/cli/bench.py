@@ -32,7 +32,7 @@ OUT = Path("benchmarks/results")
 def accuracy(
     data: Data,
     out: Out = OUT,
-    peers: Peers = "mediapipe,mtcnn",
+    peers: Peers = "mediapipe,mtcnn,dlib",
     peer_python: Pythons = None,
     only: Annotated[
         str,
@@ -55,7 +55,7 @@ def accuracy(
 def speed(
     data: Data,
     out: Out = OUT,
-    peers: Peers = "mediapipe,mtcnn",
+    peers: Peers = "mediapipe,mtcnn,dlib",
     peer_python: Pythons = None,
     photos: Annotated[int, typer.Option(min=1, help="Photos to time.")] = 24,
     repetitions: Annotated[int, typer.Option(min=1, help="Counted calls in a time block.")] = 15,

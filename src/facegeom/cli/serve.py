@@ -17,10 +17,16 @@ def serve(
     max_mb: Annotated[float, typer.Option(min=0.001, help="Largest upload, 10^6 bytes.")] = 20,
     max_megapixels: Annotated[float, typer.Option(min=0.001, help="Largest photo, 10^6 pixels.")] = 25,
     queue: Annotated[int, typer.Option(min=1, help="Photos in work at once; more are refused.")] = 64,
-    batch: Annotated[int, typer.Option(min=1, help="Photos that share a call of the networks.")] = 16,
+    batch: Annotated[int, typer.Option(min=1, help="Photos that a worker takes at once.")] = 16,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for an upload, and for its answer.")] = 30,
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where the networks run.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the networks.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes with networks; by default one a core, up to 4."),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of each; by default they share the cores.")
+    ] = None,
 ) -> None:
     """Serve the analyzer over HTTP, and a page at / for people.
 
@@ -30,16 +36,17 @@ def serve(
 
     Example: facegeom serve --port 8000
     """
-    from facegeom.analyzer import FaceAnalyzer
+    from facegeom.serve.crew import hired, sizes
     from facegeom.serve.run import listen, run
     from facegeom.serve.settings import Settings
 
     limits = Settings(round(max_mb * 1e6), round(max_megapixels * 1e6), queue, batch, timeout_s=timeout)
-    with listen(host, port) as door:
+    count, each = sizes(device, workers, threads)
+    with listen(host, port) as door, hired(count, device, each) as crew:
         typer.echo(f"facegeom serves at {_address(door)}; stop with Ctrl+C")
         if not ip_address(door.getsockname()[0]).is_loopback:
             typer.secho("others may reach it, and there is no login", fg="yellow", err=True)
-        run(FaceAnalyzer(device=device, threads=threads), limits, door)
+        run(crew, limits, door)
 
 
 def _address(door: "socket.socket") -> str:

@@ -1,7 +1,7 @@
 """Crops through the face network, and its answers back into the photo."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,22 @@ class Answers:
         """These answers and then the other ones."""
         names = self.__dataclass_fields__
         return Answers(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
+
+    def enlarged(self, x: float, y: float) -> "Answers":
+        """The answers in a picture whose pixels are so many times smaller; depth follows the mean of both."""
+        factor = np.array([x, y], np.float32)
+
+        def moved(points: FloatArray) -> FloatArray:
+            return (points + 0.5) * factor - 0.5
+
+        depth = self.mesh_px[..., 2:] * np.sqrt(x * y, dtype=np.float32)
+        return replace(
+            self,
+            box_xyxy=moved(self.box_xyxy.reshape(-1, 2, 2)).reshape(-1, 4),
+            landmarks_px=moved(self.landmarks_px),
+            mesh_px=np.concatenate([moved(self.mesh_px[..., :2]), depth], axis=-1),
+            square_xyxy=moved(self.square_xyxy.reshape(-1, 2, 2)).reshape(-1, 4),
+        )
 
     def replaced(self, rows: npt.NDArray[np.intp], others: "Answers") -> "Answers":
         """The same answers, their scores kept, with some rows of the geometry taken from others."""

@@ -1,7 +1,7 @@
 """The application: its routes, and what they answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Annotated, Any, Literal, TypeVar
@@ -10,15 +10,16 @@ from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel
 
-from facegeom.analyzer import FaceAnalyzer
 from facegeom.serve import metrics, model_data, openapi, pages, topology
-from facegeom.serve.formats import choose
+from facegeom.serve.formats import FORMATS, choose
 from facegeom.serve.headers import SecurityHeaders
 from facegeom.serve.options import Options
-from facegeom.serve.problems import RefusedError, add_handlers, documented
+from facegeom.serve.problems import add_handlers, documented
+from facegeom.serve.refusals import RefusedError
 from facegeom.serve.service import Service
 from facegeom.serve.settings import Settings
 from facegeom.serve.uploads import receive
+from facegeom.serve.work import Task, Work
 
 Answer = TypeVar("Answer")
 
@@ -27,11 +28,11 @@ class Application(FastAPI):
     """FastAPI with facegeom's schemas in its description.
 
     Args:
-        analyzer: its networks are used.
+        crew: the workers, as :class:`Service` has them.
         settings: limits.
     """
 
-    def __init__(self, analyzer: FaceAnalyzer, settings: Settings) -> None:
+    def __init__(self, crew: Sequence[Work], settings: Settings) -> None:
         super().__init__(
             title="facegeom",
             summary="One photo in, the geometry of every face out.",
@@ -40,7 +41,7 @@ class Application(FastAPI):
             redoc_url=None,
             lifespan=self._life,
         )
-        self.analyzer, self.settings, self.metrics = analyzer, settings, metrics.Metrics()
+        self.crew, self.settings, self.metrics = crew, settings, metrics.Metrics()
         self.service: Service
         self.add_middleware(metrics.Counting, numbers=self.metrics, path="/v1/analyze")
         self.add_middleware(SecurityHeaders, scripts=pages.inline_scripts())
@@ -52,7 +53,7 @@ class Application(FastAPI):
 
     @asynccontextmanager
     async def _life(self, app: FastAPI) -> AsyncIterator[None]:
-        self.service = Service(self.analyzer, self.settings, self.metrics)
+        self.service = Service(self.crew, self.settings, self.metrics)
         try:
             yield
         finally:
@@ -91,9 +92,10 @@ async def analyze(request: Request, options: Annotated[Options, Query()]) -> Res
     limit = service.settings.timeout_s
     with service.slots.one():
         upload = await _within(limit, receive(request, service.settings.max_bytes), 408, "upload")
-        work = service.answer(upload, options.look(), form, options.face)
-        body = await _within(limit, work, 504, "analysis")
-    return Response(body, media_type=form.media_type, headers={"Cache-Control": "no-store", "Vary": "Accept"})
+        task = Task(upload.content, options.look(), form, options.face, upload.file)
+        body = await _within(limit, service.answer(task), 504, "analysis")
+    headers = {"Cache-Control": "no-store", "Vary": "Accept"}
+    return Response(body, media_type=FORMATS[form].media_type, headers=headers)
 
 
 async def _within(seconds: float, work: Coroutine[Any, Any, Answer], status: int, what: str) -> Answer:

@@ -1,122 +1,93 @@
-"""Photos of many requests through one analyzer, together."""
+"""Tasks of many requests to the workers, together."""
 
-import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from copy import copy
-from dataclasses import astuple, dataclass, field
-from queue import Empty, SimpleQueue
-from threading import Thread
+from dataclasses import dataclass, field
+from math import ceil
+from queue import SimpleQueue
+from threading import Lock, Thread
 
-from facegeom.analyzer import FaceAnalyzer
-from facegeom.geometry.camera import DEFAULT_FOV_DEG
-from facegeom.imaging import UInt8Array
-from facegeom.results import Faces
-
-
-@dataclass(frozen=True)
-class Look:
-    """How one photo is to be analysed; the fields are those of :class:`FaceAnalyzer`."""
-
-    min_face: float | None = None
-    max_faces: int | None = None
-    min_score: float = 0.9
-    fov_deg: float = DEFAULT_FOV_DEG
+from facegeom.errors import FacegeomError
+from facegeom.serve.work import Done, Task, Work
 
 
 @dataclass(frozen=True)
 class _Job:
-    image: UInt8Array
-    look: Look
-    answer: "Future[Faces]" = field(default_factory=Future)
+    task: Task
+    answer: "Future[Done]" = field(default_factory=Future)
 
 
 class Batcher:
-    """One thread that owns the analyzer and takes what has come, up to a number of photos at a time.
+    """One thread for each worker; a free one takes its share of what has come, up to a number of photos.
 
-    While a batch is at work the next one gathers, so that under load nobody waits for company.
+    While the workers are busy the next batches gather, so that under load nobody waits for company.
 
     Args:
-        analyzer: its networks are used; its own settings are not.
+        crew: the workers; each is called by its own thread alone.
         most: photos in a batch.
-        wait_s: how long the first photo of a batch waits for others, seconds.
         seen: called with the size of each batch.
     """
 
     def __init__(
         self,
-        analyzer: FaceAnalyzer,
+        crew: Sequence[Work],
         most: int,
-        wait_s: float,
         seen: Callable[[int], object] = lambda size: None,
     ) -> None:
-        self._analyzer, self._most, self._wait_s, self._seen = analyzer, most, wait_s, seen
+        self._most, self._seen = most, seen
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._thread = Thread(target=self._run, name="facegeom-analyzer", daemon=True)
-        self._thread.start()
+        self._gathering = Lock()
+        self._threads = [
+            Thread(target=self._run, args=(work,), name="facegeom-batcher", daemon=True) for work in crew
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def submit(self, image: UInt8Array, look: Look) -> "Future[Faces]":
-        """The answer to come for a picture (H, W, 3) uint8 RGB; cancel it to leave the queue."""
-        job = _Job(image, look)
+    def submit(self, task: Task) -> "Future[Done]":
+        """The answer to come; cancel it to leave the queue."""
+        job = _Job(task)
         self._jobs.put(job)
         return job.answer
 
     def close(self) -> None:
-        """Finish what was submitted, then end the thread."""
-        self._jobs.put(None)
-        self._thread.join()
+        """Finish what was submitted, then end the threads."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self) -> None:
-        while True:
-            jobs, last = self._gather()
+    def _run(self, work: Work) -> None:
+        last = False
+        while not last:
+            with self._gathering:
+                jobs, last = self._gather()
             jobs = [job for job in jobs if job.answer.set_running_or_notify_cancel()]
             if jobs:
                 self._seen(len(jobs))
-                self._answer(jobs)
-            if last:
-                return
+                _answer(work, jobs)
 
     def _gather(self) -> tuple[list[_Job], bool]:
-        """The next batch, and whether it is the last."""
-        job = self._jobs.get()
+        """The next batch, a fair share of what waits, and whether the thread shall end."""
         jobs: list[_Job] = []
-        deadline = time.monotonic() + self._wait_s
+        job = self._jobs.get()
+        share = min(self._most, ceil((1 + self._jobs.qsize()) / len(self._threads)))
         while job is not None:
             jobs.append(job)
-            if len(jobs) == self._most:
+            if len(jobs) == share:
                 return jobs, False
-            try:
-                job = self._jobs.get(timeout=max(0.0, deadline - time.monotonic()))
-            except Empty:
-                return jobs, False
+            job = self._jobs.get()  # it is there: nobody else takes any now
         return jobs, True
 
-    def _answer(self, jobs: Sequence[_Job]) -> None:
-        alike: dict[Look, list[_Job]] = defaultdict(list)
-        for job in jobs:
-            alike[job.look].append(job)
-        for look, group in alike.items():
-            _analyze(with_look(self._analyzer, look), group)
 
-
-def with_look(analyzer: FaceAnalyzer, look: Look) -> FaceAnalyzer:
-    """An analyzer with other settings over the same networks."""
-    view = copy(analyzer)
-    view.min_face, view.max_faces, view.min_score, view.fov_deg = astuple(look)
-    return view
-
-
-def _analyze(analyzer: FaceAnalyzer, jobs: Sequence[_Job]) -> None:
-    """Answer jobs together; if that fails, each alone, so that only those to blame fail."""
+def _answer(work: Work, jobs: Sequence[_Job]) -> None:
     try:
-        answers = analyzer.batch([job.image for job in jobs])
-    except Exception as error:  # whatever it is belongs to a request, and the thread must live on
-        if len(jobs) == 1:
-            jobs[0].answer.set_exception(error)
-            return
+        results = work([job.task for job in jobs])
+    except Exception as error:  # it belongs to these requests, and the thread must live on
         for job in jobs:
-            _analyze(analyzer, [job])
-    else:
-        for job, faces in zip(jobs, answers, strict=True):
-            job.answer.set_result(faces)
+            job.answer.set_exception(error)
+        return
+    for job, result in zip(jobs, results, strict=True):
+        if isinstance(result, FacegeomError):
+            job.answer.set_exception(result)
+        else:
+            job.answer.set_result(result)

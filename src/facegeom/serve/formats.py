@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from facegeom.export import glb, json_io, obj, ply
 from facegeom.imaging import UInt8Array
 from facegeom.results import Face, Faces
-from facegeom.serve.problems import RefusedError
+from facegeom.serve.refusals import RefusedError
 
 Name: TypeAlias = Literal["json", "overlay", "png", "glb", "obj", "ply"]
 
@@ -66,17 +66,17 @@ FORMATS: dict[Name, Format] = {
 """Forms by name; the first one that a caller accepts is taken, JSON before the others."""
 
 
-def choose(name: Name | None, accept: str) -> Format:
+def choose(name: Name | None, accept: str) -> Name:
     """The form by its name, else by the header ``Accept``.
 
     Raises:
         RefusedError: 406, nothing that the caller accepts can be made.
     """
     if name is not None:
-        return FORMATS[name]
+        return name
     wishes = _wishes(accept or "*/*")
-    best = max(FORMATS.values(), key=lambda form: _liking(form.media_type, wishes))
-    if _liking(best.media_type, wishes) <= 0:
+    best = max(FORMATS, key=lambda name: _liking(FORMATS[name].media_type, wishes))
+    if _liking(FORMATS[best].media_type, wishes) <= 0:
         offers = ", ".join(form.media_type for form in FORMATS.values())
         raise RefusedError(406, f"Accept: expected one of {offers}, got {accept!r}")
     return best

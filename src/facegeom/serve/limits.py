@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from math import ceil
 
 from facegeom.detection.cascade import SMALLEST_IN_WINDOW
-from facegeom.serve.problems import RefusedError
+from facegeom.serve.refusals import RefusedError
 
 MAX_SEARCH_PIXELS = 4_000_000
 """Largest picture that the search may work on: the photo, scaled until ``min_face`` fits P-Net's window."""

@@ -4,8 +4,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.imaging import MAX_PIXELS
-from facegeom.serve.batching import Look
 from facegeom.serve.formats import Name
+from facegeom.serve.work import Look
 
 
 class Options(BaseModel):

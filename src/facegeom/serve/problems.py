@@ -9,7 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from facegeom.errors import FacegeomError, ImageError
+from facegeom.errors import ImageError
+from facegeom.serve.refusals import RefusedError, failed
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -20,20 +21,6 @@ class Problem(BaseModel):
     title: str = Field(description="The meaning of the status code.")
     status: int = Field(description="The status code.")
     detail: str = Field(description="What was expected, what came, what to do.")
-
-
-class RefusedError(FacegeomError):
-    """A request that is not answered.
-
-    Args:
-        status: of the answer.
-        detail: what was expected, what came, what to do.
-        headers: of the answer.
-    """
-
-    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(detail)
-        self.status, self.detail, self.headers = status, detail, dict(headers or {})
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -65,7 +52,7 @@ def _answer(request: Request, error: Exception) -> Response:
         return problem(
             error.status_code, f"{request.method} {request.url.path}: {error.detail}", error.headers
         )
-    return problem(500, "the service has failed; its log says why")  # the server logs the error itself
+    return problem(500, failed().detail)  # the server logs the error itself
 
 
 def _wrong(loc: tuple[str | int, ...], msg: str, **more: Any) -> str:

@@ -2,13 +2,14 @@
 
 import signal
 import socket
+from collections.abc import Sequence
 
 import uvicorn
 
-from facegeom.analyzer import FaceAnalyzer
 from facegeom.errors import InputError
 from facegeom.serve.app import Application
 from facegeom.serve.settings import Settings
+from facegeom.serve.work import Work
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -30,16 +31,16 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def run(analyzer: FaceAnalyzer, settings: Settings, door: socket.socket) -> None:
+def run(crew: Sequence[Work], settings: Settings, door: socket.socket) -> None:
     """Serve until the process is told to stop; what is in work then is finished.
 
     Args:
-        analyzer: its networks are used.
+        crew: the workers, as :class:`~facegeom.serve.service.Service` has them.
         settings: limits.
         door: a listening socket.
     """
     config = uvicorn.Config(
-        Application(analyzer, settings),
+        Application(crew, settings),
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -14,7 +14,6 @@ class Settings:
         max_pixels: of one photo, width times height.
         queue: photos that may be in work at once; more are refused with 503.
         batch: photos that go through the networks together.
-        wait_ms: how long the first photo of a batch waits for others, milliseconds.
         timeout_s: longest time for an upload, and for its answer, seconds.
 
     Raises:
@@ -25,11 +24,10 @@ class Settings:
     max_pixels: int = 25_000_000
     queue: int = 64
     batch: int = 16
-    wait_ms: float = 2.0
     timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value, least = getattr(self, field.name), 0 if field.name == "wait_ms" else 1
-            if not value >= least:
-                raise InputError(f"{field.name}: expected at least {least}, got {value!r}")
+            value = getattr(self, field.name)
+            if not value >= 1:
+                raise InputError(f"{field.name}: expected at least 1, got {value!r}")

@@ -8,7 +8,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
-from facegeom.serve.problems import RefusedError
+from facegeom.serve.refusals import RefusedError
 
 FIELD = "file"
 

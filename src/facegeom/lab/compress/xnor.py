@@ -16,25 +16,28 @@ from facegeom.lab.compress.layers import Layer, sequences, weighted
 
 
 class XnorLayer(nn.Module):
-    """Normalisation, sign (or none), binary convolution or matrix product, scale K.
+    """Normalisation, sign, binary convolution or matrix product, scale K.
 
     Args:
         layer: gives the weights.
-        binary_activations: False for real activations: the same block, scaling and order.
+        binary_activations: False for real ones: the same order with ReLU in place of the sign, and without K,
+            which stands for the magnitude that the sign takes away.
     """
 
     def __init__(self, layer: Layer, binary_activations: bool = True) -> None:
         super().__init__()
         conv = isinstance(layer, nn.Conv2d)
         self.norm = nn.BatchNorm2d(layer.in_channels) if conv else nn.BatchNorm1d(layer.in_features)
-        self.active = BinaryActivation() if binary_activations else nn.Identity()
+        self.binary = binary_activations
+        self.active = BinaryActivation() if binary_activations else nn.ReLU()
         self.layer = layer
         parametrize.register_parametrization(layer, "weight", ScaledBinaryWeight(), unsafe=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) or (N, C) -> what the layer gives, in the same order of axes."""
         x = self.norm(x)
-        return self.layer(self.active(x)) * self._scale(x)
+        answer = self.layer(self.active(x))
+        return answer * self._scale(x) if self.binary else answer
 
     def _scale(self, x: torch.Tensor) -> torch.Tensor:
         """K: the mean of |x| over the channels and under the kernel (eq. 11)."""

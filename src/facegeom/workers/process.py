@@ -1,4 +1,4 @@
-"""The driver's end of a worker process of the local engine; the other is ``worker``."""
+"""The driver's end of a worker process; the other is ``child``."""
 
 import os
 import pickle
@@ -8,9 +8,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, Any
 
-from facegeom.batch.inventory import Job
-from facegeom.batch.ledger import Attempt
-from facegeom.batch.work import Settings
 from facegeom.errors import FacegeomError
 
 _STARTS = 3
@@ -25,38 +22,43 @@ class DiedError(Exception):
     """A worker process ended before its work did."""
 
 
-def start(settings: Settings) -> "WorkerProcess":
-    """A worker that is ready.
+def start(maker: str, *arguments: object) -> "WorkerProcess":
+    """A worker that is ready; arguments as for :class:`WorkerProcess`.
 
     Raises:
-        FacegeomError: the settings are wrong.
+        FacegeomError: the worker's maker refuses its arguments.
         WorkerError: three workers died before they were ready.
     """
     deaths: list[DiedError] = []
     while len(deaths) < _STARTS:
         try:
-            return WorkerProcess(settings)
+            return WorkerProcess(maker, *arguments)
         except DiedError as death:
             deaths.append(death)
     raise WorkerError(f"{deaths[-1]} before it was ready, as {_STARTS - 1} before it; see its messages above")
 
 
 class WorkerProcess:
-    """A process with one analyzer. A fresh interpreter, so callers need no ``__main__`` guard.
+    """A process with one worker. A fresh interpreter, so callers need no ``__main__`` guard.
+
+    Args:
+        maker: "module:name" of what makes the worker there; a worker is called with the arguments of
+            :meth:`call` and, after them, a function whose argument it has told to the caller.
+        arguments: of the maker.
 
     Raises:
-        FacegeomError: the settings are wrong.
+        FacegeomError: the maker refuses its arguments.
         DiedError: the process ended.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, maker: str, *arguments: object) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-c", _program()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | dict.fromkeys(_THREADS, "1"),
         )
-        self._send(settings)
+        self._send((maker, arguments))
         word, error = self._receive()
         if word == "failed":
             self.end()
@@ -67,27 +69,25 @@ class WorkerProcess:
         """Number of the process."""
         return self._process.pid
 
-    def work(self, job: Job, attempt: Attempt, begin: Callable[[int, int], object]) -> bytes:
-        """Have a part done.
+    def call(self, *arguments: object, told: Callable[[Any], object] = lambda what: None) -> Any:
+        """Call the worker.
 
         Args:
-            job: the part.
-            attempt: how to try it.
-            begin: told the part and the place of each photo that a watched worker begins.
+            arguments: of the call.
+            told: called with what the worker says on the way.
 
         Returns:
-            The part's file.
+            What the worker returns.
 
         Raises:
             DiedError: the worker died on the way.
         """
-        self._send((job, attempt.skip))
+        self._send(arguments)
         while True:
-            place, content = self._receive()
-            if place is None:
-                return bytes(content)
-            if attempt.careful:
-                begin(job.part, place)
+            word, what = self._receive()
+            if word == "done":
+                return what
+            told(what)
 
     def kill(self) -> None:
         """Make it end, from any thread; the thread that uses it then gets a DiedError."""
@@ -118,7 +118,7 @@ class WorkerProcess:
     def _send(self, message: object) -> None:
         inbox, _ = self._pipes()
         try:
-            pickle.dump(message, inbox)
+            pickle.dump(message, inbox, pickle.HIGHEST_PROTOCOL)
             inbox.flush()
         except OSError as error:
             raise self._died() from error
@@ -147,4 +147,4 @@ class WorkerProcess:
 
 def _program() -> str:
     """Python code of a worker that imports what this process would."""
-    return f"import sys; sys.path[:] = {sys.path!r}; from facegeom.batch.worker import main; main()"
+    return f"import sys; sys.path[:] = {sys.path!r}; from facegeom.workers.child import main; main()"

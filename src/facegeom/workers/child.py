@@ -1,14 +1,17 @@
-"""``python -m facegeom.batch.worker``: a worker process of the local engine.
+"""What runs in a worker process.
 
-It speaks pickles over its standard input and output: settings in, ("ready", None) or ("failed", error) out;
-then for each (job, places to skip) that comes in, (place, None) for each photo that it begins, and (None,
-bytes) of the part's file. Where nobody reads that it ends, so it outlives its driver by one photo at most.
+It speaks pickles over its standard input and output: the worker's maker and its arguments in, ("ready", None)
+or ("failed", error) out; then for each tuple of arguments that comes in, ("told", what) for what the worker
+has to say on the way, and ("done", answer). It ends where its input ends, so it outlives its driver by one
+call at most.
 """
 
 import os
 import pickle
 import signal
 import sys
+from functools import partial
+from pkgutil import resolve_name
 from typing import IO, Any
 
 from facegeom.errors import FacegeomError
@@ -32,17 +35,16 @@ def _private_output() -> IO[bytes]:
 
 
 def _serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
-    from facegeom.batch.work import Worker  # after the signals are set: this takes a moment
-
+    maker, arguments = pickle.load(inbox)
     try:
-        worker = Worker(pickle.load(inbox))
+        worker = resolve_name(maker)(*arguments)
     except FacegeomError as error:
-        _send(outbox, ("failed", error))
+        _send(outbox, "failed", error)
         return
-    _send(outbox, ("ready", None))
-    while (order := _receive(inbox)) is not None:
-        job, skip = order
-        _send(outbox, (None, worker(job, skip, lambda place: _send(outbox, (place, None)))))
+    _send(outbox, "ready", None)
+    tell = partial(_send, outbox, "told")
+    while (call := _receive(inbox)) is not None:
+        _send(outbox, "done", worker(*call, tell))
 
 
 def _receive(inbox: IO[bytes]) -> Any:
@@ -52,10 +54,6 @@ def _receive(inbox: IO[bytes]) -> Any:
         return None
 
 
-def _send(outbox: IO[bytes], message: object) -> None:
-    pickle.dump(message, outbox)
+def _send(outbox: IO[bytes], word: str, what: object) -> None:
+    pickle.dump((word, what), outbox, pickle.HIGHEST_PROTOCOL)
     outbox.flush()
-
-
-if __name__ == "__main__":
-    main()

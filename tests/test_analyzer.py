@@ -297,6 +297,30 @@ def test_exif_orientation(analyzer: FaceAnalyzer, demo: Faces, picture: np.ndarr
     assert_same(analyzer(stream.getvalue()), demo)
 
 
+def test_large_files_are_read_reduced_and_answered_in_their_own_pixels(
+    picture: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = Image.fromarray(picture).resize((1025, 1023), Image.Resampling.BICUBIC)
+    large.save(tmp_path / "large.jpg", quality=95)
+    analyzer = FaceAnalyzer(min_face=200, threads=2)
+    sizes: list[tuple[int, int]] = []
+    detector = analyzer.detector
+
+    def spy(pictures: list[Image.Image], smallest: list[float]) -> object:
+        sizes.extend(each.size for each in pictures)
+        return detector(pictures, smallest)
+
+    spy.evidence = detector.evidence  # type: ignore[attr-defined]
+    monkeypatch.setattr(analyzer, "detector", spy)
+    reduced = only(analyzer(tmp_path / "large.jpg"))
+    whole = only(analyzer(np.asarray(large)))
+    assert sizes == [(513, 512), (1025, 1023)]
+    np.testing.assert_allclose(reduced.mesh_px, whole.mesh_px, atol=0.03 * eye_distance(whole))
+    np.testing.assert_allclose(reduced.translation_mm, whole.translation_mm, rtol=0.03)
+    analyzer.depth = lambda pictures, faces: [()]  # type: ignore[assignment]
+    assert analyzer._open(tmp_path / "large.jpg").picture.size == (1025, 1023)
+
+
 def test_batch_of_mixed_sizes_equals_single_calls(
     analyzer: FaceAnalyzer, demo: Faces, picture: np.ndarray
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import ExifTags, Image, features
 
 from facegeom import imaging
 from facegeom.errors import FacegeomError, ImageError, InputError
@@ -348,3 +348,62 @@ def test_resize_to_the_same_size_changes_nothing() -> None:
 def test_resize_rejects_bad_arguments(size: tuple[int, int], box: tuple[float, ...] | None) -> None:
     with pytest.raises(InputError, match="expected"):
         imaging.resize(noise(), size, box)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "most", "shape"),
+    [
+        ((400, 300), 1.9, (300, 400)),
+        ((400, 300), 2.0, (150, 200)),
+        ((401, 299), 5.0, (75, 101)),
+        ((400, 300), 100.0, (38, 50)),
+        ((3, 2), 8.0, (1, 2)),
+    ],
+)
+def test_jpeg_files_are_read_reduced(
+    tmp_path: Path, size_wh: tuple[int, int], most: float, shape: tuple[int, int]
+) -> None:
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", size_wh, (10, 200, 30)).save(path)
+    asked: list[tuple[int, int]] = []
+
+    def coarsest(width: int, height: int) -> float:
+        asked.append((width, height))
+        return most
+
+    for source in (path, path.read_bytes()):
+        pixels, whole_wh = imaging.read_reduced(source, coarsest)
+        assert pixels.shape == (*shape, 3) and whole_wh == size_wh
+    assert set(asked) == {size_wh}
+
+
+def test_a_reduced_photo_is_upright_and_shows_the_same(tmp_path: Path) -> None:
+    """A bright spot keeps its place, in parts of the sides."""
+    path, exif = tmp_path / "photo.jpg", Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    image = Image.new("RGB", (403, 301))
+    image.paste((255, 255, 255), (40, 60, 72, 92))
+    image.save(path, exif=exif, quality=95)
+    whole = imaging.read(path)
+    pixels, whole_wh = imaging.read_reduced(path, lambda width, height: 2.0)
+    assert whole_wh == (whole.shape[1], whole.shape[0]) == (301, 403)
+    assert pixels.shape == (202, 151, 3)
+    bright = (np.argwhere(picture[..., 0] > 128).mean(axis=0) for picture in (whole, pixels))
+    sides = (whole.shape[:2], pixels.shape[:2])
+    places = [(place + 0.5) / side for place, side in zip(bright, sides, strict=True)]
+    np.testing.assert_allclose(places[0], places[1], atol=0.003)
+
+
+def test_other_sources_are_read_whole(tmp_path: Path) -> None:
+    image = Image.new("RGB", (64, 48), (1, 2, 3))
+    image.save(tmp_path / "photo.png")
+    for source in (tmp_path / "photo.png", image, np.asarray(image)):
+        pixels, whole_wh = imaging.read_reduced(source, lambda width, height: 8.0)
+        assert pixels.shape == (48, 64, 3) and whole_wh == (64, 48)
+
+
+def test_the_limit_holds_for_the_whole_photo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "photo.jpg")
+    monkeypatch.setattr(imaging, "MAX_PIXELS", 64 * 48 - 1)
+    with pytest.raises(ImageError, match="at most 3,071 pixels, got 64 x 48"):
+        imaging.read_reduced(tmp_path / "photo.jpg", lambda width, height: 8.0)

@@ -176,3 +176,15 @@ def test_second_look_replaces_only_the_faces_aside() -> None:
     second = predictor.look_again([plain()], [near])[0]
     np.testing.assert_array_equal(second.box_xyxy[[0, 2]], first.box_xyxy[[0, 2]])
     assert not np.allclose(second.box_xyxy[1], first.box_xyxy[1])
+
+
+def test_enlarged_answers_lie_in_the_larger_picture() -> None:
+    """What the network says of a square is what it says of the same square in a picture of finer pixels."""
+    small = FacePredictor(FakeNet())([Image.new("RGB", (80, 80))], [SQUARE])[0]
+    fine = FacePredictor(FakeNet())([Image.new("RGB", (240, 240))], [(SQUARE + 0.5) * 3 - 0.5])[0]
+    large = small.enlarged(3, 3)
+    for name in Answers.__dataclass_fields__:
+        np.testing.assert_allclose(getattr(large, name), getattr(fine, name), atol=1e-3)
+    flat = small.enlarged(2, 4)
+    np.testing.assert_allclose(flat.mesh_px[..., 1], (small.mesh_px[..., 1] + 0.5) * 4 - 0.5, rtol=1e-5)
+    np.testing.assert_allclose(flat.mesh_px[..., 2], small.mesh_px[..., 2] * 8**0.5, rtol=1e-5)

@@ -214,6 +214,27 @@ def depth(
     typer.echo(f"saved {out / 'depth.md'} and {out / 'depth.json'}")
 
 
+@app.command()
+def summary(
+    results: Annotated[Path, typer.Option(help="Folder of the saved results.")] = OUT,
+    readme: Annotated[
+        Path | None, typer.Option(help="File whose marked table is replaced; by default it is printed.")
+    ] = None,
+) -> None:
+    """Make the table of the README from the saved runs of accuracy, speed and video.
+
+    Example: facegeom bench summary --readme README.md
+    """
+    from facegeom.bench.summary import insert, markdown
+
+    table = markdown(results)
+    if readme is None:
+        typer.echo(table)
+    else:
+        insert(readme, table)
+        typer.echo(f"wrote {readme}")
+
+
 def _names(listed: str) -> list[str]:
     return [name.strip() for name in listed.split(",") if name.strip()]
 

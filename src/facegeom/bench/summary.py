@@ -129,6 +129,20 @@ LINES = (
     _false(),
     _points("68 points, AFW's scenes: error of the found faces, inter-ocular", "AFW scenes"),
     _points("68 points, validation scenes", "val scenes"),
+    Line(
+        "mesh against MediaPipe's, validation faces",
+        ((Figure("accuracy", "Mesh against", ("all",), "2D, %"),), (), (), ()),
+    ),
+    Line(
+        "depth of validation faces against a fitted head model, means laid over each other: mesh, networks",
+        (
+            tuple(
+                Figure("depth", "Depth of val", ("val, fitted model", method), "aligned, mm", "{:.1f} mm")
+                for method in ("mesh", "network")
+            ),
+            *((), (), ()),
+        ),
+    ),
     _heads(
         "yaw, pitch, roll of rendered heads to 45°, 30°, 30°: mean error",
         "yaw within ±45°",
@@ -164,7 +178,7 @@ def markdown(folder: Path) -> str:
     Raises:
         InputError: a report is missing or was made without some peer.
     """
-    reports = {name: _report(folder / f"{name}.json") for name in ("accuracy", "speed", "video")}
+    reports = {name: _report(folder / f"{name}.json") for name in ("accuracy", "depth", "speed", "video")}
     head = ["| | " + " | ".join(SYSTEMS) + " |", "|---" * (1 + len(SYSTEMS)) + "|"]
     return "\n".join([*head, *(line.markdown(reports) for line in LINES)])
 

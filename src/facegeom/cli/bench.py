@@ -221,7 +221,7 @@ def summary(
         Path | None, typer.Option(help="File whose marked table is replaced; by default it is printed.")
     ] = None,
 ) -> None:
-    """Make the table of the README from the saved runs of accuracy, speed and video.
+    """Make the table of the README from the saved runs of accuracy, depth, speed and video.
 
     Example: facegeom bench summary --readme README.md
     """

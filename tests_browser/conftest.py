@@ -3,6 +3,7 @@
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from facegeom import FaceAnalyzer
 from facegeom.serve.app import Application
 from facegeom.serve.run import listen
 from facegeom.serve.settings import Settings
+from facegeom.serve.work import answer
 
 SHOTS = Path(__file__).parents[1] / "out" / "page"
 PATIENCE_MS = 120_000
@@ -35,7 +37,9 @@ def analyzer() -> FaceAnalyzer:
 def origin(analyzer: FaceAnalyzer) -> Iterator[str]:
     """Address of a running service."""
     door = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(Application(analyzer, Settings()), log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(Application([partial(answer, analyzer)], Settings()), log_level="warning")
+    )
     thread = threading.Thread(target=server.run, args=([door],))
     thread.start()
     yield f"http://127.0.0.1:{door.getsockname()[1]}/"

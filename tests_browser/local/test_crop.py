@@ -35,5 +35,6 @@ def test_many_squares_lie_one_after_the_other(call: Any, noise: Callable[[int, i
     image, rng = noise(80, 60), np.random.default_rng(3)
     corner, side = rng.uniform(-30, 60, (12, 2)), rng.uniform(1, 70, (12, 1))
     squares = np.concatenate([corner, corner + side], axis=1)
-    found = np.reshape(call("crop.js", "cut", image, squares, 16, OUTSIDE), (12, 16, 16, 3))
-    np.testing.assert_array_equal(found, cut(image, squares, 16))
+    for gap in (None, 1.0):
+        found = np.reshape(call("crop.js", "cut", image, squares, 16, OUTSIDE, gap), (12, 16, 16, 3))
+        np.testing.assert_array_equal(found, cut(image, squares, 16, gap))

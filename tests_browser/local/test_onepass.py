@@ -6,9 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Page
 
 from facegeom.detection import onepass
 from facegeom.serve import model_data
+
+_CANVASES = """async ([width, height, pixels, minFace, settings]) => {
+  const { levels, painted } = await import(new URL("/static/local/onepass.js", location));
+  const all = levels({ width, height, data: Uint8Array.from(pixels) }, minFace, settings);
+  return Array.from(all, ({ level, ratio }) => ({ ratio, data: [...painted(level, settings).data] }));
+}"""
 
 SETTINGS = model_data.shared()["detection"]
 
@@ -20,8 +27,12 @@ def test_scales(call: Any, longer_px: int, min_face: float) -> None:
     assert call("onepass.js", "scales", longer_px, min_face, SETTINGS) == onepass._scales(longer_px, min_face)
 
 
-@pytest.mark.parametrize("scale", [1.6, 1 / 2, 1 / 5])
-def test_canvas(call: Any, noise: Callable[[int, int], Image.Image], scale: float) -> None:
-    image = noise(190, 71)
-    canvas, _ = onepass.painted(image, scale)
-    np.testing.assert_array_equal(call("onepass.js", "painted", image, scale, SETTINGS), canvas)
+@pytest.mark.parametrize("min_face", [10.0, 16.0, 33.0, 100.0])
+def test_canvases(module_page: Page, noise: Callable[[int, int], Image.Image], min_face: float) -> None:
+    image = noise(290, 171)
+    pixels = np.asarray(image).ravel().tolist()
+    found = module_page.evaluate(_CANVASES, [image.width, image.height, pixels, min_face, SETTINGS])
+    expected = list(onepass._levels(image, min_face))
+    assert [one["ratio"] for one in found] == [ratio.tolist() for _, ratio in expected]
+    for one, (level, _) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one["data"], onepass.painted(level).ravel())

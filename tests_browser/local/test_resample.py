@@ -21,6 +21,9 @@ Noise = Callable[[int, int], Image.Image]
         pytest.param((60, 50), (24, 24), (10.5, 11.25, 16.125, 16.875), id="small part, enlarged"),
         pytest.param((90, 80), (5, 3), (0.1, 0.2, 89.9, 79.7), id="far smaller"),
         pytest.param((1, 1), (3, 2), None, id="one pixel"),
+        pytest.param((31, 64), (30, 20), None, id="lower"),
+        pytest.param((40, 64), (50, 20), (3.3, 7.9, 37.1, 60.25), id="part, lower and wider"),
+        pytest.param((48, 64), (24, 24), None, id="upright"),
     ],
 )
 def test_resize(
@@ -36,9 +39,20 @@ def test_resize(
     np.testing.assert_array_equal(found, np.asarray(expected))
 
 
-@pytest.mark.parametrize("factor", [2, 3, 4, 5, 7, 11])
-def test_reduce_with_rests_at_the_edges(call: Any, noise: Noise, factor: int) -> None:
+@pytest.mark.parametrize("gap", [1.0, 1.5])
+@pytest.mark.parametrize("box", [(0, 0, 90, 80), (3.3, 7.9, 80.1, 45.25), (20.5, 30.5, 40.0, 79.9)])
+def test_resize_of_averaged_pixels(
+    call: Any, noise: Noise, box: tuple[float, float, float, float], gap: float
+) -> None:
+    image = noise(90, 80)
+    expected = image.resize((12, 12), Image.Resampling.BILINEAR, box=box, reducing_gap=gap)
+    found = call("resample.js", "resize", image, (12, 12), box, gap)
+    np.testing.assert_array_equal(found, np.asarray(expected))
+
+
+@pytest.mark.parametrize("factors", [(2, 2), (3, 3), (4, 4), (5, 5), (7, 2), (1, 11)])
+def test_reduce_with_rests_at_the_edges(call: Any, noise: Noise, factors: tuple[int, int]) -> None:
     image = noise(47, 38)
     np.testing.assert_array_equal(
-        call("resample.js", "reduce", image, factor), np.asarray(image.reduce(factor))
+        call("resample.js", "reduce", image, factors), np.asarray(image.reduce(factors))
     )

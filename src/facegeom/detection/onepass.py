@@ -4,7 +4,7 @@ A face is the peak of a map of scores and is placed by the cell of the peak, as 
 "Objects as points", 2019).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,15 +69,14 @@ class OnePass:
         return [self._find(photo, face) for photo, face in zip(pictures, min_face_px, strict=True)]
 
     def _find(self, photo: Image.Image, min_face_px: float) -> tuple[FloatArray, FloatArray]:
-        found = [self._look(photo, scale) for scale in _scales(max(photo.size), min_face_px)]
+        found = [self._look(*level) for level in _levels(photo, min_face_px)]
         squares, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order = nms(squares, scores, self.limits.overlap)
         return squares[order], scores[order]
 
-    def _look(self, photo: Image.Image, scale: float) -> tuple[FloatArray, FloatArray]:
-        """Peaks in the photo as seen at a scale."""
-        canvas, ratio = painted(photo, scale)
-        score, places = (answer[0] for answer in self.engine(canvas[None]))
+    def _look(self, level: Image.Image, ratio: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Peaks in a level of the photo, whose pixels are ``ratio`` (2,) of the photo's."""
+        score, places = (answer[0] for answer in self.engine(painted(level)[None]))
         rows, columns = _peaks(score, self.limits.score)
         squares = _squares(rows, columns, places[:, rows, columns])
         return (squares + 0.5) * np.tile(ratio, 2) - 0.5, score[rows, columns]
@@ -92,18 +91,25 @@ def _scales(longer_px: int, min_face_px: float) -> list[float]:
     return scales
 
 
-def painted(photo: Image.Image, scale: float) -> tuple[npt.NDArray[np.uint8], FloatArray]:
-    """The photo in the top left of a canvas (H, W, 3) of whole grains; (2,) photo's pixels in one there."""
-    if scale > 1:
-        seen = photo.resize((round(photo.width * scale), round(photo.height * scale)), BILINEAR)
-        ratio = np.array(photo.size) / seen.size
-    else:
-        seen = photo.reduce(round(1 / scale)) if scale < 1 else photo
-        ratio = np.full(2, 1 / scale)
-    width, height = (-(-side // GRAIN) * GRAIN for side in seen.size)
+def _levels(photo: Image.Image, min_face_px: float) -> Iterator[tuple[Image.Image, FloatArray]]:
+    """The photo at each scale, made of the one before where that is larger; its pixels in one there (2,)."""
+    level, factor = photo, 1
+    for scale in _scales(max(photo.size), min_face_px):
+        if scale > 1:
+            larger = photo.resize((round(photo.width * scale), round(photo.height * scale)), BILINEAR)
+            yield larger, np.array(photo.size) / larger.size
+        else:
+            step = round(1 / scale) // factor
+            level, factor = level.reduce(step) if step > 1 else level, step * factor
+            yield level, np.full(2, float(factor))
+
+
+def painted(level: Image.Image) -> npt.NDArray[np.uint8]:
+    """The picture in the top left of a canvas (H, W, 3) of whole grains."""
+    width, height = (-(-side // GRAIN) * GRAIN for side in level.size)
     canvas = np.full((height, width, 3), OUTSIDE, np.uint8)
-    canvas[: seen.height, : seen.width] = np.asarray(seen)
-    return canvas, ratio
+    canvas[: level.height, : level.width] = np.asarray(level)
+    return canvas
 
 
 def _peaks(score: FloatArray, least: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:

@@ -29,7 +29,7 @@ def read_squares(
     pictures: Sequence[Picture],
     squares_xyxy: Sequence[FloatArray],
     size_px: int,
-    reducing_gap: float | None = None,
+    reducing_gap: float,
 ) -> list[FloatArray]:
     """A network's outputs for the squares (K, 4) of each photo, photo after photo; at least one square.
 

@@ -19,6 +19,9 @@ CROP_PX = 128
 CROP_SCALE = 1.3
 """Side of the crop, of the face square's; the network was trained with it."""
 
+REDUCING_GAP = 1.0
+"""Of the crops, see :func:`facegeom.crop.cut`; the points are as good as without (docs/experiments.md)."""
+
 LOOK_AGAIN_IOU = 0.9
 """A face whose own square overlaps the proposed one by less is looked at a second time."""
 
@@ -98,7 +101,7 @@ class FacePredictor:
         wide = [square(squares, CROP_SCALE) for squares in squares_xyxy]
         if not any(len(part) for part in wide):
             return [self._empty() for _ in pictures]
-        outputs = read_squares(self.engine, pictures, wide, CROP_PX)
+        outputs = read_squares(self.engine, pictures, wide, CROP_PX, REDUCING_GAP)
         return per_photo(_into_photo(np.concatenate(wide), *outputs), wide)
 
     def look_again(self, pictures: Sequence[Picture], answers: Sequence[Answers]) -> list[Answers]:

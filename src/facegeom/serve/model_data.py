@@ -87,6 +87,7 @@ def _face() -> dict[str, Any]:
         "crop_px": predictor.CROP_PX,
         "crop_scale": predictor.CROP_SCALE,
         "batch": crops.BATCH,
+        "reducing_gap": predictor.REDUCING_GAP,
         "look_again_iou": predictor.LOOK_AGAIN_IOU,
         "near": predictor.NEAR,
         "eye_corners": {"ibug68": list(IBUG68_EYE_CORNERS), "mesh478": list(MESH478_EYE_CORNERS)},

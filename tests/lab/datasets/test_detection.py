@@ -35,6 +35,11 @@ def uncoloured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DetectionPictures, "_change", staticmethod(lambda rng, picture: picture))
 
 
+@pytest.fixture
+def uncovered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detection, "COVERED", 0.0)
+
+
 def samples(pictures: DetectionPictures, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Pictures (S, S, 3) and their boxes."""
     torch.manual_seed(5)
@@ -79,7 +84,7 @@ def test_turned_boxes_keep_their_size() -> None:
 
 
 @pytest.mark.parametrize("window", [12, 24])
-def test_boxes_lie_on_the_faces(uncoloured: None, window: int) -> None:
+def test_boxes_lie_on_the_faces(uncoloured: None, uncovered: None, window: int) -> None:
     photos = [red_square(300, 240, 120, 90, 60), red_square(90, 90, 20, 30, 40)]
     pictures = DetectionPictures(photos, EMPTY, photos, sides_px=(0.7 * window, 1.45 * window), size_px=112)
     found = [(picture, boxes) for picture, boxes in samples(pictures, 250) if len(boxes) == 1]
@@ -93,6 +98,18 @@ def test_boxes_lie_on_the_faces(uncoloured: None, window: int) -> None:
         assert 0.69 * window < boxes[0, 2] - boxes[0, 0] < 1.46 * window
 
 
+def test_covers_hide_a_part_of_a_face(uncoloured: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detection, "COVERED", 1.0)
+    photos = [red_square(300, 240, 120, 90, 60)]
+    pictures = DetectionPictures(photos, EMPTY, photos, sides_px=(40, 60), size_px=112)
+    hidden = []
+    for picture, boxes in samples(pictures, 120):
+        if len(boxes) == 1 and boxes.min() > -0.5 and boxes.max() < 111.5:
+            hidden.append(1 - (redness(picture) / 255).sum() / np.prod(boxes[0, 2:] - boxes[0, :2]))
+    assert len(hidden) > 30
+    assert 0.15 < np.mean(hidden) < 0.45 and max(hidden) < 0.75
+
+
 def test_kinds_of_pictures(uncoloured: None) -> None:
     tiles = [red_square(60, 60, 15, 15, 30)]
     pictures = DetectionPictures([red_square(300, 240, 120, 90, 60)], EMPTY, tiles, SIDES)
@@ -101,7 +118,7 @@ def test_kinds_of_pictures(uncoloured: None) -> None:
     assert np.mean(counts > 1) > 0.08 and counts.max() <= 6
 
 
-def test_where_no_face_is_there_is_no_box(uncoloured: None) -> None:
+def test_where_no_face_is_there_is_no_box(uncoloured: None, uncovered: None) -> None:
     pictures = DetectionPictures(
         [red_square(300, 240, 120, 90, 60)], EMPTY, [red_square(60, 60, 15, 15, 30)], SIDES
     )

@@ -12,7 +12,7 @@ from facegeom.lab.compress.int8 import quantise
 from facegeom.lab.datasets.pack import scenes
 
 VIEW_HW = (5 * GRAIN, 7 * GRAIN)
-SCALES = (1.0, 1 / 2)
+REDUCED = (1, 2)
 CALIBRATION, COMPARED, ROUNDS = 256, 64, 60
 
 _PROTOCOL = (
@@ -29,11 +29,11 @@ def made(content: bytes, data: Path) -> dict[str, bytes]:
 
 
 def views(data: Path, split: str, most: int) -> np.ndarray:
-    """(N, H, W, 3) uint8 the top left of what the detector sees of a split's scenes, at two scales."""
+    """(N, H, W, 3) uint8 the top left of what the detector sees of a split's scenes, whole and reduced."""
     found: list[np.ndarray] = []
     for entry in scenes(data, split):
         photo = Image.open(data / "scenes" / entry["file"]).convert("RGB")
-        canvases = (painted(photo, scale)[0] for scale in SCALES)
+        canvases = (painted(photo.reduce(factor)) for factor in REDUCED)
         found += [canvas for canvas in canvases if (np.array(canvas.shape[:2]) >= VIEW_HW).all()]
         if len(found) >= most:
             break

@@ -13,12 +13,15 @@ from tqdm import tqdm
 from facegeom.geometry.boxes import face_box, iou, square
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.transforms import apply
-from facegeom.lab.augment import recolour
+from facegeom.lab.augment import random_patch, recolour
 from facegeom.lab.datasets.faces import profiled_faces, read_photos, real_faces, rendered_faces
 from facegeom.lab.datasets.pack import backgrounds, scenes
 
 LARGEST_SCALE = 2.0
 """Faces are enlarged to this at most."""
+
+COVERED = 0.25
+"""Share of the faces that something lies over."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,8 @@ class DetectionPictures(Dataset):
                 picture[:, ::-1],
                 boxes[:, [2, 1, 0, 3]] * (-1, 1, -1, 1) + (self.size_px - 1, 0) * 2,
             )
-        picture = self._change(rng, np.ascontiguousarray(picture))
+        picture = self._covered(rng, np.ascontiguousarray(picture), boxes)
+        picture = self._change(rng, picture)
         padded = np.full((self.FACES, 4), np.nan, np.float32)
         padded[: len(boxes)] = boxes[: self.FACES]
         return {"picture": torch.from_numpy(picture).permute(2, 0, 1), "boxes": torch.from_numpy(padded)}
@@ -207,6 +211,25 @@ class DetectionPictures(Dataset):
             picture = self._paste(tile, matrix, picture)
             boxes = np.concatenate([boxes, new])
         return picture, boxes
+
+    def _covered(self, rng: np.random.Generator, picture: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """Lay a piece of an empty photo, or a colour, over up to two thirds of some of the faces."""
+        photos = [photo.levels[0] for photo in self.empty]
+        for left, top, right, _ in boxes[rng.random(len(boxes)) < COVERED]:
+            side = right - left
+            extent = np.array([rng.uniform(0.3, 0.65), rng.uniform(0.4, 1.2)])[rng.permutation(2)] * side
+            corner = np.array([left, top]) + rng.uniform(0, side, 2) - extent / 2
+            low, high = np.clip([corner, corner + extent], 0, self.size_px).round().astype(int)
+            if (high > low).all():
+                cover = random_patch(rng, photos, int(max(high - low)))[
+                    : high[1] - low[1], : high[0] - low[0]
+                ]
+                mask = np.ones(cover.shape[:2], np.uint8)
+                if rng.random() < 0.4:
+                    middle = [int(edge) for edge in (high - low) // 2]
+                    mask = cv2.ellipse(np.zeros_like(mask), middle, middle, 0, 0, 360, 1, -1)
+                cv2.copyTo(cover, mask, picture[low[1] : high[1], low[0] : high[0]])
+        return picture
 
     @staticmethod
     def _change(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:

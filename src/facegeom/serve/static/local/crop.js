@@ -12,15 +12,16 @@ const THINNEST_PX = 1e-3;
  * @param {import("./boxes.js").Box[]} squares pixels, centres at integers; they may reach beyond the picture
  * @param {number} sizePx side of the crops
  * @param {number} outside grey level beyond the picture's edges
+ * @param {number | null} gap see `resize`
  * @returns {Uint8Array} (N, size, size, 3) RGB
  */
-export function cut(picture, squares, sizePx, outside) {
+export function cut(picture, squares, sizePx, outside, gap = null) {
   const bytes = sizePx * sizePx * 3;
   const crops = new Uint8Array(squares.length * bytes).fill(outside);
   squares.forEach((square, index) => {
     const crop = crops.subarray(index * bytes, (index + 1) * bytes);
     const { cells, part } = inside(square, sizePx, picture);
-    if (worthwhile(cells, part)) paste(crop, sizePx, piece(picture, cells, part), cells);
+    if (worthwhile(cells, part)) paste(crop, sizePx, piece(picture, cells, part, gap), cells);
   });
   return crops;
 }
@@ -46,8 +47,8 @@ function worthwhile(cells, part) {
   return cells[2] > cells[0] && cells[3] > cells[1] && thin > THINNEST_PX;
 }
 
-function piece(picture, [left, top, right, bottom], part) {
-  return resize(picture, [right - left, bottom - top], part);
+function piece(picture, [left, top, right, bottom], part, gap) {
+  return resize(picture, [right - left, bottom - top], part, gap);
 }
 
 /** Lay a picture onto a wider one of `widthPx` pixels a row, its top left pixel at (left, top). */

@@ -27,19 +27,18 @@ export class OnePass {
    */
   async find(picture, minFacePx) {
     const found = [];
-    for (const scale of scales(Math.max(picture.width, picture.height), minFacePx, this.settings)) {
-      found.push(...(await this.look(picture, scale)));
+    for (const { level, ratio } of levels(picture, minFacePx, this.settings)) {
+      found.push(...(await this.look(level, ratio)));
     }
     const squares = found.map((one) => one.square);
     const scores = found.map((one) => one.score);
     return nms(squares, scores, this.settings.limits.overlap).map((index) => found[index]);
   }
 
-  /** Peaks in the photo as seen at a scale. */
-  async look(picture, scale) {
-    const canvas = painted(picture, scale, this.settings);
+  /** Peaks in a level of the photo, whose pixels are `ratio` of the photo's along x and y. */
+  async look(level, ratio) {
+    const canvas = painted(level, this.settings);
     const { score, places } = await this.engine.run(canvas.data, [1, canvas.height, canvas.width, 3]);
-    const ratio = pixelRatio(picture, scale);
     return [...peaks(score, this.settings.limits.score)].map((cell) => ({
       square: squareOf(cell, score, places, this.settings).map((edge, side) => (edge + 0.5) * ratio[side % 2] - 0.5),
       score: score.data[cell],
@@ -65,23 +64,27 @@ export function scales(longerPx, minFacePx, settings) {
   return found;
 }
 
-/** Pixels of the picture in one of the picture at a scale, along x and y. */
-function pixelRatio({ width, height }, scale) {
-  return [width, height].map((side) => (scale > 1 ? side / rint(side * scale) : 1 / scale));
+/** The picture at each of `scales`, a smaller one made of the one before, and the picture's pixels in one there. */
+export function* levels(picture, minFacePx, settings) {
+  const { width, height } = picture;
+  let [level, factor] = [picture, 1];
+  for (const scale of scales(Math.max(width, height), minFacePx, settings)) {
+    if (scale > 1) {
+      const size = [rint(width * scale), rint(height * scale)];
+      yield { level: resize(picture, size), ratio: [width / size[0], height / size[1]] };
+    } else {
+      const step = Math.trunc(rint(1 / scale) / factor);
+      [level, factor] = [step > 1 ? reduce(level, [step, step]) : level, step * factor];
+      yield { level, ratio: [factor, factor] };
+    }
+  }
 }
 
-/** The picture at a scale of `scales`. */
-function seen(picture, scale) {
-  if (scale > 1) return resize(picture, [rint(picture.width * scale), rint(picture.height * scale)]);
-  return scale < 1 ? reduce(picture, rint(1 / scale)) : picture;
-}
-
-/** The picture at a scale, in the top left of one of whole grains, grey elsewhere. */
-export function painted(picture, scale, { grain, outside }) {
-  const small = seen(picture, scale);
-  const [width, height] = [small.width, small.height].map((side) => Math.ceil(side / grain) * grain);
+/** The picture in the top left of one of whole grains, grey elsewhere. */
+export function painted(level, { grain, outside }) {
+  const [width, height] = [level.width, level.height].map((side) => Math.ceil(side / grain) * grain);
   const data = new Uint8Array(width * height * 3).fill(outside);
-  paste(data, width, small, [0, 0]);
+  paste(data, width, level, [0, 0]);
   return { width, height, data };
 }
 

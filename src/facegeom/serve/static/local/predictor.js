@@ -31,12 +31,12 @@ export class FacePredictor {
    * @returns {Promise<Answer[]>}
    */
   async look(picture, squares) {
-    const { crop_px: size, crop_scale: scale, batch, outside } = this.settings;
+    const { crop_px: size, crop_scale: scale, batch, outside, reducing_gap: gap } = this.settings;
     const wide = squares.map((one) => square(one, scale));
     const answers = [];
     for (let start = 0; start < wide.length; start += batch) {
       const part = wide.slice(start, start + batch);
-      const outputs = await this.engine.run(cut(picture, part, size, outside), [part.length, size, size, 3]);
+      const outputs = await this.engine.run(cut(picture, part, size, outside, gap), [part.length, size, size, 3]);
       answers.push(...part.map((crop, row) => intoPhoto(crop, rowOf(outputs, row), this.settings)));
     }
     return answers;

@@ -31,7 +31,7 @@ def figures(rows: dict[str, Measured], published: Compression, out: Path) -> str
 
 def _against(rows: dict[str, Measured], published: Compression, what: str) -> Figure | None:
     """Accuracy of all rows against MB or milliseconds."""
-    figure, (axes,) = panels(1, height=4.2)
+    figure, (axes,) = panels(1, height=5.0)
     drawn = 0
     for number, (name, row) in enumerate(rows.items()):
         look: dict[str, Any] = {
@@ -47,7 +47,7 @@ def _against(rows: dict[str, Measured], published: Compression, what: str) -> Fi
             cost = theirs.megabytes if what == "size" else theirs.run_ms
             axes.plot(cost, theirs.accuracy, linestyle="", fillstyle="none", alpha=0.7, **look)
     _label(axes, what)
-    figure.legend(loc="outside lower center", ncols=3)
+    figure.legend(loc="outside lower center", ncols=2)
     return figure if drawn else None
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from facegeom.lab.networks.blocks import RepConv, fold
+from facegeom.lab.networks.blocks import RepConv, fold, unfold
 
 
 def with_random_statistics(module: nn.Module) -> nn.Module:
@@ -51,3 +51,19 @@ def test_fold_reaches_nested_blocks() -> None:
     assert not [part for part in folded.modules() if isinstance(part, (RepConv, nn.BatchNorm2d))]
     assert len([part for part in folded.modules() if isinstance(part, nn.Conv2d)]) == 2
     torch.testing.assert_close(folded(pictures), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_unfold_is_the_inverse_of_fold() -> None:
+    def network() -> nn.Module:
+        return nn.Sequential(
+            RepConv(3, 6), nn.Sequential(RepConv(6, 6), nn.Flatten()), nn.Linear(6 * 64, 5)
+        )
+
+    net, other = with_random_statistics(network()), with_random_statistics(network())
+    pictures = torch.randn(2, 3, 8, 8)
+    expected = net(pictures)
+    trained = fold(net)
+    assert not torch.allclose(other(pictures), expected)
+    torch.testing.assert_close(unfold(trained, other)(pictures), expected, atol=1e-5, rtol=1e-5)
+    for name, value in fold(other).state_dict().items():
+        torch.testing.assert_close(value, trained.state_dict()[name], atol=1e-5, rtol=1e-5)

@@ -37,9 +37,39 @@ class RepConv(nn.Module):
         plain.bias = nn.Parameter((self.norm.bias - mean * gain).detach())
         return nn.Sequential(plain, nn.ReLU())
 
+    @torch.no_grad()
+    def unfold(self, plain: nn.Conv2d) -> None:
+        """Take the weights of :meth:`folded`'s convolution: the inverse of folding, in place."""
+        kernel = plain.weight.clone()
+        if self.identity:
+            index = torch.arange(kernel.shape[0])
+            kernel[index, index, 1, 1] -= 1
+        self.conv.weight.copy_(kernel)
+        self.norm.weight.fill_(1)
+        self.norm.bias.copy_(plain.bias)
+        self.norm.running_mean.zero_()
+        self.norm.running_var.fill_(1 - self.norm.eps)
+
 
 def fold(module: nn.Module) -> nn.Module:
     """Replace every :class:`RepConv` below ``module`` by its folded form, in place."""
     for name, child in module.named_children():
         setattr(module, name, child.folded() if isinstance(child, RepConv) else fold(child))
+    return module
+
+
+@torch.no_grad()
+def unfold(folded: nn.Module, module: nn.Module) -> nn.Module:
+    """Give ``module`` the weights of ``folded``, its own folded form trained on, in place.
+
+    The normalisation becomes the identity with the bias of the convolution, so that :func:`fold` gives
+    ``folded`` again.
+    """
+    for name, child in module.named_children():
+        if isinstance(child, RepConv):
+            child.unfold(getattr(folded, name)[0])
+        else:
+            unfold(getattr(folded, name), child)
+    for name, parameter in module.named_parameters(recurse=False):
+        parameter.copy_(getattr(folded, name))
     return module

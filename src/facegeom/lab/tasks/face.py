@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import EMAWeightAveraging
+from torch import nn
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from facegeom.lab.datasets.face_crops import FaceCrops, FaceCropsPlain, upright_view
@@ -21,6 +22,7 @@ from facegeom.lab.datasets.faces import (
 )
 from facegeom.lab.datasets.pack import backgrounds, face_rows, mesh_labels
 from facegeom.lab.losses import chordal, scale_nll, weighted_mean, wing
+from facegeom.lab.networks.blocks import fold, unfold
 from facegeom.lab.networks.checkpoint import network_from_checkpoint
 from facegeom.lab.networks.face import CROP_PX, FaceNet
 from facegeom.lab.tasks import loop
@@ -53,7 +55,13 @@ class FaceRecipe:
     mild_strength: float
     blend_share: float
     confidence_rounds: int
+    folded: bool
     seed: int
+
+
+def network(recipe: FaceRecipe) -> nn.Module:
+    """The network that is trained: :class:`FaceNet`, or its folded form, at a good half of the time."""
+    return fold(FaceNet()) if recipe.folded else FaceNet()
 
 
 class FaceTask(L.LightningModule):
@@ -63,7 +71,7 @@ class FaceTask(L.LightningModule):
         super().__init__()
         self.save_hyperparameters(asdict(recipe))
         self.recipe = recipe
-        self.net = FaceNet().to(memory_format=torch.channels_last)
+        self.net = network(recipe).to(memory_format=torch.channels_last)
 
     def forward(self, crops: torch.Tensor) -> dict[str, torch.Tensor]:
         """Crops (N, 3, 128, 128) uint8 -> the network's answers in float32."""
@@ -203,8 +211,8 @@ def train(recipe: FaceRecipe, inputs: Inputs) -> Path:
     )
     data, task = FaceData(recipe, inputs), FaceTask(recipe)
     if inputs.start:
-        network_from_checkpoint(inputs.start, task.net)
-        task.net.train()
+        start = network_from_checkpoint(inputs.start, FaceNet())
+        task.net.load_state_dict((fold(start) if recipe.folded else start).state_dict())
     loop.fit(trainer, task, data, inputs.out)
     trainer.save_checkpoint(inputs.out / loop.LAST)
     if not trainer.is_global_zero:
@@ -214,7 +222,8 @@ def train(recipe: FaceRecipe, inputs: Inputs) -> Path:
 
 def finish(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> Path:
     """Blend the 68 points with those of the mesh and fit the confidences: ``out/final.ckpt``."""
-    net = network_from_checkpoint(inputs.out / loop.LAST, FaceNet())
+    trained = network_from_checkpoint(inputs.out / loop.LAST, network(recipe))
+    net = unfold(trained, FaceNet()).eval() if recipe.folded else trained
     blend_landmarks(net, labelled_map(inputs.labels), recipe.blend_share)
     crops = FaceCrops(
         data.pictures, data.table, data.photos, negatives=0, seed=recipe.seed, strength=recipe.mild_strength

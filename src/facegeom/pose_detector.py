@@ -7,7 +7,7 @@ import numpy as np
 
 from facegeom import imaging, weights
 from facegeom.analyzer import CHUNK, MIN_FACE_PX, MIN_FACE_SHARE
-from facegeom.detection.cascade import Cascade
+from facegeom.detection.cascade import WINDOW, Cascade, Thresholds
 from facegeom.engine import Engine
 from facegeom.face.fpnet import FPNetPredictor, Views
 from facegeom.geometry.boxes import nms
@@ -17,6 +17,10 @@ from facegeom.poses import Poses
 
 MIN_SCORE = 0.7
 """MTCNN's own threshold of the last stage, as is the overlap that follows."""
+
+WINDOWS = Thresholds(propose=0.1, propose_most=64, refine=0.2, refine_overlap=0.5, smallest_px=float(WINDOW))
+"""More windows than a :class:`facegeom.FaceAnalyzer` lets pass: FPNet looks at one in a third of a
+millisecond, and faces of ``min_face`` fill P-Net's window."""
 
 SAME_FACE = 0.7
 """Overlap, of the smaller box, from which two boxes are about one face."""
@@ -57,7 +61,7 @@ class PoseDetector:
         check_options(min_face, max_faces, min_score, threads, fov_deg)
         self.min_face, self.max_faces, self.min_score, self.fov_deg = min_face, max_faces, min_score, fov_deg
         pnet, rnet = (Engine(weights.path(name), device, threads) for name in ("pnet", "rnet"))
-        self.detector = Cascade(pnet, rnet)
+        self.detector = Cascade(pnet, rnet, WINDOWS)
         self.predictor = FPNetPredictor.load(face_pose_net, device, threads)
 
     def __call__(self, source: imaging.Source, fov_deg: float | None = None) -> Poses:

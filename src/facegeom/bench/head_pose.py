@@ -19,8 +19,8 @@ from facegeom.bench.rotation import COLUMNS, Posed, posed, summary
 from facegeom.bench.speed import Effort
 from facegeom.bench.tables import Cell, Report, Table, percent
 from facegeom.errors import InputError
+from facegeom.geometry.pose_fit import rotation_under_points
 from facegeom.geometry.rotation import angles_from_rotation
-from facegeom.lab.evaluate.pose import fitted_rotation
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -164,7 +164,7 @@ def labelled(setting: Setting) -> list[Table]:
     rows: list[tuple[Cell, ...]] = []
     for title, split in SCENE_SETS.items():
         pictures = scenes(setting.data, split)
-        truth = fitted_rotation(np.concatenate([picture.landmarks_px for picture in pictures]))
+        truth = rotation_under_points(np.concatenate([picture.landmarks_px for picture in pictures]))
         near = np.abs(angles_from_rotation(truth)[:, 0]) <= SCENE_YAW
         for name, found in answers(setting.ours, setting.peers, pictures, setting.cache).items():
             turns = posed(found, [one.seen for one in found], pictures)

@@ -98,14 +98,18 @@ def report(
 
 
 def quantise(
-    network: Annotated[str, typer.Argument(help="Which network of the package: face, onepass.")],
+    network: Annotated[str, typer.Argument(help="Which network: face, onepass, pnet, rnet, fpnet.")],
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the variants and quantise.md.")],
     model: Annotated[Path | None, typer.Option(help="Its ONNX file; the one that ships by default.")] = None,
 ) -> None:
-    """Make the int8, 7-bit and float16 variants of a network that ships, and measure them beside it.
+    """Make the int8, float16 and pruned variants of a network that ships, and measure them beside it.
 
-    Example: facegeom lab quantise face --data data -o runs/face-variants
+    Examples:
+
+    facegeom lab quantise face --data data -o runs/face-variants
+
+    facegeom lab quantise fpnet --data data -o runs/fpnet-variants
     """
     from facegeom.lab.compress.variants import run
 

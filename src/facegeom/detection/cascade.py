@@ -28,13 +28,17 @@ SMALLEST_IN_WINDOW = 9.3
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Scores that a window needs, and overlaps at which the better window wins."""
+    """Scores that a window needs, overlaps at which the better window wins, and how small faces become.
+
+    ``smallest_px`` is the size that the smallest face has on the pyramid's first level.
+    """
 
     propose: float = 0.12
     propose_overlap: float = 0.5
     propose_most: int = 48
     refine: float = 0.4
     refine_overlap: float = 0.3
+    smallest_px: float = SMALLEST_IN_WINDOW
 
 
 class Cascade:
@@ -60,12 +64,12 @@ class Cascade:
             pictures: RGB.
             min_face_px: smallest face to look for in each, pixels.
         """
-        small = [_reduced(photo, face) for photo, face in zip(pictures, min_face_px, strict=True)]
-        proposed = [self._propose(photo, face) for photo, face in zip(small, min_face_px, strict=True)]
+        scales = [min(1.0, self.thresholds.smallest_px / face) for face in min_face_px]
+        small = [_reduced(photo, scale) for photo, scale in zip(pictures, scales, strict=True)]
+        proposed = [self._propose(photo, scale) for photo, scale in zip(small, scales, strict=True)]
         return self._refine(small, proposed)
 
-    def _propose(self, photo: "_Reduced", min_face_px: float) -> FloatArray:
-        scale = min(1.0, SMALLEST_IN_WINDOW / min_face_px)
+    def _propose(self, photo: "_Reduced", scale: float) -> FloatArray:
         levels = pyramid.plan(*photo.full_wh, scale, WINDOW)
         probability, offsets = self.pnet(pyramid.paint(photo.picture, levels)[None])
         row, column = np.nonzero(probability[0] > self.thresholds.propose)
@@ -112,8 +116,8 @@ class _Reduced:
         return np.asarray((boxes_xyxy + 0.5) / self.factor - 0.5)
 
 
-def _reduced(photo: Image.Image, min_face_px: float) -> _Reduced:
-    factor = max(1, round(min_face_px / (2 * SMALLEST_IN_WINDOW)))
+def _reduced(photo: Image.Image, scale: float) -> _Reduced:
+    factor = max(1, round(1 / (2 * scale)))
     return _Reduced(photo.reduce(factor) if factor > 1 else photo, photo.size, factor)
 
 

@@ -7,6 +7,7 @@ residuals' median. A fifth of the points may be anywhere.
 """
 
 from collections.abc import Callable
+from math import atan, degrees
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from facegeom.errors import InputError
 from facegeom.geometry import topology
 from facegeom.geometry.camera import Camera
+from facegeom.geometry.rotation import towards
 from facegeom.geometry.schemes import IBUG68_REGIONS, facepoints14_from_68, five_from_68
 
 FloatArray = npt.NDArray[np.floating]
@@ -79,6 +81,26 @@ def fit_pose(points_px: FloatArray, scheme: str, camera: Camera) -> PoseFit:
         rotation, place = _improved(task, rotation, place, floor)
     residual = _median(np.linalg.norm(_seen(task.model, rotation, place)[1] - rays, axis=-1), known)
     return PoseFit(rotation, place - (rotation @ middle[..., None])[..., 0], residual * camera.focal_px)
+
+
+ARM_MM, POINTS_MM = 1000.0, 125.0
+"""The distance assumed of photos by unknown cameras, and the longer side of the 68 points on a head. To
+assume a parallel projection would turn heads 1° to 2° too far."""
+
+_POINTS_PX = 100.0
+_CAMERA = Camera(1000, 1000, fov_deg=2 * degrees(atan(500 / (ARM_MM * _POINTS_PX / POINTS_MM))))
+
+
+def rotation_under_points(points_px: FloatArray) -> FloatArray:
+    """Rotations (N, 3, 3) of heads laid under 68 points (N, 68, 2), 1 m away, free of the line of sight.
+
+    What a crop shows of a head, whatever photo it came from. NaN where a point is unknown.
+    """
+    middle = np.nanmean(points_px, axis=1, keepdims=True)
+    size = (np.nanmax(points_px, axis=1) - np.nanmin(points_px, axis=1)).max(axis=1)[:, None, None]
+    placed = (points_px - middle) * (_POINTS_PX / size) + _CAMERA.centre_px
+    fit = fit_pose(placed, "ibug68", _CAMERA)
+    return np.asarray(np.swapaxes(towards(fit.translation_mm), 1, 2) @ fit.rotation)
 
 
 class _Task(NamedTuple):

@@ -55,5 +55,5 @@ def test_a_manifest_gets_the_hashes_of_the_variants_it_names(tmp_path: Path) -> 
 
 
 def test_other_networks_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected face or onepass, got 'pnet'"):
-        variants.run("pnet", tmp_path, tmp_path)
+    with pytest.raises(InputError, match="expected one of face, onepass, pnet, rnet, fpnet, got 'depth1'"):
+        variants.run("depth1", tmp_path, tmp_path)

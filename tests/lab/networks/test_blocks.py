@@ -55,9 +55,7 @@ def test_fold_reaches_nested_blocks() -> None:
 
 def test_unfold_is_the_inverse_of_fold() -> None:
     def network() -> nn.Module:
-        return nn.Sequential(
-            RepConv(3, 6), nn.Sequential(RepConv(6, 6), nn.Flatten()), nn.Linear(6 * 64, 5)
-        )
+        return nn.Sequential(RepConv(3, 6), nn.Sequential(RepConv(6, 6), nn.Flatten()), nn.Linear(6 * 64, 5))
 
     net, other = with_random_statistics(network()), with_random_statistics(network())
     pictures = torch.randn(2, 3, 8, 8)

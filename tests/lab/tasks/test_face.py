@@ -12,6 +12,8 @@ from facegeom.lab import recipes
 from facegeom.lab.datasets.face_crops import FaceCropsPlain
 from facegeom.lab.datasets.faces import real_faces
 from facegeom.lab.export import export
+from facegeom.lab.networks.checkpoint import network_from_checkpoint
+from facegeom.lab.networks.face import FaceNet
 from facegeom.lab.tasks import face
 from facegeom.lab.tasks.face import FaceData, FaceRecipe, FaceTask
 from facegeom.lab.training import Inputs
@@ -128,6 +130,18 @@ def test_interrupted_training_goes_on(
     answers = network(np.zeros((2, 128, 128, 3), np.uint8))
     assert [answer.shape for answer in answers[:5]] == [(2,), (2, 4), (2, 6), (2, 68, 2), (2, 478, 3)]
     assert all(np.isfinite(answer).all() for answer in answers)
+
+
+def test_a_round_in_the_folded_form(training_pack: object, tmp_path: Path) -> None:
+    first = train(training_pack, tmp_path / "first", 2)
+    folded = replace(recipe(2), folded=True, learning_rate=1e-5)
+    given = replace(inputs(training_pack, tmp_path / "second"), start=first)
+    again = face.train(folded, given)
+    pictures = torch.randint(0, 256, (2, 3, 128, 128)).float()
+    answers = [network_from_checkpoint(file, FaceNet())(pictures) for file in (first, again)]
+    for name in ("box", "rotation6d", "mesh"):  # it began where the first one ended
+        torch.testing.assert_close(answers[1][name], answers[0][name], atol=0.02, rtol=0)
+        assert not torch.equal(answers[1][name], answers[0][name])
 
 
 def test_rendered_heads_join_the_real_ones(training_pack: object, tmp_path: Path) -> None:

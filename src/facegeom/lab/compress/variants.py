@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,14 @@ from facegeom.face.predictor import CROP_PX, CROP_SCALE
 from facegeom.geometry.boxes import face_box, square
 from facegeom.geometry.rotation import geodesic_deg, rotation_from_6d
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
-from facegeom.lab.compress import detector_variants
+from facegeom.lab.compress import cascade_variants, detector_variants
 from facegeom.lab.compress.costs import onnx_answers, onnx_ms
 from facegeom.lab.compress.half import halve
 from facegeom.lab.compress.int8 import quantise
+from facegeom.lab.compress.zeros import pruned
 from facegeom.lab.datasets.faces import without_border
 
+NETWORKS = ("face", "onepass", *cascade_variants.STAGES)
 CALIBRATION = 320
 SETS = {"validation": ("val", ("helen", "lfpw")), "AFW": ("test", ("afw",))}
 ROUNDS = 200
@@ -35,7 +38,8 @@ _PROTOCOL = (
     "outer eye corners, %. Mesh, rotation: mean difference from the float network's answer on the AFW crops. "
     "Times: median of one crop, the variants taking turns in one process, ONNX Runtime. int8 keeps "
     "weights to seven bits, so that processors without dot products of bytes cannot overflow; int8-full has "
-    "all eight."
+    "all eight. pruned: the smallest weights are zeros, nothing trained afterwards. Deflated: the file "
+    "packed by zlib."
 )
 
 
@@ -51,7 +55,7 @@ def run(network: str, data: Path, out: Path, model: Path | None = None) -> str:
     """Write the variants of a network and what they cost and gain.
 
     Args:
-        network: face, onepass.
+        network: of :data:`NETWORKS`.
         data: the data pack: train pictures to calibrate with, validation and AFW to measure.
         out: folder; see :func:`write_variants`.
         model: the float ONNX file; the one that ships by default.
@@ -62,10 +66,16 @@ def run(network: str, data: Path, out: Path, model: Path | None = None) -> str:
     Raises:
         InputError: another network; missing data.
     """
-    if network not in ("face", "onepass"):
-        raise InputError(f"expected face or onepass, got {network!r}")
+    if network not in NETWORKS:
+        raise InputError(f"expected one of {', '.join(NETWORKS)}, got {network!r}")
     content = (model or weights.path(network)).read_bytes()
-    made, table = _of_face(content, data) if network == "face" else _of_detector(content, data)
+    if network == "face":
+        made, table = _of_face(content, data)
+    elif network == "onepass":
+        made, table = _of_detector(content, data)
+    else:
+        made = cascade_variants.made(network, content, data)
+        table = cascade_variants.compare(network, made, data)
     write_variants(network, made, out)
     report = Report(f"Variants of the network {network}", machine(), [table])
     if not (out / "manifest.json").is_file():
@@ -80,6 +90,7 @@ def _of_face(content: bytes, data: Path) -> tuple[dict[str, bytes], Table]:
         "int8": quantise(content, train.crops),
         "int8-full": quantise(content, train.crops, portable=False),
         "fp16": halve(content),
+        **pruned(content),
     }
     return made, compare(made, {title: crops_of(data, *which) for title, which in SETS.items()})
 
@@ -137,12 +148,20 @@ def compare(made: dict[str, bytes], sets: dict[str, Crops]) -> Table:
             (
                 name,
                 len(content) / 1e6,
+                len(zlib.compress(content, 9)) / 1e6,
                 *errors,
                 *_differences(answers[name][-1], reference),
                 *(times[threads][name] for threads in times),
             )
         )
-    columns = ("variant", "MB", *(f"NME, {title}, %" for title in sets), "mesh, %", "rotation, °")
+    columns = (
+        "variant",
+        "MB",
+        "MB deflated",
+        *(f"NME, {title}, %" for title in sets),
+        "mesh, %",
+        "rotation, °",
+    )
     return Table("Accuracy and time", _PROTOCOL, (*columns, "ms, 1 thread", "ms, 2 threads"), rows)
 
 

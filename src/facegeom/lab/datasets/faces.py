@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from facegeom.geometry.placement import average_head
+from facegeom.geometry.pose_fit import rotation_under_points
 from facegeom.geometry.rotation import towards
 from facegeom.lab.datasets.pack import face_landmarks, face_rows, mesh_labels
 from facegeom.lab.teachers.linear_map import LinearMap
@@ -47,7 +47,11 @@ class FaceLabels:
 
 
 def real_faces(data: Path, labels: Path, split: str) -> tuple[list[np.ndarray], FaceLabels]:
-    """Pictures of a split of ``data/faces`` with the kept labels of ``facegeom lab label``."""
+    """Pictures of a split of ``data/faces`` with the kept labels of ``facegeom lab label``.
+
+    The rotation is that of the canonical head laid under the 68 points. Procrustes of the mesh will not do:
+    the teacher's depth is too shallow, so that heads seem turned less than they are.
+    """
     table = mesh_labels(labels)
     linear_map = labelled_map(labels)
     rows = face_rows(data)
@@ -66,7 +70,7 @@ def real_faces(data: Path, labels: Path, split: str) -> tuple[list[np.ndarray], 
         landmarks_weight=np.repeat(weight[:, None], 68, axis=1) * np.where(masked, 0.5, 1)[:, None],
         mesh=mesh.astype(np.float32),
         mesh_weight=np.where(masked, 0.3, 1.0),
-        rotation=average_head(mesh).rotation,
+        rotation=rotation_under_points(landmarks.astype(np.float64)),
         rotation_weight=np.where(masked, 0.3, 1.0),
     )
 

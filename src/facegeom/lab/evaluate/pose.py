@@ -5,7 +5,6 @@ Any network is measured by a :data:`Predict`; :class:`FacePose` is that of the f
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import atan, degrees
 from pathlib import Path
 from typing import Literal
 
@@ -17,8 +16,7 @@ from facegeom.bench.metrics import centre_inside
 from facegeom.bench.tables import Report
 from facegeom.errors import InputError
 from facegeom.geometry.boxes import face_box, iou
-from facegeom.geometry.camera import Camera
-from facegeom.geometry.pose_fit import fit_pose
+from facegeom.geometry.pose_fit import rotation_under_points
 from facegeom.geometry.rotation import towards
 from facegeom.lab.datasets import registry
 from facegeom.lab.datasets.records import FaceRecord
@@ -26,13 +24,6 @@ from facegeom.lab.evaluate.pose_errors import FITTED, LIMIT_DEG, RULES, Poses, R
 
 LOOSE_IOU = 0.3
 """Least overlap of a found face with the labelled one, unless its centre lies inside."""
-
-ARM_MM, POINTS_MM = 1000.0, 125.0
-"""The distance assumed of photos by unknown cameras, and the longer side of the 68 points on a head. To
-assume a parallel projection would turn heads 1° to 2° too far."""
-
-_POINTS_PX = 100.0
-_CAMERA = Camera(1000, 1000, fov_deg=2 * degrees(atan(500 / (ARM_MM * _POINTS_PX / POINTS_MM))))
 
 Place = Literal["detected", "labelled"]
 Truth = Literal["given", "points"]
@@ -103,17 +94,8 @@ def with_fitted_rotation(records: Sequence[FaceRecord]) -> list[FaceRecord]:
     chosen = [record for record in records if record.scheme == "ibug68" and record.points is not None]
     if not chosen:
         raise InputError("expected records with 68 points to lay a head under, got none")
-    rotations = fitted_rotation(np.array([record.points for record in chosen]))
+    rotations = rotation_under_points(np.array([record.points for record in chosen]))
     return [replace(record, rotation=turn) for record, turn in zip(chosen, rotations, strict=True)]
-
-
-def fitted_rotation(points: np.ndarray) -> np.ndarray:
-    """Rotations (N, 3, 3) of heads laid under 68 points (N, 68, 2), 1 m away, free of the line of sight."""
-    middle = np.nanmean(points, axis=1, keepdims=True)
-    size = (np.nanmax(points, axis=1) - np.nanmin(points, axis=1)).max(axis=1)[:, None, None]
-    placed = (points - middle) * (_POINTS_PX / size) + _CAMERA.centre_px
-    fit = fit_pose(placed, "ibug68", _CAMERA)
-    return np.swapaxes(towards(fit.translation_mm), 1, 2) @ fit.rotation
 
 
 def predicted_poses(records: Sequence[FaceRecord], predict: Predict, rules: Rules) -> Poses:

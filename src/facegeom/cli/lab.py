@@ -379,7 +379,8 @@ def mine(
 @app.command()
 def export(
     network: Annotated[
-        Literal["depth1", "depth2", "face", "fpnet", "pnet", "rnet"], typer.Argument(help="Which network.")
+        Literal["depth1", "depth2", "face", "fpnet", "onepass", "pnet", "rnet"],
+        typer.Argument(help="Which network."),
     ],
     checkpoint: Annotated[Path, typer.Argument(help="Of its training.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder; a manifest there gets the new hash.")],

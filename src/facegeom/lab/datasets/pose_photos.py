@@ -11,9 +11,8 @@ import numpy as np
 from facegeom import imaging
 from facegeom.crop import OUTSIDE
 from facegeom.errors import InputError
-from facegeom.geometry import topology
 from facegeom.geometry.boxes import face_box, square
-from facegeom.geometry.rotation import procrustes
+from facegeom.geometry.pose_fit import rotation_under_points
 from facegeom.geometry.schemes.convert import five_from_68
 from facegeom.lab.datasets import celeba, pack
 from facegeom.lab.datasets.faces import FaceLabels, labelled_map, rendered_faces, without_border
@@ -111,15 +110,14 @@ def _scenes(data: Path, split: str) -> Iterator[PosePhoto]:
 
 def _faces(data: Path, labels: Path, split: str) -> Iterator[PosePhoto]:
     table, linear_map = pack.mesh_labels(labels), labelled_map(labels)
-    canonical = topology.canonical_mm().astype(np.float64)
     for index, row in enumerate(pack.face_rows(data)):
         if row.split == split and table["keep"][index]:
-            mesh = table["mesh"][index : index + 1].astype(np.float64)
+            points = linear_map.apply(table["mesh"][index : index + 1, :, :2].astype(np.float64))
             yield _photo(
                 f"faces/{row.file}",
                 partial(_filled, data / "faces" / row.file),
-                linear_map.apply(mesh[..., :2]),
-                rotation=procrustes(canonical, mesh).rotation,
+                points,
+                rotation=rotation_under_points(points),
             )
 
 

@@ -1,8 +1,8 @@
 """Training of 6DRepNet, the teacher of head directions: ``facegeom lab train 6drepnet``.
 
 Hempel, Abdelrahman, Al-Hamadi, "6D rotation representation for unconstrained head pose estimation", ICIP
-2022. In place of 300W-LP it learns rendered heads, whose rotations are exact, and real faces, on whose meshes
-the canonical head is laid by Procrustes.
+2022. In place of 300W-LP it learns rendered heads, whose rotations are exact, and real faces, under whose
+points the canonical head is laid.
 """
 
 from dataclasses import dataclass

@@ -34,7 +34,7 @@ class PoseTeacher(Protocol):
 
 
 class PointsTeacher:
-    """The labels themselves: Procrustes of a mesh, or the exact rotation of a rendered head."""
+    """The labels themselves: the head laid under 68 points, or the exact rotation of a rendered head."""
 
     def __call__(self, picture: np.ndarray, squares_xyxy: np.ndarray, rotation: np.ndarray) -> np.ndarray:
         """NaN where the labels hold no rotation."""

@@ -7,7 +7,7 @@ from torch import nn
 from facegeom.errors import InputError
 from facegeom.lab.compress.costs import onnx_answers
 from facegeom.lab.compress.half import halve
-from facegeom.lab.compress.int8 import answering, from_bytes, quantise
+from facegeom.lab.compress.int8 import answering, centred, from_bytes, quantise
 from facegeom.lab.export import onnx_bytes
 
 
@@ -86,3 +86,11 @@ def test_sixteen_bits_take_half_the_room(model: bytes, crops: np.ndarray) -> Non
 def test_calibration_needs_pictures(model: bytes) -> None:
     with pytest.raises(InputError, match="got none"):
         quantise(model, np.zeros((0, 32, 32, 3), np.uint8))
+
+
+def test_the_mean_answer_is_the_float_networks(model: bytes, crops: np.ndarray) -> None:
+    small = quantise(model, crops)
+    for before, after in zip(onnx_answers(model, crops), onnx_answers(small, crops), strict=True):
+        shift = np.abs((after - before).mean(axis=0))
+        assert (shift < 0.15 * np.abs(after - before).mean(axis=0)).all()
+    assert onnx.load_from_string(centred(model, model, crops)) == onnx.load_from_string(model)

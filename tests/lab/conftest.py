@@ -39,12 +39,13 @@ class TrainingPack:
 
 
 def mesh_points_of_68() -> np.ndarray:
-    """(68,) mesh points for the 68 that mirror as these do; the eye corners are the true ones."""
-    mirror = topology.mirror()
-    middle, side = np.flatnonzero(mirror == np.arange(478)), np.flatnonzero(mirror > np.arange(478))
+    """(68,) the mesh points nearest to the 68 on the canonical head, mirrored as these are."""
+    mirror, mesh, points = topology.mirror(), topology.canonical_mm(), topology.canonical68_mm()
+    distance = np.linalg.norm(points[:, None] - mesh[None], axis=2)
+    middle = mirror == np.arange(478)
     picks = np.empty(68, np.intp)
     for index, image in enumerate(IBUG68_MIRROR.tolist()):
-        picks[index] = middle[index % len(middle)] if index == image else side[3 * index % len(side)]
+        picks[index] = np.where(middle | (index != image), distance[index], np.inf).argmin()
         picks[image] = mirror[picks[index]]
     picks[[36, 45]] = 33, 263
     return picks

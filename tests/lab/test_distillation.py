@@ -205,7 +205,7 @@ def test_photos_of_the_pack(training_pack) -> None:
     assert [kinds.count(kind) for kind in ("scenes", "faces", "backgrounds", "rendered")] == [3, 10, 200, 3]
     faces = [photo for photo in photos if photo.name.startswith("faces/")]
     for one, head in zip(faces, training_pack.heads, strict=False):
-        assert geodesic_deg(one.rotation[0], head.rotation) < 0.1
+        assert geodesic_deg(one.rotation[0], head.rotation) < 4  # seen from far away, not from 1 m
         assert one.read().shape == (160, 160, 3)
     assert (faces[0].read()[80, :10] == 127).all()  # the black beside the photo
     scene = photos[0]

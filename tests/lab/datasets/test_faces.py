@@ -20,7 +20,7 @@ def test_real_faces(training_pack: object) -> None:
         np.testing.assert_allclose(table.landmarks[index], by_hand, atol=1e-4)
         assert (table.landmarks_weight[index] == (0.25 if masked else 1)).all()
         assert table.mesh_weight[index] == table.rotation_weight[index] == (0.3 if masked else 1)
-        assert geodesic_deg(table.rotation[index], head.rotation) < 0.1
+        assert geodesic_deg(table.rotation[index], head.rotation) < 4  # seen from far away, not from 1 m
     assert len(real_faces(training_pack.data, training_pack.labels, "val")[0]) == 4
 
 

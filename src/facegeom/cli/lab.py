@@ -211,7 +211,10 @@ def train(
     hard_negatives: Annotated[
         Path | None, typer.Option(help="face: false faces, the file of `facegeom lab mine`.")
     ] = None,
-    start: Annotated[Path | None, typer.Option(help="face, onepass: checkpoint to start from.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="face, onepass: checkpoint to start from, or the ONNX file of what ships."),
+    ] = None,
     workers: Workers = 2,
     processes: Annotated[int, typer.Option(min=1, help="Training processes or GPUs.")] = 1,
     values: Annotated[

@@ -96,11 +96,18 @@ def cover(rng: np.random.Generator, picture: Picture, backgrounds: Sequence[Pict
     for _ in range(rng.integers(1, 3)):
         width, height = (rng.uniform(0.08, 0.4, 2) * size).astype(int) + 1
         left, top = rng.integers(0, size - width), rng.integers(0, size - height)
-        patch = random_patch(rng, backgrounds, int(max(width, height)))[:height, :width]
-        mask = np.ones((height, width), np.uint8)
-        if rng.random() < 0.5:
-            mask[:] = 0
-            axes = (int(width // 2), int(height // 2))
-            cv2.ellipse(mask, axes, axes, 0, 0, 360, 1, -1)
-        cv2.copyTo(patch, mask, picture[top : top + height, left : left + width])
+        lay_over(rng, picture[top : top + height, left : left + width], backgrounds, 0.5)
     return picture
+
+
+def lay_over(
+    rng: np.random.Generator, part: Picture, backgrounds: Sequence[Picture], elliptic: float
+) -> None:
+    """Hide a part of a picture, in place, under another photo or a colour; an ellipse in a share of cases."""
+    height, width = part.shape[:2]
+    patch = random_patch(rng, backgrounds, max(width, height))[:height, :width]
+    mask = np.ones((height, width), np.uint8)
+    if rng.random() < elliptic:
+        axes = (width // 2, height // 2)
+        mask = cv2.ellipse(np.zeros_like(mask), axes, axes, 0, 0, 360, 1, -1)
+    cv2.copyTo(patch, mask, part)

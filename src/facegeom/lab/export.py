@@ -6,6 +6,7 @@ import json
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -26,6 +27,7 @@ from facegeom.lab.networks.depth import (
 from facegeom.lab.networks.face import CROP_PX, OUTPUTS, FaceNet, FaceNetForExport
 from facegeom.lab.networks.onepass import GRAIN, OnePassForExport, OnePassNet
 
+MANIFEST = "manifest.json"
 OPSET = 17
 ANY_SIZE = ("pnet", "onepass")
 
@@ -110,10 +112,19 @@ def export(name: str, checkpoint: Path, folder: Path) -> Path:
     content = to_onnx(name, network_from_checkpoint(checkpoint, NETWORKS[name]()))
     target = folder / f"{name}.onnx"
     write(target, content)
-    manifest = folder / "manifest.json"
-    if manifest.is_file():
-        entries = json.loads(manifest.read_text(encoding="utf-8"))
-        if name in entries:
-            entries[name]["sha256"] = hashlib.sha256(content).hexdigest()
-            write(manifest, (json.dumps(entries, indent=2) + "\n").encode())
+    entries = read_manifest(folder)
+    if name in entries:
+        entries[name]["sha256"] = hashlib.sha256(content).hexdigest()
+        write_manifest(folder, entries)
     return target
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The entries of ``folder/manifest.json`` by network; none without a manifest."""
+    file = folder / MANIFEST
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def write_manifest(folder: Path, entries: dict[str, Any]) -> None:
+    """Write ``folder/manifest.json``."""
+    write(folder / MANIFEST, (json.dumps(entries, indent=2, ensure_ascii=False) + "\n").encode())

@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from facegeom import weights
 from facegeom.errors import InputError
+from facegeom.lab.export import to_onnx
 from facegeom.lab.networks.cascade import PNet, RNet
 from facegeom.lab.networks.checkpoint import network_from_checkpoint, read_state
+from facegeom.lab.networks.face import FaceNet
 
 
 def saved(path: Path, net: torch.nn.Module) -> Path:
@@ -25,6 +28,19 @@ def test_weights_come_back(tmp_path: Path) -> None:
     own = loaded.state_dict()
     assert all(torch.equal(value, own[key]) for key, value in net.state_dict().items())
     assert set(read_state(file)) == {f"net.{key}" for key in own} | {"average"}
+
+
+def test_what_ships_can_be_trained_on(tmp_path: Path) -> None:
+    """The convolutions of an ONNX file are folded, those of the network are not: it answers the same."""
+    shipped = weights.path("face")
+    net = network_from_checkpoint(shipped, FaceNet())
+    assert any(isinstance(part, torch.nn.BatchNorm2d) for part in net.modules())
+    (tmp_path / "again.onnx").write_bytes(to_onnx("face", net))
+    before, after = read_state(shipped), read_state(tmp_path / "again.onnx")
+    assert before.keys() == after.keys()
+    assert all(torch.allclose(after[name], value, atol=1e-6) for name, value in before.items())
+    with pytest.raises(InputError, match=r"face\.onnx does not hold a RNet"):
+        network_from_checkpoint(shipped, RNet())
 
 
 class Malicious:
@@ -49,6 +65,12 @@ def test_unreadable_checkpoint(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.ckpt").write_bytes(content)
     with pytest.raises(InputError, match=r"bad\.ckpt.*cannot be read"):
         read_state(tmp_path / "bad.ckpt")
+
+
+def test_unreadable_onnx(tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"words")
+    with pytest.raises(InputError, match=r"bad\.onnx; it cannot be read as ONNX"):
+        read_state(tmp_path / "bad.onnx")
 
 
 def test_missing_or_other_checkpoint(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The cascade's stages in eight and sixteen bits and with zeros, beside the float ones."""
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from facegeom.face.fpnet import WINDOW_PX
 from facegeom.geometry.boxes import face_box, square
 from facegeom.geometry.rotation import geodesic_deg, rotation_from_6d
 from facegeom.lab.augment import random_patch
-from facegeom.lab.compress.costs import onnx_answers, onnx_ms
+from facegeom.lab.compress.costs import megabytes, onnx_answers, onnx_ms
 from facegeom.lab.compress.half import halve
 from facegeom.lab.compress.int8 import quantise
 from facegeom.lab.compress.zeros import pruned
@@ -93,10 +92,9 @@ def compare(network: str, variants: dict[str, bytes], data: Path) -> Table:
     for name, content in variants.items():
         apart = np.abs(answers[name][0] - reference[0])
         alike = 100 * float(((answers[name][0] > TOLD) == (reference[0] > TOLD)).mean())
-        sizes = (len(content) / 1e6, len(zlib.compress(content, 9)) / 1e6)
         measured = [times[threads][name] for threads in times]
         turn = _turn(answers[name], reference) if network == "fpnet" else None
-        rows.append((name, *sizes, float(apart.mean()), alike, turn, *measured))
+        rows.append((name, *megabytes(content), float(apart.mean()), alike, turn, *measured))
     columns = ("variant", "MB", "MB deflated", "score, mean", "told alike, %", "rotation, °")
     return Table("Accuracy and time", _PROTOCOL, (*columns, "ms, 1 thread", "ms, 2 threads"), rows)
 

@@ -1,5 +1,6 @@
 """What a network costs beside accuracy: memory in training, memory in use, multiply-adds, time."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -41,6 +42,11 @@ def training_bytes(net: nn.Module, example: torch.Tensor) -> int:
 def resident_bytes(net: nn.Module) -> int:
     """Bytes of all parameters and buffers as they lie in memory."""
     return sum(t.numel() * t.element_size() for t in (*net.parameters(), *net.buffers()))
+
+
+def megabytes(content: bytes) -> tuple[float, float]:
+    """Size of a file's content, as it is and packed by zlib."""
+    return len(content) / 1e6, len(zlib.compress(content, 9)) / 1e6
 
 
 def onnx_ms(

@@ -31,6 +31,7 @@ from onnxruntime.quantization import (
 )
 
 from facegeom.errors import InputError
+from facegeom.lab.compress.costs import onnx_answers
 
 QUANTISED = ["Conv", "Gemm", "MatMul", "Relu", "MaxPool", "Flatten"]
 _ZERO = 128
@@ -82,7 +83,7 @@ def quantise(model: bytes, pictures: np.ndarray, portable: bool = True, batch: i
             extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},
         )
         quantised = _without_second_rounding(onnx.load(after)).SerializeToString()
-        return centred(before.read_bytes(), quantised, pictures, batch)
+        return centred(before.read_bytes(), quantised, pictures)
 
 
 def from_bytes(model: bytes) -> bytes:
@@ -135,7 +136,7 @@ def _constants(graph: Any) -> dict[str, np.ndarray]:
     return found | {node.output[0]: numpy_helper.to_array(node.attribute[0].t) for node in nodes}
 
 
-def centred(model: bytes, quantised: bytes, pictures: np.ndarray, batch: int = 32) -> bytes:
+def centred(model: bytes, quantised: bytes, pictures: np.ndarray) -> bytes:
     """The quantised network with the answers' mean over ``pictures`` moved to the float network's.
 
     The bias of the last matrix product carries the difference; a network that ends otherwise stays as it is.
@@ -144,30 +145,25 @@ def centred(model: bytes, quantised: bytes, pictures: np.ndarray, batch: int = 3
     last = next((node for node in reversed(net.graph.node) if node.op_type == "Gemm"), None)
     if last is None:
         return quantised
-    means = [_mean_output(each, last.output[0], pictures, batch) for each in (model, quantised)]
+    means = [_mean_output(each, last.output[0], pictures) for each in (model, quantised)]
     maker = next((node for node in net.graph.node if last.input[2] in node.output), None)
     constants = {tensor.name: tensor for tensor in net.graph.initializer}
     bias = constants[maker.input[0] if maker else last.input[2]]
     unit = numpy_helper.to_array(constants[maker.input[1]]) if maker else np.float32(1)
-    moved = numpy_helper.to_array(bias) + (means[0] - means[1]) / unit
-    moved = np.rint(moved) if maker else moved
-    kind = onnx.helper.tensor_dtype_to_np_dtype(bias.data_type)
-    bias.CopyFrom(numpy_helper.from_array(moved.astype(kind), bias.name))
+    values = numpy_helper.to_array(bias)
+    moved = values + (means[0] - means[1]) / unit
+    bias.CopyFrom(
+        numpy_helper.from_array((np.rint(moved) if maker else moved).astype(values.dtype), bias.name)
+    )
     return net.SerializeToString()
 
 
-def _mean_output(model: bytes, tensor: str, pictures: np.ndarray, batch: int) -> np.ndarray:
+def _mean_output(model: bytes, tensor: str, pictures: np.ndarray) -> np.ndarray:
     """(C,) mean of an inner tensor (N, C) over the pictures."""
     net = onnx.load_from_string(model)
-    if tensor not in [output.name for output in net.graph.output]:
-        net.graph.output.append(helper.make_empty_tensor_value_info(tensor))
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    run = onnxruntime.InferenceSession(net.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    name = net.graph.input[0].name
-    starts = range(0, len(pictures), batch)
-    total = sum(run.run([tensor], {name: pictures[at : at + batch]})[0].sum(axis=0) for at in starts)
-    return np.asarray(total / len(pictures))
+    del net.graph.output[:]
+    net.graph.output.append(helper.make_empty_tensor_value_info(tensor))
+    return np.asarray(onnx_answers(net.SerializeToString(), pictures)[0].mean(axis=0))
 
 
 def answering(graph: Any) -> list[str]:

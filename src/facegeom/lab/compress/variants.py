@@ -1,8 +1,6 @@
 """Smaller and faster variants of the networks that ship, measured beside the float one in one process."""
 
 import hashlib
-import json
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +20,12 @@ from facegeom.geometry.boxes import face_box, square
 from facegeom.geometry.rotation import geodesic_deg, rotation_from_6d
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
 from facegeom.lab.compress import cascade_variants, detector_variants
-from facegeom.lab.compress.costs import onnx_answers, onnx_ms
+from facegeom.lab.compress.costs import megabytes, onnx_answers, onnx_ms
 from facegeom.lab.compress.half import halve
 from facegeom.lab.compress.int8 import quantise
 from facegeom.lab.compress.zeros import pruned
 from facegeom.lab.datasets.faces import without_border
+from facegeom.lab.export import read_manifest, write_manifest
 
 NETWORKS = ("face", "onepass", *cascade_variants.STAGES)
 CALIBRATION = 320
@@ -78,7 +77,7 @@ def run(network: str, data: Path, out: Path, model: Path | None = None) -> str:
         table = cascade_variants.compare(network, made, data)
     write_variants(network, made, out)
     report = Report(f"Variants of the network {network}", machine(), [table])
-    if not (out / "manifest.json").is_file():
+    if not read_manifest(out):
         report.save(out, "quantise")
     return report.markdown()
 
@@ -102,15 +101,14 @@ def _of_detector(content: bytes, data: Path) -> tuple[dict[str, bytes], Table]:
 
 def write_variants(network: str, made: dict[str, bytes], out: Path) -> None:
     """All variants as ``NETWORK.VARIANT.onnx``; beside a manifest those that it names, and their hashes."""
-    manifest = out / "manifest.json"
-    entries = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+    entries = read_manifest(out)
     named = entries.get(network, {}).get("variants", {})
     for name in named or made:
         write(out / f"{network}.{name}.onnx", made[name])
         if name in named:
             named[name]["sha256"] = hashlib.sha256(made[name]).hexdigest()
     if named:
-        write(manifest, (json.dumps(entries, indent=2) + "\n").encode())
+        write_manifest(out, entries)
 
 
 def crops_of(data: Path, split: str, sources: Sequence[str], most: int | None = None) -> Crops:
@@ -147,8 +145,7 @@ def compare(made: dict[str, bytes], sets: dict[str, Crops]) -> Table:
         rows.append(
             (
                 name,
-                len(content) / 1e6,
-                len(zlib.compress(content, 9)) / 1e6,
+                *megabytes(content),
                 *errors,
                 *_differences(answers[name][-1], reference),
                 *(times[threads][name] for threads in times),

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from facegeom.geometry.boxes import face_box, iou, square
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.transforms import apply
-from facegeom.lab.augment import random_patch, recolour
+from facegeom.lab.augment import lay_over, recolour
 from facegeom.lab.datasets.faces import profiled_faces, read_photos, real_faces, rendered_faces
 from facegeom.lab.datasets.pack import backgrounds, scenes
 
@@ -221,14 +221,7 @@ class DetectionPictures(Dataset):
             corner = np.array([left, top]) + rng.uniform(0, side, 2) - extent / 2
             low, high = np.clip([corner, corner + extent], 0, self.size_px).round().astype(int)
             if (high > low).all():
-                cover = random_patch(rng, photos, int(max(high - low)))[
-                    : high[1] - low[1], : high[0] - low[0]
-                ]
-                mask = np.ones(cover.shape[:2], np.uint8)
-                if rng.random() < 0.4:
-                    middle = [int(edge) for edge in (high - low) // 2]
-                    mask = cv2.ellipse(np.zeros_like(mask), middle, middle, 0, 0, 360, 1, -1)
-                cv2.copyTo(cover, mask, picture[low[1] : high[1], low[0] : high[0]])
+                lay_over(rng, picture[low[1] : high[1], low[0] : high[0]], photos, 0.4)
         return picture
 
     @staticmethod

@@ -29,7 +29,9 @@ class FaceCrops(Dataset):
         labels: of the pictures.
         backgrounds: photos without a face, for the outside, covers and negatives.
         negatives: share of crops without a face, in [0, 1).
-        strength: of the changes, in (0, 1]: 1 for most of a training, less at its end.
+        strength: of the changes, in (0, 1].
+        mild_share: of the faces, in [0, 1], that are changed by ``mild_strength`` instead.
+        mild_strength: of their changes, in (0, 1].
         seed: the first of the random numbers; they differ between epochs and workers.
         size_px: side S of the crops; false faces come at 128.
         view: which crop of a picture; :func:`close_view` by default.
@@ -44,12 +46,15 @@ class FaceCrops(Dataset):
         negatives: float = 0.12,
         seed: int = 0,
         strength: float = 1.0,
+        mild_share: float = 0.0,
+        mild_strength: float = 0.5,
         size_px: int = CROP_PX,
         view: "View | None" = None,
     ) -> None:
         self.pictures, self.labels, self.backgrounds = pictures, labels, backgrounds
         self.hard_negatives, self.negatives = hard_negatives, negatives
-        self.seed, self.strength, self.size_px = seed, strength, size_px
+        self.seed, self.size_px = seed, size_px
+        self.strength, self.mild_share, self.mild_strength = strength, mild_share, mild_strength
         self.view = view or close_view
         self.mirror478 = topology.mirror()
         self.rng: np.random.Generator | None = None
@@ -76,12 +81,14 @@ class FaceCrops(Dataset):
         return _sample(crop, 0, np.zeros((68, 2)), nothing, np.zeros((478, 3)), 0, np.eye(3), 0)
 
     def _positive(self, index: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        matrix, turn_deg = self.view(rng, self.labels.landmarks[index], self.strength, self.size_px)
-        return self._labelled(index, matrix, turn_deg, rng, True)
+        strength = self.mild_strength if rng.random() < self.mild_share else self.strength
+        matrix, turn_deg = self.view(rng, self.labels.landmarks[index], strength, self.size_px)
+        return self._labelled(index, matrix, turn_deg, rng, strength)
 
     def _labelled(
-        self, index: int, matrix: np.ndarray, turn_deg: float, rng: np.random.Generator, change: bool
+        self, index: int, matrix: np.ndarray, turn_deg: float, rng: np.random.Generator, change: float
     ) -> dict[str, torch.Tensor]:
+        """The crop and its targets; mirrored and degraded where ``change``, the strength, is above 0."""
         labels = self.labels
         crop = warp(self.pictures[index], matrix, random_patch(rng, self.backgrounds, self.size_px))
         landmarks = apply(matrix, labels.landmarks[index].astype(np.float64))
@@ -96,7 +103,7 @@ class FaceCrops(Dataset):
             weight = weight[IBUG68_MIRROR]
             mesh = mesh[self.mirror478] * (-1, 1, 1) + (self.size_px - 1, 0, 0)
             rotation = rotation * np.outer((-1, 1, 1), (-1, 1, 1))
-        if change and rng.random() < self.strength:
+        if rng.random() < change:
             crop = degrade(rng, crop, self.backgrounds)
         strength = (labels.mesh_weight[index], labels.rotation_weight[index])
         return _sample(crop, 1, landmarks, weight, mesh, strength[0], rotation, strength[1])
@@ -108,7 +115,7 @@ class FaceCropsPlain(FaceCrops):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng((self.seed, index))
         matrix, turn_deg = self.view(rng, self.labels.landmarks[index], self.strength, self.size_px)
-        return self._labelled(index, matrix, turn_deg, rng, False)
+        return self._labelled(index, matrix, turn_deg, rng, 0)
 
 
 View = Callable[[np.random.Generator, np.ndarray, float, int], tuple[np.ndarray, float]]

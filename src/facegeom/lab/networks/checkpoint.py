@@ -1,37 +1,51 @@
-"""Weights out of a training's checkpoint."""
+"""Weights out of a training's checkpoint, or out of the ONNX file that was made of one."""
 
+import copy
 from pathlib import Path
 from pickle import UnpicklingError
 
+import onnx
 import torch
+from google.protobuf.message import DecodeError
+from onnx import numpy_helper
 from torch import nn
 
 from facegeom.errors import InputError
+from facegeom.lab.networks.blocks import fold, unfold
 
 
 def network_from_checkpoint(checkpoint: Path, net: nn.Module) -> nn.Module:
     """Load the averaged weights of a training's checkpoint into ``net``; tensors only, no pickled code.
+
+    Args:
+        checkpoint: of a training, or the ``.onnx`` that :func:`facegeom.lab.export.export` made of one,
+            whose folded convolutions are unfolded again.
+        net: takes the weights, in place.
 
     Raises:
         InputError: as :func:`read_state`, or the checkpoint holds another network.
     """
     state = read_state(checkpoint)
     own = {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
+    exported = checkpoint.suffix == ".onnx"
+    target = fold(copy.deepcopy(net)) if exported else net
     try:
-        net.load_state_dict(own)
+        target.load_state_dict(own)
     except RuntimeError as error:
         raise InputError(f"{checkpoint} does not hold a {type(net).__name__}: {error}") from error
-    return net.eval()
+    return (unfold(target, net) if exported else net).eval()
 
 
 def read_state(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a training's checkpoint by name; no pickled code is run.
+    """The tensors of a training's checkpoint, or of an ``.onnx`` file, by name; no pickled code is run.
 
     Raises:
         InputError: the file is missing, or is no such checkpoint.
     """
     if not checkpoint.is_file():
         raise InputError(f"expected a checkpoint at {checkpoint}, found nothing; train first")
+    if checkpoint.suffix == ".onnx":
+        return _tensors(checkpoint)
     advice = f"expected a training's checkpoint at {checkpoint}, tensors alone"
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -40,3 +54,11 @@ def read_state(checkpoint: Path) -> dict[str, torch.Tensor]:
     if not isinstance(state, dict) or "state_dict" not in state:
         raise InputError(f"{advice}; it has no state_dict")
     return state["state_dict"]
+
+
+def _tensors(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        graph = onnx.load(file).graph
+    except DecodeError as error:
+        raise InputError(f"expected a network in {file}; it cannot be read as ONNX: {error}") from error
+    return {each.name: torch.from_numpy(numpy_helper.to_array(each).copy()) for each in graph.initializer}

@@ -130,8 +130,8 @@ def _analyzed(analyzer: FaceAnalyzer, images: Sequence[UInt8Array]) -> list[Face
     if len(images) > 1:
         try:
             return [*analyzer.batch(images)]
-        except Exception:  # one of them is to blame; which, and why, comes out below
-            pass
+        except Exception:  # one of them is to blame, or what they need together
+            _log.warning("%d photos failed together; each is tried alone", len(images), exc_info=True)
     alone = [_tried(analyzer.batch, [image]) for image in images]
     return [each if isinstance(each, FacegeomError) else each[0] for each in alone]
 

@@ -8,11 +8,18 @@ import pytest
 from facegeom.crop import cut
 from facegeom.errors import InputError
 from facegeom.geometry.boxes import square
-from facegeom.geometry.rotation import geodesic_deg, rotation_from_6d, rotation_from_angles, rotation_to_6d
+from facegeom.geometry.rotation import (
+    angles_from_rotation,
+    geodesic_deg,
+    rotation_from_6d,
+    rotation_from_angles,
+    rotation_to_6d,
+)
 from facegeom.lab import distillation
 from facegeom.lab.datasets.pose_photos import PosePhoto, five_point_photo, pack_photos
 from facegeom.lab.datasets.pose_windows import MIRRORED_VECTORS, PoseWindows, _placed
 from facegeom.lab.distillation import FACE, INSIDE, OUTSIDE, STORED_PX, STORED_SCALE, build, choose
+from facegeom.lab.synth import profiles
 from facegeom.lab.teachers.pose import PointsTeacher, pose_teachers
 
 FIVE = np.array([[130.0, 130], [170, 130], [150, 150], [135, 170], [165, 170]])
@@ -210,3 +217,16 @@ def test_photos_of_the_pack(training_pack) -> None:
     assert (faces[0].read()[80, :10] == 127).all()  # the black beside the photo
     scene = photos[0]
     assert len(scene.five) == 0 and len(scene.others_xyxy) == 1
+
+
+def test_turned_faces_follow_the_rendered_heads(training_pack, tmp_path: Path) -> None:
+    for shard in training_pack.rendered.glob("synth_*.npz"):
+        (tmp_path / shard.name).write_bytes(shard.read_bytes())
+    profiles.run(training_pack.data, training_pack.labels, 2, tmp_path)
+    photos = pack_photos(training_pack.data, training_pack.labels, "train", tmp_path)
+    turned = photos[-2:]
+    assert [photo.name for photo in turned] == ["profiled/profile_0000#0", "profiled/profile_0000#1"]
+    assert photos[-3].name.startswith("rendered/")
+    for photo in turned:
+        assert photo.read().shape == (192, 192, 3) and photo.read().dtype == np.uint8
+        assert abs(angles_from_rotation(photo.rotation[0])[0]) > 30

@@ -15,7 +15,13 @@ from facegeom.geometry.boxes import face_box, square
 from facegeom.geometry.pose_fit import rotation_under_points
 from facegeom.geometry.schemes.convert import five_from_68
 from facegeom.lab.datasets import celeba, pack
-from facegeom.lab.datasets.faces import FaceLabels, labelled_map, rendered_faces, without_border
+from facegeom.lab.datasets.faces import (
+    FaceLabels,
+    labelled_map,
+    profiled_faces,
+    rendered_faces,
+    without_border,
+)
 
 SIDE_OF_FIVE = 2.72
 """Side of a face's square by the larger of the distances of the eyes and of eyes and mouth; with the square's
@@ -62,13 +68,13 @@ def _photo(
 
 
 def pack_photos(data: Path, labels: Path, split: str, rendered: Path | None = None) -> list[PosePhoto]:
-    """A split of the data pack: centred faces, scenes, photos without a face, and rendered heads.
+    """A split of the data pack: centred faces, scenes, photos without a face; rendered heads, turned faces.
 
     Args:
         data: the data pack.
         labels: mesh labels; the canonical head laid on them gives the rotations.
         split: ``train`` or ``val``.
-        rendered: folder of ``facegeom lab synth``, whose rotations are exact.
+        rendered: folder of ``facegeom lab synth``, whose rotations are exact, and ``facegeom lab profile``.
 
     Raises:
         InputError: a file is missing.
@@ -81,6 +87,7 @@ def pack_photos(data: Path, labels: Path, split: str, rendered: Path | None = No
             for file in pack.backgrounds(data, split)
         ),
         *(rendered_photos(rendered) if rendered else ()),
+        *(_profiled_photos(rendered) if rendered else ()),
     ]
 
 
@@ -93,7 +100,12 @@ def rendered_photos(folder: Path) -> list[PosePhoto]:
     shards = sorted(folder.glob("synth_*.npz"))
     if not shards:
         raise InputError(f"expected the shards of `facegeom lab synth` in {folder}, found none")
-    return [photo for shard in shards for photo in _rendered(shard)]
+    return [photo for shard in shards for photo in _made("rendered", shard)]
+
+
+def _profiled_photos(folder: Path) -> Iterator[PosePhoto]:
+    for shard in sorted(folder.glob("profile_*.npz")):
+        yield from _made("profiled", shard)
 
 
 def _scenes(data: Path, split: str) -> Iterator[PosePhoto]:
@@ -123,31 +135,38 @@ def _faces(data: Path, labels: Path, split: str) -> Iterator[PosePhoto]:
 
 def _filled(file: Path) -> np.ndarray:
     """A centred face, the black around its photo made the grey that the runtime has there."""
-    picture = without_border(file)
+    return _on_grey(without_border(file))
+
+
+def _on_grey(picture: np.ndarray) -> np.ndarray:
+    """RGB of a picture (H, W, 4) with alpha 0 where there is no photo; RGB (H, W, 3) as it is."""
+    if picture.shape[2] == 3:
+        return picture
     return np.where(picture[..., 3:] > 0, picture[..., :3], np.uint8(OUTSIDE))
 
 
-def _rendered(shard: Path) -> Iterator[PosePhoto]:
+def _made(kind: str, shard: Path) -> Iterator[PosePhoto]:
+    """The photos of one shard of rendered or profiled faces."""
     pictures, labels = _opened(shard)
     for index in range(len(pictures)):
         one = slice(index, index + 1)
-        points = labels.landmarks[one].astype(np.float64)
         yield _photo(
-            f"rendered/{shard.stem}#{index}",
-            partial(_rendered_picture, shard, index),
-            points,
+            f"{kind}/{shard.stem}#{index}",
+            partial(_made_picture, shard, index),
+            labels.landmarks[one].astype(np.float64),
             rotation=labels.rotation[one],
         )
 
 
-def _rendered_picture(shard: Path, index: int) -> np.ndarray:
-    return _opened(shard)[0][index]
+def _made_picture(shard: Path, index: int) -> np.ndarray:
+    return _on_grey(_opened(shard)[0][index])
 
 
 @lru_cache(maxsize=1)
 def _opened(shard: Path) -> tuple[list[np.ndarray], FaceLabels]:
     """Pictures and labels of one shard; photos come shard by shard, so one is kept."""
-    return rendered_faces([shard])
+    read = profiled_faces if shard.name.startswith("profile_") else rendered_faces
+    return read([shard])
 
 
 def celeba_photos(root: Path, split: str) -> list[PosePhoto]:

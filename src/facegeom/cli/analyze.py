@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from facegeom.cli.options import Device, Fov, MaxFaces, MinFace, MinScore, Threads
 from facegeom.cli.over_photos import over_photos
 from facegeom.cli.photos import Photo, collect
 
@@ -32,27 +33,12 @@ def analyze(
             "--format", help="What to write, with commas: json, overlay, obj, ply, glb, depth, surface."
         ),
     ] = "json,overlay,obj,glb",
-    min_face: Annotated[
-        float | None,
-        typer.Option(
-            min=1, metavar="PX", help="Smallest face, pixels of the photo; by default a share of it."
-        ),
-    ] = None,
-    max_faces: Annotated[int | None, typer.Option(min=1, help="Keep the best faces only.")] = None,
-    min_score: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Least score of a face, 0 to 1.")
-    ] = None,
-    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where the networks run.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the networks.")] = None,
-    fov: Annotated[
-        float | None,
-        typer.Option(
-            min=1,
-            max=179,
-            metavar="DEG",
-            help="Angle of view across the longer side, for distances; by default the photo's EXIF, else 50.",
-        ),
-    ] = None,
+    min_face: MinFace = None,
+    max_faces: MaxFaces = None,
+    min_score: MinScore = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    fov: Fov = None,
     pose_net: Annotated[
         Literal["face", "fpnet"],
         typer.Option(help="Whose rotation: the face network's, or FPNet's, the cascade's third stage."),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from facegeom.cli.options import Device, Fov, MaxFaces, MinFace, MinScore
+
 if TYPE_CHECKING:
     from facegeom.batch import Progress
     from facegeom.batch.run import Listener
@@ -32,7 +34,7 @@ def batch(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; by default one per core, or one on a GPU.")
     ] = None,
-    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where the networks run.")] = "cpu",
+    device: Device = "cpu",
     gpus_per_worker: Annotated[float, typer.Option(help="ray, cuda: share of a GPU for each worker.")] = 1.0,
     mesh: Annotated[bool, typer.Option("--mesh/--no-mesh", help="Whether rows hold the mesh.")] = True,
     column: Annotated[
@@ -42,14 +44,10 @@ def batch(
     part_size: Annotated[
         int | None, typer.Option(min=1, help="Photos of a part: what a kill may cost. 128 by default.")
     ] = None,
-    min_face: Annotated[
-        float | None, typer.Option(min=1, metavar="PX", help="Smallest face, pixels; by default a share.")
-    ] = None,
-    max_faces: Annotated[int | None, typer.Option(min=1, help="Keep the best faces only.")] = None,
-    min_score: Annotated[float | None, typer.Option(min=0, max=1, help="Least score of a face.")] = None,
-    fov: Annotated[
-        float | None, typer.Option(min=1, max=179, metavar="DEG", help="Angle of view, for distances.")
-    ] = None,
+    min_face: MinFace = None,
+    max_faces: MaxFaces = None,
+    min_score: MinScore = None,
+    fov: Fov = None,
 ) -> None:
     """Analyse photos by the million into DIR/parts/*.parquet, one row for each.
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facegeom.cli.options import Fov, Threads
 from facegeom.cli.over_photos import over_photos
 from facegeom.cli.photos import Photo, collect
 from facegeom.errors import InputError, OutputError
@@ -44,16 +45,8 @@ def detect(
         float | None,
         typer.Option("--min-score", "--min_score", min=0, max=1, help="Least score of a face, 0 to 1."),
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the networks.")] = None,
-    fov: Annotated[
-        float | None,
-        typer.Option(
-            min=1,
-            max=179,
-            metavar="DEG",
-            help="Angle of view across the longer side; by default the photo's EXIF, else 50.",
-        ),
-    ] = None,
+    threads: Threads = None,
+    fov: Fov = None,
 ) -> None:
     """Find faces by the cascade P-Net, R-Net, FPNet and draw where each head points.
 

@@ -1,9 +1,11 @@
 """``facegeom serve``: the analyzer behind HTTP, with a page for people."""
 
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from facegeom.cli.options import Device
 
 if TYPE_CHECKING:
     import socket
@@ -19,7 +21,7 @@ def serve(
     queue: Annotated[int, typer.Option(min=1, help="Photos in work at once; more are refused.")] = 64,
     batch: Annotated[int, typer.Option(min=1, help="Photos that a worker takes at once.")] = 16,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for an upload, and for its answer.")] = 30,
-    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where the networks run.")] = "cpu",
+    device: Device = "cpu",
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Processes with networks; by default one a core, up to 4."),

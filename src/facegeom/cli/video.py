@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from facegeom.cli.options import Device, Threads
 
 if TYPE_CHECKING:
     from facegeom.video.reading import Frame, Source, Video
@@ -37,8 +39,8 @@ def video(
     min_score: Annotated[
         float | None, typer.Option(min=0, max=1, help="Least score of a new face, 0 to 1.")
     ] = None,
-    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where the networks run.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the networks.")] = None,
+    device: Device = "cpu",
+    threads: Threads = None,
     fov: Annotated[
         float | None,
         typer.Option(

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, WeightedRandomSampler
 from tqdm import tqdm
 
 from facegeom.errors import InputError
@@ -58,6 +58,7 @@ class FPNetRecipe:
     rate_factor: float
     dropout: float
     middle_share: float
+    others_share: float
     box_weight: float
     rotation_weight: float
     precision: str
@@ -91,6 +92,8 @@ class FPNetTask(L.LightningModule):
         r, face = self.recipe, batch["face"]
         logits, offsets, values = answer
         score = F.binary_cross_entropy_with_logits(logits, face, reduction="none")
+        if self.training:  # the windows without a face that are drawn stand for all of them
+            score = torch.where(face > 0, score, score / r.others_share)
         box = ((offsets - batch["offsets"]) ** 2).sum(dim=1)
         turn = ((values - self._target(batch)) ** 2).sum(dim=1)
         return score + face * (r.box_weight * box + r.rotation_weight * turn)
@@ -159,8 +162,11 @@ class FPNetData(L.LightningDataModule):
         self.val = PoseWindows(inputs.data / "val", recipe.teacher, plain=True)
 
     def train_dataloader(self) -> DataLoader:
-        batch = self.recipe.batch
-        return DataLoader(self.train, batch, shuffle=True, drop_last=True, num_workers=self.workers)
+        chance = np.where(self.train.kind == FACE, 1.0, self.recipe.others_share)
+        sampler = WeightedRandomSampler(chance.tolist(), round(chance.sum()))
+        return DataLoader(
+            self.train, self.recipe.batch, sampler=sampler, drop_last=True, num_workers=self.workers
+        )
 
     def val_dataloader(self) -> DataLoader:
         return DataLoader(self.val, 256)

@@ -27,8 +27,9 @@ def recipe(**changes: object) -> FPNetRecipe:
 
 @pytest.mark.parametrize("target", ["vectors", "angles"])
 def test_loss_by_hand(target: str) -> None:
-    """Cross-entropy for all; squared errors of box and rotation for faces alone."""
-    task = FPNetTask(recipe(target=target, box_weight=2.0, rotation_weight=0.5))
+    """Cross-entropy for all, in training more for the others, of which a part is drawn; squared errors of box
+    and rotation for faces alone."""
+    task = FPNetTask(recipe(target=target, box_weight=2.0, rotation_weight=0.5, others_share=0.25))
     raw = torch.as_tensor(rotation_to_6d(rotation_from_angles(45, 0, 0)), dtype=torch.float32)
     right = raw if target == "vectors" else torch.tensor([0.5, 0, 0])
     values = torch.stack([right, right + 0.1, right + 9])
@@ -36,8 +37,10 @@ def test_loss_by_hand(target: str) -> None:
     batch = {"face": torch.tensor([1.0, 1, 0]), "raw": raw.repeat(3, 1)}
     batch["offsets"] = torch.full((3, 4), 0.1)
     score, box, turn = np.log(2), 2 * 4 * 0.01, 0.5 * len(right) * 0.01
-    expected = torch.tensor([score + box, score + box + turn, score])
-    torch.testing.assert_close(task.losses(answer, batch).float(), expected.float(), atol=1e-5, rtol=1e-5)
+    for training, other in ((True, 4 * score), (False, score)):
+        expected = torch.tensor([score + box, score + box + turn, other]).float()
+        losses = task.train(training).losses(answer, batch).float()
+        torch.testing.assert_close(losses, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_middle_leaves_both_ends_out() -> None:

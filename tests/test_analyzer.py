@@ -19,6 +19,7 @@ from facegeom.analyzer import CHUNK
 from facegeom.detection.evidence import Evidence
 from facegeom.face.predictor import Answers
 from facegeom.geometry.boxes import iou
+from facegeom.geometry.rotation import angles_from_rotation, towards
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, IBUG68_MIRROR, IBUG68_REGIONS
 
 DEMO = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
@@ -258,7 +259,9 @@ def test_demo_is_the_right_way_up(demo: Faces) -> None:
     nose = face.landmarks_px[30]
     assert right[0] < nose[0] < left[0]
     assert max(right[1], left[1]) < nose[1] < mouth[1]
-    assert abs(face.yaw_deg) < 40 and abs(face.pitch_deg) < 30 and abs(face.roll_deg) < 25
+    as_seen = towards(face.translation_mm[None])[0].T @ face.rotation
+    yaw_deg, pitch_deg, roll_deg = angles_from_rotation(as_seen)
+    assert abs(yaw_deg) < 30 and abs(pitch_deg) < 25 and abs(roll_deg) < 20
 
 
 def test_mesh_agrees_with_the_landmarks(demo: Faces) -> None:
@@ -388,7 +391,7 @@ def test_known_places_keep_their_order_and_number(analyzer: FaceAnalyzer, pictur
     faces = analyzer.at(pair, places)
     assert (faces.score > 0.9).tolist() == [True, False, True]
     moved = faces.landmarks_px[0] - (1024, 0)  # rounded elsewhere, which eight bits make visible
-    np.testing.assert_allclose(moved, faces.landmarks_px[2], atol=0.005 * eye_distance(faces[0]))
+    np.testing.assert_allclose(moved, faces.landmarks_px[2], atol=0.01 * eye_distance(faces[0]))
     assert len(analyzer.at(pair, np.zeros((0, 4)))) == 0
 
 

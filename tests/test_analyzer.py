@@ -19,7 +19,7 @@ from facegeom.analyzer import CHUNK
 from facegeom.detection.evidence import Evidence
 from facegeom.face.predictor import Answers
 from facegeom.geometry.boxes import iou
-from facegeom.geometry.rotation import angles_from_rotation, towards
+from facegeom.geometry.rotation import angles_from_rotation, rotation_to_6d, towards
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, IBUG68_MIRROR, IBUG68_REGIONS
 
 DEMO = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
@@ -64,10 +64,10 @@ class FakePredictor:
     def answers(self, count: int) -> Answers:
         rng = np.random.default_rng(4)
         mesh = np.tile(rng.uniform(0, 40, (478, 3)), (count, 1, 1))
-        points, rotation = np.zeros((count, 68, 2)), np.tile(np.eye(3), (count, 1, 1))
-        sure = np.ones((count, 68)), np.ones((count, 478))
-        boxes = self.BOXES[:count]
-        return Answers(self.SCORES[:count], boxes, points, sure[0], mesh, sure[1], rotation, boxes)
+        points, straight = np.zeros((count, 68, 2)), np.tile(rotation_to_6d(np.eye(3)), (count, 1))
+        scales = np.ones((count, 68)), np.ones((count, 478))
+        pixels = np.tile((-0.5, -0.5, 0.5, 0.5), (count, 1))  # a crop whose units are pixels
+        return Answers(self.SCORES[:count], self.BOXES[:count], straight, points, mesh, *scales, pixels)
 
 
 class NestedCandidates(FakeDetector):
@@ -90,18 +90,18 @@ class Judge(FakePredictor):
         self.seen += [part.tolist() for part in squares]
         blank = [self.answers(len(part)) for part in squares]
         return [
-            replace(answer, box_xyxy=part, score=np.full(len(part), self.score))
+            replace(answer, box=part, score=np.full(len(part), self.score))
             for answer, part in zip(blank, squares, strict=True)
         ]
 
 
-@pytest.mark.parametrize(("score", "second"), [(0.99, []), (0.1, [1])])
-def test_nested_candidates_are_judged_when_the_better_one_fails(score: float, second: list[int]) -> None:
+@pytest.mark.parametrize(("score", "looks"), [(0.99, [[0, 2]]), (0.1, [[0, 2], [1]])])
+def test_nested_candidates_are_judged_when_the_better_one_fails(score: float, looks: list[list[int]]) -> None:
     analyzer = staged()
     analyzer.detector, analyzer.predictor = NestedCandidates(), Judge(score)
     analyzer(GREY)
     squares = NestedCandidates.SQUARES
-    assert analyzer.predictor.seen == [squares[[0, 2]].tolist(), squares[second].reshape(-1, 4).tolist()]
+    assert analyzer.predictor.seen == [squares[rows].tolist() for rows in looks]
 
 
 GREY = np.full((150, 200, 3), 90, np.uint8)

@@ -20,7 +20,7 @@ from facegeom.face.predictor import CROP_PX, CROP_SCALE, Answers, FacePredictor
 from facegeom.geometry.boxes import nms, overlap, square
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import place
-from facegeom.geometry.rotation import towards
+from facegeom.geometry.rotation import rotation_to_6d, towards
 from facegeom.photo import Photo, camera_of, check_options, chunks, file_of, opened
 from facegeom.results import Faces
 
@@ -155,15 +155,24 @@ class FaceAnalyzer:
         """Answers for the candidates; those nested in or around a face are not looked at."""
         leads = [nms(squares, scores, NESTED, over_smaller=True) for squares, scores in found]
         first = self._look(pictures, found, leads)
-        rest = []
-        for (squares, _), lead, answers in zip(found, leads, first, strict=True):
-            others = np.setdiff1d(np.arange(len(squares)), lead)
-            faces = square(answers.box_xyxy[answers.score >= self.min_score])
-            free = (overlap(squares[others], faces, over_smaller=True) <= NESTED).all(axis=1)
-            rest.append(others[free])
-        return [
-            one.joined(other) for one, other in zip(first, self._look(pictures, found, rest), strict=True)
+        rest = [
+            self._unexplained(squares, lead, answers)
+            for (squares, _), lead, answers in zip(found, leads, first, strict=True)
         ]
+        if not any(len(rows) for rows in rest):
+            return first
+        second = self._look(pictures, found, rest)
+        return [one.joined(other) for one, other in zip(first, second, strict=True)]
+
+    def _unexplained(
+        self, squares: FloatArray, lead: npt.NDArray[np.intp], answers: Answers
+    ) -> npt.NDArray[np.intp]:
+        """Rows of the squares that were not looked at and are not about a face that was found."""
+        others = np.ones(len(squares), bool)
+        others[lead] = False
+        faces = square(answers.box_xyxy[answers.score >= self.min_score])
+        others[others] = (overlap(squares[others], faces, over_smaller=True) <= NESTED).all(axis=1)
+        return np.flatnonzero(others)
 
     def _look(
         self,
@@ -184,7 +193,10 @@ class FaceAnalyzer:
         if self.pose is None:
             return answers
         views = self.pose(pictures, [square(answer.box_xyxy) for answer in answers])
-        return [replace(answer, rotation=view.rotation) for answer, view in zip(answers, views, strict=True)]
+        return [
+            replace(answer, rotation6d=rotation_to_6d(view.rotation))
+            for answer, view in zip(answers, views, strict=True)
+        ]
 
     def _deepened(self, pictures: Sequence[Picture], faces: list[Faces]) -> list[Faces]:
         """The faces with depth maps, where those were asked for."""

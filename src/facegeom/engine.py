@@ -67,8 +67,8 @@ class Engine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads or 0
         options.log_severity_level = 3
-        # Three networks take turns: threads of one that wait spinning would hold the cores of the next.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Several networks take turns: threads wait spinning during a call, but hold no core after it.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
             session = onnxruntime.InferenceSession(str(self.path), options, providers=providers)
         except Exception as error:  # ONNX Runtime's errors share no base but Exception

@@ -171,11 +171,11 @@ def test_faces_in_their_square_are_not_looked_at_again() -> None:
 def test_second_look_replaces_only_the_faces_aside() -> None:
     predictor = FacePredictor(FakeNet())
     first = predictor([plain()], [np.tile(SQUARE, (3, 1))])[0]
-    near = replace(first, square_xyxy=first.square_xyxy.copy())
-    near.square_xyxy[[0, 2]] = square(first.box_xyxy)[[0, 2]]  # as if it had looked there
-    second = predictor.look_again([plain()], [near])[0]
-    np.testing.assert_array_equal(second.box_xyxy[[0, 2]], first.box_xyxy[[0, 2]])
-    assert not np.allclose(second.box_xyxy[1], first.box_xyxy[1])
+    centred = replace(first, box=first.box.copy())
+    centred.box[[0, 2]] = np.array([-0.5, -0.5, 0.5, 0.5]) / CROP_SCALE
+    second = predictor.look_again([plain()], [centred])[0]
+    np.testing.assert_array_equal(second.box_xyxy[[0, 2]], centred.box_xyxy[[0, 2]])
+    assert not np.allclose(second.box_xyxy[1], centred.box_xyxy[1])
 
 
 def test_enlarged_answers_lie_in_the_larger_picture() -> None:

@@ -114,10 +114,13 @@ def painted(level: Image.Image) -> npt.NDArray[np.uint8]:
 
 def _peaks(score: FloatArray, least: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Rows and columns of the cells above ``least`` that none of their eight neighbours exceeds."""
+    height, width = score.shape
+    around = np.zeros((height + 2, width + 2), score.dtype)
+    around[1:-1, 1:-1] = score
     rows, columns = np.nonzero(score > least)
-    around = np.pad(score, 1)
-    neighbours = [around[rows + down, columns + right] for down in range(3) for right in range(3)]
-    top = score[rows, columns] >= np.max(neighbours, axis=0) if len(rows) else np.zeros(0, bool)
+    corner = rows * (width + 2) + columns  # of the nine cells, in the bordered map
+    nine = around.ravel()[corner[:, None] + (np.arange(3)[:, None] * (width + 2) + np.arange(3)).ravel()]
+    top = nine[:, 4] >= nine.max(axis=1)
     return rows[top], columns[top]
 
 

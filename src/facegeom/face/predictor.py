@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from facegeom.crop import Picture
 from facegeom.engine import Engine
-from facegeom.face.crops import per_photo, read_squares
+from facegeom.face.crops import joined, per_photo, read_squares
 from facegeom.geometry.boxes import aligned_iou, square
 from facegeom.geometry.rotation import rotation_from_6d
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
@@ -32,58 +32,99 @@ corners in the picture."""
 
 @dataclass(frozen=True)
 class Answers:
-    """What the network says of K squares, in pixels of their photos.
+    """What the network says of K crops, as it says it: crop units, 0 in the middle and ±0.5 at the edges.
+
+    What is asked of the faces in the photo is computed when it is asked: most crops show no face.
 
     Attributes:
         score: (K,) in [0, 1].
-        box_xyxy: (K, 4).
-        landmarks_px: (K, 68, 2).
-        landmarks_confidence: (K, 68) in [0, 1].
-        mesh_px: (K, 478, 3).
-        mesh_confidence: (K, 478) in [0, 1].
-        rotation: (K, 3, 3) as the crop shows the head: straight ahead of the camera.
-        square_xyxy: (K, 4) where the network looked.
+        box: (K, 4) left, top, right, bottom.
+        rotation6d: (K, 6) raw vectors; see :func:`facegeom.geometry.rotation.rotation_from_6d`.
+        landmarks: (K, 68, 2).
+        mesh: (K, 478, 3).
+        landmarks_scale: (K, 68) expected error.
+        mesh_scale: (K, 478).
+        crop_xyxy: (K, 4) where the network looked, pixels of the photo.
     """
 
     score: FloatArray
-    box_xyxy: FloatArray
-    landmarks_px: FloatArray
-    landmarks_confidence: FloatArray
-    mesh_px: FloatArray
-    mesh_confidence: FloatArray
-    rotation: FloatArray
-    square_xyxy: FloatArray
+    box: FloatArray
+    rotation6d: FloatArray
+    landmarks: FloatArray
+    mesh: FloatArray
+    landmarks_scale: FloatArray
+    mesh_scale: FloatArray
+    crop_xyxy: FloatArray
+
+    @property
+    def box_xyxy(self) -> FloatArray:
+        """(K, 4) pixels of the photo."""
+        return self._in_photo(self.box.reshape(-1, 2, 2)).reshape(-1, 4)
+
+    @property
+    def landmarks_px(self) -> FloatArray:
+        """(K, 68, 2)."""
+        return self._in_photo(self.landmarks)
+
+    @property
+    def landmarks_confidence(self) -> FloatArray:
+        """(K, 68) in [0, 1]."""
+        return _confidence(self.landmarks, IBUG68_EYE_CORNERS, self.landmarks_scale)
+
+    @property
+    def mesh_px(self) -> FloatArray:
+        """(K, 478, 3); z on the scale of x and y."""
+        depth = self.mesh[..., 2] * np.sqrt(self._size_wh.prod(axis=-1))
+        return np.concatenate([self._in_photo(self.mesh[..., :2]), depth[..., None]], axis=-1)
+
+    @property
+    def mesh_confidence(self) -> FloatArray:
+        """(K, 478) in [0, 1]."""
+        return _confidence(self.mesh, MESH478_EYE_CORNERS, self.mesh_scale)
+
+    @property
+    def rotation(self) -> FloatArray:
+        """(K, 3, 3) as the crop shows the head: straight ahead of the camera."""
+        return rotation_from_6d(self.rotation6d)
+
+    @property
+    def square_xyxy(self) -> FloatArray:
+        """(K, 4) the face squares that the crops were made for."""
+        return square(self.crop_xyxy, 1 / CROP_SCALE)
+
+    @property
+    def _size_wh(self) -> FloatArray:
+        """(K, 1, 2) of the crops."""
+        return (self.crop_xyxy[:, 2:] - self.crop_xyxy[:, :2])[:, None]
+
+    def _in_photo(self, points: FloatArray) -> FloatArray:
+        """Crop units (K, P, 2) to pixels."""
+        return points * self._size_wh + ((self.crop_xyxy[:, :2] + self.crop_xyxy[:, 2:]) / 2)[:, None]
 
     def __getitem__(self, chosen: "slice | npt.NDArray[np.intp]") -> "Answers":
-        return Answers(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+        return Answers(*(column[chosen] for column in self._columns()))
 
     def joined(self, other: "Answers") -> "Answers":
         """These answers and then the other ones."""
-        names = self.__dataclass_fields__
-        return Answers(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
+        pairs = zip(self._columns(), other._columns(), strict=True)
+        return Answers(*(np.concatenate(pair) for pair in pairs))
 
     def enlarged(self, x: float, y: float) -> "Answers":
         """The answers in a picture whose pixels are so many times smaller; depth follows the mean of both."""
-        factor = np.array([x, y], np.float32)
-
-        def moved(points: FloatArray) -> FloatArray:
-            return (points + 0.5) * factor - 0.5
-
-        depth = self.mesh_px[..., 2:] * np.sqrt(x * y, dtype=np.float32)
-        return replace(
-            self,
-            box_xyxy=moved(self.box_xyxy.reshape(-1, 2, 2)).reshape(-1, 4),
-            landmarks_px=moved(self.landmarks_px),
-            mesh_px=np.concatenate([moved(self.mesh_px[..., :2]), depth], axis=-1),
-            square_xyxy=moved(self.square_xyxy.reshape(-1, 2, 2)).reshape(-1, 4),
-        )
+        crop = (self.crop_xyxy + 0.5) * np.tile((x, y), 2) - 0.5
+        return replace(self, crop_xyxy=crop)
 
     def replaced(self, rows: npt.NDArray[np.intp], others: "Answers") -> "Answers":
         """The same answers, their scores kept, with some rows of the geometry taken from others."""
-        columns = {name: np.array(getattr(self, name)) for name in self.__dataclass_fields__}
-        for name in columns.keys() - {"score"}:
-            columns[name][rows] = getattr(others, name)
-        return Answers(**columns)
+        if not len(rows):
+            return self
+        columns = [column.copy() for column in self._columns()]
+        for column, other in zip(columns, others._columns(), strict=True):
+            column[rows] = other
+        return replace(Answers(*columns), score=self.score)
+
+    def _columns(self) -> list[FloatArray]:
+        return [getattr(self, name) for name in self.__dataclass_fields__]
 
 
 class FacePredictor:
@@ -102,7 +143,7 @@ class FacePredictor:
         if not any(len(part) for part in wide):
             return [self._empty() for _ in pictures]
         outputs = read_squares(self.engine, pictures, wide, CROP_PX, REDUCING_GAP)
-        return per_photo(_into_photo(np.concatenate(wide), *outputs), wide)
+        return per_photo(Answers(*[*outputs, joined(wide)]), wide)
 
     def look_again(self, pictures: Sequence[Picture], answers: Sequence[Answers]) -> list[Answers]:
         """A second look at the faces whose own box lies beside the square that was looked at; scores stay."""
@@ -118,35 +159,8 @@ class FacePredictor:
 
     @staticmethod
     def _empty() -> Answers:
-        shapes = ((), (4,), (68, 2), (68,), (478, 3), (478,), (3, 3), (4,))
+        shapes = ((), (4,), (6,), (68, 2), (478, 3), (68,), (478,), (4,))
         return Answers(*(np.zeros((0, *shape), np.float32) for shape in shapes))
-
-
-def _into_photo(
-    squares: FloatArray,
-    score: FloatArray,
-    box: FloatArray,
-    rotation6d: FloatArray,
-    landmarks: FloatArray,
-    mesh: FloatArray,
-    landmarks_scale: FloatArray,
-    mesh_scale: FloatArray,
-) -> Answers:
-    """Crop units (0 in the middle, ±0.5 at the edges) to pixels of the photo; scales to confidences."""
-    side = (squares[:, 2] - squares[:, 0])[:, None, None]
-    centre = ((squares[:, :2] + squares[:, 2:]) / 2)[:, None]
-    mesh_px = mesh * side
-    mesh_px[..., :2] += centre
-    return Answers(
-        score=score,
-        box_xyxy=(box.reshape(-1, 2, 2) * side + centre).reshape(-1, 4),
-        landmarks_px=landmarks * side + centre,
-        landmarks_confidence=_confidence(landmarks, IBUG68_EYE_CORNERS, landmarks_scale),
-        mesh_px=mesh_px,
-        mesh_confidence=_confidence(mesh, MESH478_EYE_CORNERS, mesh_scale),
-        rotation=rotation_from_6d(rotation6d),
-        square_xyxy=square(squares, 1 / CROP_SCALE),
-    )
 
 
 def _confidence(points: FloatArray, eye_corners: tuple[int, int], scale: FloatArray) -> FloatArray:

@@ -59,6 +59,8 @@ def nms(
         over_smaller: overlap is intersection over the smaller box (MTCNN's "Min") instead of over the union.
     """
     order = np.argsort(-scores, kind="stable")
+    if len(order) < 2:
+        return order
     boxes = boxes_xyxy[order]
     shared = overlap(boxes, boxes, over_smaller=over_smaller)
     alive = np.ones(len(order), bool)

@@ -18,7 +18,14 @@ from facegeom.poses import Poses
 MIN_SCORE = 0.7
 """MTCNN's own threshold of the last stage, as is the overlap that follows."""
 
-WINDOWS = Thresholds(propose=0.1, propose_most=64, refine=0.2, refine_overlap=0.5, smallest_px=float(WINDOW))
+WINDOWS = Thresholds(
+    propose=0.1,
+    propose_overlap=0.6,
+    propose_most=80,
+    refine=0.2,
+    refine_overlap=0.5,
+    smallest_px=float(WINDOW),
+)
 """More windows than a :class:`facegeom.FaceAnalyzer` lets pass: FPNet looks at one in a third of a
 millisecond, and faces of ``min_face`` fill P-Net's window."""
 

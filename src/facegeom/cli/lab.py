@@ -213,7 +213,7 @@ def train(
     ] = None,
     start: Annotated[
         Path | None,
-        typer.Option(help="face, onepass: checkpoint to start from, or the ONNX file of what ships."),
+        typer.Option(help="face, onepass, depth1: checkpoint to start from, or the ONNX file of what ships."),
     ] = None,
     workers: Workers = 2,
     processes: Annotated[int, typer.Option(min=1, help="Training processes or GPUs.")] = 1,

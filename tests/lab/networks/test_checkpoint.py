@@ -9,8 +9,9 @@ from facegeom import weights
 from facegeom.errors import InputError
 from facegeom.lab.export import to_onnx
 from facegeom.lab.networks.cascade import PNet, RNet
-from facegeom.lab.networks.checkpoint import network_from_checkpoint, read_state
+from facegeom.lab.networks.checkpoint import first_network, network_from_checkpoint, read_state
 from facegeom.lab.networks.face import FaceNet
+from facegeom.lab.networks.onepass import OnePassNet
 
 
 def saved(path: Path, net: torch.nn.Module) -> Path:
@@ -41,6 +42,18 @@ def test_what_ships_can_be_trained_on(tmp_path: Path) -> None:
     assert all(torch.allclose(after[name], value, atol=1e-6) for name, value in before.items())
     with pytest.raises(InputError, match=r"face\.onnx does not hold a RNet"):
         network_from_checkpoint(shipped, RNet())
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_training_begins_with_what_is_given(tmp_path: Path, folded: bool) -> None:
+    shipped, pictures = weights.path("onepass"), torch.rand(1, 3, 64, 64) * 255
+    net = first_network(OnePassNet(), shipped, folded)
+    assert net.training
+    assert folded != any(isinstance(part, torch.nn.BatchNorm2d) for part in net.modules())
+    again = network_from_checkpoint(saved(tmp_path / "last.ckpt", net), OnePassNet())  # unfolded, if need be
+    expected = network_from_checkpoint(shipped, OnePassNet())(pictures)
+    for answer, other in zip(again(pictures), expected, strict=True):
+        torch.testing.assert_close(answer, other, atol=1e-3, rtol=1e-4)
 
 
 class Malicious:

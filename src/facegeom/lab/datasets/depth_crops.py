@@ -24,6 +24,9 @@ LABEL_PX = SIZE_PX // 2
 MM_PER_PX = SIDE_MM / SIZE_PX
 OUTSIDE = (127, 127, 127)
 
+BELOW_MM = 4.0
+"""A found mesh does not reach as high as the head model's: its crop lies so much lower (3 to 5 mm)."""
+
 SHIFT_MM, SCALE, TURN_DEG = 3.5, 0.03, 3.5
 """Deviations of a crop in training from that of the true mesh: what a found mesh is off by, and more."""
 
@@ -118,6 +121,7 @@ class DepthCrops(Dataset):
         mesh = table.mesh_mm[row].astype(np.float64)
         mesh_px = to_pixels(mesh, place, camera)
         square = depth_squares(mesh_px[None])[0]
+        square[:, 2] += square[:, :2] @ (0, BELOW_MM / MM_PER_PX)
         if self.changed:
             square = _jittered(rng, square)
         mm_per_px = MM_PER_PX / np.sqrt(abs(np.linalg.det(square[:, :2])))

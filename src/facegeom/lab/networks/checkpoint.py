@@ -17,9 +17,10 @@ from facegeom.lab.networks.blocks import fold, unfold
 def network_from_checkpoint(checkpoint: Path, net: nn.Module) -> nn.Module:
     """Load the averaged weights of a training's checkpoint into ``net``; tensors only, no pickled code.
 
+    Weights of the network's folded form are unfolded.
+
     Args:
-        checkpoint: of a training, or the ``.onnx`` that :func:`facegeom.lab.export.export` made of one,
-            whose folded convolutions are unfolded again.
+        checkpoint: of a training, or the ``.onnx`` that :func:`facegeom.lab.export.export` made of one.
         net: takes the weights, in place.
 
     Raises:
@@ -27,13 +28,30 @@ def network_from_checkpoint(checkpoint: Path, net: nn.Module) -> nn.Module:
     """
     state = read_state(checkpoint)
     own = {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
-    exported = checkpoint.suffix == ".onnx"
-    target = fold(copy.deepcopy(net)) if exported else net
+    folded = own.keys() != net.state_dict().keys()
+    target = fold(copy.deepcopy(net)) if folded else net
     try:
         target.load_state_dict(own)
     except RuntimeError as error:
         raise InputError(f"{checkpoint} does not hold a {type(net).__name__}: {error}") from error
-    return (unfold(target, net) if exported else net).eval()
+    return (unfold(target, net) if folded else net).eval()
+
+
+def first_network(net: nn.Module, start: Path | None, folded: bool) -> nn.Module:
+    """The network that a training begins with: ``net``, with the weights of ``start``, if that is given.
+
+    Args:
+        net: changed in place.
+        start: a checkpoint, as :func:`network_from_checkpoint` takes it.
+        folded: train the folded form, which has no normalisation and takes 0.7 of the time. For what starts
+            from good weights, above all from an ``.onnx``, in which the normalisation is lost.
+
+    Raises:
+        InputError: as :func:`network_from_checkpoint`.
+    """
+    if start:
+        network_from_checkpoint(start, net)
+    return (fold(net) if folded else net).train()
 
 
 def read_state(checkpoint: Path) -> dict[str, torch.Tensor]:

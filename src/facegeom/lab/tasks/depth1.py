@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from facegeom.depth.classes import CLASSES, NEAREST_MM, STEP_MM
 from facegeom.lab.evaluate.cost import cost
-from facegeom.lab.networks.checkpoint import network_from_checkpoint
+from facegeom.lab.networks.checkpoint import first_network, network_from_checkpoint
 from facegeom.lab.networks.depth import DepthClasses, mean_depth
 from facegeom.lab.tasks import depth, loop
 from facegeom.lab.training import Inputs
@@ -26,6 +26,7 @@ class Depth1Recipe(depth.DepthSettings):
     """Settings; see ``recipes/depth1.yaml``."""
 
     head: int
+    folded: bool
     background_weight: float
     answer_weight: float
 
@@ -41,11 +42,12 @@ class Depth1Task(L.LightningModule):
     The classes are ordered, which the cross-entropy does not see; with ``answer_weight`` 0 it is alone.
     """
 
-    def __init__(self, recipe: Depth1Recipe) -> None:
+    def __init__(self, recipe: Depth1Recipe, start: Path | None = None) -> None:
         super().__init__()
         self.save_hyperparameters(asdict(recipe))
         self.recipe = recipe
-        self.net = network(recipe).to(memory_format=torch.channels_last)
+        net = first_network(network(recipe), start, recipe.folded)
+        self.net = net.to(memory_format=torch.channels_last)
         weights = torch.ones(CLASSES)
         weights[0] = recipe.background_weight
         self.register_buffer("weights", weights, persistent=False)
@@ -97,9 +99,9 @@ def shares_right(logits: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tenso
 
 
 def train(recipe: Depth1Recipe, inputs: Inputs) -> Path:
-    """Train on ``rendered/train``; the last checkpoint."""
+    """Train on ``rendered/train``, from the weights of ``inputs.start`` if given; the last checkpoint."""
     L.seed_everything(recipe.seed, workers=True)
-    return depth.fit(Depth1Task(recipe), recipe, inputs, "val/loss")
+    return depth.fit(Depth1Task(recipe, inputs.start), recipe, inputs, "val/loss")
 
 
 def evaluate(recipe: Depth1Recipe, inputs: Inputs) -> dict[str, Any]:

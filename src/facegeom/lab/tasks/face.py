@@ -9,7 +9,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import EMAWeightAveraging
-from torch import nn
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from facegeom.lab.datasets.face_crops import FaceCrops, FaceCropsPlain, upright_view
@@ -22,8 +21,7 @@ from facegeom.lab.datasets.faces import (
 )
 from facegeom.lab.datasets.pack import backgrounds, face_rows, mesh_labels
 from facegeom.lab.losses import chordal, scale_nll, weighted_mean, wing
-from facegeom.lab.networks.blocks import fold, unfold
-from facegeom.lab.networks.checkpoint import network_from_checkpoint
+from facegeom.lab.networks.checkpoint import first_network, network_from_checkpoint
 from facegeom.lab.networks.face import CROP_PX, FaceNet
 from facegeom.lab.tasks import loop
 from facegeom.lab.tasks.finish import blend_landmarks, fit_scales
@@ -60,19 +58,15 @@ class FaceRecipe:
     seed: int
 
 
-def network(recipe: FaceRecipe) -> nn.Module:
-    """The network that is trained: :class:`FaceNet`, or its folded form, at 0.7 of the time."""
-    return fold(FaceNet()) if recipe.folded else FaceNet()
-
-
 class FaceTask(L.LightningModule):
     """Losses, optimiser and validation of the face network."""
 
-    def __init__(self, recipe: FaceRecipe) -> None:
+    def __init__(self, recipe: FaceRecipe, start: Path | None = None) -> None:
         super().__init__()
         self.save_hyperparameters(asdict(recipe))
         self.recipe = recipe
-        self.net = network(recipe).to(memory_format=torch.channels_last)
+        net = first_network(FaceNet(), start, recipe.folded)
+        self.net = net.to(memory_format=torch.channels_last)
 
     def forward(self, crops: torch.Tensor) -> dict[str, torch.Tensor]:
         """Crops (N, 3, 128, 128) uint8 -> the network's answers in float32."""
@@ -211,10 +205,7 @@ def train(recipe: FaceRecipe, inputs: Inputs) -> Path:
         reload_dataloaders_every_n_epochs=1,
         gradient_clip_val=5.0,
     )
-    data, task = FaceData(recipe, inputs), FaceTask(recipe)
-    if inputs.start:
-        start = network_from_checkpoint(inputs.start, FaceNet())
-        task.net.load_state_dict((fold(start) if recipe.folded else start).state_dict())
+    data, task = FaceData(recipe, inputs), FaceTask(recipe, inputs.start)
     loop.fit(trainer, task, data, inputs.out)
     trainer.save_checkpoint(inputs.out / loop.LAST)
     if not trainer.is_global_zero:
@@ -224,8 +215,7 @@ def train(recipe: FaceRecipe, inputs: Inputs) -> Path:
 
 def finish(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> Path:
     """Blend the 68 points with those of the mesh and fit the confidences: ``out/final.ckpt``."""
-    trained = network_from_checkpoint(inputs.out / loop.LAST, network(recipe))
-    net = unfold(trained, FaceNet()).eval() if recipe.folded else trained
+    net = network_from_checkpoint(inputs.out / loop.LAST, FaceNet())
     blend_landmarks(net, labelled_map(inputs.labels), recipe.blend_share)
     crops = FaceCrops(
         data.pictures, data.table, data.photos, negatives=0, seed=recipe.seed, strength=recipe.mild_strength

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from facegeom.lab.datasets.detection import DetectionPictures, load_empty, load_scenes, load_tiles
-from facegeom.lab.networks.checkpoint import network_from_checkpoint
+from facegeom.lab.networks.checkpoint import first_network
 from facegeom.lab.networks.onepass import STRIDE, TYPICAL_SIDE_PX, OnePassNet, cell_middles
 from facegeom.lab.tasks.detector import fast, fit
 from facegeom.lab.training import Inputs
@@ -34,6 +34,7 @@ class OnePassRecipe:
     place_weight: float
     ema_decay: float
     samples_per_epoch: int
+    folded: bool
     seed: int
 
 
@@ -112,11 +113,11 @@ def place_loss(place: torch.Tensor, wanted: Targets) -> torch.Tensor:
 class OnePassTask(L.LightningModule):
     """Losses and optimiser of the one-pass detector."""
 
-    def __init__(self, recipe: OnePassRecipe) -> None:
+    def __init__(self, recipe: OnePassRecipe, start: Path | None = None) -> None:
         super().__init__()
         self.save_hyperparameters(asdict(recipe))
         self.recipe, self.steps = recipe, recipe.steps
-        self.net = fast(OnePassNet())
+        self.net = fast(first_network(OnePassNet(), start, recipe.folded))
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
         logits, place = (answer.float() for answer in self.net(fast(batch["picture"].float())))
@@ -149,7 +150,4 @@ def train(recipe: OnePassRecipe, inputs: Inputs) -> Path:
         size_px=recipe.size_px,
         length=recipe.samples_per_epoch,
     )
-    task = OnePassTask(recipe)
-    if inputs.start:
-        network_from_checkpoint(inputs.start, task.net).train()
-    return fit(task, pictures, recipe.batch, inputs.out, inputs.workers)
+    return fit(OnePassTask(recipe, inputs.start), pictures, recipe.batch, inputs.out, inputs.workers)

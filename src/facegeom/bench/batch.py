@@ -11,7 +11,14 @@ from facegeom.analyzer import FaceAnalyzer
 from facegeom.bench.about import about
 from facegeom.bench.batch_driver import Job
 from facegeom.bench.batch_photos import make_photos
-from facegeom.bench.batch_runs import differing_parts, killed, rows_and_keys, undisturbed, working_rate
+from facegeom.bench.batch_runs import (
+    differing_parts,
+    killed,
+    longest_delay_s,
+    rows_and_keys,
+    undisturbed,
+    working_rate,
+)
 from facegeom.bench.processes import output
 from facegeom.bench.tables import Cell, Report, Table, percent
 
@@ -26,8 +33,9 @@ _SPEED_PROTOCOL = (
 )
 _KILL_PROTOCOL = (
     "The same photos. SIGKILL at random moments, drawn evenly over the parts and put off by up to 1.5 "
-    "seconds, by turns to the driver, which is then started again, and to one of its workers. Afterwards "
-    "the parts are compared with those of the undisturbed run, byte by byte."
+    "seconds, or a quarter of the undisturbed run's work if less, by turns to the driver, which is then "
+    "started again, and to one of its workers. Afterwards the parts are compared with those of the "
+    "undisturbed run, byte by byte."
 )
 _SPEED_COLUMNS = ("system", "photos per second", "% of ideal", "seconds in all")
 _KILL_COLUMNS = (
@@ -144,7 +152,8 @@ def _kills(jobs: Sequence[Job], place: Path, effort: Effort) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for job in jobs:
         out = place / f"{job.engine}-killed"
-        kills = killed(job, out, effort.kills, effort.seed)
+        delay_s = longest_delay_s(place / job.engine)
+        kills = killed(job, out, effort.kills, effort.seed, delay_s)
         different = len(differing_parts(place / job.engine, out))
         found = rows_and_keys(out)
         rows.append((job.engine, kills.workers, kills.drivers, kills.seconds, job.photos, *found, different))

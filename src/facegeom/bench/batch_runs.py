@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from facegeom.bench.batch_driver import Driver, Job
 
@@ -26,6 +27,14 @@ class Kills:
     workers: int
     drivers: int
     seconds: float
+
+
+class _Moment(NamedTuple):
+    """When a kill comes: so long after so many parts are there; and whom it hits."""
+
+    parts: int
+    delay_s: float
+    target: str
 
 
 def undisturbed(job: Job, out: Path) -> float:
@@ -49,10 +58,16 @@ def working_rate(job: Job, out: Path) -> float | None:
     return later * job.photos / job.parts / (ends[-1] - ends[job.workers - 1])
 
 
-def killed(job: Job, out: Path, kills: int, seed: int) -> Kills:
+def longest_delay_s(out: Path) -> float:
+    """How long a kill may be put off: 1.5 seconds, or a quarter of the work of an undisturbed run if less."""
+    ends = [path.stat().st_mtime for path in (out / "parts").glob("part-*")]
+    return min(_DELAY_S, (max(ends) - min(ends)) / 4)
+
+
+def killed(job: Job, out: Path, kills: int, seed: int, delay_s: float) -> Kills:
     """Run, killed at random moments of its work, and started again after each death of the driver.
 
-    The moments are drawn evenly over the parts and each is put off by up to 1.5 seconds, so that they fall
+    The moments are drawn evenly over the parts and each is put off by up to ``delay_s``, so that they fall
     into reading, analysing, writing and starting alike. Every second one hits the driver, the others a
     worker that is drawn too. A kill that comes after the end of the run is not counted.
 
@@ -61,7 +76,12 @@ def killed(job: Job, out: Path, kills: int, seed: int) -> Kills:
     """
     draw = random.Random(seed)
     marks = sorted(draw.uniform(0, _LAST_KILL * job.parts) for _ in range(kills))
-    moments = iter([(int(mark), ("driver", "worker")[place % 2]) for place, mark in enumerate(marks)])
+    moments = iter(
+        [
+            _Moment(int(mark), draw.uniform(0, delay_s), ("driver", "worker")[place % 2])
+            for place, mark in enumerate(marks)
+        ]
+    )
     started = time.monotonic()
     done: Counter[str] = Counter()
     restart = True
@@ -71,26 +91,24 @@ def killed(job: Job, out: Path, kills: int, seed: int) -> Kills:
     return Kills(done["worker"], done["driver"], time.monotonic() - started)
 
 
-def _harass(
-    driver: Driver, moments: Iterator[tuple[int, str]], draw: random.Random, done: Counter[str]
-) -> bool:
+def _harass(driver: Driver, moments: Iterator[_Moment], draw: random.Random, done: Counter[str]) -> bool:
     """Kill as long as the driver lives; whether it was killed in the end."""
-    for mark, target in moments:
-        if not _strike(driver, mark, target, draw):
+    for moment in moments:
+        if not _strike(driver, moment, draw):
             break
-        done[target] += 1
-        if target == "driver":
+        done[moment.target] += 1
+        if moment.target == "driver":
             return True
     driver.finish()
     return False
 
 
-def _strike(driver: Driver, mark: int, target: str, draw: random.Random) -> bool:
-    """Kill the target some time after so many parts are there; False if the run ended before."""
-    if not driver.wait_for_parts(mark):
+def _strike(driver: Driver, moment: _Moment, draw: random.Random) -> bool:
+    """Kill the target at its moment; False if the run ended before."""
+    if not driver.wait_for_parts(moment.parts):
         return False
-    time.sleep(draw.uniform(0, _DELAY_S))
-    if target == "worker":
+    time.sleep(moment.delay_s)
+    if moment.target == "worker":
         return driver.kill_worker(draw)
     if driver.ended():
         return False

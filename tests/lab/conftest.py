@@ -126,8 +126,9 @@ def _write_scenes(folder: Path, heads: list[Head]) -> None:
         scene = np.full((220, 300, 3), 100, np.uint8)
         scene[30 : 30 + SIDE, 90 : 90 + SIDE] = drawn(heads[index], 100)
         cv2.imwrite(str(folder / f"{index}.png"), scene)
-        box = face_box(heads[index].landmarks) + np.array([90, 30, 90, 30])
-        entries.append({"file": f"{index}.png", "split": split, "faces": [{"box": box.tolist()}]})
+        landmarks = heads[index].landmarks + np.array([90, 30])
+        face = {"box": face_box(landmarks).tolist(), "landmarks68": landmarks.tolist()}
+        entries.append({"file": f"{index}.png", "split": split, "faces": [face]})
     (folder / "scenes.json").write_text(json.dumps(entries))
 
 

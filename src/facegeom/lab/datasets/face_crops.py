@@ -153,13 +153,20 @@ def random_crop(
     size_px: int = CROP_PX,
     scale: float = CROP_SCALE,
 ) -> np.ndarray:
-    """The map (2, 3) to a crop around the turned points (68, 2), off as a detector's box is."""
+    """The map (2, 3) to a crop around the turned points (68, 2); see :func:`random_square`."""
     turn = rotation_from_angles(0, 0, turn_deg)[:2, :2]
-    size = scale * np.clip(np.exp(rng.normal(0, 0.11 * strength)), 0.78, 1.35)
-    box = square(face_box(landmarks @ turn.T), size)
-    shift = np.clip(rng.normal(0, 0.05 * strength, 2), -0.14, 0.14) * (box[2] - box[0])
-    onto = box_to_square(box + np.tile(shift, 2), size_px)
+    onto = box_to_square(random_square(rng, landmarks @ turn.T, strength, scale), size_px)
     return np.concatenate([onto[:, :2] @ turn, onto[:, 2:]], axis=1)
+
+
+def random_square(
+    rng: np.random.Generator, landmarks: np.ndarray, strength: float = 1.0, scale: float = CROP_SCALE
+) -> np.ndarray:
+    """The square (4,) of a crop around points (68, 2), off as a detector's box is."""
+    size = scale * np.clip(np.exp(rng.normal(0, 0.11 * strength)), 0.78, 1.35)
+    box = square(face_box(landmarks), size)
+    shift = np.clip(rng.normal(0, 0.05 * strength, 2), -0.14, 0.14) * (box[2] - box[0])
+    return np.asarray(box + np.tile(shift, 2))
 
 
 def warp(picture: np.ndarray, matrix: np.ndarray, outside: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import EMAWeightAveraging
-from torch.utils.data import DataLoader, WeightedRandomSampler
+from torch.utils.data import DataLoader, Dataset, Subset, WeightedRandomSampler
 
 from facegeom.lab.datasets.face_crops import FaceCrops, FaceCropsPlain, upright_view
 from facegeom.lab.datasets.faces import (
@@ -20,11 +20,12 @@ from facegeom.lab.datasets.faces import (
     real_faces,
 )
 from facegeom.lab.datasets.pack import backgrounds, face_rows, mesh_labels
+from facegeom.lab.datasets.scene_faces import SceneFaces
 from facegeom.lab.losses import chordal, scale_nll, weighted_mean, wing
 from facegeom.lab.networks.checkpoint import first_network, network_from_checkpoint
 from facegeom.lab.networks.face import CROP_PX, FaceNet
 from facegeom.lab.tasks import loop
-from facegeom.lab.tasks.finish import blend_landmarks, fit_scales
+from facegeom.lab.tasks.finish import blend_landmarks, fit_landmarks, fit_scales
 from facegeom.lab.training import Inputs
 
 SOURCE_WEIGHT = {"helen": 5.0, "lfpw": 5.0, "ytf": 0.4, "ytf-test": 0.4, "masks": 0.6}
@@ -53,6 +54,7 @@ class FaceRecipe:
     mild_from_step: int
     mild_strength: float
     blend_share: float
+    landmarks_rounds: int
     confidence_rounds: int
     folded: bool
     seed: int
@@ -214,13 +216,17 @@ def train(recipe: FaceRecipe, inputs: Inputs) -> Path:
 
 
 def finish(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> Path:
-    """Blend the 68 points with those of the mesh and fit the confidences: ``out/final.ckpt``."""
+    """Blend the 68 points with those of the mesh, fit them and the confidences: ``out/final.ckpt``."""
     net = network_from_checkpoint(inputs.out / loop.LAST, FaceNet())
     blend_landmarks(net, labelled_map(inputs.labels), recipe.blend_share)
-    crops = FaceCrops(
-        data.pictures, data.table, data.photos, negatives=0, seed=recipe.seed, strength=recipe.mild_strength
-    )
     by_hand = np.flatnonzero(data.table.landmarks_weight[:, 0] == 1)
+    given, strength = (data.pictures, data.table, data.photos), recipe.mild_strength
+    views: list[Dataset] = []
+    for seed in range(recipe.seed, recipe.seed + recipe.landmarks_rounds):
+        views.append(Subset(FaceCropsPlain(*given, seed=seed, strength=strength), by_hand.tolist()))
+        views.append(SceneFaces(data.data, "train", seed, strength))
+    fit_landmarks(net, views, inputs.workers)
+    crops = FaceCrops(*given, negatives=0, seed=recipe.seed, strength=strength)
     fit_scales(net, crops, by_hand, recipe.confidence_rounds, inputs.workers)
     final = inputs.out / "final.ckpt"
     torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, final)

@@ -21,6 +21,7 @@ from facegeom.face.predictor import Answers
 from facegeom.geometry.boxes import iou
 from facegeom.geometry.rotation import angles_from_rotation, rotation_to_6d, towards
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, IBUG68_MIRROR, IBUG68_REGIONS
+from facegeom.levels import Levels
 
 DEMO = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
 NAN = float("nan")
@@ -42,9 +43,9 @@ class FakeDetector:
     def __init__(self) -> None:
         self.smallest: list[list[float]] = []
 
-    def __call__(self, pictures: list[Image.Image], min_face_px: list[float]) -> list[tuple[np.ndarray, ...]]:
+    def __call__(self, pictures: list[Levels], min_face_px: list[float]) -> list[tuple[np.ndarray, ...]]:
         self.smallest.append(list(min_face_px))
-        counts = [2 * (picture.getbbox() is not None) for picture in pictures]
+        counts = [2 * (picture.whole.getbbox() is not None) for picture in pictures]
         return [(FakePredictor.BOXES[1 : 1 + count], np.zeros(count)) for count in counts]
 
 
@@ -54,11 +55,11 @@ class FakePredictor:
     BOXES = np.array([[12.0, 10, 52, 50], [10, 10, 50, 50], [80, 20, 120, 60], [20, 70, 60, 110]])
     SCORES = np.array([0.92, 0.98, 0.95, 0.3])
 
-    def __call__(self, pictures: list[Image.Image], squares: list[np.ndarray]) -> list[Answers]:
+    def __call__(self, pictures: list[Levels], squares: list[np.ndarray]) -> list[Answers]:
         return [self.answers(4 * bool(len(part))) for part in squares]
 
     @staticmethod
-    def look_again(pictures: list[Image.Image], answers: list[Answers]) -> list[Answers]:
+    def look_again(pictures: list[Levels], answers: list[Answers]) -> list[Answers]:
         return answers
 
     def answers(self, count: int) -> Answers:
@@ -75,7 +76,7 @@ class NestedCandidates(FakeDetector):
 
     SQUARES = np.array([[0.0, 0, 60, 60], [20, 20, 40, 40], [90, 90, 110, 110]])
 
-    def __call__(self, pictures: list[Image.Image], min_face_px: list[float]) -> list[tuple[np.ndarray, ...]]:
+    def __call__(self, pictures: list[Levels], min_face_px: list[float]) -> list[tuple[np.ndarray, ...]]:
         return [(self.SQUARES, np.array([0.9, 0.8, 0.7])) for _ in pictures]
 
 
@@ -86,7 +87,7 @@ class Judge(FakePredictor):
         self.score = score
         self.seen: list[list[list[float]]] = []
 
-    def __call__(self, pictures: list[Image.Image], squares: list[np.ndarray]) -> list[Answers]:
+    def __call__(self, pictures: list[Levels], squares: list[np.ndarray]) -> list[Answers]:
         self.seen += [part.tolist() for part in squares]
         blank = [self.answers(len(part)) for part in squares]
         return [
@@ -309,7 +310,7 @@ def test_large_files_are_read_reduced_and_answered_in_their_own_pixels(
     sizes: list[tuple[int, int]] = []
     detector = analyzer.detector
 
-    def spy(pictures: list[Image.Image], smallest: list[float]) -> object:
+    def spy(pictures: list[Levels], smallest: list[float]) -> object:
         sizes.extend(each.size for each in pictures)
         return detector(pictures, smallest)
 

@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from facegeom import detection, imaging
 from facegeom import weights as weight_files
@@ -150,7 +149,7 @@ class FaceAnalyzer:
         return self._deepened(pictures, faces)
 
     def _judge(
-        self, pictures: Sequence[Image.Image], found: Sequence[tuple[FloatArray, FloatArray]]
+        self, pictures: Sequence[Picture], found: Sequence[tuple[FloatArray, FloatArray]]
     ) -> list[Answers]:
         """Answers for the candidates; those nested in or around a face are not looked at."""
         leads = [nms(squares, scores, NESTED, over_smaller=True) for squares, scores in found]
@@ -176,7 +175,7 @@ class FaceAnalyzer:
 
     def _look(
         self,
-        pictures: Sequence[Image.Image],
+        pictures: Sequence[Picture],
         found: Sequence[tuple[FloatArray, FloatArray]],
         rows: Sequence[npt.NDArray[np.intp]],
     ) -> list[Answers]:

@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from facegeom.levels import Levels
+
 FloatArray = npt.NDArray[np.floating]
 UInt8Array = npt.NDArray[np.uint8]
-Picture: TypeAlias = Image.Image | UInt8Array
+Picture: TypeAlias = Image.Image | Levels | UInt8Array
 Box: TypeAlias = tuple[float, float, float, float]
 
 OUTSIDE = 127
@@ -28,7 +30,8 @@ def cut(
         squares_xyxy: (N, 4) squares in pixels, centres at integers; they may reach beyond the picture.
         size_px: side of the crops.
         reducing_gap: how many times larger than the crop a square is left when whole groups of its pixels are
-            averaged first, which is quicker and all but the same; None never does so.
+            averaged first, which is quicker and all but the same, and most so where the picture brings small
+            copies; None never does so.
 
     Returns:
         (N, size, size, 3) uint8 RGB, grey beyond the picture.
@@ -38,7 +41,7 @@ def cut(
     steps = (squares_xyxy[:, 2] - squares_xyxy[:, 0]) / size_px
     for crop, (left, top, right, bottom), box, step in zip(crops, cells, boxes, steps, strict=True):
         if right > left and bottom > top and min(box[2] - box[0], box[3] - box[1]) > 1e-3:
-            piece = _resized(picture, box, (right - left, bottom - top), step + 1, reducing_gap)
+            piece = _resized(picture, box, (right - left, bottom - top), step, reducing_gap)
             crop[top:bottom, left:right] = np.asarray(piece)
     return crops
 
@@ -49,16 +52,25 @@ def size_wh(picture: Picture) -> tuple[int, int]:
 
 
 def _resized(
-    picture: Picture, box: Box, to_wh: tuple[int, int], reach_px: float, reducing_gap: float | None
+    picture: Picture, box: Box, to_wh: tuple[int, int], step: float, reducing_gap: float | None
 ) -> Image.Image:
-    """A box of the picture, counted from its edge, at another size; the filter reaches so far around it."""
+    """A box of the picture, counted from its edge, at another size: ``step`` pixels become one."""
     if isinstance(picture, np.ndarray):
-        picture, box = _around(picture, box, reach_px)
+        picture, box = _around(picture, box, step + 1)
+    elif isinstance(picture, Levels):
+        picture, box = _copied(picture, box, step / reducing_gap if reducing_gap else 1)
     return picture.resize(to_wh, Image.Resampling.BILINEAR, box=box, reducing_gap=reducing_gap)
 
 
+def _copied(picture: Levels, box: Box, most: float) -> tuple[Image.Image, Box]:
+    """The smallest copy of the picture whose pixels are at most so many of its own, and the box there."""
+    copy, factor = picture.smallest(most)
+    left, top, right, bottom = (edge / factor for edge in box)
+    return copy, (left, top, right, bottom)
+
+
 def _around(pixels: UInt8Array, box: Box, reach_px: float) -> tuple[Image.Image, Box]:
-    """The box of a picture with so many pixels around it, and the box within that part."""
+    """The box of a picture with the pixels around it that the filter reaches, and the box in that part."""
     left, top = (max(0, int(edge - reach_px)) for edge in box[:2])
     right, bottom = (int(edge + reach_px) + 1 for edge in box[2:])
     part = Image.fromarray(np.ascontiguousarray(pixels[top:bottom, left:right]))

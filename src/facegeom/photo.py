@@ -13,6 +13,7 @@ from PIL import Image
 from facegeom import imaging
 from facegeom.errors import InputError
 from facegeom.geometry.camera import DEFAULT_FOV_DEG, Camera
+from facegeom.levels import Levels
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,15 @@ class Photo:
         file: its name, if it came from a file.
     """
 
-    picture: Image.Image
+    picture: Levels
     camera: Camera
     file: str | None
 
     @property
     def pixels_per_pixel(self) -> tuple[float, float]:
         """Pixels of the photo for one of the picture, along x and y."""
-        return self.camera.width / self.picture.width, self.camera.height / self.picture.height
+        width, height = self.picture.size
+        return self.camera.width / width, self.camera.height / height
 
 
 def opened(
@@ -47,7 +49,7 @@ def opened(
         InputError: an angle out of its range.
     """
     pixels, whole_wh = imaging.read_reduced(source, coarsest)
-    return Photo(Image.fromarray(pixels), camera_of(source, whole_wh, *fov_deg), file_of(source))
+    return Photo(Levels(Image.fromarray(pixels)), camera_of(source, whole_wh, *fov_deg), file_of(source))
 
 
 def chunks(photos: Iterable[Photo], size: int) -> Iterator[list[Photo]]:

@@ -13,6 +13,7 @@ from facegeom.detection.evidence import Evidence
 from facegeom.detection.onepass import OnePass
 from facegeom.engine import Engine
 from facegeom.errors import InputError
+from facegeom.levels import Levels
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -29,7 +30,7 @@ class Detector(Protocol):
     evidence: Evidence
 
     def __call__(
-        self, pictures: Sequence[Image.Image], min_face_px: Sequence[float]
+        self, pictures: Sequence[Image.Image | Levels], min_face_px: Sequence[float]
     ) -> list[tuple[FloatArray, FloatArray]]:
         """Candidates of each photo: squares (K, 4) in its pixels and scores (K,), best first."""
         ...

@@ -16,6 +16,7 @@ from facegeom.detection import pyramid
 from facegeom.detection.evidence import Evidence
 from facegeom.engine import Engine
 from facegeom.geometry.boxes import nms, square
+from facegeom.levels import Levels
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -56,7 +57,7 @@ class Cascade:
         self.pnet, self.rnet, self.thresholds = pnet, rnet, thresholds
 
     def __call__(
-        self, pictures: Sequence[Image.Image], min_face_px: Sequence[float]
+        self, pictures: Sequence[Image.Image | Levels], min_face_px: Sequence[float]
     ) -> list[tuple[FloatArray, FloatArray]]:
         """Candidates of each photo: squares (K, 4) in its pixels and scores (K,), best first.
 
@@ -65,7 +66,7 @@ class Cascade:
             min_face_px: smallest face to look for in each, pixels.
         """
         scales = [min(1.0, self.thresholds.smallest_px / face) for face in min_face_px]
-        small = [_reduced(photo, scale) for photo, scale in zip(pictures, scales, strict=True)]
+        small = [_reduced(Levels.of(photo), scale) for photo, scale in zip(pictures, scales, strict=True)]
         proposed = [self._propose(photo, scale) for photo, scale in zip(small, scales, strict=True)]
         return self._refine(small, proposed)
 
@@ -116,9 +117,9 @@ class _Reduced:
         return np.asarray((boxes_xyxy + 0.5) / self.factor - 0.5)
 
 
-def _reduced(photo: Image.Image, scale: float) -> _Reduced:
+def _reduced(photo: Levels, scale: float) -> _Reduced:
     factor = max(1, round(1 / (2 * scale)))
-    return _Reduced(photo.reduce(factor) if factor > 1 else photo, photo.size, factor)
+    return _Reduced(photo.at(factor), photo.size, factor)
 
 
 def _follow(boxes: FloatArray, corner: FloatArray, windows: FloatArray) -> FloatArray:

@@ -15,6 +15,7 @@ from facegeom.crop import OUTSIDE
 from facegeom.detection.evidence import Evidence
 from facegeom.engine import Engine
 from facegeom.geometry.boxes import nms
+from facegeom.levels import Levels
 
 FloatArray = npt.NDArray[np.floating]
 BILINEAR = Image.Resampling.BILINEAR
@@ -58,7 +59,7 @@ class OnePass:
         self.engine, self.limits = engine, limits
 
     def __call__(
-        self, pictures: Sequence[Image.Image], min_face_px: Sequence[float]
+        self, pictures: Sequence[Image.Image | Levels], min_face_px: Sequence[float]
     ) -> list[tuple[FloatArray, FloatArray]]:
         """Candidates of each photo: squares (K, 4) in its pixels and scores (K,), best first.
 
@@ -66,9 +67,9 @@ class OnePass:
             pictures: RGB.
             min_face_px: smallest face to look for in each, pixels.
         """
-        return [self._find(photo, face) for photo, face in zip(pictures, min_face_px, strict=True)]
+        return [self._find(Levels.of(photo), face) for photo, face in zip(pictures, min_face_px, strict=True)]
 
-    def _find(self, photo: Image.Image, min_face_px: float) -> tuple[FloatArray, FloatArray]:
+    def _find(self, photo: Levels, min_face_px: float) -> tuple[FloatArray, FloatArray]:
         found = [self._look(*level) for level in _levels(photo, min_face_px)]
         squares, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order = nms(squares, scores, self.limits.overlap)
@@ -91,17 +92,16 @@ def _scales(longer_px: int, min_face_px: float) -> list[float]:
     return scales
 
 
-def _levels(photo: Image.Image, min_face_px: float) -> Iterator[tuple[Image.Image, FloatArray]]:
-    """The photo at each scale, made of the one before where that is larger; its pixels in one there (2,)."""
-    level, factor = photo, 1
-    for scale in _scales(max(photo.size), min_face_px):
+def _levels(photo: Levels, min_face_px: float) -> Iterator[tuple[Image.Image, FloatArray]]:
+    """The photo at each scale, and its pixels in one there (2,)."""
+    width, height = photo.size
+    for scale in _scales(max(width, height), min_face_px):
         if scale > 1:
-            larger = photo.resize((round(photo.width * scale), round(photo.height * scale)), BILINEAR)
+            larger = photo.whole.resize((round(width * scale), round(height * scale)), BILINEAR)
             yield larger, np.array(photo.size) / larger.size
         else:
-            step = round(1 / scale) // factor
-            level, factor = level.reduce(step) if step > 1 else level, step * factor
-            yield level, np.full(2, float(factor))
+            factor = round(1 / scale)
+            yield photo.at(factor), np.full(2, float(factor))
 
 
 def painted(level: Image.Image) -> npt.NDArray[np.uint8]:

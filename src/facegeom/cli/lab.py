@@ -213,7 +213,9 @@ def train(
     ] = None,
     start: Annotated[
         Path | None,
-        typer.Option(help="face, onepass, depth1: checkpoint to start from, or the ONNX file of what ships."),
+        typer.Option(
+            help="face, onepass, depth1, fpnet: checkpoint to start from, or what ships; depth2: stage I's."
+        ),
     ] = None,
     workers: Workers = 2,
     processes: Annotated[int, typer.Option(min=1, help="Training processes or GPUs.")] = 1,

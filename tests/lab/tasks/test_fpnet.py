@@ -115,6 +115,14 @@ def test_a_run_from_start_to_figures(target: str, pose_set: Path, tmp_path: Path
     assert 0 <= figures["accuracy"] <= 1 and figures["macs"] > 1e6
 
 
+def test_a_second_round_begins_where_the_first_ended(pose_set: Path, tmp_path: Path) -> None:
+    (first,) = fpnet.train(recipe(), Inputs(pose_set, tmp_path / "first", workers=0)).values()
+    still = Inputs(pose_set, tmp_path / "second", workers=0, start=first)
+    (second,) = fpnet.train(recipe(epochs=1, learning_rate=1e-9), still).values()
+    before, after = (torch.load(file, weights_only=True)["state_dict"] for file in (first, second))
+    torch.testing.assert_close(after, before, atol=1e-6, rtol=0)
+
+
 def test_collapse_is_told(pose_set: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A network that begins and stays at the mean: its answers do not vary."""
     fpnet.train(recipe(learning_rate=1e-9), Inputs(pose_set, tmp_path / "run", workers=0))

@@ -31,7 +31,7 @@ from facegeom.lab.distillation import FACE
 from facegeom.lab.evaluate.cost import cost
 from facegeom.lab.losses import middle_of_each
 from facegeom.lab.networks.cascade import FPNet
-from facegeom.lab.networks.checkpoint import network_from_checkpoint
+from facegeom.lab.networks.checkpoint import first_network, network_from_checkpoint
 from facegeom.lab.tasks import loop
 from facegeom.lab.training import Inputs
 
@@ -68,12 +68,11 @@ class FPNetRecipe:
 class FPNetTask(L.LightningModule):
     """Adam, whose rate is multiplied by ``rate_factor`` after every epoch."""
 
-    def __init__(self, recipe: FPNetRecipe) -> None:
+    def __init__(self, recipe: FPNetRecipe, start: Path | None = None) -> None:
         super().__init__()
         self.recipe = recipe
-        self.net = FPNet(values=len_of(recipe.target), dropout=recipe.dropout).to(
-            memory_format=torch.channels_last
-        )
+        net = FPNet(values=len_of(recipe.target), dropout=recipe.dropout)
+        self.net = first_network(net, start, folded=False).to(memory_format=torch.channels_last)
         self._faces: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def forward(self, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -175,13 +174,14 @@ class FPNetData(L.LightningDataModule):
 def train(recipe: FPNetRecipe, inputs: Inputs) -> dict[str, Path]:
     """Train on ``data/train``, validate on ``data/val``; the best checkpoint by the network's name.
 
-    A network that answers angles is none that the runtime reads: it is called ``fpnet-angles``.
+    A new run begins with the weights of the checkpoint ``inputs.start``, or at random without one. A
+    network that answers angles is none that the runtime reads: it is called ``fpnet-angles``.
 
     Raises:
         InputError: no distillation set there, or without answers of the recipe's teacher.
     """
     L.seed_everything(recipe.seed, workers=True)
-    task, data = FPNetTask(recipe), FPNetData(recipe, inputs)
+    task, data = FPNetTask(recipe, inputs.start), FPNetData(recipe, inputs)
     trainer = loop.trainer(
         inputs.out,
         recipe.precision,

@@ -35,7 +35,7 @@ def photo(width: int, height: int) -> Image.Image:
     return Image.new("RGB", (width, height), (10, 200, 30))
 
 
-@pytest.mark.parametrize("min_face", [32.0, 35.2, 47.9])
+@pytest.mark.parametrize("min_face", [32.0, 35.2, 46.0])
 def test_squares_in_pixels_of_the_photo(min_face: float) -> None:
     engine = Answers((100.0, 60.0, 50.0), (20.0, 150.0, 14.0))
     squares, scores = OnePass(engine)([photo(500, 380)], [min_face])[0]
@@ -96,6 +96,18 @@ def test_overlapping_peaks_are_one_face() -> None:
     engine = Answers((100.0, 100.0, 80.0), (120.0, 100.0, 80.0), (200.0, 100.0, 30.0))
     squares, _ = OnePass(engine)([photo(256, 256)], [20.0])[0]
     assert len(squares) == 2
+
+
+@pytest.mark.parametrize(
+    "side, share, count", [(11.9, 1.0, 0), (12.1, 1.0, 1), (79.0, 0.2, 1), (81.0, 0.2, 0), (81.0, 0.3, 1)]
+)
+def test_neither_too_small_nor_large_and_doubtful(side: float, share: float, count: int) -> None:
+    """Of a smallest face of 20 px: 0.6 of it is needed, and from 4 times its size on a score of 0.25."""
+    engine = Answers((100.0, 100.0, side))
+    detector = OnePass(
+        lambda canvas: [answer * (share if k == 0 else 1) for k, answer in enumerate(engine(canvas))]
+    )
+    assert len(detector([photo(200, 200)], [20.0])[0][0]) == count
 
 
 def test_photos_of_several_sizes() -> None:

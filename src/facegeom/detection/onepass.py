@@ -39,9 +39,20 @@ LARGEST_SCALE = 2.0
 
 @dataclass(frozen=True)
 class Limits:
-    """Score that a peak needs, and the overlap (over the union) at which the better square wins."""
+    """What a candidate needs.
+
+    Attributes:
+        score: of a peak, in [0, 1].
+        clear_score: of a face that is ``clear_times`` the smallest one wanted, or larger: it is seen well.
+        clear_times: see there.
+        smallest: side, in sides of the smallest face wanted.
+        overlap: over the union, at which the better square wins.
+    """
 
     score: float = 0.15
+    clear_score: float = 0.25
+    clear_times: float = 4.0
+    smallest: float = 0.6
     overlap: float = 0.45
 
 
@@ -72,8 +83,15 @@ class OnePass:
     def _find(self, photo: Levels, min_face_px: float) -> tuple[FloatArray, FloatArray]:
         found = [self._look(*level) for level in _levels(photo, min_face_px)]
         squares, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        kept = self._wanted((squares[:, 2] - squares[:, 0]) / min_face_px, scores)
+        squares, scores = squares[kept], scores[kept]
         order = nms(squares, scores, self.limits.overlap)
         return squares[order], scores[order]
+
+    def _wanted(self, times: FloatArray, scores: FloatArray) -> npt.NDArray[np.bool_]:
+        """Whether candidates so many times the smallest face wanted are large and sure enough."""
+        least = np.where(times < self.limits.clear_times, self.limits.score, self.limits.clear_score)
+        return np.asarray((times >= self.limits.smallest) & (scores > least))
 
     def _look(self, level: Image.Image, ratio: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Peaks in a level of the photo, whose pixels are ``ratio`` (2,) of the photo's."""

@@ -30,9 +30,10 @@ export class OnePass {
     for (const { level, ratio } of levels(picture, minFacePx, this.settings)) {
       found.push(...(await this.look(level, ratio)));
     }
-    const squares = found.map((one) => one.square);
-    const scores = found.map((one) => one.score);
-    return nms(squares, scores, this.settings.limits.overlap).map((index) => found[index]);
+    const kept = found.filter((one) => wanted(one, minFacePx, this.settings.limits));
+    const squares = kept.map((one) => one.square);
+    const scores = kept.map((one) => one.score);
+    return nms(squares, scores, this.settings.limits.overlap).map((index) => kept[index]);
   }
 
   /** Peaks in a level of the photo, whose pixels are `ratio` of the photo's along x and y. */
@@ -53,6 +54,12 @@ export function joined(faceScore, score, { weight, offset, certain }) {
     return Math.log(kept / (1 - kept));
   };
   return 1 / (1 + Math.exp(-(logOdds(faceScore) + weight * logOdds(score) + offset)));
+}
+
+/** Whether a candidate is large and sure enough. */
+export function wanted({ square, score }, minFacePx, { score: least, clear_score: clear, clear_times: from, smallest }) {
+  const times = (square[2] - square[0]) / minFacePx;
+  return times >= smallest && score > (times < from ? least : clear);
 }
 
 /** Scales at which to look: 1 over whole numbers, which shrink fast, or above 1 for tiny faces. */

@@ -136,10 +136,16 @@ def _in_browser(page: Any, photo: Photo, calls: int, warm: int = _WARM) -> tuple
 
 
 def _difference(one: dict[str, Any], other: dict[str, Any]) -> float | None:
-    """Largest difference of a coordinate of the meshes, pixels; None where the number of faces differs."""
+    """Largest difference of a coordinate of the meshes, pixels; None where the number of faces differs.
+
+    Faces are compared from left to right: those of equal scores come in any order.
+    """
     if len(one["faces"]) != len(other["faces"]):
         return None
-    meshes = [np.array([face["mesh_px"] for face in answer["faces"]]) for answer in (one, other)]
+    meshes = [
+        np.array([face["mesh_px"] for face in sorted(answer["faces"], key=lambda face: face["box_xyxy"])])
+        for answer in (one, other)
+    ]
     return float(np.abs(meshes[0] - meshes[1]).max(initial=0))
 
 

@@ -50,7 +50,7 @@ class Limits:
     """
 
     score: float = 0.15
-    clear_score: float = 0.25
+    clear_score: float = 0.2
     clear_times: float = 4.0
     smallest: float = 0.6
     overlap: float = 0.45
@@ -64,7 +64,7 @@ class OnePass:
         limits: of score and overlap.
     """
 
-    evidence = Evidence(weight=1.0, offset=-2.0)
+    evidence = Evidence(weight=1.0, offset=-1.5)
 
     def __init__(self, engine: Engine, limits: Limits = Limits()) -> None:
         self.engine, self.limits = engine, limits

@@ -127,7 +127,9 @@ def _write_scenes(folder: Path, heads: list[Head]) -> None:
         scene[30 : 30 + SIDE, 90 : 90 + SIDE] = drawn(heads[index], 100)
         cv2.imwrite(str(folder / f"{index}.png"), scene)
         landmarks = heads[index].landmarks + np.array([90, 30])
-        face = {"box": face_box(landmarks).tolist(), "landmarks68": landmarks.tolist()}
+        face = {"box": face_box(landmarks).tolist()}
+        if index != 1:  # that one was found by a teacher alone
+            face["landmarks68"] = landmarks.tolist()
         entries.append({"file": f"{index}.png", "split": split, "faces": [face]})
     (folder / "scenes.json").write_text(json.dumps(entries))
 

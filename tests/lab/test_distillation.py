@@ -215,8 +215,9 @@ def test_photos_of_the_pack(training_pack) -> None:
         assert geodesic_deg(one.rotation[0], head.rotation) < 4  # seen from far away, not from 1 m
         assert one.read().shape == (160, 160, 3)
     assert (faces[0].read()[80, :10] == 127).all()  # the black beside the photo
-    scene = photos[0]
-    assert len(scene.five) == 0 and len(scene.others_xyxy) == 1
+    by_people, by_a_teacher = photos[:2]
+    assert len(by_people.five) == 1 and len(by_people.others_xyxy) == 0
+    assert len(by_a_teacher.five) == 0 and len(by_a_teacher.others_xyxy) == 1
 
 
 def test_turned_faces_follow_the_rendered_heads(training_pack, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ class OnePass:
         limits: of score and overlap.
     """
 
-    evidence = Evidence(weight=1.0, offset=-1.5)
+    evidence = Evidence(weight=1.0, offset=-2.0)
 
     def __init__(self, engine: Engine, limits: Limits = Limits()) -> None:
         self.engine, self.limits = engine, limits

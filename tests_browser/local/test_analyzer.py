@@ -28,7 +28,8 @@ _ANALYZE = """async ([text, options]) => {
 }"""
 
 # Where the answer's numbers are, and how far they may be off: pixels, millimetres, degrees, shares. Sums of
-# the two runtimes differ in their last bits, which eight-bit networks round to the next step.
+# the two runtimes differ in their last bits, which eight-bit networks round to the next step; the second look
+# then sees another crop.
 _EXACT = {
     **{("box_xyxy",): 0.5, ("landmarks", "ibug68"): 0.5, ("mesh_px",): 0.5, ("mesh_mm",): 15},
     **{("score",): 0.01, ("confidence", "ibug68"): 0.02, ("confidence", "mesh478"): 0.02},
@@ -87,7 +88,7 @@ def assert_equal(found: Answer, expected: Answer, limits: dict[tuple[str, ...], 
         left, _, right, _ = theirs["box_xyxy"]
         for path, limit in limits.items():
             if path in _PIXELS:
-                limit = max(limit, 0.003 * (right - left))
+                limit = max(limit, 0.005 * (right - left))
             one, other = ours, theirs
             for key in path:
                 one, other = one[key], other[key]

@@ -9,11 +9,13 @@ from PIL import Image
 from playwright.sync_api import Page
 
 from facegeom.detection import onepass
+from facegeom.levels import Levels
 from facegeom.serve import model_data
 
 _CANVASES = """async ([width, height, pixels, minFace, settings]) => {
   const { levels, painted } = await import(new URL("/static/local/onepass.js", location));
-  const all = levels({ width, height, data: Uint8Array.from(pixels) }, minFace, settings);
+  const { Levels } = await import(new URL("/static/local/levels.js", location));
+  const all = levels(new Levels({ width, height, data: Uint8Array.from(pixels) }), minFace, settings);
   return Array.from(all, ({ level, ratio }) => ({ ratio, data: [...painted(level, settings).data] }));
 }"""
 
@@ -32,7 +34,7 @@ def test_canvases(module_page: Page, noise: Callable[[int, int], Image.Image], m
     image = noise(290, 171)
     pixels = np.asarray(image).ravel().tolist()
     found = module_page.evaluate(_CANVASES, [image.width, image.height, pixels, min_face, SETTINGS])
-    expected = list(onepass._levels(image, min_face))
+    expected = list(onepass._levels(Levels(image), min_face))
     assert [one["ratio"] for one in found] == [ratio.tolist() for _, ratio in expected]
     for one, (level, _) in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one["data"], onepass.painted(level).ravel())

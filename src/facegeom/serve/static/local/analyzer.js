@@ -6,6 +6,7 @@ import { download, request } from "./download.js";
 import { Engine, RUNTIME_URL, prepare } from "./engine.js";
 import { InputError } from "./errors.js";
 import { toDict } from "./json_io.js";
+import { Levels } from "./levels.js";
 import { OnePass, joined } from "./onepass.js";
 import { read } from "./photo.js";
 import { place } from "./placement.js";
@@ -60,7 +61,7 @@ export class FaceAnalyzer {
   async analyze(blob, options = {}) {
     const chosen = checked(options, this.settings.options);
     const { max_pixels: maxPixels, fov_deg: usualFov } = this.settings;
-    const picture = await read(blob, maxPixels);
+    const picture = new Levels(await read(blob, maxPixels));
     const { width, height } = picture;
     const minFace = chosen.min_face ?? this.smallestFace(picture);
     const found = await this.detector.find(picture, minFace);

@@ -1,5 +1,6 @@
 /** Square pieces of a picture at the size that a network takes. Mirrors `facegeom.crop`. */
 
+import { Levels } from "./levels.js";
 import { clip } from "./numbers.js";
 import { resize } from "./resample.js";
 
@@ -8,7 +9,7 @@ const THINNEST_PX = 1e-3;
 /**
  * Antialiased square crops, one after the other, as a network's input.
  *
- * @param {import("./resample.js").Picture} picture
+ * @param {import("./resample.js").Picture | Levels} picture
  * @param {import("./boxes.js").Box[]} squares pixels, centres at integers; they may reach beyond the picture
  * @param {number} sizePx side of the crops
  * @param {number} outside grey level beyond the picture's edges
@@ -18,10 +19,12 @@ const THINNEST_PX = 1e-3;
 export function cut(picture, squares, sizePx, outside, gap = null) {
   const bytes = sizePx * sizePx * 3;
   const crops = new Uint8Array(squares.length * bytes).fill(outside);
+  const levels = Levels.of(picture);
   squares.forEach((square, index) => {
     const crop = crops.subarray(index * bytes, (index + 1) * bytes);
-    const { cells, part } = inside(square, sizePx, picture);
-    if (worthwhile(cells, part)) paste(crop, sizePx, piece(picture, cells, part, gap), cells);
+    const { cells, part } = inside(square, sizePx, levels);
+    const step = (square[2] - square[0]) / sizePx;
+    if (worthwhile(cells, part)) paste(crop, sizePx, piece(levels, cells, part, step, gap), cells);
   });
   return crops;
 }
@@ -47,8 +50,10 @@ function worthwhile(cells, part) {
   return cells[2] > cells[0] && cells[3] > cells[1] && thin > THINNEST_PX;
 }
 
-function piece(picture, [left, top, right, bottom], part, gap) {
-  return resize(picture, [right - left, bottom - top], part, gap);
+/** A part of the picture at the size of the cells, where `step` pixels become one. */
+function piece(levels, [left, top, right, bottom], part, step, gap) {
+  const { copy, factor } = levels.smallest(gap === null ? 1 : step / gap);
+  return resize(copy, [right - left, bottom - top], part.map((edge) => edge / factor), gap);
 }
 
 /** Lay a picture onto a wider one of `widthPx` pixels a row, its top left pixel at (left, top). */

@@ -6,8 +6,9 @@
 
 import { nms } from "./boxes.js";
 import { paste } from "./crop.js";
+import { Levels } from "./levels.js";
 import { clip, rint } from "./numbers.js";
-import { reduce, resize } from "./resample.js";
+import { resize } from "./resample.js";
 
 export class OnePass {
   /**
@@ -21,13 +22,13 @@ export class OnePass {
   /**
    * Candidates of a photo, in its pixels, best first.
    *
-   * @param {import("./resample.js").Picture} picture
+   * @param {import("./resample.js").Picture | Levels} picture
    * @param {number} minFacePx smallest face to look for, pixels
    * @returns {Promise<Candidate[]>}
    */
   async find(picture, minFacePx) {
     const found = [];
-    for (const { level, ratio } of levels(picture, minFacePx, this.settings)) {
+    for (const { level, ratio } of levels(Levels.of(picture), minFacePx, this.settings)) {
       found.push(...(await this.look(level, ratio)));
     }
     const kept = found.filter((one) => wanted(one, minFacePx, this.settings.limits));
@@ -71,18 +72,16 @@ export function scales(longerPx, minFacePx, settings) {
   return found;
 }
 
-/** The picture at each of `scales`, a smaller one made of the one before, and the picture's pixels in one there. */
+/** The picture, `Levels`, at each of `scales`, and its pixels in one there. */
 export function* levels(picture, minFacePx, settings) {
   const { width, height } = picture;
-  let [level, factor] = [picture, 1];
   for (const scale of scales(Math.max(width, height), minFacePx, settings)) {
     if (scale > 1) {
       const size = [rint(width * scale), rint(height * scale)];
-      yield { level: resize(picture, size), ratio: [width / size[0], height / size[1]] };
+      yield { level: resize(picture.whole, size), ratio: [width / size[0], height / size[1]] };
     } else {
-      const step = Math.trunc(rint(1 / scale) / factor);
-      [level, factor] = [step > 1 ? reduce(level, [step, step]) : level, step * factor];
-      yield { level, ratio: [factor, factor] };
+      const factor = rint(1 / scale);
+      yield { level: picture.at(factor), ratio: [factor, factor] };
     }
   }
 }

@@ -26,7 +26,7 @@ export class FacePredictor {
   }
 
   /**
-   * @param {import("./resample.js").Picture} picture
+   * @param {import("./resample.js").Picture | import("./levels.js").Levels} picture
    * @param {import("./boxes.js").Box[]} squares
    * @returns {Promise<Answer[]>}
    */

@@ -230,13 +230,14 @@ class FaceAnalyzer:
 
     @staticmethod
     def _faces(answers: Answers, camera: Camera, file: str | None) -> Faces:
-        mesh_mm, translation_mm = place(answers.mesh_px, camera)
+        mesh_px = answers.mesh_px
+        mesh_mm, translation_mm = place(mesh_px, camera)
         return Faces(
             box_xyxy=answers.box_xyxy,
             score=answers.score,
             landmarks_px=answers.landmarks_px,
             landmarks_confidence=answers.landmarks_confidence,
-            mesh_px=answers.mesh_px,
+            mesh_px=mesh_px,
             mesh_confidence=answers.mesh_confidence,
             mesh_mm=mesh_mm,
             rotation=(towards(translation_mm) @ answers.rotation).astype(np.float32),

@@ -102,7 +102,7 @@ def test_overlapping_peaks_are_one_face() -> None:
     "side, share, count", [(11.9, 1.0, 0), (12.1, 1.0, 1), (79.0, 0.2, 1), (81.0, 0.2, 0), (81.0, 0.3, 1)]
 )
 def test_neither_too_small_nor_large_and_doubtful(side: float, share: float, count: int) -> None:
-    """Of a smallest face of 20 px: 0.6 of it is needed, and from 4 times its size on a score of 0.25."""
+    """Of a smallest face of 20 px: 0.6 of it is needed, and from 4 times its size on a score of 0.2."""
     engine = Answers((100.0, 100.0, side))
     detector = OnePass(
         lambda canvas: [answer * (share if k == 0 else 1) for k, answer in enumerate(engine(canvas))]

@@ -51,7 +51,7 @@ def undisturbed(job: Job, out: Path) -> float:
 
 def working_rate(job: Job, out: Path) -> float | None:
     """Photos a second from the moment when every worker's first part was there to that of the last part."""
-    ends = sorted(path.stat().st_mtime for path in (out / "parts").glob("part-*"))
+    ends = _part_ends(out)
     later = len(ends) - job.workers
     if later < 1:
         return None
@@ -60,8 +60,13 @@ def working_rate(job: Job, out: Path) -> float | None:
 
 def longest_delay_s(out: Path) -> float:
     """How long a kill may be put off: 1.5 seconds, or a quarter of the work of an undisturbed run if less."""
-    ends = [path.stat().st_mtime for path in (out / "parts").glob("part-*")]
-    return min(_DELAY_S, (max(ends) - min(ends)) / 4)
+    ends = _part_ends(out)
+    return min(_DELAY_S, (ends[-1] - ends[0]) / 4)
+
+
+def _part_ends(out: Path) -> list[float]:
+    """When each part was there, seconds, the first one first."""
+    return sorted(path.stat().st_mtime for path in (out / "parts").glob("part-*"))
 
 
 def killed(job: Job, out: Path, kills: int, seed: int, delay_s: float) -> Kills:

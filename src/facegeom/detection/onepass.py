@@ -89,9 +89,9 @@ class OnePass:
         return squares[order], scores[order]
 
     def _wanted(self, times: FloatArray, scores: FloatArray) -> npt.NDArray[np.bool_]:
-        """Whether candidates so many times the smallest face wanted are large and sure enough."""
-        least = np.where(times < self.limits.clear_times, self.limits.score, self.limits.clear_score)
-        return np.asarray((times >= self.limits.smallest) & (scores > least))
+        """Whether peaks so many times the smallest face wanted are large and, if seen well, sure enough."""
+        sure = (times < self.limits.clear_times) | (scores > self.limits.clear_score)
+        return np.asarray(sure & (times >= self.limits.smallest))
 
     def _look(self, level: Image.Image, ratio: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Peaks in a level of the photo, whose pixels are ``ratio`` (2,) of the photo's."""

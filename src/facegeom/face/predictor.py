@@ -143,7 +143,7 @@ class FacePredictor:
         if not any(len(part) for part in wide):
             return [self._empty() for _ in pictures]
         outputs = read_squares(self.engine, pictures, wide, CROP_PX, REDUCING_GAP)
-        return per_photo(Answers(*[*outputs, joined(wide)]), wide)
+        return per_photo(Answers(*outputs, joined(wide)), wide)
 
     def look_again(self, pictures: Sequence[Picture], answers: Sequence[Answers]) -> list[Answers]:
         """A second look at the faces whose own box lies beside the square that was looked at; scores stay."""

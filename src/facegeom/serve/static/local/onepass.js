@@ -57,10 +57,10 @@ export function joined(faceScore, score, { weight, offset, certain }) {
   return 1 / (1 + Math.exp(-(logOdds(faceScore) + weight * logOdds(score) + offset)));
 }
 
-/** Whether a candidate is large and sure enough. */
-export function wanted({ square, score }, minFacePx, { score: least, clear_score: clear, clear_times: from, smallest }) {
+/** Whether a peak is large and, if seen well, sure enough. */
+export function wanted({ square, score }, minFacePx, { clear_score: clear, clear_times: from, smallest }) {
   const times = (square[2] - square[0]) / minFacePx;
-  return times >= smallest && score > (times < from ? least : clear);
+  return times >= smallest && (times < from || score > clear);
 }
 
 /** Scales at which to look: 1 over whole numbers, which shrink fast, or above 1 for tiny faces. */

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from facegeom import Face, Faces
-from facegeom.draw import draw_faces
+from facegeom.drawing import draw_faces
 from facegeom.geometry import boxes, topology
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from facegeom import Face, analyze
-from facegeom.imaging import ENDINGS, read
+from facegeom.image.reading import ENDINGS, read
 from warp import TEXTURE_PX, seen_triangles, texture_px, warp
 
 Colour = tuple[int, int, int, int]

@@ -14,7 +14,7 @@ from PIL import Image
 from facegeom import Face, analyze
 from facegeom.geometry import topology
 from facegeom.geometry.rotation import rotation_from_angles
-from facegeom.imaging import read
+from facegeom.image.reading import read
 from warp import TEXTURE_PX, rim_of, seen_triangles, texture_px, uv, warp
 
 THICKNESS_MM = 2.0

@@ -16,7 +16,7 @@ from PIL import Image
 from facegeom import Face, analyze
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles
-from facegeom.imaging import read
+from facegeom.image.reading import read
 from warp import filled, seen_triangles, warp
 
 RATE = 10

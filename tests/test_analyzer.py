@@ -14,14 +14,15 @@ import pytest
 from PIL import Image
 
 import facegeom
-from facegeom import FaceAnalyzer, Faces, ImageError, InputError, imaging
+from facegeom import FaceAnalyzer, Faces, ImageError, InputError
 from facegeom.analyzer import CHUNK
-from facegeom.detection.evidence import Evidence
-from facegeom.face.predictor import Answers
 from facegeom.geometry.boxes import iou
 from facegeom.geometry.rotation import angles_from_rotation, rotation_to_6d, towards
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, IBUG68_MIRROR, IBUG68_REGIONS
-from facegeom.levels import Levels
+from facegeom.image import reading
+from facegeom.image.pyramid import Levels
+from facegeom.models.face import Answers
+from facegeom.models.score_fusion import Evidence
 
 DEMO = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
 NAN = float("nan")
@@ -189,7 +190,7 @@ def test_the_angle_of_view_comes_from_the_photo_unless_it_is_given(tmp_path: Pat
     analyzer, narrow = staged(), staged(fov_deg=30)
     wide_mm = distance_mm(analyzer(path))
     others = {
-        "default": distance_mm(analyzer(imaging.read(path))),
+        "default": distance_mm(analyzer(reading.read(path))),
         "of all": distance_mm(narrow(path)),
         "of this one": distance_mm(narrow(path, fov_deg=50)),
         "bytes": distance_mm(analyzer(path.read_bytes())),

@@ -6,9 +6,8 @@
 
 from facegeom.analyzer import FaceAnalyzer, analyze
 from facegeom.errors import FacegeomError, ImageError, InputError, OutputError, WeightsError
-from facegeom.pose_detector import PoseDetector
-from facegeom.poses import Pose, Poses
-from facegeom.results import Face, Faces
+from facegeom.head_pose import PoseDetector
+from facegeom.results import Face, Faces, Pose, Poses
 
 __all__ = [
     "Face",

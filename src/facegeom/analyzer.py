@@ -8,19 +8,20 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from facegeom import detection, imaging
-from facegeom import weights as weight_files
-from facegeom.crop import Picture, size_wh
 from facegeom.depth.source import depth_source
-from facegeom.engine import Engine
 from facegeom.errors import InputError
-from facegeom.face.fpnet import FPNetPredictor
-from facegeom.face.predictor import CROP_PX, CROP_SCALE, Answers, FacePredictor
 from facegeom.geometry.boxes import nms, overlap, square
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import place
 from facegeom.geometry.rotation import rotation_to_6d, towards
-from facegeom.photo import Photo, camera_of, check_options, chunks, file_of, opened
+from facegeom.image import reading
+from facegeom.image.crop import Picture, size_wh
+from facegeom.image.photo import Photo, camera_of, check_options, chunks, file_of, opened
+from facegeom.models import loading
+from facegeom.models import weights as weight_files
+from facegeom.models.engine import Engine
+from facegeom.models.face import CROP_PX, CROP_SCALE, Answers, FacePredictor
+from facegeom.models.fpnet import FPNetPredictor
 from facegeom.results import Faces
 
 FloatArray = npt.NDArray[np.floating]
@@ -86,18 +87,18 @@ class FaceAnalyzer:
         check_options(min_face, max_faces, min_score, threads, fov_deg)
         self.min_face, self.max_faces, self.min_score, self.fov_deg = min_face, max_faces, min_score, fov_deg
         variant = _variant(weights, device)
-        self.detector = detection.load(detector, device, threads, variant)
+        self.detector = loading.load(detector, device, threads, variant)
         self.predictor = FacePredictor(Engine(weight_files.path("face", variant), device, threads))
         self.pose = _pose_predictor(pose_net, device, threads)
         self.depth = depth_source(depth, device, threads)
 
-    def __call__(self, source: imaging.Source, fov_deg: float | None = None) -> Faces:
+    def __call__(self, source: reading.Source, fov_deg: float | None = None) -> Faces:
         """The faces of one photo, best first.
 
         Args:
             source: a path, the bytes of a file, a PIL image, or an array (H, W, 3) RGB or (H, W) grey.
             fov_deg: angle of view of this photo, by default the analyzer's; for an array, see
-                :func:`facegeom.imaging.fov_deg`.
+                :func:`facegeom.image.reading.fov_deg`.
 
         Raises:
             ImageError: the photo cannot be read or used.
@@ -105,7 +106,7 @@ class FaceAnalyzer:
         """
         return self._analyze([self._open(source, fov_deg)])[0]
 
-    def batch(self, sources: Iterable[imaging.Source]) -> list[Faces]:
+    def batch(self, sources: Iterable[reading.Source]) -> list[Faces]:
         """The faces of many photos of any sizes; their crops share the calls of the networks.
 
         Raises:
@@ -114,7 +115,7 @@ class FaceAnalyzer:
         photos = (self._open(source) for source in sources)
         return [faces for part in chunks(photos, CHUNK) for faces in self._analyze(part)]
 
-    def at(self, source: imaging.Source, boxes_xyxy: npt.ArrayLike) -> Faces:
+    def at(self, source: reading.Source, boxes_xyxy: npt.ArrayLike) -> Faces:
         """The geometry of faces whose places are known, as from one frame of a video to the next.
 
         Nothing is searched, nothing is left out: a low ``score`` says that there is no face at that place.
@@ -131,7 +132,7 @@ class FaceAnalyzer:
             InputError: the boxes have another shape, or are empty or not finite.
         """
         boxes = _boxes(boxes_xyxy)
-        pixels = imaging.read(source)
+        pixels = reading.read(source)
         answers = self._posed([pixels], self.predictor([pixels], [square(boxes)]))[0]
         camera = camera_of(source, size_wh(pixels), self.fov_deg)
         return self._deepened([pixels], [self._faces(answers, camera, file_of(source))])[0]
@@ -224,7 +225,7 @@ class FaceAnalyzer:
         answers = answers[np.flatnonzero(answers.score >= self.min_score)]
         return answers[nms(answers.box_xyxy, answers.score, SAME_FACE_IOU)[: self.max_faces]]
 
-    def _open(self, source: imaging.Source, fov_deg: float | None = None) -> Photo:
+    def _open(self, source: reading.Source, fov_deg: float | None = None) -> Photo:
         """What is said of this photo comes first, then what was said of all, then its EXIF."""
         return opened(source, fov_deg, self.fov_deg, coarsest=self._coarsest)
 
@@ -275,6 +276,6 @@ def _shared() -> FaceAnalyzer:
     return FaceAnalyzer()
 
 
-def analyze(source: imaging.Source) -> Faces:
+def analyze(source: reading.Source) -> Faces:
     """The faces of one photo with the default settings; see :class:`FaceAnalyzer`."""
     return _shared()(source)

@@ -13,8 +13,8 @@ from facegeom.batch.inventory import Job
 from facegeom.batch.sources import list_photos
 from facegeom.batch.work import Settings, Worker
 from facegeom.errors import InputError
-from facegeom.workers import process
-from facegeom.workers.process import DiedError, WorkerError, WorkerProcess
+from facegeom.worker_pool import process
+from facegeom.worker_pool.process import DiedError, WorkerError, WorkerProcess
 
 
 @pytest.fixture

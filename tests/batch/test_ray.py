@@ -11,9 +11,9 @@ import pytest
 
 from facegeom.batch import Progress, analyze_many, ray_engine
 from facegeom.batch.work import Settings
-from facegeom.bench.batch_driver import worker_pids
 from facegeom.errors import InputError
-from facegeom.workers.process import WorkerError
+from facegeom.worker_pool.process import WorkerError
+from facegeom_lab.bench.batch_driver import worker_pids
 
 from .conftest import parts_of
 

@@ -7,7 +7,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from facegeom.batch.rows import Counts, Row, count, count_of, encode, from_table, read_about, schema, to_table
+from facegeom.batch.rows import (
+    Counts,
+    Row,
+    count,
+    count_of,
+    encode,
+    from_table,
+    read_about,
+    schema,
+    to_table,
+)
 from facegeom.results import SHAPES, Faces
 
 

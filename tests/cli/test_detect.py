@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from facegeom.cli.root import app
-from facegeom.poses import Poses
+from facegeom.results import Poses
 
 
 class Networks:
@@ -32,7 +32,7 @@ class Networks:
 
 @pytest.fixture
 def networks(monkeypatch: pytest.MonkeyPatch) -> type[Networks]:
-    monkeypatch.setattr("facegeom.pose_detector.PoseDetector", Networks)
+    monkeypatch.setattr("facegeom.head_pose.PoseDetector", Networks)
     return Networks
 
 

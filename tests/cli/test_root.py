@@ -34,14 +34,14 @@ def test_group_has_help(group: str) -> None:
 def test_missing_extra_says_how_to_install_it() -> None:
     stand_in = typer.Typer()
     stand_in.command()(lambda: None)
-    add_stand_in(stand_in, "lab", "Train.", ["torch", "cv2"])
-    shown = runner.invoke(stand_in, ["lab", "--help"])
+    add_stand_in(stand_in, "video", "Follow.", "the extra [video]: pip install 'facegeom[video]'")
+    shown = runner.invoke(stand_in, ["video", "--help"])
     assert shown.exit_code == 0
-    assert "pip install 'facegeom[lab]'" in " ".join(shown.stdout.replace("│", "").split())
-    for arguments in (["lab"], ["lab", "train", "face", "--epochs", "3"]):
+    assert "pip install 'facegeom[video]'" in " ".join(shown.stdout.replace("│", "").split())
+    for arguments in (["video"], ["video", "talk.mp4", "--smooth", "3"]):
         refused = runner.invoke(stand_in, arguments)
         assert isinstance(refused.exception, InputError)
-        assert "pip install 'facegeom[lab]' (not found: torch, cv2)" in str(refused.exception)
+        assert "needs the extra [video]: pip install 'facegeom[video]'" in str(refused.exception)
 
 
 @pytest.mark.parametrize(

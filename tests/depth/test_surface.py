@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from facegeom.depth.from_mesh import mesh_depths
+from facegeom.depth.mesh_depth import mesh_depths
 from facegeom.depth.surface import grid_triangles, surface_of
 from facegeom.geometry.camera import Camera, pinhole
 from facegeom.results import Face

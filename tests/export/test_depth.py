@@ -13,7 +13,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from facegeom.depth.from_mesh import mesh_depths
+from facegeom.depth.mesh_depth import mesh_depths
 from facegeom.errors import InputError
 from facegeom.export import depth_png
 from facegeom.results import Faces

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 from fastapi.testclient import TestClient
 
-from facegeom import weights
 from facegeom.geometry import topology
+from facegeom.models import weights
 from facegeom.serve.pages import STATIC
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facegeom import FaceAnalyzer, Faces, imaging
+from facegeom import FaceAnalyzer, Faces
 from facegeom.errors import ImageError
+from facegeom.image import reading
 from facegeom.serve.refusals import RefusedError
 from facegeom.serve.work import Done, Look, Task, answer
 
@@ -24,7 +25,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def test_each_photo_is_analysed_as_its_caller_asked(analyzer: FaceAnalyzer, portrait: Path) -> None:
-    half = imaging.read(portrait)
+    half = reading.read(portrait)
     image = np.concatenate([half, half[:, ::-1]], axis=1)
     looks = [Look(), Look(max_faces=1), Look(min_score=1.0), Look(min_face=60, fov_deg=30.0)]
     tasks = [Task(png(image), look, file=f"{row}.png") for row, look in enumerate([*looks, *looks])]

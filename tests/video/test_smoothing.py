@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from facegeom import FaceAnalyzer, Faces
-from facegeom.bench import clips
-from facegeom.bench.steadiness import jitter_percent, lag_frames
 from facegeom.errors import InputError
 from facegeom.geometry.camera import Camera
 from facegeom.video import FaceSmoother, Frame, FrameAnalyzer, TrackedFaces
 from facegeom.video.smoothing import FACES, FORGET_S, OneEuro, OneEuroSettings
+from facegeom_lab.bench import clips
+from facegeom_lab.bench.steadiness import jitter_percent, lag_frames
 
 RATE = 30.0
 LOW_PASS = OneEuroSettings(min_cutoff_hz=2.0, beta=0.0, derivative_cutoff_hz=1.0)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from facegeom.bench import browser as bench
 from facegeom.cli.root import app
+from facegeom_lab.bench import browser as bench
 
 
 def test_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facegeom.crop import OUTSIDE, cut
+from facegeom.image.crop import OUTSIDE, cut
 
 
 @pytest.mark.parametrize(

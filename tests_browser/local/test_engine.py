@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
-from facegeom import weights
-from facegeom.engine import Engine
+from facegeom.models import weights
+from facegeom.models.engine import Engine
 
 _RUN = """async ([name, threads, text, dims]) => {
   const { Engine, RUNTIME_URL, prepare } = await import("/static/local/engine.js");

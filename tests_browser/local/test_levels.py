@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from facegeom.crop import OUTSIDE, cut
-from facegeom.levels import Levels
+from facegeom.image.crop import OUTSIDE, cut
+from facegeom.image.pyramid import Levels
 
 _COPIES_AND_CROPS = """async ([width, height, pixels, factors, squares, size, outside, gap]) => {
   const { Levels } = await import(new URL("/static/local/levels.js", location));

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from facegeom.detection import onepass
-from facegeom.levels import Levels
+from facegeom.image.pyramid import Levels
+from facegeom.models import detector
 from facegeom.serve import model_data
 
 _CANVASES = """async ([width, height, pixels, minFace, settings]) => {
@@ -26,7 +26,9 @@ SETTINGS = model_data.shared()["detection"]
     ("longer_px", "min_face"), [(640, 35.2), (448, 24.6), (448, 12.0), (100, 1.0), (4000, 20.0), (20, 12.0)]
 )
 def test_scales(call: Any, longer_px: int, min_face: float) -> None:
-    assert call("onepass.js", "scales", longer_px, min_face, SETTINGS) == onepass._scales(longer_px, min_face)
+    assert call("onepass.js", "scales", longer_px, min_face, SETTINGS) == detector._scales(
+        longer_px, min_face
+    )
 
 
 @pytest.mark.parametrize("min_face", [10.0, 16.0, 33.0, 100.0])
@@ -34,7 +36,7 @@ def test_canvases(module_page: Page, noise: Callable[[int, int], Image.Image], m
     image = noise(290, 171)
     pixels = np.asarray(image).ravel().tolist()
     found = module_page.evaluate(_CANVASES, [image.width, image.height, pixels, min_face, SETTINGS])
-    expected = list(onepass._levels(Levels(image), min_face))
+    expected = list(detector._levels(Levels(image), min_face))
     assert [one["ratio"] for one in found] == [ratio.tolist() for _, ratio in expected]
     for one, (level, _) in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one["data"], onepass.painted(level).ravel())
+        np.testing.assert_array_equal(one["data"], detector.painted(level).ravel())

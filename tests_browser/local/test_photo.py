@@ -1,4 +1,4 @@
-"""The browser's decoders give the pixels that facegeom.imaging.read gives."""
+"""The browser's decoders give the pixels that facegeom.image.reading.read gives."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 from playwright.sync_api import Page
 
-from facegeom import imaging
+from facegeom.image import reading
 
 # What goes wrong is answered as text: its way through Playwright may change the error's name.
 _READ = """async ([text, maxPixels]) => {
@@ -31,7 +31,7 @@ _READ = """async ([text, maxPixels]) => {
 
 @pytest.fixture
 def read(module_page: Page) -> Callable[..., dict[str, Any]]:
-    def function(encoded: bytes, max_pixels: int = imaging.MAX_PIXELS) -> dict[str, Any]:
+    def function(encoded: bytes, max_pixels: int = reading.MAX_PIXELS) -> dict[str, Any]:
         text = base64.b64encode(encoded).decode("ascii")
         answer: dict[str, Any] = json.loads(module_page.evaluate(_READ, [text, max_pixels]))
         return answer
@@ -53,7 +53,7 @@ def smooth(width: int, height: int) -> Image.Image:
 
 
 def assert_same(found: dict[str, Any], encoded: bytes, tolerance: int) -> None:
-    expected = imaging.read(encoded)
+    expected = reading.read(encoded)
     assert (found["height"], found["width"]) == expected.shape[:2]
     difference = np.abs(np.reshape(found["data"], expected.shape) - expected.astype(int))
     assert difference.max() <= tolerance

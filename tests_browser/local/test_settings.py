@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from facegeom import FaceAnalyzer, weights
+from facegeom import FaceAnalyzer
+from facegeom.models import weights
 from facegeom.serve import model_data
 
 VENDOR = model_data.RUNTIME.parent

@@ -10,7 +10,7 @@ from typing import Any
 from facegeom.batch.inventory import Job
 from facegeom.batch.ledger import Attempt, Ledger
 from facegeom.batch.work import Settings
-from facegeom.workers.process import DiedError, WorkerProcess, start
+from facegeom.worker_pool.process import DiedError, WorkerProcess, start
 
 _log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from facegeom.batch.inventory import Job
 from facegeom.batch.ledger import Ledger
 from facegeom.batch.work import Settings, Worker
 from facegeom.errors import FacegeomError, InputError
-from facegeom.workers.process import WorkerError
+from facegeom.worker_pool.process import WorkerError
 
 _STARTS = 3
 

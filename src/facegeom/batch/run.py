@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from facegeom import weights
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.batch import local, manifest, ray_engine
 from facegeom.batch.inventory import Inventory, Job, take_inventory
@@ -21,6 +20,7 @@ from facegeom.batch.sources import list_photos
 from facegeom.batch.work import Settings
 from facegeom.errors import InputError
 from facegeom.export.files import make_folder
+from facegeom.models import weights
 
 PART_SIZE = 128
 _NETWORKS = ("pnet", "rnet", "face")

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from facegeom.batch.photo import Photo
 from facegeom.errors import InputError
-from facegeom.imaging import ENDINGS
+from facegeom.image.reading import ENDINGS
 
 _UNREADABLE = (OSError, EOFError, ValueError, tarfile.TarError, pa.ArrowException)
 

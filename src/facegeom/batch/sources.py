@@ -15,7 +15,7 @@ from facegeom.batch import stores
 from facegeom.batch.photo import Photo
 from facegeom.batch.shards import Columns, parquet_rows, tar_members
 from facegeom.errors import InputError
-from facegeom.imaging import ENDINGS
+from facegeom.image.reading import ENDINGS
 
 _TAR, _PARQUET = (".tar",), (".parquet", ".pq")
 _PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")

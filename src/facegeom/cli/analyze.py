@@ -96,7 +96,7 @@ def _formats(text: str) -> list[str]:
 @contextmanager
 def _photos(sources: list[Path], demo: bool) -> Iterator[list[Photo]]:
     """The photos to work on; the demo picture is a file only as long as this lasts."""
-    from facegeom.imaging import ENDINGS
+    from facegeom.image.reading import ENDINGS
 
     if not sources and not demo:
         raise typer.BadParameter("expected photos or folders, got none; try --demo", param_hint="'PHOTO|DIR'")
@@ -112,10 +112,10 @@ def _analyzer(device: str, options: dict[str, Any]) -> "FaceAnalyzer":
 
 def _analyze_one(photo: Photo, analyzer: "FaceAnalyzer", out: Path, kinds: list[str]) -> int:
     """Write the files of one photo; the number of its faces."""
-    from facegeom import imaging
+    from facegeom.image import reading
 
-    image = imaging.read(photo.path)
-    fov_deg = analyzer.fov_deg or imaging.fov_deg(photo.path)
+    image = reading.read(photo.path)
+    fov_deg = analyzer.fov_deg or reading.fov_deg(photo.path)
     faces = replace(analyzer(image, fov_deg), file=photo.name)
     faces.save(out, kinds, image=image, name=photo.stem)
     return len(faces)

@@ -13,8 +13,8 @@ from facegeom.errors import InputError, OutputError
 from facegeom.export.pictures import FORMATS, encode
 
 if TYPE_CHECKING:
-    from facegeom.pose_detector import PoseDetector
-    from facegeom.poses import Pose
+    from facegeom.head_pose import PoseDetector
+    from facegeom.results import Pose
 
 
 def detect(
@@ -57,8 +57,8 @@ def detect(
 
     Example: facegeom detect album/ directions/
     """
-    from facegeom.imaging import ENDINGS
-    from facegeom.pose_detector import MIN_SCORE, PoseDetector
+    from facegeom.head_pose import MIN_SCORE, PoseDetector
+    from facegeom.image.reading import ENDINGS
 
     targets = _targets(collect([source], ENDINGS), source, target)
     detector = PoseDetector(
@@ -119,11 +119,11 @@ def _file(target: Path) -> Path:
 
 def _draw(photo: Photo, target: Path, detector: "PoseDetector", told: bool) -> int:
     """Write one picture; the number of its faces."""
-    from facegeom import imaging
     from facegeom.export.files import write
+    from facegeom.image import reading
 
-    image = imaging.read(photo.path)
-    poses = detector(image, detector.fov_deg or imaging.fov_deg(photo.path))
+    image = reading.read(photo.path)
+    poses = detector(image, detector.fov_deg or reading.fov_deg(photo.path))
     write(target, encode(poses.draw(image), target.suffix.lower()))
     for pose in poses if told else ():
         typer.echo(_line(pose))

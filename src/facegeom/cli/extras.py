@@ -1,25 +1,25 @@
-"""Stand-ins for groups of commands whose packages are not installed."""
+"""Stand-ins for commands whose packages are not installed."""
 
 import typer
 
 from facegeom.errors import InputError
 
 
-def add_stand_in(app: typer.Typer, extra: str, purpose: str, missing: list[str]) -> None:
-    """Add a command that answers ``--help`` and any arguments by saying how to install an extra.
+def add_stand_in(app: typer.Typer, name: str, purpose: str, needs: str) -> None:
+    """Add a command that answers ``--help`` and any arguments by saying what to install.
 
     Args:
-        app: gets the command.
-        extra: name of the extra and of the command.
+        app: the application that gets the command.
+        name: of the command.
         purpose: what the command would do, a sentence.
-        missing: packages that were not found.
+        needs: what is missing and how to install it.
     """
-    advice = f"needs the extra [{extra}]: pip install 'facegeom[{extra}]' (not found: {', '.join(missing)})"
+    advice = f"needs {needs}"
 
     @app.command(
-        extra,
+        name,
         help=f"{purpose} This {advice}".replace("[", r"\["),  # else rich takes the brackets for a style
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     )
     def refuse() -> None:
-        raise InputError(f"facegeom {extra} {advice}")
+        raise InputError(f"facegeom {name} {advice}")

@@ -1,20 +1,34 @@
 """The root of the commands: its options, its groups, and how errors end a run."""
 
-from importlib.metadata import version
+from importlib import import_module
+from importlib.metadata import entry_points, version
 from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from facegeom.cli import analyze, bench, detect
+from facegeom.cli import analyze, detect
 from facegeom.cli.extras import add_stand_in
 from facegeom.errors import FacegeomError, InputError, OutputError
 
-_LAB_NEEDS = ("torch", "lightning", "onnx", "cv2", "scipy", "numba", "yaml", "tqdm")
-_BATCH_NEEDS = ("pyarrow", "fsspec")  # and ray, where it is asked for
-_SERVE_NEEDS = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
-_VIDEO_NEEDS = ("av", "pyarrow")
+_GROUP = "facegeom.commands"
+_LABORATORY = {
+    "bench": "Measure accuracy and speed beside other libraries.",
+    "lab": "Train, label, evaluate and export the networks.",
+}
+_OPTIONAL = {
+    "video": ("Follow the faces of a video or of a camera.", ("av", "pyarrow")),
+    "serve": (
+        "Serve the analyzer over HTTP, with a page for people.",
+        ("fastapi", "prometheus_client", "python_multipart", "uvicorn"),
+    ),
+    "batch": (
+        "Analyse photos by the million into Parquet files.",
+        ("pyarrow", "fsspec"),
+    ),  # Ray: when asked for
+}
+"""Commands with an extra of their own: purpose and packages."""
 
 
 class _Commands(TyperGroup):
@@ -56,50 +70,28 @@ def _options(
     pass
 
 
-def _add_lab() -> None:
-    missing = [name for name in _LAB_NEEDS if find_spec(name) is None]
+def _add_laboratory() -> None:
+    """Add the groups of commands that facegeom-lab brings, or what says how to install it."""
+    found = {entry.name: entry for entry in entry_points(group=_GROUP)}
+    for name, purpose in _LABORATORY.items():
+        if name in found:
+            app.add_typer(found[name].load(), name=name)
+        else:
+            add_stand_in(app, name, purpose, "facegeom-lab: pip install ./lab in a checkout of facegeom")
+
+
+def _add_optional(name: str, purpose: str, packages: tuple[str, ...]) -> None:
+    """Add the command ``facegeom.cli.NAME``, or what says that its extra is not installed."""
+    missing = [package for package in packages if find_spec(package) is None]
     if missing:
-        add_stand_in(app, "lab", "Train, label, evaluate and export the networks.", missing)
-        return
-    from facegeom.cli import lab
-
-    app.add_typer(lab.app, name="lab")
-
-
-def _add_serve() -> None:
-    missing = [name for name in _SERVE_NEEDS if find_spec(name) is None]
-    if missing:
-        add_stand_in(app, "serve", "Serve the analyzer over HTTP, with a page for people.", missing)
-        return
-    from facegeom.cli import serve
-
-    app.command()(serve.serve)
-
-
-def _add_batch() -> None:
-    missing = [name for name in _BATCH_NEEDS if find_spec(name) is None]
-    if missing:
-        add_stand_in(app, "batch", "Analyse photos by the million into Parquet files.", missing)
-        return
-    from facegeom.cli import batch
-
-    app.command()(batch.batch)
-
-
-def _add_video() -> None:
-    missing = [name for name in _VIDEO_NEEDS if find_spec(name) is None]
-    if missing:
-        add_stand_in(app, "video", "Follow the faces of a video or of a camera.", missing)
-        return
-    from facegeom.cli import video
-
-    app.command()(video.video)
+        extra = f"the extra [{name}]: pip install 'facegeom[{name}]' (not found: {', '.join(missing)})"
+        add_stand_in(app, name, purpose, extra)
+    else:
+        app.command()(getattr(import_module(f"facegeom.cli.{name}"), name))
 
 
 app.command()(analyze.analyze)
 app.command(context_settings={"help_option_names": ["-h", "--help"]})(detect.detect)
-app.add_typer(bench.app, name="bench")
-_add_lab()
-_add_video()
-_add_serve()
-_add_batch()
+for _name, (_purpose, _packages) in _OPTIONAL.items():
+    _add_optional(_name, _purpose, _packages)
+_add_laboratory()

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from facegeom import weights
-from facegeom.crop import Picture
 from facegeom.depth import DEFAULT
 from facegeom.depth.depth_map import DepthMap
-from facegeom.depth.from_mesh import mesh_depths
-from facegeom.depth.predictor import DepthPredictor
-from facegeom.engine import Engine
+from facegeom.depth.mesh_depth import mesh_depths
+from facegeom.depth.two_stage import DepthPredictor
 from facegeom.errors import InputError
+from facegeom.image.crop import Picture
+from facegeom.models import weights
+from facegeom.models.engine import Engine
 from facegeom.results import Faces
 
 

@@ -14,7 +14,7 @@ from facegeom.geometry import boxes, topology
 from facegeom.results import Face
 
 if TYPE_CHECKING:
-    from facegeom.imaging import UInt8Array
+    from facegeom.image.reading import UInt8Array
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 

@@ -10,7 +10,7 @@ from facegeom.geometry import topology
 from facegeom.results import Face
 
 if TYPE_CHECKING:
-    from facegeom.imaging import UInt8Array
+    from facegeom.image.reading import UInt8Array
 
 _HEADER = """ply
 format binary_little_endian 1.0

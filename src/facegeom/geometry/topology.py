@@ -1,6 +1,6 @@
 """The 478-point mesh: triangles, mirror map, canonical head. Read once from the packaged file.
 
-``mesh478.npz`` is made by ``facegeom lab canonical`` from labelled meshes; see ``facegeom.lab.canonical``.
+``mesh478.npz`` is made by ``facegeom lab canonical`` from labelled meshes; see ``facegeom_lab.fitting.canonical``.
 """
 
 from functools import cache

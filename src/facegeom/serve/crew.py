@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from facegeom.serve.refusals import failed
 from facegeom.serve.work import Result, Task
-from facegeom.workers.process import DiedError, WorkerProcess, start
+from facegeom.worker_pool.process import DiedError, WorkerProcess, start
 
 _log = logging.getLogger(__name__)
 

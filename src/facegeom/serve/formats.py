@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic_core import to_json
 
-from facegeom.export import glb, json_io, obj, ply
-from facegeom.imaging import UInt8Array
+from facegeom.export import faces_json, glb, obj, ply
+from facegeom.image.reading import UInt8Array
 from facegeom.results import Face, Faces
 from facegeom.serve.refusals import RefusedError
 
@@ -32,7 +32,7 @@ class Format:
 
 
 def _json(faces: Faces, image: UInt8Array, index: int) -> bytes:
-    return to_json(json_io.to_dict(faces))  # several times quicker than the standard library
+    return to_json(faces_json.to_dict(faces))  # several times quicker than the standard library
 
 
 def _overlay(options: Mapping[str, Any]) -> Callable[[Faces, UInt8Array, int], bytes]:

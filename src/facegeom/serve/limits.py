@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from math import ceil
 
-from facegeom.detection.cascade import SMALLEST_IN_WINDOW
+from facegeom.models.cascade import SMALLEST_IN_WINDOW
 from facegeom.serve.refusals import RefusedError
 
 MAX_SEARCH_PIXELS = 4_000_000

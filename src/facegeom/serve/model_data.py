@@ -11,12 +11,12 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from facegeom import analyzer, crop, imaging, weights
-from facegeom.detection import evidence, onepass
-from facegeom.face import crops, predictor
+from facegeom import analyzer
 from facegeom.geometry import topology
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
+from facegeom.image import crop, reading
+from facegeom.models import batching, detector, face, score_fusion, weights
 from facegeom.serve.options import Options
 from facegeom.serve.pages import STATIC
 
@@ -50,7 +50,7 @@ def shared() -> dict[str, Any]:
 
 def _analyzer() -> dict[str, Any]:
     return {
-        "max_pixels": imaging.MAX_PIXELS,
+        "max_pixels": reading.MAX_PIXELS,
         "min_face_share": analyzer.MIN_FACE_SHARE,
         "min_face_px": analyzer.MIN_FACE_PX,
         "same_face_iou": analyzer.SAME_FACE_IOU,
@@ -69,27 +69,27 @@ def _option(name: str) -> dict[str, Any]:
 
 def _detection() -> dict[str, Any]:
     return {
-        "stride": onepass.STRIDE,
-        "grain": onepass.GRAIN,
-        "typical_side_px": onepass.TYPICAL_SIDE_PX,
-        "smallest_px": onepass.SMALLEST_PX,
-        "largest_scale": onepass.LARGEST_SCALE,
-        "single_level_px": onepass.SINGLE_LEVEL_PX,
-        "level_factor": onepass.LEVEL_FACTOR,
-        "limits": asdict(onepass.Limits()),
-        "evidence": {**asdict(onepass.OnePass.evidence), "certain": evidence.CERTAIN},
+        "stride": detector.STRIDE,
+        "grain": detector.GRAIN,
+        "typical_side_px": detector.TYPICAL_SIDE_PX,
+        "smallest_px": detector.SMALLEST_PX,
+        "largest_scale": detector.LARGEST_SCALE,
+        "single_level_px": detector.SINGLE_LEVEL_PX,
+        "level_factor": detector.LEVEL_FACTOR,
+        "limits": asdict(detector.Limits()),
+        "evidence": {**asdict(detector.OnePass.evidence), "certain": score_fusion.CERTAIN},
         "outside": crop.OUTSIDE,
     }
 
 
 def _face() -> dict[str, Any]:
     return {
-        "crop_px": predictor.CROP_PX,
-        "crop_scale": predictor.CROP_SCALE,
-        "batch": crops.BATCH,
-        "reducing_gap": predictor.REDUCING_GAP,
-        "look_again_iou": predictor.LOOK_AGAIN_IOU,
-        "near": predictor.NEAR,
+        "crop_px": face.CROP_PX,
+        "crop_scale": face.CROP_SCALE,
+        "batch": batching.BATCH,
+        "reducing_gap": face.REDUCING_GAP,
+        "look_again_iou": face.LOOK_AGAIN_IOU,
+        "near": face.NEAR,
         "eye_corners": {"ibug68": list(IBUG68_EYE_CORNERS), "mesh478": list(MESH478_EYE_CORNERS)},
         "outside": crop.OUTSIDE,
     }

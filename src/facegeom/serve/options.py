@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
-from facegeom.imaging import MAX_PIXELS
+from facegeom.image.reading import MAX_PIXELS
 from facegeom.serve.formats import Name
 from facegeom.serve.work import Look
 

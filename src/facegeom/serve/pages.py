@@ -13,7 +13,7 @@ from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from facegeom import weights
+from facegeom.models import weights
 
 STATIC = Path(str(files("facegeom.serve"))) / "static"
 DEMO = Path(str(files("facegeom"))) / "data" / "astronaut.jpg"
@@ -66,7 +66,9 @@ def demo() -> FileResponse:
 def weight(name: str) -> FileResponse:
     """``manifest.json`` or a network that it names."""
     paths = [path for entry in weights.manifest().values() for path in entry.paths if path.suffix == ".onnx"]
-    known = {path.name: path for path in [*paths, Path(str(files("facegeom.weights"))) / "manifest.json"]}
+    known = {
+        path.name: path for path in [*paths, Path(str(files("facegeom.models.weights"))) / "manifest.json"]
+    }
     if name not in known:
         raise HTTPException(404, f"expected one of {', '.join(known)}")
     kind = "application/json" if name.endswith(".json") else _TYPES[".onnx"]

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from facegeom import imaging
+from facegeom.image import reading
 from facegeom.serve.batching import Batcher
 from facegeom.serve.limits import PixelBudget, Slots, check_photo
 from facegeom.serve.metrics import Metrics
@@ -37,7 +37,7 @@ class Service:
             RefusedError: 404, 413 or 422, the photo or its options are beyond the limits; 500, a failure.
             ImageError: the photo cannot be read.
         """
-        width, height = await asyncio.to_thread(imaging.size_wh, task.content)
+        width, height = await asyncio.to_thread(reading.size_wh, task.content)
         check_photo(width, height, self.settings.max_pixels, task.look.min_face)
         async with self._pixels.hold(width * height):
             done = await asyncio.wrap_future(self._batcher.submit(task))

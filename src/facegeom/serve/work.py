@@ -7,11 +7,11 @@ from copy import copy
 from dataclasses import astuple, dataclass, field, replace
 from typing import TypeAlias, TypeVar
 
-from facegeom import imaging
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.errors import FacegeomError
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
-from facegeom.imaging import UInt8Array
+from facegeom.image import reading
+from facegeom.image.reading import UInt8Array
 from facegeom.results import Faces
 from facegeom.serve import formats
 from facegeom.serve.refusals import failed
@@ -95,7 +95,7 @@ def answer(analyzer: FaceAnalyzer, tasks: Sequence[Task]) -> list[Result]:
     results: list[Result | None] = [None] * len(tasks)
     alike: dict[Look, list[_Opened]] = defaultdict(list)
     for row, task in enumerate(tasks):
-        image = _tried(imaging.read, task.content)
+        image = _tried(reading.read, task.content)
         if isinstance(image, FacegeomError):
             results[row] = image
         else:

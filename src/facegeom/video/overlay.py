@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import ImageDraw, ImageFont
 
-from facegeom.draw import draw_faces
-from facegeom.imaging import UInt8Array
+from facegeom.drawing import draw_faces
+from facegeom.image.reading import UInt8Array
 from facegeom.video.reading import Frame
 from facegeom.video.tracking import TrackedFaces
 

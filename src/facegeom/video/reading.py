@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.errors import FacegeomError, InputError
-from facegeom.imaging import MAX_PIXELS
+from facegeom.image.reading import MAX_PIXELS
 
 UInt8Array = npt.NDArray[np.uint8]
 

@@ -1,4 +1,4 @@
-/** Square pieces of a picture at the size that a network takes. Mirrors `facegeom.crop`. */
+/** Square pieces of a picture at the size that a network takes. Mirrors `facegeom.image.crop`. */
 
 import { Levels } from "./levels.js";
 import { clip } from "./numbers.js";

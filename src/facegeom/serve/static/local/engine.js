@@ -1,4 +1,4 @@
-/** ONNX Runtime behind one small class: the only module that imports it. Mirrors `facegeom.engine`. */
+/** ONNX Runtime behind one small class: the only module that imports it. Mirrors `facegeom.models.engine`. */
 
 import * as ort from "../vendor/onnxruntime-web/ort.wasm.bundle.min.mjs";
 import { EngineError } from "./errors.js";

@@ -1,4 +1,4 @@
-/** Faces to the JSON of one photo. Mirrors `facegeom.export.json_io`; the schema is facegeom/data/faces.schema.json. */
+/** Faces to the JSON of one photo. Mirrors `facegeom.export.json`; the schema is facegeom/data/faces.schema.json. */
 
 import { rint } from "./numbers.js";
 import { anglesFromRotation } from "./rotation.js";

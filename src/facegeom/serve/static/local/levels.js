@@ -1,4 +1,4 @@
-/** A picture and smaller copies of it, which the stages share. Mirrors `facegeom.levels`. */
+/** A picture and smaller copies of it, which the stages share. Mirrors `facegeom.image.pyramid`. */
 
 import { reduce } from "./resample.js";
 

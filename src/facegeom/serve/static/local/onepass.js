@@ -1,5 +1,5 @@
 /**
- * One network over the whole photo: candidate squares around faces. Mirrors `facegeom.detection.onepass`.
+ * One network over the whole photo: candidate squares around faces. Mirrors `facegeom.models.detector`.
  *
  * @typedef {{square: import("./boxes.js").Box, score: number}} Candidate
  */
@@ -48,7 +48,7 @@ export class OnePass {
   }
 }
 
-/** Probability of a face, from the face network's and the detector's. Mirrors `facegeom.detection.evidence`. */
+/** Probability of a face, from the face network's and the detector's. Mirrors `facegeom.models.score_fusion`. */
 export function joined(faceScore, score, { weight, offset, certain }) {
   const logOdds = (value) => {
     const kept = clip(value, certain, 1 - certain);

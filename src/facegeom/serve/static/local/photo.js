@@ -1,4 +1,4 @@
-/** A file to upright RGB pixels, by the browser's own decoders. Mirrors `facegeom.imaging.read`. */
+/** A file to upright RGB pixels, by the browser's own decoders. Mirrors `facegeom.image.reading.read`. */
 
 import { ImageError } from "./errors.js";
 

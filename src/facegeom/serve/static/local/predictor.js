@@ -1,5 +1,5 @@
 /**
- * Crops through the face network, and its answers back into the photo. Mirrors `facegeom.face.predictor`.
+ * Crops through the face network, and its answers back into the photo. Mirrors `facegeom.models.face`.
  *
  * @typedef {object} Answer what the network says of one square, in pixels of the photo
  * @property {number} score in [0, 1]

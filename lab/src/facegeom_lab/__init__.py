@@ -1,0 +1,1 @@
+"""The laboratory of facegeom: data sets, teachers, renderer, training, quantisation, benchmarks, studies."""

@@ -1,0 +1,205 @@
+"""The table of the README, made from saved reports: no figure in it is typed by hand."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facegeom.errors import InputError
+from facegeom.export.files import write
+from facegeom_lab.measures.tables import Cell
+
+START, END = "<!-- figures: facegeom bench summary -->", "<!-- end of figures -->"
+SYSTEMS = ("facegeom", "MediaPipe", "MTCNN (facenet-pytorch)", "dlib HOG")
+
+Reports = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One cell of a saved report.
+
+    Attributes:
+        report: its file's name without ``.json``.
+        table: beginning of the table's title.
+        row: what the row begins with.
+        column: the heading.
+        form: how it is printed.
+    """
+
+    report: str
+    table: str
+    row: tuple[str, ...]
+    column: str
+    form: str = "{:.1f} %"
+
+    def text(self, reports: Reports) -> str:
+        """The figure as it is printed, ``-`` where the report holds none.
+
+        Raises:
+            InputError: the report has no such table, row or column.
+        """
+        value = self._value(reports)
+        return "-" if value is None else self.form.format(value)
+
+    def _value(self, reports: Reports) -> Cell:
+        for table in reports[self.report]["tables"]:
+            if table["title"].startswith(self.table) and self.column in table["columns"]:
+                place = table["columns"].index(self.column)
+                for row in table["rows"]:
+                    if tuple(row[: len(self.row)]) == self.row:
+                        return row[place]  # type: ignore[no-any-return]
+        raise InputError(
+            f"expected {self.column!r} of {' / '.join(self.row)} in the table {self.table!r} of "
+            f"{self.report}.json, found none; run `facegeom bench {self.report}` with all peers"
+        )
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the table: what is measured, and each system's figures."""
+
+    what: str
+    cells: tuple[tuple[Figure, ...], ...]
+
+    def markdown(self, reports: Reports) -> str:
+        """The line."""
+        texts = [", ".join(figure.text(reports) for figure in cell) or "-" for cell in self.cells]
+        return "| " + " | ".join([self.what, *texts]) + " |"
+
+
+_RANGES = ("MediaPipe short range", "MediaPipe full range")
+_MESH = "MediaPipe FaceMesh"
+
+
+def _found(what: str, table: str, key: str, column: str) -> Line:
+    """Each detector's share of a list."""
+    ours, mtcnn, dlib = (
+        (Figure("accuracy", table, (key, system), column),) for system in (SYSTEMS[0], *SYSTEMS[2:])
+    )
+    mediapipe = tuple(Figure("accuracy", table, (key, system), column) for system in _RANGES)
+    return Line(what, (ours, mediapipe, mtcnn, dlib))
+
+
+def _false() -> Line:
+    def boxes(system: str) -> Figure:
+        return Figure("accuracy", "Detection: false boxes", (system,), "boxes", "{}")
+
+    cells = ((boxes("facegeom"),), tuple(map(boxes, _RANGES)), (boxes(SYSTEMS[2]),), (boxes(SYSTEMS[3]),))
+    return Line("false boxes on 100 photos without a face", cells)
+
+
+def _points(what: str, key: str) -> Line:
+    cells = tuple(
+        (Figure("accuracy", "End to end", (key, system), "NME, %", "{:.2f} %"),)
+        for system in ("facegeom", _MESH)
+    )
+    return Line(what, (*cells, (), ()))
+
+
+def _heads(what: str, key: str, columns: Sequence[str], form: str) -> Line:
+    table = "Rotation: rendered heads"
+    cells = tuple(
+        tuple(Figure("accuracy", table, (key, system), column, form) for column in columns)
+        for system in ("facegeom", _MESH)
+    )
+    return Line(what, (*cells, (), ()))
+
+
+def _ratio(what: str, table: str, column: str, *more: str, systems: int = 3) -> Line:
+    """Times in parts of each peer's."""
+    titles = (_MESH, SYSTEMS[2], SYSTEMS[3])[:systems]
+    cells = tuple((Figure("speed", table, (title, *more), column, "{:.2f}"),) for title in titles)
+    return Line(what, ((), *cells, *((),) * (3 - systems)))
+
+
+LINES = (
+    _found("faces found, validation scenes", "Detection: faces found", "val scenes", "found, %"),
+    _found(
+        "faces found, AFW's scenes with many small faces", "Detection: faces found", "AFW scenes", "found, %"
+    ),
+    *(
+        _found(f"faces found where it is hard: {key}", "Detection: hard cases", key, "found, %")
+        for key in (
+            *("narrow, below 40 px", "rendered, beyond 45°", "profiled, beyond 45°"),
+            *("masked", "half covered"),
+        )
+    ),
+    _false(),
+    _points("68 points, AFW's scenes: error of the found faces, inter-ocular", "AFW scenes"),
+    _points("68 points, validation scenes", "val scenes"),
+    Line(
+        "mesh against MediaPipe's, validation faces",
+        ((Figure("accuracy", "Mesh against", ("all",), "2D, %"),), (), (), ()),
+    ),
+    Line(
+        "depth of validation faces against a fitted head model, means laid over each other: mesh, networks",
+        (
+            tuple(
+                Figure("depth", "Depth of val", ("val, fitted model", method), "aligned, mm", "{:.1f} mm")
+                for method in ("mesh", "network")
+            ),
+            *((), (), ()),
+        ),
+    ),
+    _heads(
+        "yaw, pitch, roll of rendered heads to 45°, 30°, 30°: mean error",
+        "yaw within ±45°",
+        ("yaw °", "pitch °", "roll °"),
+        "{:.1f}°",
+    ),
+    _heads("rendered heads found, to 45°", "yaw within ±45°", ("found, %",), "{:.0f} %"),
+    _heads("rendered heads found, 60° to 90°", "yaw ±(60° to 90°)", ("found, %",), "{:.0f} %"),
+    _ratio(
+        "time for a photo of 640 px with one face, facegeom's over this one's",
+        "One photo",
+        "ratio, median",
+        "both find one face",
+    ),
+    _ratio("time for each face of a crowd of 16", "16 faces", "ratio per face found"),
+    _ratio("time for a file of 12 megapixels", "Files", "ratio, median"),
+    _ratio("time for a crop through the face network alone", "The face network", "ratio", systems=1),
+    Line(
+        "frames of a video with one face in a second, facegeom's over this one's",
+        (
+            (),
+            (Figure("video", "One face", ("mediapipe",), "ratio, ours / this", "{:.2f}"),),
+            (),
+            (),
+        ),
+    ),
+)
+
+
+def markdown(folder: Path) -> str:
+    """The table from the reports in a folder of results.
+
+    Raises:
+        InputError: a report is missing or was made without some peer.
+    """
+    reports = {name: _report(folder / f"{name}.json") for name in ("accuracy", "depth", "speed", "video")}
+    head = ["| | " + " | ".join(SYSTEMS) + " |", "|---" * (1 + len(SYSTEMS)) + "|"]
+    return "\n".join([*head, *(line.markdown(reports) for line in LINES)])
+
+
+def _report(file: Path) -> Mapping[str, Any]:
+    if not file.is_file():
+        raise InputError(f"expected {file}, found nothing; run `facegeom bench {file.stem}` first")
+    report: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return report
+
+
+def insert(readme: Path, table: str) -> None:
+    """Put the table between the marks of a file, in place of what is there.
+
+    Raises:
+        InputError: the file has no such marks.
+        OutputError: it cannot be written.
+    """
+    text = readme.read_text(encoding="utf-8")
+    before, start, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end):
+        raise InputError(f"expected the lines {START} and {END} in {readme}, found none")
+    write(readme, f"{before}{START}\n\n{table}\n\n{END}{after}".encode())

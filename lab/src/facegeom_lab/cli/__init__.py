@@ -1,0 +1,1 @@
+"""Commands of the laboratory, added to ``facegeom`` by entry points."""

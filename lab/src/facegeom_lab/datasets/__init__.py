@@ -1,0 +1,1 @@
+"""Data sets: records, adapters of published sets, samples for training."""

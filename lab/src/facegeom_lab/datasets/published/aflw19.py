@@ -1,0 +1,107 @@
+"""AFLW-19: AFLW's faces with all of 19 points, hidden ones too (Zhu et al., "Unconstrained Face Alignment via
+Cascaded Compositional Learning", CVPR 2016).
+
+Layout: that of AFLW, with ``AFLWinfo_release.mat`` beside: ``nameList`` the photos, ``data`` all x and then
+all y, ``bbox`` left, right, top, bottom, ``mask_new`` 1 where a point is visible, ``ra`` the faces in an
+order whose first 20,000 are for training.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from facegeom_lab.datasets.published.aflw import photo_folder
+from facegeom_lab.datasets.published.layout import (
+    DatasetInfo,
+    check_split,
+    damaged,
+    locate,
+    numbered,
+    require,
+)
+from facegeom_lab.datasets.records import FaceRecord, photo
+
+INFO = DatasetInfo(
+    name="aflw19",
+    title="AFLW-19",
+    url="http://mmlab.ie.cuhk.edu.hk/projects/compositional.html",
+    terms="research only, not commercial; the photos are those of AFLW",
+    scheme="aflw19",
+    module=__name__,
+    splits=("train", "test", "test-frontal"),
+)
+
+POINTS = 19
+TRAIN_FACES = 20_000
+
+_FILE = "AFLWinfo_release.mat"
+_VARIABLES = ("nameList", "data", "bbox", "mask_new", "ra")
+
+
+@dataclass(frozen=True, eq=False)
+class _Faces:
+    """The file's arrays with one row for each of N faces."""
+
+    files: list[str]
+    points: np.ndarray
+    boxes: np.ndarray
+    visible: np.ndarray
+    order: np.ndarray
+
+
+def records(root: Path, split: str | None = None) -> list[FaceRecord]:
+    """The faces of AFLW-19 with boxes.
+
+    Args:
+        root: the folder of ``AFLWinfo_release.mat``; the photos lie below it as AFLW has them.
+        split: train (20,000 faces), test ("AFLW-Full", 4386), test-frontal (those of the test with all
+            points visible), or None for train and test.
+
+    Raises:
+        InputError: another split; a file is missing or damaged.
+    """
+    check_split(split, INFO)
+    faces = _load(locate(root, (_FILE, f"data/{_FILE}"), INFO))
+    photos, names = photo_folder(root, INFO), numbered(faces.files)
+    return [
+        FaceRecord(
+            name=names[index],
+            read=photo(require(photos / faces.files[index], INFO)),
+            split=_part(rank),
+            scheme=INFO.scheme,
+            points=faces.points[index],
+            visible=faces.visible[index],
+            box_xyxy=faces.boxes[index],
+            source="aflw",
+        )
+        for rank, index in enumerate(faces.order.tolist())
+        if split in (None, _part(rank))
+        or (split == "test-frontal" and _part(rank) == "test" and faces.visible[index].all())
+    ]
+
+
+def _part(rank: int) -> str:
+    return "train" if rank < TRAIN_FACES else "test"
+
+
+def _load(file: Path) -> _Faces:
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        table = loadmat(file, variable_names=_VARIABLES)
+        files = [str(name[0]) for name in table["nameList"].ravel()]
+        count = len(files)
+        faces = _Faces(
+            files=files,
+            points=table["data"].astype(np.float64).reshape(count, 2, POINTS).swapaxes(1, 2),
+            boxes=table["bbox"].astype(np.float64).reshape(count, 4)[:, [0, 2, 1, 3]],
+            visible=table["mask_new"].reshape(count, POINTS).astype(bool),
+            order=table["ra"].astype(np.intp).ravel() - 1,
+        )
+    except (MatReadError, NotImplementedError, OSError, LookupError, TypeError, ValueError) as error:
+        raise damaged(file, f"the variables {', '.join(_VARIABLES)}", repr(error), INFO) from error
+    if not np.array_equal(np.sort(faces.order), np.arange(count)):
+        raise damaged(file, f"an order of {count} faces in ra", f"{len(faces.order)} numbers", INFO)
+    return faces

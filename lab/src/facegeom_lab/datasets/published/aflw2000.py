@@ -1,0 +1,61 @@
+"""AFLW2000-3D: the first 2000 photos of AFLW with the fit of a morphable model (Zhu et al., "Face Alignment
+Across Large Poses: A 3D Solution", CVPR 2016). A test set; head poses up to the profile and beyond.
+
+Layout: the archive's folder ``AFLW2000`` with ``image00002.jpg`` and ``image00002.mat`` side by side. The
+``.mat`` holds ``Pose_Para`` (1, 7): pitch, yaw, roll in radians, then translation and scale; ``pt3d_68`` (3,
+68): x, y, z of the 68 points in pixels; ``pt2d`` (2, 21): AFLW's own points, -1 where hidden, which are not
+used.
+"""
+
+from pathlib import Path
+
+from facegeom_lab.datasets.angle_conventions import rotation_from_pose_para
+from facegeom_lab.datasets.published.layout import DatasetInfo, base, check_split, require
+from facegeom_lab.datasets.published.matlab import read_mat
+from facegeom_lab.datasets.records import FaceRecord, photo
+
+INFO = DatasetInfo(
+    name="aflw2000",
+    title="AFLW2000-3D",
+    url="http://www.cbsr.ia.ac.cn/users/xiangyuzhu/projects/3DDFA/main.htm",
+    terms="research only; the photos are AFLW's",
+    scheme="ibug68",
+    module=__name__,
+    splits=("test",),
+)
+
+_SHAPES = {"Pose_Para": (1, 7), "pt3d_68": (3, 68)}
+
+
+def records(root: Path, split: str | None = None) -> list[FaceRecord]:
+    """The 2000 faces of AFLW2000-3D with 68 points and rotation; no boxes, nothing is said of hidden points.
+
+    MATLAB counts pixels from 1; the points are counted from 0. They lie on the model's surface: those of the
+    jaw stay where they are on the head when it turns, also when they are hidden. The rotation is that of a
+    view in parallel projection, see :func:`~facegeom_lab.datasets.angle_conventions.rotation_from_pose_para`.
+
+    Args:
+        root: the folder of the photos, or the one that holds it as ``AFLW2000``.
+        split: test, or None for the same.
+
+    Raises:
+        InputError: another split; a file is missing or damaged.
+    """
+    check_split(split, INFO)
+    folder = base(root, "AFLW2000")
+    require(folder / "image00002.mat", INFO)
+    return [_record(folder, labels) for labels in sorted(folder.glob("image*.mat"))]
+
+
+def _record(folder: Path, labels: Path) -> FaceRecord:
+    picture = require(labels.with_suffix(".jpg"), INFO)
+    content = read_mat(labels, _SHAPES, INFO)
+    return FaceRecord(
+        name=picture.relative_to(folder).as_posix(),
+        read=photo(picture),
+        split="test",
+        scheme=INFO.scheme,
+        points=content["pt3d_68"][:2].T - 1,
+        rotation=rotation_from_pose_para(content["Pose_Para"][0, :3]),
+        source=INFO.name,
+    )

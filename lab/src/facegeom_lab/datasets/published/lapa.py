@@ -1,0 +1,77 @@
+"""LaPa: 22,176 photos with 106 points (Liu et al., "A New Dataset and Boundary-Attention Semantic
+Segmentation for Face Parsing", AAAI 2020).
+
+Layout: ``{train,val,test}/images/NAME.jpg`` and ``{train,val,test}/landmarks/NAME.txt``, whose first line is
+106 and whose others are x and y of a point.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from facegeom_lab.datasets.published.layout import (
+    DatasetInfo,
+    base,
+    check_split,
+    damaged,
+    lines,
+    numbers,
+    require,
+)
+from facegeom_lab.datasets.records import FaceRecord, photo
+
+INFO = DatasetInfo(
+    name="lapa",
+    title="LaPa",
+    url="https://github.com/JDAI-CV/lapa-dataset",
+    terms="research only, not commercial",
+    scheme="lapa106",
+    module=__name__,
+    splits=("train", "val", "test"),
+)
+
+POINTS = 106
+
+
+def records(root: Path, split: str | None = None) -> list[FaceRecord]:
+    """The faces of LaPa; no boxes, and nothing is said about which points are covered.
+
+    Args:
+        root: the unpacked ``LaPa``, or the folder that holds it.
+        split: train, val, test, or None for all.
+
+    Raises:
+        InputError: another split; a file is missing or damaged.
+    """
+    check_split(split, INFO)
+    folder = base(root, "LaPa")
+    parts = INFO.splits if split is None else (split,)
+    return [record for part in parts for record in _part(folder, part)]
+
+
+def _part(folder: Path, part: str) -> list[FaceRecord]:
+    texts = sorted(require(folder / part / "landmarks", INFO).glob("*.txt"))
+    if not texts:
+        raise damaged(folder / part / "landmarks", "a text file for each photo", "none", INFO)
+    return [_record(folder, part, text) for text in texts]
+
+
+def _record(folder: Path, part: str, text: Path) -> FaceRecord:
+    picture = require(folder / part / "images" / f"{text.stem}.jpg", INFO)
+    return FaceRecord(
+        name=picture.relative_to(folder).as_posix(),
+        read=photo(picture),
+        split=part,
+        scheme=INFO.scheme,
+        points=_points(text),
+        source=INFO.name,
+    )
+
+
+def _points(text: Path) -> np.ndarray:
+    first, *rest = lines(text, INFO) or [""]
+    if first.strip() != str(POINTS) or len(rest) != POINTS:
+        raise damaged(
+            text, f"{POINTS} in the first line, then as many lines", f"{first!r} and {len(rest)}", INFO
+        )
+    return np.stack([numbers(line.split(), 2, f"{text}:{row}", INFO) for row, line in enumerate(rest, 2)])

@@ -1,0 +1,89 @@
+"""Texas 3D Face Recognition Database: 1,149 pairs of portrait and range picture of 118 people, frontal, by
+stereo vision (Gupta et al., "Texas 3D Face Recognition Database", SSIAI 2010).
+
+Layout: ``PreprocessedImages/Clean_0001_001_20050912120022_Portrait.png`` and the same with ``_Range.png``,
+751 x 501; the second field is the person. Both pictures are aligned to the pixel, in parallel projection: a
+pixel is 0.32 mm wide, and so is a step of grey of the range picture, in which 255 is nearest and 0 is
+nothing.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from facegeom_lab.datasets.published.layout import (
+    DatasetInfo,
+    base,
+    check_split,
+    damaged,
+    fold,
+    require,
+)
+from facegeom_lab.datasets.records import FaceRecord, photo
+
+INFO = DatasetInfo(
+    name="texas3dfrd",
+    title="Texas 3D Face Recognition Database",
+    url="https://live.ece.utexas.edu/research/texas3dfr/",
+    terms="research and education only, not commercial",
+    scheme="ibug68",
+    module=__name__,
+    splits=("train", "test"),
+)
+
+STEP_MM = 0.32
+"""Of a pixel, and of a step of grey."""
+
+PORTRAIT, RANGE = "_Portrait.png", "_Range.png"
+TEST_FOLD = 0
+
+
+def records(root: Path, split: str | None = None) -> list[FaceRecord]:
+    """The pairs, with depth; no points. The set has no parts: a tenth of the people are taken as the test.
+
+    Depth is counted from a plane one step before the nearest grey: parallel projection has no camera.
+
+    Args:
+        root: the folder of ``PreprocessedImages``, or that folder.
+        split: train, test, or None for both.
+
+    Raises:
+        InputError: another split; pictures are missing.
+    """
+    check_split(split, INFO)
+    folder = base(root, "PreprocessedImages")
+    portraits = sorted(require(folder, INFO).glob(f"*{PORTRAIT}"))
+    if not portraits:
+        require(folder / f"Clean_0001_001_20050912120022{PORTRAIT}", INFO)
+    found = [_record(portrait) for portrait in portraits]
+    return [record for record in found if split in (None, record.split)]
+
+
+def _record(portrait: Path) -> FaceRecord:
+    ranges = require(portrait.with_name(portrait.name.replace(PORTRAIT, RANGE)), INFO)
+    fields = portrait.name.split("_")
+    if len(fields) < 4:
+        raise damaged(portrait, "a name as Clean_0001_001_20050912120022_Portrait.png", portrait.name, INFO)
+    return FaceRecord(
+        name=portrait.name,
+        read=photo(portrait),
+        split="test" if fold(fields[1]) == TEST_FOLD else "train",
+        depth=partial(read_range, ranges),
+        source=INFO.name,
+    )
+
+
+def read_range(file: Path) -> np.ndarray:
+    """(H, W) float32 millimetres, 0 where unknown; smaller is nearer.
+
+    Raises:
+        InputError: the picture is damaged.
+    """
+    try:
+        with Image.open(file) as picture:
+            grey = np.asarray(picture.convert("L"), np.float32)
+    except (OSError, UnidentifiedImageError) as error:
+        raise damaged(file, "a grey picture", str(error), INFO) from error
+    return np.where(grey > 0, (256 - grey) * STEP_MM, 0).astype(np.float32)

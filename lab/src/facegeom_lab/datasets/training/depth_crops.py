@@ -1,0 +1,177 @@
+"""Crops with depth for the two depth networks, from shards of rendered heads and of fitted faces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from facegeom.depth.depth_map import SIDE_MM, SIZE_PX, depth_squares
+from facegeom.errors import InputError
+from facegeom.geometry.camera import Camera
+from facegeom_lab.datasets.training.augment import degrade
+from facegeom_lab.synth.depth import from_counts
+
+NOSE_TIP = 4
+"""Of the 478 points."""
+
+LABEL_PX = SIZE_PX // 2
+MM_PER_PX = SIDE_MM / SIZE_PX
+OUTSIDE = (127, 127, 127)
+
+BELOW_MM = 4.0
+"""A found mesh does not reach as high as the head model's: its crop lies so much lower (3 to 5 mm)."""
+
+SHIFT_MM, SCALE, TURN_DEG = 3.5, 0.03, 3.5
+"""Deviations of a crop in training from that of the true mesh: what a found mesh is off by, and more."""
+
+
+@dataclass(frozen=True, eq=False)
+class DepthTable:
+    """Pictures with depth, N of one size.
+
+    Attributes:
+        images: (N, S, S, 3) uint8 RGB.
+        depth: (N, S, S) uint16, counts of :mod:`facegeom_lab.synth.depth`.
+        mesh_mm: (N, 478, 3) camera frame.
+        translation_mm: (N, 3) the head's origin, camera frame.
+        fov_deg: (N,).
+    """
+
+    images: np.ndarray
+    depth: np.ndarray
+    mesh_mm: np.ndarray
+    translation_mm: np.ndarray
+    fov_deg: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def read_tables(folder: Path) -> list[DepthTable]:
+    """A table for each shard ``synth_*.npz`` and ``fit_*.npz`` of a folder.
+
+    Raises:
+        InputError: there is none, or one without depth.
+    """
+    shards = [*sorted(folder.glob("synth_*.npz")), *sorted(folder.glob("fit_*.npz"))]
+    if not shards:
+        raise InputError(
+            f"expected shards with depth in {folder}, found none; "
+            "make them with `facegeom lab synth --depth` and `facegeom lab fit`"
+        )
+    return [_read(shard) for shard in shards]
+
+
+def _read(shard: Path) -> DepthTable:
+    with np.load(shard) as arrays:
+        if "depth" not in arrays:
+            raise InputError(f"{shard} has no depth; make it with `facegeom lab synth --depth`")
+        names = ("images", "depth", "mesh_mm", "translation", "fov_deg")
+        return DepthTable(*(arrays[name] for name in names))
+
+
+class DepthCrops(Dataset):
+    """Upright crops (3, 160, 160) uint8 with depth (80, 80) in mm behind the nose tip, NaN where no face is.
+
+    Millimetres are those of a head of average size, as everywhere in facegeom: the crop shows no scale.
+
+    Args:
+        tables: of :func:`read_tables`.
+        backgrounds: photos without a face, for covers.
+        changed: whether crops are moved, mirrored and degraded: for training.
+        seed: of the random numbers.
+    """
+
+    def __init__(
+        self,
+        tables: Sequence[DepthTable],
+        backgrounds: Sequence[np.ndarray] = (),
+        changed: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.tables, self.backgrounds = tables, backgrounds
+        self.changed, self.seed = changed, seed
+        self.starts = np.cumsum([0, *(len(table) for table in tables)])
+        self.rng: np.random.Generator | None = None
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        cv2.setNumThreads(0)
+        if self.rng is None:
+            self.rng = np.random.default_rng((self.seed, torch.initial_seed() % 2**32))
+        number = int(np.searchsorted(self.starts, index, side="right")) - 1
+        crop, depth = self._cut(self.tables[number], index - int(self.starts[number]), self.rng)
+        if self.changed:
+            if self.rng.random() < 0.5:
+                crop, depth = np.ascontiguousarray(crop[:, ::-1]), depth[:, ::-1].copy()
+            crop = degrade(self.rng, crop, self.backgrounds)
+        return {"crop": torch.from_numpy(crop).permute(2, 0, 1), "depth": torch.from_numpy(depth)}
+
+    def _cut(self, table: DepthTable, row: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        picture, place = table.images[row], table.translation_mm[row].astype(np.float64)
+        camera = Camera(picture.shape[1], picture.shape[0], float(table.fov_deg[row]))
+        mesh = table.mesh_mm[row].astype(np.float64)
+        mesh_px = to_pixels(mesh, place, camera)
+        square = depth_squares(mesh_px[None])[0]
+        square[:, 2] += square[:, :2] @ (0, BELOW_MM / MM_PER_PX)
+        if self.changed:
+            square = _jittered(rng, square)
+        mm_per_px = MM_PER_PX / np.sqrt(abs(np.linalg.det(square[:, :2])))
+        depth = from_counts(table.depth[row], float(place[2]))
+        towards, nose = along_sight(depth, place, camera), mesh[NOSE_TIP] @ place / np.linalg.norm(place)
+        behind = (
+            np.where(depth > 0, towards - nose, 0) * (camera.focal_px / np.linalg.norm(place)) * mm_per_px
+        )
+        return warp(picture, square), warp_depth(behind.astype(np.float32), depth > 0, square)
+
+
+def to_pixels(mesh_mm: np.ndarray, place_mm: np.ndarray, camera: Camera) -> np.ndarray:
+    """The mesh (478, 3) as ``Faces.mesh_px`` has it: z along the line of sight to the head, in pixels."""
+    distance = np.linalg.norm(place_mm)
+    behind = (mesh_mm @ place_mm / distance - distance) * camera.focal_px / distance
+    return np.concatenate([camera.project(mesh_mm), behind[:, None]], axis=1)
+
+
+def along_sight(depth_mm: np.ndarray, place_mm: np.ndarray, camera: Camera) -> np.ndarray:
+    """(H, W) distance along the line of sight to the head, of what a depth map shows."""
+    unit = place_mm / np.linalg.norm(place_mm)
+    column = (np.arange(camera.width) - camera.centre_px[0]) / camera.focal_px * unit[0]
+    row = (np.arange(camera.height) - camera.centre_px[1]) / camera.focal_px * unit[1]
+    return depth_mm * (column[None] + row[:, None] + unit[2])
+
+
+def warp(picture: np.ndarray, square: np.ndarray) -> np.ndarray:
+    """The crop (160, 160, 3) of a picture; ``square`` (2, 3) is the map of :func:`depth_squares`."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(picture, square, (SIZE_PX, SIZE_PX), flags=flags, borderValue=OUTSIDE)
+
+
+def warp_depth(behind_mm: np.ndarray, face: np.ndarray, square: np.ndarray) -> np.ndarray:
+    """Depth (80, 80) of a crop: means over what of the pixels around is face, NaN where little is."""
+    half = np.array(square, np.float64)
+    half[:, 2] += half[:, :2] @ (0.5, 0.5)
+    half[:, :2] *= 2
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    share, total = (
+        cv2.warpAffine(each, half, (LABEL_PX, LABEL_PX), flags=flags)
+        for each in (face.astype(np.float32), np.where(face, behind_mm, 0).astype(np.float32))
+    )
+    known = share > 0.5
+    return np.where(known, total / np.where(known, share, 1), np.nan).astype(np.float32)
+
+
+def _jittered(rng: np.random.Generator, square: np.ndarray) -> np.ndarray:
+    """The square moved, turned and scaled about its middle."""
+    turn, size = np.deg2rad(rng.normal(0, TURN_DEG)), np.exp(rng.normal(0, SCALE))
+    matrix = size * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    middle = np.full(2, (SIZE_PX - 1) / 2)
+    shift = middle - matrix @ middle + rng.normal(0, SHIFT_MM / MM_PER_PX, 2)
+    return np.column_stack([square[:, :2] @ matrix, square[:, :2] @ shift + square[:, 2]])

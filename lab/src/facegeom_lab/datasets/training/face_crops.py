@@ -1,0 +1,204 @@
+"""Training samples of the face network: labelled pictures, turned, mirrored, cropped and changed."""
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from facegeom.geometry import topology
+from facegeom.geometry.boxes import face_box, square
+from facegeom.geometry.rotation import rotation_from_angles
+from facegeom.geometry.schemes import IBUG68_MIRROR
+from facegeom.geometry.transforms import apply, box_to_square
+from facegeom.models.face import CROP_SCALE
+from facegeom_lab.datasets.training.augment import degrade, random_patch
+from facegeom_lab.datasets.training.faces import FaceLabels
+from facegeom_lab.networks.face import CROP_PX
+
+FRAME_SCALE = 2.0
+"""Side of a whole frame, of the face box's longer side: a portrait as photographers frame it."""
+
+
+class FaceCrops(Dataset):
+    """Crops (3, S, S) uint8 with targets in crop units (0 in the middle, ±0.5 at the edges).
+
+    Args:
+        pictures: (H, W, 3 or 4) uint8, RGB or RGBA with alpha 0 where there is no photo.
+        labels: of the pictures.
+        backgrounds: photos without a face, for the outside, covers and negatives.
+        negatives: share of crops without a face, in [0, 1).
+        strength: of the changes, in (0, 1].
+        mild_share: of the faces, in [0, 1], that are changed by ``mild_strength`` instead.
+        mild_strength: of their changes, in (0, 1].
+        seed: the first of the random numbers; they differ between epochs and workers.
+        size_px: side S of the crops; false faces come at 128.
+        view: which crop of a picture; :func:`close_view` by default.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[np.ndarray],
+        labels: FaceLabels,
+        backgrounds: Sequence[np.ndarray],
+        hard_negatives: Sequence[np.ndarray] = (),
+        negatives: float = 0.12,
+        seed: int = 0,
+        strength: float = 1.0,
+        mild_share: float = 0.0,
+        mild_strength: float = 0.5,
+        size_px: int = CROP_PX,
+        view: "View | None" = None,
+    ) -> None:
+        self.pictures, self.labels, self.backgrounds = pictures, labels, backgrounds
+        self.hard_negatives, self.negatives = hard_negatives, negatives
+        self.seed, self.size_px = seed, size_px
+        self.strength, self.mild_share, self.mild_strength = strength, mild_share, mild_strength
+        self.view = view or close_view
+        self.mirror478 = topology.mirror()
+        self.rng: np.random.Generator | None = None
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        cv2.setNumThreads(0)
+        if self.rng is None:
+            self.rng = np.random.default_rng((self.seed, torch.initial_seed() % 2**32))
+        if self.rng.random() < self.negatives:
+            return self._negative(self.rng)
+        return self._positive(index, self.rng)
+
+    def _negative(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        if len(self.hard_negatives) and rng.random() < 0.6:
+            crop = self.hard_negatives[int(rng.integers(len(self.hard_negatives)))]
+            crop = crop[:, ::-1] if rng.random() < 0.5 else crop
+        else:
+            crop = random_patch(rng, self.backgrounds, self.size_px)
+        crop = degrade(rng, np.ascontiguousarray(crop), self.backgrounds)
+        nothing = np.zeros(68, np.float32)
+        return _sample(crop, 0, np.zeros((68, 2)), nothing, np.zeros((478, 3)), 0, np.eye(3), 0)
+
+    def _positive(self, index: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        strength = self.mild_strength if rng.random() < self.mild_share else self.strength
+        matrix, turn_deg = self.view(rng, self.labels.landmarks[index], strength, self.size_px)
+        return self._labelled(index, matrix, turn_deg, rng, strength)
+
+    def _labelled(
+        self, index: int, matrix: np.ndarray, turn_deg: float, rng: np.random.Generator, change: float
+    ) -> dict[str, torch.Tensor]:
+        """The crop and its targets; mirrored and degraded where ``change``, the strength, is above 0."""
+        labels = self.labels
+        crop = warp(self.pictures[index], matrix, random_patch(rng, self.backgrounds, self.size_px))
+        landmarks = apply(matrix, labels.landmarks[index].astype(np.float64))
+        mesh = labels.mesh[index].astype(np.float64)
+        scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+        mesh = np.concatenate([apply(matrix, mesh[:, :2]), mesh[:, 2:] * scale], axis=1)
+        rotation = rotation_from_angles(0, 0, turn_deg) @ labels.rotation[index]
+        weight = labels.landmarks_weight[index]
+        if change and rng.random() < 0.5:
+            crop = np.ascontiguousarray(crop[:, ::-1])
+            landmarks = landmarks[IBUG68_MIRROR] * (-1, 1) + (self.size_px - 1, 0)
+            weight = weight[IBUG68_MIRROR]
+            mesh = mesh[self.mirror478] * (-1, 1, 1) + (self.size_px - 1, 0, 0)
+            rotation = rotation * np.outer((-1, 1, 1), (-1, 1, 1))
+        if rng.random() < change:
+            crop = degrade(rng, crop, self.backgrounds)
+        strength = (labels.mesh_weight[index], labels.rotation_weight[index])
+        return _sample(crop, 1, landmarks, weight, mesh, strength[0], rotation, strength[1])
+
+
+class FaceCropsPlain(FaceCrops):
+    """Validation crops: the same view of a picture every time, nothing else changed."""
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        rng = np.random.default_rng((self.seed, index))
+        matrix, turn_deg = self.view(rng, self.labels.landmarks[index], self.strength, self.size_px)
+        return self._labelled(index, matrix, turn_deg, rng, 0)
+
+
+View = Callable[[np.random.Generator, np.ndarray, float, int], tuple[np.ndarray, float]]
+"""(random numbers, points (68, 2), strength, side) -> map (2, 3) to the crop, its turn in degrees."""
+
+
+def close_view(
+    rng: np.random.Generator, landmarks: np.ndarray, strength: float, size_px: int
+) -> tuple[np.ndarray, float]:
+    """A crop as the detector gives it, turned by some degrees."""
+    turn_deg = float(np.clip(rng.normal(0, 22 * strength), -80, 80))
+    return random_crop(rng, landmarks, turn_deg, strength, size_px), turn_deg
+
+
+def upright_view(
+    rng: np.random.Generator, landmarks: np.ndarray, strength: float, size_px: int
+) -> tuple[np.ndarray, float]:
+    """A crop as the detector gives it, not turned."""
+    return random_crop(rng, landmarks, 0.0, strength, size_px), 0.0
+
+
+def frame_view(
+    rng: np.random.Generator, landmarks: np.ndarray, strength: float, size_px: int
+) -> tuple[np.ndarray, float]:
+    """A portrait's whole frame, turned in the plane by anything up to 90 degrees times ``strength``."""
+    turn_deg = float(rng.uniform(-90, 90) * strength)
+    return random_crop(rng, landmarks, turn_deg, 1.0, size_px, FRAME_SCALE), turn_deg
+
+
+def random_crop(
+    rng: np.random.Generator,
+    landmarks: np.ndarray,
+    turn_deg: float,
+    strength: float = 1.0,
+    size_px: int = CROP_PX,
+    scale: float = CROP_SCALE,
+) -> np.ndarray:
+    """The map (2, 3) to a crop around the turned points (68, 2); see :func:`random_square`."""
+    turn = rotation_from_angles(0, 0, turn_deg)[:2, :2]
+    onto = box_to_square(random_square(rng, landmarks @ turn.T, strength, scale), size_px)
+    return np.concatenate([onto[:, :2] @ turn, onto[:, 2:]], axis=1)
+
+
+def random_square(
+    rng: np.random.Generator, landmarks: np.ndarray, strength: float = 1.0, scale: float = CROP_SCALE
+) -> np.ndarray:
+    """The square (4,) of a crop around points (68, 2), off as a detector's box is."""
+    size = scale * np.clip(np.exp(rng.normal(0, 0.11 * strength)), 0.78, 1.35)
+    box = square(face_box(landmarks), size)
+    shift = np.clip(rng.normal(0, 0.05 * strength, 2), -0.14, 0.14) * (box[2] - box[0])
+    return np.asarray(box + np.tile(shift, 2))
+
+
+def warp(picture: np.ndarray, matrix: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """The crop of a picture (H, W, 3 or 4), laid over ``outside`` (S, S, 3) where the photo ends."""
+    size = outside.shape[:2]
+    if picture.shape[2] == 3:
+        return cv2.warpAffine(picture, matrix, size, dst=outside, borderMode=cv2.BORDER_TRANSPARENT)
+    laid = cv2.warpAffine(picture, matrix, size)
+    return cv2.copyTo(np.ascontiguousarray(laid[..., :3]), (laid[..., 3] > 250).astype(np.uint8), outside)
+
+
+def _sample(
+    crop: np.ndarray,
+    face: int,
+    landmarks: np.ndarray,
+    landmarks_weight: np.ndarray,
+    mesh: np.ndarray,
+    mesh_weight: float,
+    rotation: np.ndarray,
+    rotation_weight: float,
+) -> dict[str, torch.Tensor]:
+    size = len(crop)
+    middle = (size - 1) / 2
+    box = (face_box(landmarks) - middle) / size if face else np.zeros(4)
+    return {
+        "crop": torch.from_numpy(crop).permute(2, 0, 1),
+        "face": torch.tensor(face, dtype=torch.float32),
+        "box": torch.as_tensor(box, dtype=torch.float32),
+        "landmarks": torch.as_tensor((landmarks - middle) / size, dtype=torch.float32),
+        "landmarks_weight": torch.as_tensor(landmarks_weight, dtype=torch.float32),
+        "mesh": torch.as_tensor((mesh - (middle, middle, 0)) / size, dtype=torch.float32),
+        "mesh_weight": torch.tensor(mesh_weight, dtype=torch.float32),
+        "rotation": torch.as_tensor(rotation, dtype=torch.float32),
+        "rotation_weight": torch.tensor(rotation_weight, dtype=torch.float32),
+    }

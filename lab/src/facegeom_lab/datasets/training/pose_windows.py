@@ -1,0 +1,136 @@
+"""Training samples of FPNet: windows of a distillation set, moved, turned, mirrored, recoloured a little."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from facegeom.errors import InputError
+from facegeom_lab.datasets.training.augment import recolour
+from facegeom_lab.networks.cascade import FPNet
+from facegeom_lab.teachers.distillation import FACE, STORED_PX
+
+MOVE, SCALE, TURN_DEG = 0.05, 0.06, 12.0
+"""Standard deviations of a window's shift, in its sides, of the logarithm of its side, and of its turn."""
+
+MIRRORED_VECTORS = np.array([1, -1, -1, -1, 1, 1], np.float32)
+"""Raw vectors of the mirrored head, element by element: R becomes M·R·M with M = diag(-1, 1, 1)."""
+
+
+class PoseWindows(Dataset):
+    """Windows (3, 48, 48) uint8 with what is to be said of them.
+
+    ``face``; ``offsets`` (4,) of the face's square from the window's edges, in window sides; the teacher's
+    vectors ``raw`` (6,).
+
+    Args:
+        folder: of the shards of ``facegeom lab build-pose-set``.
+        teacher: whose vectors are learned. Faces without them are left out.
+        plain: the windows as they are: for validation.
+
+    Attributes:
+        kind: (N,) FACE, OUTSIDE or INSIDE.
+        raw: (N, 6) the teacher's vectors of the stored windows.
+        rotation: (N, 3, 3) the labels' rotations, NaN where unknown.
+
+    Raises:
+        InputError: no shards, or the teacher has not answered them.
+    """
+
+    def __init__(self, folder: Path, teacher: str, plain: bool = False) -> None:
+        self.plain, self._folder = plain, folder
+        arrays = _joined(folder, teacher)
+        known = np.isfinite(arrays["raw"]).all(axis=1) | (arrays["kind"] != FACE)
+        self._known = known
+        self.windows, self.kind = arrays["windows"][known], arrays["kind"][known]
+        self.offsets = np.nan_to_num(arrays["offsets"][known])
+        self.raw = np.nan_to_num(arrays["raw"][known])
+        self.rotation = arrays["rotation"][known]
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def answers_of(self, teacher: str) -> np.ndarray:
+        """(N, 6) another teacher's vectors of the same windows, NaN where it has none.
+
+        Raises:
+            InputError: it has not answered the set.
+        """
+        return _joined(self._folder, teacher)["raw"][self._known]
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        cv2.setNumThreads(0)
+        offsets, raw = self.offsets[index], self.raw[index]
+        if self.plain:
+            window = _placed(self.windows[index], np.zeros(2), np.eye(2))
+        else:
+            rng = np.random.default_rng(torch.randint(2**31, (2,)).tolist())
+            window, offsets, raw = self._changed(rng, self.windows[index], offsets, raw)
+        return {
+            "window": torch.from_numpy(np.ascontiguousarray(window)).permute(2, 0, 1),
+            "face": torch.tensor(float(self.kind[index] == FACE)),
+            "offsets": torch.as_tensor(offsets, dtype=torch.float32),
+            "raw": torch.as_tensor(raw, dtype=torch.float32),
+        }
+
+    @staticmethod
+    def _changed(
+        rng: np.random.Generator, stored: np.ndarray, offsets: np.ndarray, raw: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        move = np.clip(rng.normal(0, MOVE, 2), -0.12, 0.12)
+        scale = float(np.clip(np.exp(rng.normal(0, SCALE)), 0.85, 1.15))
+        turn = np.deg2rad(np.clip(rng.normal(0, TURN_DEG), -30, 30))
+        turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        # A window's point lies in the stored one at move + scale · turnedᵀ · point, sides from the middle.
+        window = recolour(rng, _placed(stored, move, scale * turned.T))
+        edges = np.array([-0.5, -0.5, 0.5, 0.5])
+        face = offsets + edges
+        middle, half = (face[:2] + face[2:]) / 2, (face[2:] - face[:2]) / (2 * scale)
+        middle = turned @ (middle - move) / scale
+        offsets = np.concatenate([middle - half, middle + half]) - edges
+        vectors = raw.reshape(2, 3).copy()
+        vectors[:, :2] = vectors[:, :2] @ turned.T
+        raw = vectors.reshape(6)
+        if rng.random() < 0.5:
+            window, raw = window[:, ::-1], raw * MIRRORED_VECTORS
+            offsets = offsets[[2, 1, 0, 3]] * (-1, 1, -1, 1)
+        return window, offsets, raw
+
+
+def _placed(stored: np.ndarray, move: np.ndarray, linear: np.ndarray) -> np.ndarray:
+    """The window (48, 48, 3) whose points, from its middle, are ``linear`` (2, 2) times those of the stored.
+
+    Its middle is moved by ``move`` (2,), parts of its side.
+    """
+    middle, own = (STORED_PX - 1) / 2, np.full(2, (FPNet.WINDOW - 1) / 2)
+    corner = middle + move * FPNet.WINDOW - linear @ own
+    back = np.column_stack([linear, corner])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(stored, back, (FPNet.WINDOW,) * 2, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _joined(folder: Path, teacher: str) -> dict[str, np.ndarray]:
+    files = sorted(folder.glob("poses_*.npz"))
+    if not files:
+        raise InputError(f"expected the shards of `facegeom lab build-pose-set` in {folder}, found none")
+    names = {
+        "windows": "windows",
+        "kind": "kind",
+        "offsets": "offsets",
+        "rotation": "rotation",
+        "raw": f"raw_{teacher}",
+    }
+    parts = []
+    for file in files:
+        with np.load(file) as arrays:
+            if names["raw"] not in arrays.files:
+                known = ", ".join(
+                    name.removeprefix("raw_") for name in arrays.files if name.startswith("raw_")
+                )
+                raise InputError(
+                    f"expected answers of the teacher {teacher} in {file}; it has those of {known}"
+                )
+            parts.append({name: arrays[stored] for name, stored in names.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}

@@ -1,0 +1,156 @@
+"""The files of a run folder: learning curves, predictions, results."""
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from facegeom.errors import InputError
+from facegeom.export.files import write
+from facegeom_lab.files import save_npz
+
+RESULT = "result.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a network said about a split, beside the truth.
+
+    Attributes:
+        files: (F,) names of the faces, each once.
+        predicted: (F, K, 2 or 3) pixels of the pictures.
+        truth: like ``predicted``, NaN where not annotated.
+        sizes_wh: (F, 2) width and height of the pictures, pixels.
+        scheme: name of the point scheme.
+    """
+
+    files: np.ndarray
+    predicted: np.ndarray
+    truth: np.ndarray
+    sizes_wh: np.ndarray
+    scheme: str
+
+
+def predictions_file(run: Path, split: str) -> Path:
+    """Where the predictions for a split lie."""
+    return run / f"predictions_{split}.npz"
+
+
+def write_predictions(run: Path, split: str, predictions: Predictions) -> None:
+    """Write ``predictions_SPLIT.npz``; OutputError when that is impossible."""
+    arrays = {name: np.asarray(value) for name, value in vars(predictions).items()}
+    save_npz(predictions_file(run, split), **arrays)
+
+
+def read_predictions(run: Path, split: str) -> Predictions:
+    """Read ``predictions_SPLIT.npz``.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    file = predictions_file(run, split)
+    _expect(file, f"facegeom lab evaluate {run}")
+    try:
+        with np.load(file) as arrays:
+            parts = {name: arrays[name] for name in Predictions.__dataclass_fields__}
+    except (ValueError, KeyError, OSError, BadZipFile) as error:
+        raise InputError(f"{file} is damaged ({error}); delete it and evaluate the run again") from error
+    return Predictions(**parts | {"scheme": str(parts["scheme"])})
+
+
+def write_result(run: Path, values: dict[str, Any], name: str = RESULT) -> None:
+    """Write ``result.json`` or a file like it, whole or not at all; numpy's numbers become plain ones.
+
+    Raises:
+        OutputError: the file cannot be written.
+        ValueError: a figure is not finite; say None where there is none.
+    """
+    text = json.dumps(values, indent=2, allow_nan=False, default=_plain)
+    write(run / name, (text + "\n").encode())
+
+
+def read_result(run: Path, name: str = RESULT, command: str = "evaluate") -> dict[str, Any]:
+    """Everything measured of a run, as ``facegeom lab COMMAND`` wrote it.
+
+    Raises:
+        InputError: the run has no result yet, or a damaged one.
+    """
+    file = run / name
+    _expect(file, f"facegeom lab {command} {run}")
+    try:
+        result = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} is damaged ({error}); {command} the run again") from error
+    if not isinstance(result, dict):
+        raise InputError(f"expected an object of figures in {file}, got {type(result).__name__}")
+    return result
+
+
+def read_metrics(run: Path) -> dict[str, np.ndarray]:
+    """Learning curves of a run: one row an epoch, the last value that was logged in it.
+
+    Every start and restart of a training logs into a version of its own (``log/version_N/metrics.csv``);
+    where several have logged the same step, the latest version holds.
+
+    Returns:
+        ``epoch`` (E,) ascending and the logged columns (E,), NaN where an epoch has no value. Empty when
+        nothing was logged.
+
+    Raises:
+        InputError: a log is damaged.
+    """
+    steps: dict[int, dict[str, float]] = {}
+    for file in sorted(run.glob("log/version_*/metrics.csv"), key=_version):
+        for row in _rows(file):
+            steps.setdefault(int(row["step"]), {}).update(row)
+    epochs = _by_epoch([steps[step] for step in sorted(steps)])
+    columns = dict.fromkeys(name for row in epochs for name in row)
+    return {name: np.array([row.get(name, np.nan) for row in epochs]) for name in columns}
+
+
+def _by_epoch(steps: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Rows of ascending steps joined by epoch; one without an epoch was logged when the next one began."""
+    epochs: dict[float, dict[str, float]] = {}
+    waiting: dict[str, float] = {}
+    for row in steps:
+        if "epoch" in row:
+            epochs.setdefault(row["epoch"], {}).update(waiting | row)
+            waiting = {}
+        else:
+            waiting |= row
+    return [epochs[epoch] for epoch in sorted(epochs)]
+
+
+def _version(file: Path) -> int:
+    try:
+        return int(file.parent.name.removeprefix("version_"))
+    except ValueError as error:
+        raise InputError(f"expected a folder version_N with a number N, got {file.parent}") from error
+
+
+def _rows(file: Path) -> list[dict[str, float]]:
+    """The filled cells of each row; a last line that a killed training left unfinished is dropped."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith("\n")]
+        rows = [{name: float(cell) for name, cell in row.items() if cell} for row in csv.DictReader(whole)]
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"the log {file} is damaged ({error}); remove it to go without") from error
+    if any("step" not in row for row in rows):
+        raise InputError(f"expected the column step filled in every row of {file}")
+    return rows
+
+
+def _expect(file: Path, command: str) -> None:
+    if not file.is_file():
+        raise InputError(f"{file} is missing; make it with: {command}")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no place in {RESULT}")

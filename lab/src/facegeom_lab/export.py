@@ -1,0 +1,130 @@
+"""From a checkpoint to the ONNX file that ships, with its entry in the manifest."""
+
+import copy
+import hashlib
+import json
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import nn
+
+from facegeom.depth.depth_map import SIZE_PX
+from facegeom.errors import InputError
+from facegeom.export.files import write
+from facegeom_lab.networks.blocks import fold
+from facegeom_lab.networks.cascade import CascadeForExport, FPNet, PNet, RNet
+from facegeom_lab.networks.checkpoint import network_from_checkpoint
+from facegeom_lab.networks.depth import (
+    DepthClasses,
+    DepthClassesForExport,
+    DepthMillimetres,
+    DepthMillimetresForExport,
+)
+from facegeom_lab.networks.face import CROP_PX, OUTPUTS, FaceNet, FaceNetForExport
+from facegeom_lab.networks.onepass import GRAIN, OnePassForExport, OnePassNet
+
+MANIFEST = "manifest.json"
+OPSET = 17
+ANY_SIZE = ("pnet", "onepass")
+
+STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
+    "pnet": (40, ("score", "offsets")),
+    "rnet": (RNet.WINDOW, ("score", "offsets")),
+    "fpnet": (FPNet.WINDOW, ("score", "offsets", "rotation6d")),
+}
+"""Side of an example of the cascade's stages, and their outputs."""
+
+
+def runtime_network(name: str, net: nn.Module) -> tuple[nn.Module, torch.Tensor, tuple[str, ...]]:
+    """The network as the runtime calls it, an example of its input and the names of its outputs."""
+    if name == "face":
+        return FaceNetForExport(fold(copy.deepcopy(net).eval())), _pictures(CROP_PX), OUTPUTS
+    if name == "onepass":
+        return OnePassForExport(fold(copy.deepcopy(net).eval())), _pictures(2 * GRAIN), ("score", "places")
+    if name == "depth1":
+        folded = fold(copy.deepcopy(net).eval())
+        return DepthClassesForExport(folded), _pictures(SIZE_PX), ("answer", "face", "logits")
+    if name == "depth2":
+        grey_and_answer = 100 * torch.rand(2, SIZE_PX, SIZE_PX, 2)
+        return DepthMillimetresForExport(fold(copy.deepcopy(net).eval())), grey_and_answer, ("depth",)
+    if name in STAGES:
+        size_px, outputs = STAGES[name]
+        return CascadeForExport(net).eval(), _pictures(size_px), outputs
+    raise InputError(f"expected {', '.join(NETWORKS)}, got {name!r}")
+
+
+def _pictures(size_px: int) -> torch.Tensor:
+    return torch.randint(0, 256, (2, size_px, size_px, 3), dtype=torch.uint8)
+
+
+def to_onnx(name: str, net: nn.Module) -> bytes:
+    """ONNX of a network: input ``pictures`` (N, H, W, 3) uint8 RGB; P-Net and onepass take any size.
+
+    ``depth2`` takes (N, 160, 160, 2) float32, grey and the answer of ``depth1``.
+    """
+    module, example, outputs = runtime_network(name, net)
+    axes = {"pictures": {0: "n", 1: "h", 2: "w"} if name in ANY_SIZE else {0: "n"}}
+    axes |= {output: {0: "n"} for output in outputs}
+    return onnx_bytes(module, example, outputs, axes)
+
+
+def onnx_bytes(
+    module: nn.Module, example: torch.Tensor, outputs: tuple[str, ...], axes: dict[str, dict[int, str]]
+) -> bytes:
+    """ONNX of a module in evaluation mode; its input is called ``pictures``, ``axes`` are of any length."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "You are using the legacy", DeprecationWarning)
+        file = Path(folder) / "network.onnx"
+        torch.onnx.export(
+            module,
+            (example,),
+            str(file),
+            input_names=["pictures"],
+            output_names=list(outputs),
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+        model = onnx.load(file)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+NETWORKS: dict[str, type[nn.Module]] = {
+    "depth1": DepthClasses,
+    "depth2": DepthMillimetres,
+    "face": FaceNet,
+    "onepass": OnePassNet,
+    "pnet": PNet,
+    "rnet": RNet,
+    "fpnet": FPNet,
+}
+
+
+def export(name: str, checkpoint: Path, folder: Path) -> Path:
+    """Write ``folder/name.onnx``; its entry in ``folder/manifest.json``, if any, gets the SHA-256."""
+    if name not in NETWORKS:
+        raise InputError(f"expected one of {', '.join(NETWORKS)}, got {name!r}")
+    content = to_onnx(name, network_from_checkpoint(checkpoint, NETWORKS[name]()))
+    target = folder / f"{name}.onnx"
+    write(target, content)
+    entries = read_manifest(folder)
+    if name in entries:
+        entries[name]["sha256"] = hashlib.sha256(content).hexdigest()
+        write_manifest(folder, entries)
+    return target
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The entries of ``folder/manifest.json`` by network; none without a manifest."""
+    file = folder / MANIFEST
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def write_manifest(folder: Path, entries: dict[str, Any]) -> None:
+    """Write ``folder/manifest.json``."""
+    write(folder / MANIFEST, (json.dumps(entries, indent=2, ensure_ascii=False) + "\n").encode())

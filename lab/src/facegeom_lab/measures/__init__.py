@@ -1,0 +1,1 @@
+"""Measures, times and tables that benchmarks, evaluations and studies share."""

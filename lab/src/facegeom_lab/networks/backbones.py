@@ -1,0 +1,130 @@
+"""Bodies from timm under the names that the recipes use, and where their first weights come from."""
+
+from pathlib import Path
+
+import timm
+import torch
+from torch import nn
+
+from facegeom.errors import InputError
+from facegeom_lab.networks.checkpoint import read_state
+
+BACKBONES = {
+    "resnet18": "resnet18",
+    "mobilenetv2": "mobilenetv2_100",
+    "efficientnetb0": "efficientnet_b0",
+    "mobilenetv3": "mobilenetv3_large_100",
+    "mobilevit": "mobilevit_s",
+    "efficientnetv2b0": "tf_efficientnetv2_b0",
+}
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB in [0, 1]
+
+
+class Regressor(nn.Module):
+    """A timm classifier whose last layer answers coordinates.
+
+    Args:
+        backbone: a key of ``BACKBONES``.
+        points: number of points K.
+        dimensions: D of each point.
+        pretrained: see :func:`create`.
+        frozen_blocks: so many first blocks keep their weights and statistics.
+    """
+
+    def __init__(
+        self,
+        backbone: str,
+        points: int,
+        dimensions: int = 2,
+        pretrained: str = "none",
+        frozen_blocks: int = 0,
+    ) -> None:
+        super().__init__()
+        self.points, self.dimensions = points, dimensions
+        self.body = create(backbone, points * dimensions, pretrained)
+        self._frozen = first_blocks(self.body, frozen_blocks) if frozen_blocks else []
+        for part in self._frozen:
+            part.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "Regressor":
+        """As of any module; the frozen blocks stay as in use."""
+        super().train(mode)
+        for part in self._frozen:
+            part.eval()
+        return self
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        """Crops (N, 3, S, S), RGB in [0, 255] -> points (N, K, D)."""
+        return self.body(normalise(crops)).unflatten(1, (self.points, self.dimensions))
+
+
+def create(backbone: str, outputs: int, pretrained: str = "none", **options: object) -> nn.Module:
+    """The network ``backbone`` of timm with ``outputs`` numbers out of its last layer.
+
+    Args:
+        backbone: a key of ``BACKBONES``.
+        outputs: of the last layer.
+        pretrained: ``none``; ``hub`` for timm's ImageNet weights; or the checkpoint of a training here, whose
+            body is taken and whose last layer is left out.
+        options: passed on to timm.
+
+    Raises:
+        InputError: an unknown name, an unreachable hub, a checkpoint of another network.
+    """
+    if backbone not in BACKBONES:
+        raise InputError(f"expected one of the backbones {', '.join(BACKBONES)}, got {backbone!r}")
+    name = BACKBONES[backbone]
+    try:
+        net = timm.create_model(name, pretrained=pretrained == "hub", num_classes=outputs, **options)
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"the hub with the ImageNet weights of {name} cannot be reached ({error}); "
+            "set pretrained to none, or to the checkpoint of `facegeom lab train body`"
+        ) from error
+    if pretrained not in ("none", "hub"):
+        load_body(net, Path(pretrained))
+    return net
+
+
+def load_body(net: nn.Module, checkpoint: Path) -> None:
+    """Put all weights of a checkpoint's ``body`` into a timm network, but for its last layer.
+
+    Raises:
+        InputError: the checkpoint does not hold every weight, in the same shapes.
+    """
+    prefix = "net.body."
+    found = {k.removeprefix(prefix): v for k, v in read_state(checkpoint).items() if k.startswith(prefix)}
+    own = net.state_dict()
+    last = tuple(f"{name}." for name in _last_layers(net))
+    wanted = [name for name in own if not name.startswith(last)]
+    wrong = [name for name in wanted if name not in found or found[name].shape != own[name].shape]
+    if wrong:
+        raise InputError(
+            f"{checkpoint} does not hold this body: {len(wrong)} weights differ, first {wrong[0]}"
+        )
+    net.load_state_dict(own | {name: found[name] for name in wanted})
+
+
+def _last_layers(net: nn.Module) -> tuple[str, ...]:
+    names = net.default_cfg["classifier"]
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def first_blocks(net: nn.Module, count: int) -> list[nn.Module]:
+    """The stem and the first ``count`` blocks of a MobileNet or EfficientNet of timm.
+
+    Raises:
+        InputError: the network is not a row of such blocks, or has fewer.
+    """
+    blocks = [block for stage in getattr(net, "blocks", ()) for block in stage]
+    if not 0 < count <= len(blocks):
+        raise InputError(f"expected frozen_blocks between 1 and {len(blocks)} for this network, got {count}")
+    return [net.conv_stem, net.bn1, *blocks[:count]]
+
+
+def normalise(crops: torch.Tensor) -> torch.Tensor:
+    """RGB in [0, 255] -> zero mean and unit variance over ImageNet."""
+    mean = torch.tensor(MEAN, device=crops.device)[:, None, None]
+    std = torch.tensor(STD, device=crops.device)[:, None, None]
+    scaled = (crops.float() / 255 - mean) / std
+    return scaled.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,86 @@
+"""The face network: one crop in, the whole geometry of the face out in one pass."""
+
+import torch
+from torch import nn
+
+from facegeom_lab.networks.blocks import RepConv
+
+CROP_PX = 128
+LANDMARKS = 68
+MESH = 478
+
+
+class FaceNet(nn.Module):
+    """A plain convolutional body and one linear head for all answers; 92 M multiply-adds at 128 px.
+
+    All coordinates are of the crop: x right, y down, 0 in its middle, ±0.5 at its edges; z on the same
+    scale. A scale is the expected error of a point, in the same unit.
+    """
+
+    def __init__(
+        self, widths: tuple[int, ...] = (16, 32, 64, 128, 192), depths: tuple[int, ...] = (0, 2, 3, 2, 1)
+    ):
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for width, depth in zip(widths, depths, strict=True):
+            layers.append(RepConv(channels, width, stride=2))
+            layers += [RepConv(width, width) for _ in range(depth)]
+            channels = width
+        self.body = nn.Sequential(*layers)
+        self.squeeze = nn.Sequential(nn.Conv2d(channels, 64, 1), nn.ReLU(), nn.Flatten())
+        self.hidden = nn.Sequential(nn.Linear(64 * (CROP_PX // 2 ** len(widths)) ** 2, 256), nn.ReLU())
+        self.sizes = (1, 4, 6, LANDMARKS * 2, MESH * 3, LANDMARKS, MESH)
+        self.answer = nn.Linear(256, sum(self.sizes))
+
+    def forward(self, crops: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Crops (N, 3, 128, 128), RGB in [0, 255].
+
+        Returns:
+            score_logit (N,), box (N, 4), rotation6d (N, 6), landmarks (N, 68, 2), mesh (N, 478, 3),
+            landmarks_log_scale (N, 68), mesh_log_scale (N, 478).
+        """
+        return self.answers(self.features(crops))
+
+    def features(self, crops: torch.Tensor) -> torch.Tensor:
+        """Crops (N, 3, 128, 128) -> what the last layer sees (N, 256)."""
+        return self.hidden(self.squeeze(self.body((crops - 127.5) / 64)))
+
+    def answers(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Features (N, 256) -> the answers of :meth:`forward`."""
+        score, box, turn, points, mesh, points_scale, mesh_scale = self.answer(features).split(
+            self.sizes, dim=1
+        )
+        return {
+            "score_logit": score[:, 0],
+            "box": box,
+            "rotation6d": turn,
+            "landmarks": points.reshape(-1, LANDMARKS, 2),
+            "mesh": mesh.reshape(-1, MESH, 3),
+            "landmarks_log_scale": points_scale,
+            "mesh_log_scale": mesh_scale,
+        }
+
+
+class FaceNetForExport(nn.Module):
+    """The face network as the runtime calls it: bytes in, probabilities and lengths out."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Crops (N, 128, 128, 3) uint8 RGB -> the answers named in ``OUTPUTS``."""
+        answer = self.net(crops.permute(0, 3, 1, 2).float())
+        return (
+            torch.sigmoid(answer["score_logit"]),
+            answer["box"],
+            answer["rotation6d"],
+            answer["landmarks"],
+            answer["mesh"],
+            torch.exp(answer["landmarks_log_scale"]),
+            torch.exp(answer["mesh_log_scale"]),
+        )
+
+
+OUTPUTS = ("score", "box", "rotation6d", "landmarks", "mesh", "landmarks_scale", "mesh_scale")

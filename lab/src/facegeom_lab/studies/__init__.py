@@ -1,0 +1,1 @@
+"""Published experiments, rerun: landmarks, dense mesh, head pose, depth, compression, regression trees."""

@@ -1,0 +1,207 @@
+"""The training that all methods share: so many pictures of heads, eight classes, one schedule."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from shutil import rmtree
+from statistics import median
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from facegeom.export.files import replacing
+from facegeom_lab.datasets.training.directions import Directions, batch, middle
+from facegeom_lab.studies.compression.hints import Loss
+from facegeom_lab.training.tasks import loop
+
+PARTS = 4
+"""A stage's training is saved so many times."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What each method may spend.
+
+    Attributes:
+        samples: pictures seen in training, all stages together.
+        batch: pictures of a step.
+        learning_rate: highest; it falls to zero over each stage by half a cosine after a short rise.
+        precision: Lightning's name; bfloat16 where the processor has it.
+        seed: of weights and batches.
+    """
+
+    samples: int = 16000
+    batch: int = 32
+    learning_rate: float = 0.001
+    precision: str = "bf16-mixed"
+    seed: int = 0
+
+
+class Batches(Dataset):
+    """One part of a stage: batch ``index`` is the same at every run."""
+
+    def __init__(self, faces: Directions, budget: Budget, steps: int, key: tuple[int, ...]) -> None:
+        self.faces, self.budget, self.steps, self.key = faces, budget, steps, key
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        if index >= self.steps:
+            raise IndexError(index)
+        rng = np.random.default_rng((*self.key, index))
+        crops, classes = batch(self.faces, self.budget.batch, rng)
+        return {"crops": torch.from_numpy(crops), "classes": torch.from_numpy(classes)}
+
+
+def network_input(crops: torch.Tensor) -> torch.Tensor:
+    """uint8 (N, H, W, 3) -> what the networks take (N, 3, H, W), channels last in memory."""
+    return (crops.permute(0, 3, 1, 2).float() - 127.5) / 64
+
+
+def cross_entropy(net: nn.Module, pictures: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """The loss of a plain classifier."""
+    return F.cross_entropy(net(pictures).float(), classes)
+
+
+class DirectionsTask(L.LightningModule):
+    """One stage of a method's training."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        loss: Loss,
+        faces: Directions,
+        budget: Budget,
+        steps: int,
+        stage: int,
+        rate: float,
+    ) -> None:
+        super().__init__()
+        self.net, self.loss, self.rate, self.stage = net, loss, rate, stage
+        self.faces, self.budget, self.steps = faces, budget, max(PARTS, steps)
+        self.step_ms: list[float] = []
+
+    @property
+    def progress(self) -> float:
+        """How much of the stage is over, in [0, 1]."""
+        return self.global_step / self.steps
+
+    def train_dataloader(self) -> DataLoader:
+        """The batches of the current part."""
+        steps = self.steps // PARTS
+        key = (self.budget.seed, self.stage, self.current_epoch)
+        return DataLoader(Batches(self.faces, self.budget, steps, key), batch_size=None)
+
+    def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
+        loss = self.loss(self.net, network_input(batch["crops"]), batch["classes"])
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        self._start = time.perf_counter()
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.step_ms.append(1e3 * (time.perf_counter() - self._start))
+
+    def configure_optimizers(self) -> dict:
+        trained = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(trained, self.rate, weight_decay=1e-4, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.rate, total_steps=self.steps + 1, pct_start=0.1
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class Fitter:
+    """Trains the stages of one method within its budget; each finished stage is kept in the run's folder.
+
+    Args:
+        out: folder of the run.
+        faces: of the training.
+        budget: for all stages together.
+    """
+
+    def __init__(self, out: Path, faces: Directions, budget: Budget) -> None:
+        self.out, self.faces, self.budget = out, faces, budget
+        self.stages, self.share = 0, 0.0
+        self.spent_ms: list[tuple[float, float]] = []
+        self._task: DirectionsTask | None = None
+
+    def __call__(
+        self, net: nn.Module, share: float = 1.0, loss: Loss = cross_entropy, rate: float = 1.0
+    ) -> nn.Module:
+        """Train in place with a share of the budget, at ``rate`` times its rate; in evaluation mode then."""
+        self.stages += 1
+        self.share += share
+        file = self.out / f"stage-{self.stages}.pt"
+        if not file.is_file():
+            self._train(net, share, loss, rate, file)
+        kept = torch.load(file, map_location="cpu", weights_only=True)
+        net.load_state_dict(kept["state"])
+        self.spent_ms.append((kept["ms"], share))
+        return net.eval()
+
+    def forget(self) -> None:
+        """Remove the stages' files: the run is finished."""
+        for file in self.out.glob("stage-*.pt"):
+            file.unlink()
+
+    @property
+    def ms_per_picture(self) -> float | None:
+        """Median milliseconds of a training step for each picture, stages weighed by their share."""
+        total = sum(share for _, share in self.spent_ms)
+        return sum(ms * share for ms, share in self.spent_ms) / total if total else None
+
+    def progress(self) -> float:
+        """Of the stage that is being trained, in [0, 1]."""
+        return self._task.progress if self._task else 0.0
+
+    def _train(self, net: nn.Module, share: float, loss: Loss, rate: float, file: Path) -> None:
+        budget, folder = self.budget, self.out / f"stage-{self.stages}"
+        steps = int(share * budget.samples / budget.batch)
+        L.seed_everything(budget.seed + self.stages, verbose=False)
+        task = DirectionsTask(net, loss, self.faces, budget, steps, self.stages, rate * budget.learning_rate)
+        self._task = task
+        trainer = loop.trainer(
+            folder,
+            budget.precision,
+            monitor=None,
+            max_epochs=PARTS,
+            reload_dataloaders_every_n_epochs=1,
+            enable_model_summary=False,
+        )
+        loop.fit(trainer, task, None, folder)
+        self._task = None
+        ms = median(task.step_ms) / budget.batch if task.step_ms else 0.0
+        with replacing(file) as temporary:
+            torch.save({"state": net.state_dict(), "ms": ms}, temporary)
+        rmtree(folder)
+
+
+def logits(net: nn.Module, faces: Directions, size: int = 32) -> torch.Tensor:
+    """What a network answers (N, classes) for the middles of the stored crops."""
+    with torch.inference_mode():
+        return torch.cat([net(pictures) for pictures in _batches(faces, size)])
+
+
+def _batches(faces: Directions, size: int) -> Iterator[torch.Tensor]:
+    for start in range(0, len(faces), size):
+        yield network_input(torch.from_numpy(middle(faces.crops[start : start + size]).copy()))
+
+
+def accuracy(answers: np.ndarray, classes: np.ndarray) -> float:
+    """Mean over the classes of the share of right answers, in per cent: classes of few faces count fully."""
+    right = answers == classes
+    return 100 * float(np.mean([right[classes == each].mean() for each in np.unique(classes)]))
+
+
+def settings(budget: Budget) -> dict[str, object]:
+    """The budget as a dictionary."""
+    return asdict(budget)

@@ -1,0 +1,209 @@
+"""The page of the comparison of small and fast networks: tables and figures beside the published ones."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from facegeom.export.files import write
+from facegeom_lab.measures.tables import Cell, Table
+from facegeom_lab.studies.compression.study import ROWS
+from facegeom_lab.studies.reports.comparison import bootstrap_interval
+from facegeom_lab.studies.reports.compression_figures import figures
+from facegeom_lab.studies.reports.compression_rows import BASELINE, MEGA, Measured, collect
+from facegeom_lab.studies.reports.published import Compression, load
+
+FILE, VARIANTS = "compression.md", "variants/quantise.json"
+
+_INTRODUCTION = """\
+# Small and fast networks
+
+Every method on one task, with an equal budget of training each. *Ours* is measured by `facegeom lab
+compress-study`, *published* is what the work named below prints; a dash stands where there is no figure.
+`facegeom lab report-compression RUNS -o docs` writes this page.
+
+## Task, budget, methods
+
+Eight classes of head direction at 96 pixels: the compass point that the nose points at in the picture, by
+sectors of 45 degrees. Heads that look straight ahead (within 12 degrees) or lie within 5 degrees of a
+sector's edge are left out. Faces come from the data pack (rotations: mesh against canonical head), profiled
+faces and rendered heads; people do not cross the splits. Accuracy is the mean over the classes of the share
+of right answers, so that rare directions count fully. Intervals are 95 % bootstrap intervals over the
+validation faces.
+
+Methods that start from a trained network had that network's training before their own; the rows *the same
+training again* say what the second training alone is worth. VGG-S has batch normalisation in place of
+response normalisation, and smaller matrix products than at 224 pixels. What each method does is told by its
+module in `src/facegeom/lab/compress`."""
+
+
+def report(runs: Path, out: Path) -> Path:
+    """Write ``out/compression.md`` and its figures.
+
+    Args:
+        runs: folder of ``facegeom lab compress-study``; ``runs/variants`` that of ``facegeom lab quantise``.
+        out: folder to write into.
+
+    Raises:
+        InputError: no finished row there.
+        OutputError: the folder cannot be written.
+    """
+    rows, about, bits = collect(runs)
+    published = load().compression
+    blocks = [
+        _INTRODUCTION,
+        _setting(rows, about),
+        results(rows, published).markdown(),
+        figures(rows, published, out),
+        memory(rows, published).markdown(),
+        "## What the rows say",
+        "\n".join(f"- {line}" for line in sentences(rows)),
+        *([bit_products(bits).markdown()] if bits else []),
+        *variants(runs / VARIANTS),
+    ]
+    write(out / FILE, ("\n\n".join(block.strip() for block in blocks) + "\n").encode())
+    return out / FILE
+
+
+def _setting(rows: dict[str, Measured], about: dict[str, str]) -> str:
+    samples = sorted({row.figures["samples"] for row in rows.values() if row.figures["samples"]})
+    spent = ", ".join(f"{count:,}" for count in samples)
+    faces = next(iter(rows.values())).figures["faces"]
+    missing = [row.name for row in ROWS if row.name not in rows]
+    lines = [f"- pictures seen in training by each row: {spent}; validation faces: {faces}"]
+    lines += [f"- {name}: {value}" for name, value in about.items()]
+    return "\n".join([*lines, *([f"- not run: {', '.join(missing)}"] if missing else [])])
+
+
+def results(rows: dict[str, Measured], published: Compression) -> Table:
+    """Training and run times, size and accuracy of every row."""
+    table: list[tuple[Cell, ...]] = []
+    for name, row in rows.items():
+        theirs = published.results.get(name)
+        figures = row.figures
+        table.append(
+            (
+                row.title,
+                figures["training_ms"],
+                figures["torch_ms"],
+                row.onnx_ms,
+                figures["file_bytes"] / MEGA,
+                figures["macs"] / MEGA,
+                figures["accuracy"],
+                *(
+                    (theirs.training_ms, theirs.run_ms, theirs.megabytes, theirs.accuracy)
+                    if theirs
+                    else (None,) * 4
+                ),
+            )
+        )
+    protocol = (
+        "Training: median of a step for each picture. Run: one picture, one thread, by PyTorch as the method "
+        "is trained and by ONNX Runtime as it is exported, all rows taking turns; BranchyNet's is the mean "
+        "over the validation faces. Size: the file that is decoded back bit for bit; "
+        "eight bits: the ONNX file. "
+        f"Published: {published.source}; {published.protocol}."
+    )
+    columns = ("method", "training, ms", "run, ms (torch)", "run, ms (ONNX)", "MB", "multiply-adds, M")
+    theirs_columns = ("published: training, ms", "run, ms", "MB", "accuracy, %")
+    return Table("Time, size, accuracy", protocol, (*columns, "accuracy, %", *theirs_columns), table)
+
+
+def memory(rows: dict[str, Measured], published: Compression) -> Table:
+    """How many times less memory than VGG-S, and how many times faster."""
+    table: list[tuple[Cell, ...]] = []
+    base = rows.get(BASELINE)
+    for name, row in rows.items():
+        theirs = published.memory.get(name)
+        cells = (theirs.training, theirs.use, theirs.faster) if theirs else (None,) * 3
+        table.append((row.title, *_times_less(row, base), *cells))
+    protocol = (
+        "Against VGG-S. Training: parameters, gradients, Adam's two moments and what the forward pass of two "
+        "pictures keeps for the backward one. On disk: the file. In memory: parameters and buffers when the "
+        "network runs. Faster: ONNX Runtime, one picture, one thread. Published: as the methods' authors "
+        "state it, each for another network."
+    )
+    columns = (
+        "method",
+        "training, times less",
+        "on disk, times less",
+        "in memory, times less",
+        "times faster",
+    )
+    theirs_columns = ("published: training", "in use", "faster")
+    return Table("Memory", protocol, (*columns, *theirs_columns), table)
+
+
+def _times_less(row: Measured, base: Measured | None) -> tuple[Cell, ...]:
+    if base is None:
+        return (None,) * 4
+    keys = ("training_bytes", "file_bytes", "resident_bytes")
+    faster = base.onnx_ms / row.onnx_ms if base.onnx_ms and row.onnx_ms else None
+    return (*(base.figures[key] / row.figures[key] for key in keys), faster)
+
+
+def sentences(rows: dict[str, Measured]) -> Sequence[str]:
+    """What each row gains and loses against the one that it starts from, or against VGG-S."""
+    lines = []
+    for row in rows.values():
+        base = rows.get(row.row.start or BASELINE)
+        if base is not None and base is not row:
+            lines.append(_compared(row, base))
+        if "exit_shares" in row.figures:
+            lines.append(_exits(row))
+    return lines
+
+
+def _compared(row: Measured, base: Measured) -> str:
+    smaller = base.figures["file_bytes"] / row.figures["file_bytes"]
+    fewer = base.figures["macs"] / row.figures["macs"]
+    low, high = _interval(row, base)
+    change = row.figures["accuracy"] - base.figures["accuracy"]
+    return (
+        f"**{row.title}** against {base.title}: {smaller:.1f} times smaller on disk, {fewer:.1f} times fewer "
+        f"multiply-adds, accuracy {change:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})."
+    )
+
+
+def _interval(row: Measured, base: Measured) -> tuple[float, float]:
+    """Of the difference in accuracy; faces weigh so that classes count alike."""
+    counts = np.bincount(row.classes)
+    weight = 100 * len(row.classes) / (np.count_nonzero(counts) * counts[row.classes])
+    return bootstrap_interval(weight * (row.right.astype(float) - base.right.astype(float)))
+
+
+def _exits(row: Measured) -> str:
+    shares = row.figures["exit_shares"]
+    early = 100 * sum(shares[:-1])
+    each = ", ".join(f"{100 * share:.0f} %" for share in shares)
+    time = f"{row.onnx_ms:.2f} ms in ONNX Runtime" if row.onnx_ms else "not measured"
+    return (
+        f"**{row.title}**: {early:.0f} % of the faces leave early (exits: {each}); mean time {time}; "
+        f"accuracy {row.figures['accuracy']:.1f} %, were all to go to the end "
+        f"{row.figures['full_accuracy']:.1f} %."
+    )
+
+
+def variants(file: Path) -> list[str]:
+    """The tables of ``facegeom lab quantise`` as Markdown; none where it was not run."""
+    if not file.is_file():
+        return []
+    saved = json.loads(file.read_text(encoding="utf-8"))
+    tables = [Table(**{**table, "title": f"{saved['title']}: {table['title']}"}) for table in saved["tables"]]
+    return [table.markdown() for table in tables]
+
+
+def bit_products(bits: dict[str, dict[str, float]]) -> Table:
+    """Real bit operations beside floats."""
+    table: list[tuple[Cell, ...]] = [
+        (title, row["bits_ms"], row["floats_ms"], row["floats_ms"] / row["bits_ms"], 32.0)
+        for title, row in bits.items()
+    ]
+    protocol = (
+        "Products of ±1 by XNOR and a count of ones, 64 at a time (compiled by numba, one thread, "
+        "activations packed within the time), beside numpy's float32 product (BLAS); both give the same "
+        "integers. Memory: weights."
+    )
+    columns = ("product", "bits, ms", "float32, ms", "times faster", "times less memory")
+    return Table("Binary layers as bit operations", protocol, columns, table)

@@ -1,0 +1,174 @@
+"""The report: which runs there are, their tables and figures, and what they say, as Markdown and pictures."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from facegeom.errors import InputError
+from facegeom.export.files import write
+from facegeom_lab.studies.reports import accuracy_figures, method_tables, tables, training_figures
+from facegeom_lab.studies.reports.comparison import difference, sentence
+from facegeom_lab.studies.reports.published import Landmarks, Published, load
+from facegeom_lab.studies.reports.runs import (
+    ABLATED,
+    HEATMAP,
+    KEYPOINTS,
+    LOSSES,
+    MESH,
+    TREES,
+    Run,
+    Runs,
+    ablation_run,
+    collect,
+    network_run,
+)
+from facegeom_lab.studies.reports.style import render
+
+FILE, FIGURES = "reproduction.md", "figures"
+JITTER = ("no-rotation-colour", "no-rotation-colour-jitter")  # the box jitter is what tells them apart
+
+_INTRODUCTION = """\
+# Reproduction
+
+Measured figures beside the published ones. *Ours* comes from the runs of this laboratory, *published* from
+the works named below; a dash stands where there is no figure. Intervals are 95 % bootstrap intervals over the
+test faces: they say how far another set of faces could move a difference, not how far another start of the
+training could."""
+
+Draw = Callable[[], Figure | None]
+
+
+def report(paths: Sequence[Path], out: Path, about: Path | None = None) -> Path:
+    """Turn finished runs into ``out/reproduction.md`` and its figures.
+
+    Args:
+        paths: run folders, or folders of them.
+        out: folder to write into.
+        about: Markdown that goes under the introduction: how these runs differ from the published ones.
+
+    Returns:
+        The Markdown file.
+
+    Raises:
+        InputError: no run there, or a damaged one; no text ``about`` there.
+        OutputError: the folder cannot be written.
+    """
+    runs, published = collect(paths), load()
+    blocks = [
+        _INTRODUCTION,
+        *_text(about),
+        *_absent(runs, published.landmarks),
+        *_sections(runs, published, out / FIGURES),
+    ]
+    write(out / FILE, ("\n\n".join(block.strip() for block in blocks) + "\n").encode())
+    return out / FILE
+
+
+def _text(about: Path | None) -> list[str]:
+    if about is None:
+        return []
+    try:
+        return [about.read_text(encoding="utf-8")]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"expected a Markdown text at {about}, which cannot be read: {error}") from error
+
+
+def expected(published: Landmarks) -> list[str]:
+    """Names of all runs that the report can show."""
+    changed = [ablation_run(key) for key in published.ablations]
+    return [*tables.network_runs(published), *changed, MESH, KEYPOINTS, HEATMAP, TREES]
+
+
+def _absent(runs: Runs, published: Landmarks) -> list[str]:
+    missing = [name for name in expected(published) if name not in runs.finished]
+    begun = [name for name in missing if name in runs.unfinished]
+    listed = {"Without a result yet": begun, "Not run": [name for name in missing if name not in begun]}
+    return [f"{title}: {', '.join(names)}." for title, names in listed.items() if names]
+
+
+def _sections(runs: Runs, published: Published, folder: Path) -> Iterable[str]:
+    study = published.landmarks
+    yield tables.networks(runs, study).markdown()
+    yield from _training_figures(runs, study, folder)
+    yield _figure(
+        *(folder, "3-09-error-against-cost", "Figure 3.9: error on the test faces against time and size"),
+        partial(accuracy_figures.error_against_cost, runs, study),
+    )
+    yield tables.ablations(runs, study).markdown()
+    yield _bullets(_ablation_sentences(runs, study))
+    yield tables.losses(runs, study).markdown()
+    yield _bullets(_loss_sentences(runs, study))
+    yield from _loss_figures(runs, study, folder)
+    yield tables.measures(runs, [*tables.network_runs(study), HEATMAP, TREES]).markdown()
+    yield from _distribution_figures(runs, study, folder)
+    yield method_tables.methods(runs, study).markdown()
+    yield method_tables.mesh(runs, published.mesh).markdown()
+    yield method_tables.keypoints(runs, published.keypoints).markdown()
+
+
+def _training_figures(runs: Runs, study: Landmarks, folder: Path) -> Iterable[str]:
+    example = network_run(ABLATED, "mse")
+    draw = partial(training_figures.learning_rate, runs[example])
+    yield _figure(folder, "3-02-learning-rate", f"Figure 3.2: learning rate of {example}", draw)
+    for key, network in study.networks.items():
+        draw = partial(training_figures.learning_curves, runs[network_run(key, "mse")])
+        name = f"3-{network.figure.removeprefix('3.').zfill(2)}-curves-{key}"
+        yield _figure(folder, name, f"Figure {network.figure}: {network.title}, squared error", draw)
+
+
+def _loss_figures(runs: Runs, study: Landmarks, folder: Path) -> Iterable[str]:
+    yield _figure(folder, "3-10-losses", "Figure 3.10: Wing and the squared error", training_figures.losses)
+    caption = f"Figure 3.11: {study.networks[ABLATED].title}, Wing"
+    draw = partial(training_figures.learning_curves, runs[network_run(ABLATED, "wing")])
+    yield _figure(folder, "3-11-curves-wing", caption, draw)
+    bars = partial(accuracy_figures.losses_side_by_side, runs, study)
+    yield _figure(folder, "3-12-losses-compared", "Figure 3.12: error on the test faces by loss", bars)
+
+
+def _distribution_figures(runs: Runs, study: Landmarks, folder: Path) -> Iterable[str]:
+    caption = (
+        "Cumulative distribution of the errors of the test faces; upright line: the threshold of a failure"
+    )
+    draw = partial(accuracy_figures.error_distributions, runs, study)
+    yield _figure(folder, "error-distributions", caption, draw)
+    draw = partial(accuracy_figures.region_errors, runs, study)
+    yield _figure(folder, "region-errors", "Error by region of the face, test faces", draw)
+
+
+def _figure(folder: Path, name: str, caption: str, draw: Draw) -> str:
+    """The figure as Markdown, a link to its SVG; a line that says so where there is nothing to draw."""
+    if not render(draw, folder, name):
+        return f"*{caption}*: no run for it."
+    return f"[![{caption}]({FIGURES}/{name}.png)]({FIGURES}/{name}.svg)\n\n*{caption}*"
+
+
+def _ablation_sentences(runs: Runs, study: Landmarks) -> Iterable[str]:
+    base, as_is = runs[network_run(ABLATED, "mse")], study.networks[ABLATED]
+    for key, training in study.ablations.items():
+        yield _compared(training.title, runs[ablation_run(key)], base, training.nme - as_is.nme)
+    with_jitter, without = (runs[ablation_run(key)] for key in JITTER)
+    before, after = (study.ablations[key].nme for key in JITTER)
+    yield _compared("of these, no box jitter alone", without, with_jitter, after - before)
+
+
+def _loss_sentences(runs: Runs, study: Landmarks) -> Iterable[str]:
+    for key, network in study.networks.items():
+        squared, wing = (runs[network_run(key, loss)] for loss in LOSSES)
+        change = study.wing[key].nme - network.nme if key in study.wing else None
+        yield _compared(f"{network.title}, Wing instead of the squared error", wing, squared, change)
+
+
+def _compared(title: str, run: Run, base: Run, published_change: float | None) -> str:
+    absent = [each.name for each in (run, base) if not each.finished]
+    if absent:
+        return f"**{title}**: not run ({', '.join(absent)})."
+    found = difference(run, base)
+    if found is None:
+        return f"**{title}**: a run kept no predictions for the test faces."
+    return sentence(title, found, published_change)
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

@@ -1,0 +1,172 @@
+"""Tables of the study of networks, losses and tricks: measured figures beside the published ones."""
+
+from facegeom_lab.measures.tables import Cell, Table
+from facegeom_lab.studies.reports.cells import change, number, percent_change, scaled
+from facegeom_lab.studies.reports.published import Landmarks, Network, Training
+from facegeom_lab.studies.reports.runs import (
+    ABLATED,
+    LOSSES,
+    NME_PUPILS,
+    Run,
+    Runs,
+    ablation_run,
+    network_run,
+)
+
+NOT_RUN = "not run"
+
+
+def networks(runs: Runs, published: Landmarks) -> Table:
+    """The five networks trained with the squared error: accuracy, time, size."""
+    rows: list[tuple[Cell, ...]] = []
+    for key, network in published.networks.items():
+        label = f"{network.title} ({network.table})"
+        rows.append((label, *_measured_network(runs[network_run(key, "mse")])))
+        rows.append((label, *_published_network(network)))
+    protocol = (
+        "NME: mean distance of the points over the inter-pupil distance, mean over faces, a share. GFLOPs: "
+        f"1e9 multiply-adds. {_setting(runs, published)} Published: {published.source}; "
+        f"{published.protocol}; its parameters count a last layer of 1000 classes."
+    )
+    columns = (
+        *("network (table)", "figures", "NME, test", "NME, val", "epochs", "CPU, ms", "GPU, ms"),
+        *("GFLOPs", "parameters, M"),
+    )
+    return Table("Tables 3.1 to 3.5: five networks, squared error", protocol, columns, rows)
+
+
+def ablations(runs: Runs, published: Landmarks) -> Table:
+    """What a change of the training does to MobileNetV3-Large."""
+    as_is, base = published.networks[ABLATED], runs[network_run(ABLATED, "mse")]
+    rows: list[tuple[Cell, ...]] = [
+        ("as is", *_training(base, None), number(as_is.nme), None, as_is.epochs),
+    ]
+    for key, training in published.ablations.items():
+        theirs = (number(training.nme), change(training.nme, as_is.nme), training.epochs)
+        rows.append((training.title, *_training(runs[ablation_run(key)], base.figure(NME_PUPILS)), *theirs))
+    columns = (
+        *("training", "NME, test", "against as is", "NME, val", "epochs"),
+        *("published NME", "against as is", "epochs"),
+    )
+    protocol = (
+        f"{as_is.title} trained with the squared error, one thing changed; NME by the inter-pupil distance."
+    )
+    return Table(f"Table 3.6: changes of the training of {as_is.title}", protocol, columns, rows)
+
+
+def losses(runs: Runs, published: Landmarks) -> Table:
+    """The squared error against Wing."""
+    rows: list[tuple[Cell, ...]] = []
+    for key, network in published.networks.items():
+        ours = _losses(*(runs[network_run(key, loss)] for loss in LOSSES))
+        rows.append((network.title, *ours, *_published_losses(network, published.wing.get(key))))
+    columns = (
+        *("network", "NME, squared error", "NME, Wing", "change, %", "epochs, Wing"),
+        *("published, squared error", "published, Wing", "change, %", "epochs, Wing"),
+    )
+    protocol = (
+        "NME by the inter-pupil distance on the test faces. Published are two of the networks with Wing."
+    )
+    return Table("Table 3.7: the squared error against Wing", protocol, columns, rows)
+
+
+def measures(runs: Runs, names: list[str]) -> Table:
+    """Every measure of the runs that place points, on the test and the validation faces."""
+    rows: list[tuple[Cell, ...]] = []
+    for run in map(runs.__getitem__, names):
+        rows += [
+            (run.name, split, *_measures(run, split)) for split in ("test", "val") if split in run.result
+        ]
+    columns = (
+        *("run", "faces of", "NME, inter-ocular", "NME, inter-pupil", "NME, box diagonal"),
+        *("failures, %", "CED-AUC", "faces", "not detected"),
+    )
+    protocol = (
+        "NME by three lengths: between the outer eye corners, between the means of the eyes' outlines, the "
+        "diagonal of the true points' tight box. A face fails when its error exceeds the threshold (8 % of "
+        "the inter-ocular distance unless the run says otherwise), to which the area under the CED curve is "
+        "taken as well. A face that the detector did not find is cut out by its true points."
+    )
+    return Table("All measures of all methods", protocol, columns, rows)
+
+
+def network_runs(published: Landmarks) -> list[str]:
+    """Names of the runs of all networks with both losses."""
+    return [network_run(key, loss) for loss in LOSSES for key in published.networks]
+
+
+def _measured_network(run: Run) -> tuple[Cell, ...]:
+    return (
+        "ours" if run.finished else f"ours: {NOT_RUN}",
+        number(run.figure(NME_PUPILS)),
+        number(run.figure(NME_PUPILS, "val")),
+        number(run.figure("epochs"), ".0f"),
+        number(run.figure("cpu_ms"), ".1f"),
+        number(run.figure("gpu_ms"), ".1f"),
+        scaled(run.figure("macs"), 1e9, ".3f"),
+        scaled(run.figure("parameters"), 1e6, ".1f"),
+    )
+
+
+def _published_network(network: Network) -> tuple[Cell, ...]:
+    return (
+        "published",
+        number(network.nme),
+        None,
+        network.epochs,
+        f"{network.cpu_ms:.0f} ± {network.cpu_ms_spread:.0f}",
+        f"{network.gpu_ms:.1f} ± {network.gpu_ms_spread:.1f}",
+        number(network.gflops, "g"),
+        number(network.parameters_millions, ".1f"),
+    )
+
+
+def _training(run: Run, before: float | None) -> tuple[Cell, ...]:
+    if not run.finished:
+        return (NOT_RUN, None, None, None)
+    nme, val = run.figure(NME_PUPILS), run.figure(NME_PUPILS, "val")
+    return (number(nme), change(nme, before), number(val), number(run.figure("epochs"), ".0f"))
+
+
+def _losses(squared: Run, wing: Run) -> tuple[Cell, ...]:
+    before, after = squared.figure(NME_PUPILS), wing.figure(NME_PUPILS)
+    return (
+        number(before) if squared.finished else NOT_RUN,
+        number(after) if wing.finished else NOT_RUN,
+        percent_change(after, before),
+        number(wing.figure("epochs"), ".0f"),
+    )
+
+
+def _published_losses(network: Network, wing: Training | None) -> tuple[Cell, ...]:
+    before = number(network.nme)
+    if wing is None:
+        return (before, None, None, None)
+    return (before, number(wing.nme), percent_change(wing.nme, network.nme), wing.epochs)
+
+
+def _measures(run: Run, split: str) -> tuple[Cell, ...]:
+    return (
+        *(number(run.figure(f"nme_{name}", split)) for name in ("interocular", "interpupil", "box")),
+        scaled(run.figure("failure_rate", split), 0.01, ".1f"),
+        number(run.figure("auc", split), ".3f"),
+        number(run.figure("faces", split), ".0f"),
+        number(run.figure("undetected", split), ".0f"),
+    )
+
+
+def _setting(runs: Runs, published: Landmarks) -> str:
+    """How the measured runs were made: the range of each value."""
+    said = {
+        "size_px": "crops of {} px",
+        "samples": "{} pictures seen in training",
+        "cpu_threads": "one face on {} thread(s) of a processor",
+    }
+    parts = []
+    for key, text in said.items():
+        figures = (runs[name].figure(key) for name in network_runs(published))
+        values = {value for value in figures if value is not None}
+        if values:
+            ends = sorted({min(values), max(values)})
+            parts.append(text.format(" to ".join(f"{value:,.0f}" for value in ends)))
+    return f"Ours: {', '.join(parts)}." if parts else ""

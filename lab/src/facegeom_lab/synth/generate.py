@@ -1,0 +1,243 @@
+"""Sets of rendered heads: deterministic, resumable shards, and a contact sheet to look at.
+
+Picture `i` of a set with seed `s` takes everything, the person included, from one generator seeded with
+`2 * (s * 1_000_000 + i)` in the split `train` and one more in `test`, so no person is in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import ImageDraw
+from rich.progress import Progress
+
+from facegeom.errors import InputError, OutputError
+from facegeom.geometry.camera import Camera
+from facegeom_lab.files import save_npz
+from facegeom_lab.synth.basel import load_basel
+from facegeom_lab.synth.depth import from_counts, to_counts
+from facegeom_lab.synth.light import lighten
+from facegeom_lab.synth.model import HeadModel, load_model
+from facegeom_lab.synth.scene import Image, Sample, render
+
+SHARD = 500
+MODEL_FILE = "ict_facekit_light.npz"
+DEPTH_EXTENT = (0.48, 0.7)
+"""Size of the heads in sets with depth: such that the face fills a picture of 160 pixels."""
+
+BACKGROUNDS = {"train": range(200), "test": range(200, 300)}
+"""Numbers of the background photos (NNN.jpg) of each split."""
+
+
+def run(
+    data: Path,
+    count: int,
+    out: Path,
+    seed: int = 0,
+    split: str = "train",
+    size: int = 224,
+    preview: Path | None = None,
+    depth: bool = False,
+    model: Path | None = None,
+) -> list[Path]:
+    """Render a set with a progress bar: what `facegeom lab synth` does.
+
+    Args:
+        data: folder with `ict_facekit_light.npz` and `backgrounds/NNN.jpg`.
+        count: pictures wanted in all.
+        out: folder of the shards; finished ones are kept.
+        seed: of the set, 0 to 999,999.
+        split: train or test: other people, other backgrounds.
+        size: side of the pictures, pixels.
+        preview: where to save a contact sheet of the first pictures, if anywhere.
+        depth: whether the shards carry depth maps and meshes; the heads are then drawn by a lighter model.
+        model: file of the Basel Face Model, in place of ``data/ict_facekit_light.npz``.
+
+    Returns:
+        The shards.
+
+    Raises:
+        InputError: an argument is out of range, data is missing, or `out` holds another set.
+    """
+    photos = load_backgrounds(Path(data) / "backgrounds", split)
+    head = load_basel(model) if model else load_model(Path(data) / MODEL_FILE)
+    head = lighten(head) if depth else head
+    with Progress() as progress:
+        task = progress.add_task(f"rendering {split} heads", total=count)
+        shards = synthesise(
+            *(head, photos, count, out, seed, split, size),
+            advance=lambda done: progress.advance(task, done),
+            depth=depth,
+        )
+    if preview is not None:
+        contact_sheet(read_samples(shards, limit=40)).save(preview)
+    return shards
+
+
+def synthesise(
+    model: HeadModel,
+    backgrounds: Sequence[Image],
+    count: int,
+    out: Path,
+    seed: int = 0,
+    split: str = "train",
+    size: int = 224,
+    advance: Callable[[int], object] = lambda done: None,
+    shard: int = SHARD,
+    depth: bool = False,
+) -> list[Path]:
+    """Write `synth_0000.npz`, `synth_0001.npz`, ...: `shard` pictures each, the last one with the rest.
+
+    Arrays: images (n, S, S, 3) uint8 RGB, landmarks_px (n, 68, 2), rotation (n, 3, 3), translation (n, 3)
+    millimetres, visible (n, 68) bool, fov_deg (n,), and seed, split for checking. Finished shards are kept.
+    With depth also: depth (n, S, S) uint16, counts of :mod:`facegeom_lab.synth.depth`, and mesh_mm
+    (n, 478, 3), camera frame.
+
+    Args:
+        model: the head.
+        backgrounds: (h, w, 3) uint8 RGB photos without faces.
+        count: pictures wanted in all.
+        out: folder of the shards.
+        seed: of the set, 0 to 999,999.
+        split: train or test.
+        size: side of the pictures, pixels.
+        advance: called with a number of pictures that have been finished.
+        shard: pictures in a shard.
+        depth: whether to store depth maps and meshes.
+
+    Returns:
+        Paths of all shards.
+    """
+    _check(count, seed, split, size)
+    draw = partial(render, depth=True, extent=DEPTH_EXTENT) if depth else render
+    paths = []
+    for number, start in enumerate(range(0, count, shard)):
+        path = Path(out) / f"synth_{number:04d}.npz"
+        indices = range(start, min(start + shard, count))
+        if _finished(path, len(indices), seed, split, size, depth):
+            advance(len(indices))
+        else:
+            samples = []
+            for index in indices:
+                samples.append(draw(generator(seed, index, split), model, backgrounds, size))
+                advance(1)
+            save_npz(path, **_pack(samples), seed=np.array(seed), split=np.array(split))
+        paths.append(path)
+    return paths
+
+
+def generator(seed: int, index: int, split: str) -> np.random.Generator:
+    """Random numbers of picture `index` of the set `seed`; even seeds are train, odd ones test."""
+    return np.random.default_rng(2 * (seed * 1_000_000 + index) + (split == "test"))
+
+
+def load_backgrounds(folder: Path, split: str) -> list[Image]:
+    """The split's background photos as (h, w, 3) uint8 RGB.
+
+    Raises:
+        InputError: an unknown split, or no photo found.
+    """
+    if split not in BACKGROUNDS:
+        raise InputError(f"expected the split to be one of {sorted(BACKGROUNDS)}, got {split!r}")
+    wanted = {f"{number:03d}" for number in BACKGROUNDS[split]}
+    photos = []
+    for path in sorted(folder.glob("*.jpg")):
+        if path.stem in wanted:
+            with PillowImage.open(path) as photo:
+                photos.append(np.array(photo.convert("RGB")))
+    if not photos:
+        raise InputError(f"expected background photos NNN.jpg in {folder}, found none for the split {split}")
+    return photos
+
+
+def read_samples(shards: Sequence[Path], limit: int | None = None) -> list[Sample]:
+    """The first `limit` samples of the shards, all by default."""
+    samples: list[Sample] = []
+    for path in shards:
+        with np.load(path) as arrays:
+            names = ("images", "landmarks_px", "rotation", "translation", "visible", "fov_deg")
+            columns = [arrays[name] for name in names]
+            if "depth" in arrays:
+                origins = arrays["translation"][:, 2]
+                depth = [from_counts(*each) for each in zip(arrays["depth"], origins, strict=True)]
+                columns += [depth, arrays["mesh_mm"]]
+        samples += [Sample(*row) for row in zip(*columns, strict=True)]
+        if limit is not None and len(samples) >= limit:
+            break
+    return samples[:limit]
+
+
+def contact_sheet(samples: Sequence[Sample], columns: int = 8) -> PillowImage.Image:
+    """Pictures side by side with points (green seen, red hidden) and axes (x red, y green, nose blue)."""
+    tiles = [_annotated(sample) for sample in samples]
+    width, height = tiles[0].size
+    rows = -(-len(tiles) // columns)
+    sheet = PillowImage.new("RGB", (columns * width, rows * height))
+    for number, tile in enumerate(tiles):
+        sheet.paste(tile, (number % columns * width, number // columns * height))
+    return sheet
+
+
+def _annotated(sample: Sample) -> PillowImage.Image:
+    picture = PillowImage.fromarray(sample.image)
+    pen = ImageDraw.Draw(picture)
+    for (x, y), seen in zip(sample.landmarks_px, sample.visible68, strict=True):
+        pen.ellipse((x - 1, y - 1, x + 1, y + 1), fill=(60, 255, 60) if seen else (255, 40, 40))
+    camera = Camera(picture.width, picture.height, sample.fov_deg)
+    ends = camera.project(
+        60 * np.concatenate([np.zeros((1, 3)), np.eye(3) * [1, 1, -1]]) @ sample.rotation.T
+        + sample.translation_mm
+    )
+    for end, colour in zip(ends[1:], ((255, 0, 0), (0, 255, 0), (80, 80, 255)), strict=True):
+        pen.line([tuple(ends[0]), tuple(end)], fill=colour, width=2)
+    return picture
+
+
+def _pack(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
+    depth = [
+        to_counts(sample.depth_mm, sample.translation_mm[2])
+        for sample in samples
+        if sample.depth_mm is not None
+    ]
+    meshes = [sample.mesh_mm for sample in samples if sample.mesh_mm is not None]
+    more = {"depth": np.stack(depth), "mesh_mm": np.stack(meshes)} if meshes else {}
+    return more | {
+        "images": np.stack([sample.image for sample in samples]),
+        "landmarks_px": np.stack([sample.landmarks_px for sample in samples]),
+        "rotation": np.stack([sample.rotation for sample in samples]),
+        "translation": np.stack([sample.translation_mm for sample in samples]),
+        "visible": np.stack([sample.visible68 for sample in samples]),
+        "fov_deg": np.array([sample.fov_deg for sample in samples], dtype=np.float32),
+    }
+
+
+def _check(count: int, seed: int, split: str, size: int) -> None:
+    if count < 1 or size < 32:
+        raise InputError(f"expected at least 1 picture of at least 32 px, got {count} of {size} px")
+    if not 0 <= seed < 1_000_000 or split not in BACKGROUNDS:
+        raise InputError(
+            f"expected a seed of 0 to 999999 and a split of train or test, got {seed} and {split!r}"
+        )
+
+
+def _finished(path: Path, count: int, seed: int, split: str, size: int, depth: bool) -> bool:
+    """Whether the shard is there with enough pictures.
+
+    Raises:
+        OutputError: it belongs to another set.
+    """
+    if not path.is_file():
+        return False
+    with np.load(path) as arrays:
+        found = (int(arrays["seed"]), str(arrays["split"]), arrays["images"].shape[1], "depth" in arrays)
+        held = len(arrays["rotation"])
+    if found != (seed, split, size, depth):
+        raise OutputError(
+            f"{path} holds the set (seed, split, size, depth) {found}, "
+            f"not {(seed, split, size, depth)}: choose another folder"
+        )
+    return held == count

@@ -1,0 +1,211 @@
+"""Colours of the head: skin tones, lips, brows, beard, eyes, teeth, and where each of them lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from facegeom_lab.synth.mesh import Floats, wobble
+from facegeom_lab.synth.model import HeadModel
+
+SKIN_RAMP = np.array(
+    [
+        (250, 222, 204),
+        (238, 198, 172),
+        (220, 172, 140),
+        (192, 138, 104),
+        (146, 98, 70),
+        (102, 66, 48),
+        (62, 41, 33),
+    ]
+)
+"""sRGB skin tones from light to dark; a person's tone lies anywhere between neighbours."""
+
+HAIR_TONES = np.array(
+    [
+        (34, 29, 27),
+        (46, 36, 31),
+        (66, 48, 36),
+        (98, 70, 48),
+        (150, 112, 70),
+        (194, 162, 112),
+        (116, 62, 38),
+        (150, 148, 146),
+    ]
+)
+IRIS_TONES = np.array([(52, 30, 18), (84, 52, 26), (98, 92, 50), (80, 110, 130), (110, 130, 140)])
+
+
+@dataclass(frozen=True, eq=False)
+class Masks:
+    """Weights (V,), 0 to 1, of the parts of the model's surface."""
+
+    skin: Floats
+    lips: Floats
+    brows: Floats
+    lids: Floats
+    beard: Floats
+    flush: Floats
+    parts: dict[str, NDArray[np.int64]]
+    eye_angle_deg: Floats
+
+
+def find_masks(model: HeadModel) -> Masks:
+    """Where lips, brows, beard and flushed skin lie, from the 68 points of the neutral head."""
+    points, marks = model.neutral_mm, model.neutral_mm[model.landmarks]
+    parts = {name: np.arange(*limits) for name, limits in model.regions.items()}
+    skin = np.ones(len(points), np.float32)
+    for name in set(parts) - {"face", "head"}:
+        skin[parts[name]] = 0
+    front = skin * (points[:, 2] < marks[[0, 16], 2].mean())
+    lips = front * inside_polygon(points[:, :2], marks[48:60, :2])
+    brows = np.zeros_like(skin)
+    for side in (slice(17, 22), slice(22, 27)):
+        brows = np.maximum(brows, 1 - _distance_to_line(points, marks[side] + [0, -1, 0]) / 6.5)
+    lids = np.zeros_like(skin)
+    for side in (slice(36, 40), slice(42, 46)):
+        lids = np.maximum(lids, 1 - _distance_to_line(points, marks[side]) / 2.5)
+    mouth, nose = marks[[48, 54]].mean(axis=0), marks[33]
+    width = np.linalg.norm(marks[54] - marks[48])
+    beard = _step((points[:, 1] - nose[1]) / 12) * _step((marks[8, 1] + 25 - points[:, 1]) / 25)
+    beard *= _step((np.linalg.norm((points - mouth)[:, :2], axis=1) - 0.3 * width) / 10)
+    flush = sum(
+        _bump(points, marks[k] + np.array([dx, 0, 0]), 22) for k, dx in ((30, 0), (31, -22), (35, 22))
+    )
+    return Masks(
+        skin=skin,
+        lips=lips.astype(np.float32),
+        lids=(front * np.clip(1.5 * lids, 0, 1)).astype(np.float32),
+        brows=(front * np.clip(2 * brows, 0, 1)).astype(np.float32),
+        beard=(front * beard * (1 - lips)).astype(np.float32),
+        flush=(front * np.clip(flush, 0, 1)).astype(np.float32),
+        parts=parts,
+        eye_angle_deg=_eye_angle(model),
+    )
+
+
+def paint(rng: np.random.Generator, masks: Masks, points: Floats) -> tuple[Floats, Floats, Floats]:
+    """Colour one person.
+
+    Args:
+        rng: of the picture.
+        masks: of the model.
+        points: (V, 3) neutral vertices, millimetres, for noise that is fixed to the skin.
+
+    Returns:
+        Albedo (V, 3) and hair colour (3,), linear, and gloss (V,).
+    """
+    tone = rng.uniform(0, len(SKIN_RAMP) - 1)
+    skin = linear(_between(SKIN_RAMP, tone) * rng.normal(1, 0.04, 3))
+    dark = rng.random() < 0.35 + 0.1 * tone
+    hair = linear(
+        HAIR_TONES[rng.integers(0, 3) if dark else rng.integers(0, len(HAIR_TONES))]
+        * rng.normal(1, 0.03, 3)
+        * rng.uniform(0.8, 1.2)
+    )
+    albedo = np.broadcast_to(skin, (len(points), 3)).copy()
+    albedo *= (1 + 0.05 * wobble(rng, points, 60) + 0.03 * wobble(rng, points, 14))[:, None]
+    _mix(albedo, masks.flush * rng.uniform(0, 0.35), skin * [1.05, 0.68, 0.66])
+    _mix(albedo, masks.lips * rng.uniform(0.35, 0.9), _lip_colour(rng, skin))
+    if rng.random() < 0.4:
+        _mix(albedo, masks.beard * rng.beta(1.2, 1.8), hair)
+    _mix(albedo, masks.brows * rng.uniform(0.35, 0.95), 0.7 * hair)
+    _mix(albedo, masks.lids * rng.uniform(0, 1), 0.5 * hair)
+    gloss = np.full(len(points), rng.uniform(0.02, 0.16), np.float32) * (1 + masks.lips)
+    _paint_inside(rng, masks, albedo, gloss, skin)
+    return np.clip(albedo, 0.003, 1).astype(np.float32), hair, gloss
+
+
+def linear(srgb: ArrayLike) -> Floats:
+    """sRGB values 0 to 255 as linear light 0 to 1 (power 2.2)."""
+    return (np.clip(np.asarray(srgb, dtype=np.float64), 0, 255) / 255).astype(np.float32) ** np.float32(2.2)
+
+
+def inside_polygon(points: Floats, polygon: Floats) -> NDArray[np.bool_]:
+    """(N,) whether points (N, 2) lie in the closed polygon (K, 2), by the even-odd rule."""
+    inside = np.zeros(len(points), dtype=bool)
+    for (x1, y1), (x2, y2) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        if y1 != y2:
+            crosses = (y1 > points[:, 1]) != (y2 > points[:, 1])
+            inside ^= crosses & (points[:, 0] < (x2 - x1) * (points[:, 1] - y1) / (y2 - y1) + x1)
+    return inside
+
+
+def _paint_inside(
+    rng: np.random.Generator, masks: Masks, albedo: Floats, gloss: Floats, skin: Floats
+) -> None:
+    """Mouth, gums, teeth, sockets and eyes, in place."""
+    colours = {
+        "mouth": linear([120, 40, 38]),
+        "gums": linear([170, 84, 80]),
+        "teeth": linear(np.array([226, 218, 200]) * rng.uniform(0.8, 1.05)),
+        "sockets": skin * np.array([0.8, 0.55, 0.5]),
+    }
+    for name, colour in colours.items():
+        if name in masks.parts:
+            albedo[masks.parts[name]] = colour
+            gloss[masks.parts[name]] = 0.2 if name in ("teeth", "gums") else 0.02
+    if "eyes" in masks.parts:
+        eyes = masks.parts["eyes"]
+        albedo[eyes] = _eye_colour(rng, masks.eye_angle_deg[eyes])
+        gloss[eyes] = 1.0
+
+
+def _eye_colour(rng: np.random.Generator, angle_deg: Floats) -> Floats:
+    """(N, 3) pupil, iris, its dark rim and the white, by the angle from the eye's axis."""
+    iris = linear(IRIS_TONES[rng.integers(0, len(IRIS_TONES))] * rng.normal(1, 0.1, 3))
+    pupil_deg, iris_deg = rng.uniform(6, 12), rng.uniform(21, 25)
+    white = linear(np.array([232, 224, 218]) * rng.uniform(0.85, 1.0))
+    colour = np.broadcast_to(white, (len(angle_deg), 3)).copy()
+    colour[angle_deg < iris_deg + 1.5] = 0.4 * iris
+    colour[angle_deg < iris_deg - 2] = iris
+    colour[angle_deg < pupil_deg] = 0.004
+    return colour
+
+
+def _lip_colour(rng: np.random.Generator, skin: Floats) -> Floats:
+    natural = skin * np.array([0.85, 0.48, 0.48])
+    painted = linear([rng.uniform(120, 210), rng.uniform(20, 80), rng.uniform(30, 90)])
+    return (natural if rng.random() < 0.8 else painted).astype(np.float32)
+
+
+def _eye_angle(model: HeadModel) -> Floats:
+    """(V,) degrees between the straight gaze (-z) and the direction from the vertex's eyeball centre."""
+    angle = np.full(len(model.neutral_mm), 180, np.float32)
+    for index in model.eyeballs:
+        ball = model.neutral_mm[index]
+        centre = (ball.min(axis=0) + ball.max(axis=0)) / 2
+        out = ball - centre
+        angle[index] = np.degrees(np.arctan2(np.linalg.norm(out[:, :2], axis=1), -out[:, 2]))
+    return angle
+
+
+def _distance_to_line(points: Floats, line: Floats) -> Floats:
+    """(N,) distance of points (N, 3) to the polyline (K, 3)."""
+    best = np.full(len(points), np.inf)
+    for start, end in pairwise(line):
+        edge = end - start
+        share = np.clip((points - start) @ edge / (edge @ edge), 0, 1)
+        best = np.minimum(best, np.linalg.norm(points - start - share[:, None] * edge, axis=1))
+    return best
+
+
+def _mix(albedo: Floats, weight: Floats, colour: ArrayLike) -> None:
+    albedo += weight[:, None] * (np.asarray(colour, dtype=np.float32) - albedo)
+
+
+def _between(ramp: NDArray[np.integer], position: float) -> NDArray[np.floating]:
+    low = min(int(position), len(ramp) - 2)
+    return ramp[low] + (position - low) * (ramp[low + 1] - ramp[low])
+
+
+def _step(value: Floats) -> Floats:
+    t = np.clip(value, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _bump(points: Floats, centre: Floats, radius_mm: float) -> Floats:
+    return np.exp(-((points - centre) ** 2).sum(axis=1) / (2 * (radius_mm / 2) ** 2))

@@ -1,0 +1,168 @@
+"""Face profiling: a labelled face of a photo turned further in 3D, with its points, mesh and rotation.
+
+After Zhu et al., "Face alignment across large poses: a 3D solution", CVPR 2016, who made 300W-LP so. The mesh
+is a surface in depth; rings behind its outline stand for the sides of the head, and a last ring at rest ties
+it to the background. Everything turns about an axis through the neck and takes its pixels along.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from facegeom.errors import InputError
+from facegeom.geometry import topology
+from facegeom.geometry.placement import average_head
+from facegeom.geometry.rotation import Similarity, angles_from_rotation, rotation_from_angles
+from facegeom_lab.synth.rasterise import rasterise
+
+AXIS_MM = (0.0, 30.0, 75.0)
+"""A point of the turn's axis, in the head frame: in the neck."""
+
+RINGS = (
+    (1.12, 1.2, 1.1, 16.0),
+    (1.3, 1.38, 1.24, 50.0),
+    (1.5, 1.46, 1.4, 90.0),
+    (2.6, 2.6, 2.6, 115.0),
+)
+"""The rings behind the outline: their size by the outline's to the sides, upwards (where the skull is) and
+downwards (where the neck is), and how far back they lie, millimetres. The last one stays where it is."""
+
+FAR = 1e4
+"""Added to depths, so that nothing is behind the camera and perspective is as good as parallel."""
+
+HIDDEN_PX = 0.06
+"""A point is hidden when the surface in front of it is nearer by this part of the mesh's extent."""
+
+
+@dataclass(frozen=True, eq=False)
+class Profiled:
+    """A face after the turn.
+
+    Attributes:
+        picture: (H, W, C) as it came.
+        mesh: (478, 3) pixels.
+        landmarks: (68, 2) pixels.
+        visible: (68,) bool, False where the face covers the point.
+        rotation: (3, 3) as the picture shows the head.
+    """
+
+    picture: np.ndarray
+    mesh: np.ndarray
+    landmarks: np.ndarray
+    visible: np.ndarray
+    rotation: np.ndarray
+
+
+def profile(
+    picture: np.ndarray, mesh: np.ndarray, landmarks: np.ndarray, landmarks_depth: np.ndarray, turn_deg: float
+) -> Profiled:
+    """Turn a face so that its yaw grows by ``turn_deg``; pitch and roll stay.
+
+    Args:
+        picture: (H, W, 3 or 4) uint8.
+        mesh: (478, 3) pixels, z on the same scale.
+        landmarks: (68, 2) pixels.
+        landmarks_depth: (68,) z of the landmarks, on the mesh's scale.
+        turn_deg: degrees; should have the sign of the yaw that the face has, for what a turned face hides is
+            not in the photo.
+
+    Raises:
+        InputError: the yaw would leave ±90°.
+    """
+    head = average_head(mesh)
+    yaw_deg, pitch_deg, roll_deg = angles_from_rotation(head.rotation)
+    if not -90 <= yaw_deg + turn_deg <= 90:
+        raise InputError(f"expected a turn to a yaw within ±90°, got {turn_deg:g}° from {yaw_deg:.1f}°")
+    rotation = rotation_from_angles(yaw_deg + turn_deg, pitch_deg, roll_deg)
+    turn = rotation @ head.rotation.T
+    centre = head.apply(np.array([AXIS_MM]))[0]
+    before, moves, triangles = _surface(mesh.astype(np.float64), head)
+    after = np.where(moves[:, None], (before - centre) @ turn.T + centre, before)
+    points = np.concatenate([landmarks, landmarks_depth[:, None]], axis=1)
+    turned = (points - centre) @ turn.T + centre
+    drawn, depth = _drawn(picture, before, after, triangles)
+    return Profiled(
+        picture=drawn,
+        mesh=after[: len(mesh)],
+        landmarks=turned[:, :2],
+        visible=_visible(turned, depth, float(np.ptp(mesh[:, 1]))),
+        rotation=rotation,
+    )
+
+
+def _surface(mesh: np.ndarray, head: Similarity) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vertices (V, 3) in the photo, whether each turns (V,), triangles (T, 3)."""
+    outline, holes = _loops()
+    middles = [mesh[list(hole)].mean(axis=0) for hole in holes]
+    own_mm = (mesh[list(outline)] - head.translation) @ head.rotation / head.scale
+    middle = own_mm.mean(axis=0)
+    around = (own_mm - middle) * (1, 1, 0)
+    rings = []
+    for side, up, down, back_mm in RINGS:
+        size = np.where(around[:, 1] < 0, up, down)
+        ring = middle + around * np.stack([np.full(len(own_mm), side), size, size], axis=1) + (0, 0, back_mm)
+        rings.append(head.apply(ring))
+    vertices = np.concatenate([mesh, np.stack(middles), *rings])
+    moves = np.ones(len(vertices), bool)
+    moves[-len(outline) :] = False
+    return vertices, moves, _triangles()
+
+
+@cache
+def _loops() -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    """The mesh's outline, and its holes: eyes and mouth; vertices in their order around."""
+    faces = topology.triangles()
+    pairs = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    edges, counts = np.unique(pairs, axis=0, return_counts=True)
+    beside: dict[int, list[int]] = {}
+    for first, second in edges[counts == 1].tolist():
+        beside.setdefault(first, []).append(second)
+        beside.setdefault(second, []).append(first)
+    loops = []
+    while beside:
+        loop = [next(iter(beside))]
+        while following := [vertex for vertex in beside.pop(loop[-1]) if vertex in beside]:
+            loop.append(following[0])
+        loops.append(tuple(loop))
+    loops.sort(key=len, reverse=True)
+    return loops[0], tuple(loops[1:])
+
+
+@cache
+def _triangles() -> np.ndarray:
+    """(T, 3) the mesh's triangles, fans over its holes, strips between the rings."""
+    outline, holes = _loops()
+    parts = [topology.triangles().astype(np.int64)]
+    for number, hole in enumerate(holes):
+        fan = [(first, second, 478 + number) for first, second in zip(hole, hole[1:] + hole[:1], strict=True)]
+        parts.append(np.array(fan))
+    start, count = 478 + len(holes), len(outline)
+    rings = [np.array(outline)] + [start + ring * count + np.arange(count) for ring in range(len(RINGS))]
+    for inner, outer in pairwise(rings):
+        parts.append(np.stack([inner, np.roll(inner, -1), outer], axis=1))
+        parts.append(np.stack([np.roll(inner, -1), np.roll(outer, -1), outer], axis=1))
+    return np.concatenate(parts)
+
+
+def _drawn(
+    picture: np.ndarray, before: np.ndarray, after: np.ndarray, triangles: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The picture as the moved surface shows it, and the surface's depth (H, W), infinite beside it."""
+    height, width = picture.shape[:2]
+    source, depth = rasterise(after[:, :2], after[:, 2] + FAR, triangles, before[:, :2], (width, height))
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    bare = ~np.isfinite(depth)
+    source[bare] = np.stack([x, y], axis=-1)[bare]
+    drawn = cv2.remap(picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return drawn, depth - FAR
+
+
+def _visible(points: np.ndarray, depth: np.ndarray, extent_px: float) -> np.ndarray:
+    """Whether the surface at each point (K, 3) is not far in front of it; beside the picture: no."""
+    column, row = np.rint(points[:, :2]).astype(int).T
+    inside = (column >= 0) & (row >= 0) & (column < depth.shape[1]) & (row < depth.shape[0])
+    surface = depth[np.clip(row, 0, depth.shape[0] - 1), np.clip(column, 0, depth.shape[1] - 1)]
+    return inside & (points[:, 2] < surface + HIDDEN_PX * extent_px)

@@ -1,0 +1,229 @@
+"""One picture: a dressed head, a camera, a light, a background, and the truth about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facegeom.errors import InputError
+from facegeom.geometry.camera import Camera
+from facegeom.geometry.rotation import rotation_from_angles
+from facegeom_lab.synth.anatomy import find_anatomy
+from facegeom_lab.synth.backdrop import backdrop, develop
+from facegeom_lab.synth.depth import face_depth
+from facegeom_lab.synth.dress import clothes, glasses, grow_hair
+from facegeom_lab.synth.mesh import Floats, Mesh, join
+from facegeom_lab.synth.model import HeadModel, sample_expression, sample_identity
+from facegeom_lab.synth.paint import Masks, find_masks, paint
+from facegeom_lab.synth.rasterise import rasterise
+from facegeom_lab.synth.shade import openness, sample_light, shade
+
+Image = NDArray[np.uint8]
+Range = tuple[float, float]
+
+OVERSAMPLING = 2
+"""Pixels are drawn this many times finer on each axis and averaged, so edges are smooth."""
+
+VISIBLE_SLACK_MM = 4.0
+"""A point this far behind the drawn surface still counts as visible: it lies on the surface, not under it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One rendered picture and its truth.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        landmarks_px: (68, 2) projected vertices. The jaw (0 to 16) is the head's own, not its outline: on
+            the far side of a turned head it lies under the surface.
+        rotation: (3, 3) head frame to camera frame.
+        translation_mm: (3,) head origin in the camera frame.
+        visible68: (68,) bool, whether the point's surface is the one the picture shows.
+        fov_deg: angle of view across the longer side of the picture; the principal point is its middle.
+        depth_mm: (H, W) z of the bare face in the camera frame, 0 elsewhere; None if not asked for.
+        mesh_mm: (478, 3) points of the mesh in the camera frame; None if not asked for.
+    """
+
+    image: Image
+    landmarks_px: Floats
+    rotation: Floats
+    translation_mm: Floats
+    visible68: NDArray[np.bool_]
+    fov_deg: float
+    depth_mm: Floats | None = None
+    mesh_mm: Floats | None = None
+
+
+def render(
+    rng: np.random.Generator,
+    model: HeadModel,
+    backgrounds: Sequence[Image],
+    size: int = 224,
+    *,
+    yaw_deg: Range = (-90, 90),
+    pitch_deg: Range = (-40, 40),
+    roll_deg: Range = (-35, 35),
+    extent: Range = (0.36, 0.6),
+    depth: bool = False,
+) -> Sample:
+    """Draw one random person about the middle of a square picture.
+
+    Args:
+        rng: all randomness comes from here.
+        model: the head.
+        backgrounds: (h, w, 3) uint8 RGB photos without faces, at least one.
+        size: side of the picture, pixels.
+        yaw_deg: drawn evenly from this range.
+        pitch_deg: drawn from a bell over this range (its half is two deviations), as is roll_deg.
+        roll_deg: see pitch_deg.
+        extent: longer side of the box of the 68 points, as a share of `size`.
+        depth: whether the sample has a depth map and a mesh.
+    """
+    rotation = rotation_from_angles(rng.uniform(*yaw_deg), _bell(rng, pitch_deg), _bell(rng, roll_deg))
+    camera = Camera(size, size, float(rng.uniform(15, 60)))
+    target = camera.centre_px + rng.uniform(-0.06, 0.06, 2) * size
+    background = backdrop(rng, backgrounds, (size, size))
+    return _draw(rng, model, background, camera, rotation, target, rng.uniform(*extent) * size, depth)
+
+
+def render_scene(
+    rng: np.random.Generator,
+    model: HeadModel,
+    backgrounds: Sequence[Image],
+    size_wh: tuple[int, int] = (640, 480),
+    *,
+    yaw_deg: Range = (-45, 45),
+    pitch_deg: Range = (-30, 30),
+    roll_deg: Range = (-30, 30),
+    face_px: Range = (60, 250),
+    depth: bool = False,
+) -> Sample:
+    """Draw one random person of random size anywhere in a whole photo; angles are drawn evenly.
+
+    Args:
+        rng: all randomness comes from here.
+        model: the head.
+        backgrounds: (h, w, 3) uint8 RGB photos without faces, at least one.
+        size_wh: of the picture, pixels.
+        yaw_deg: range.
+        pitch_deg: range.
+        roll_deg: range.
+        face_px: range of the longer side of the box of the 68 points, pixels.
+        depth: whether the sample has a depth map and a mesh.
+    """
+    width, height = size_wh
+    rotation = rotation_from_angles(rng.uniform(*yaw_deg), rng.uniform(*pitch_deg), rng.uniform(*roll_deg))
+    face = min(rng.uniform(*face_px), 0.6 * min(size_wh))
+    margin = 0.75 * face
+    target = rng.uniform([margin, margin], [width - margin, height - margin])
+    background = backdrop(rng, backgrounds, size_wh)
+    camera = Camera(width, height, float(rng.uniform(30, 60)))
+    return _draw(rng, model, background, camera, rotation, target, face, depth)
+
+
+def _draw(
+    rng: np.random.Generator,
+    model: HeadModel,
+    background: Floats,
+    camera: Camera,
+    rotation: Floats,
+    target_px: Floats,
+    extent_px: float,
+    with_depth: bool,
+) -> Sample:
+    """Dress, place, light, rasterise and lay a head over linear `background` (H, W, 3)."""
+    mesh, bare = dressed_head(rng, model)
+    marks = bare[model.landmarks]
+    translation = place(marks @ rotation.T, camera, target_px, extent_px)
+    colours = shade(mesh, sample_light(rng), rotation)
+    points = mesh.vertices @ rotation.T + translation
+    layer, drawn = _oversampled(points, mesh, colours, camera)
+    image = develop(rng, layer[..., :3] + (1 - layer[..., 3:]) * background)
+    skin = bare @ rotation.T + translation
+    marks_px = camera.project(skin[model.landmarks])
+    return Sample(
+        image=image,
+        landmarks_px=marks_px.astype(np.float32),
+        rotation=rotation.astype(np.float32),
+        translation_mm=translation.astype(np.float32),
+        visible68=_visible(_fine(marks_px), skin[model.landmarks, 2], drawn),
+        fov_deg=camera.fov_deg,
+        depth_mm=face_depth(skin, model, camera) if with_depth else None,
+        mesh_mm=skin[find_anatomy(model).mesh478].astype(np.float32) if with_depth else None,
+    )
+
+
+def dressed_head(rng: np.random.Generator, model: HeadModel) -> tuple[Mesh, Floats]:
+    """A random person, head frame, millimetres: dressed, and the vertices (V, 3) of the bare head."""
+    masks, open_share = _fixed(model)
+    bare = model.vertices(sample_identity(rng, model), sample_expression(rng, model))
+    albedo, hair, gloss = paint(rng, masks, model.neutral_mm)
+    head = Mesh(bare.copy(), model.triangles, albedo, gloss, open_share)
+    parts = [head, *grow_hair(rng, head, model.neutral_mm, hair), clothes(rng)]
+    if rng.random() < 0.2:
+        parts += glasses(rng, bare[model.landmarks[36:48]])
+    return join(parts), bare
+
+
+def place(marks_mm: Floats, camera: Camera, target_px: Floats, extent_px: float) -> NDArray[np.float64]:
+    """Translation (3,) that puts the box of the turned points (68, 3) at `target_px`, `extent_px` long.
+
+    Raises:
+        InputError: no place in front of the camera does it.
+    """
+    span = np.ptp(marks_mm[:, :2], axis=0).max()
+    translation = np.array([0, 0, camera.focal_px * span / extent_px])
+    for _ in range(8):
+        points = camera.project(marks_mm + translation)
+        low, high = points.min(axis=0), points.max(axis=0)
+        translation[2] *= (high - low).max() / extent_px
+        translation[:2] += (target_px - (low + high) / 2) * translation[2] / camera.focal_px
+    if translation[2] + marks_mm[:, 2].min() < 50:
+        raise InputError(
+            f"a face of {extent_px:.0f} px does not fit before a camera of {camera.fov_deg:.0f} degrees"
+        )
+    return translation
+
+
+def _oversampled(points: Floats, mesh: Mesh, colours: Floats, camera: Camera) -> tuple[Floats, Floats]:
+    """Linear colour and cover (H, W, 4), and the fine depth map."""
+    fine = _fine(camera.project(points))
+    attributes = np.concatenate([colours, np.ones((len(colours), 1))], axis=1)
+    size = (camera.width * OVERSAMPLING, camera.height * OVERSAMPLING)
+    drawn, depth = rasterise(fine, points[:, 2], mesh.triangles, attributes, size)
+    steps = range(OVERSAMPLING)  # a sum of slices: several times faster than a mean over two axes
+    cells = [drawn[dy::OVERSAMPLING, dx::OVERSAMPLING] for dy in steps for dx in steps]
+    return np.sum(cells, axis=0) / OVERSAMPLING**2, depth
+
+
+def _fine(points_px: Floats) -> Floats:
+    """Pixels of the picture to pixels of the oversampled one."""
+    return (points_px + 0.5) * OVERSAMPLING - 0.5
+
+
+def _visible(fine_px: Floats, depth_mm: Floats, depth_map: Floats) -> NDArray[np.bool_]:
+    """(N,) whether points are inside the picture and not behind what it shows within one fine pixel."""
+    height, width = depth_map.shape
+    column, row = np.rint(fine_px).astype(int).T
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    seen = np.zeros(len(depth_mm), dtype=bool)
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            near = depth_map[np.clip(row + dy, 0, height - 1), np.clip(column + dx, 0, width - 1)]
+            seen |= depth_mm <= near + VISIBLE_SLACK_MM
+    return seen & inside
+
+
+def _bell(rng: np.random.Generator, limits: Range) -> float:
+    middle, half = (limits[0] + limits[1]) / 2, (limits[1] - limits[0]) / 2
+    return float(np.clip(rng.normal(middle, half / 2), *limits))
+
+
+@lru_cache(maxsize=2)
+def _fixed(model: HeadModel) -> tuple[Masks, Floats]:
+    """What does not change between pictures: where the parts lie and how open each vertex is to light."""
+    return find_masks(model), openness(model.neutral_mm, model.triangles)

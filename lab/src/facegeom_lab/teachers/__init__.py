@@ -1,0 +1,1 @@
+"""Teachers that label photos: MediaPipe, heat maps, head poses."""

@@ -1,0 +1,113 @@
+"""Teachers of head directions: each answers two raw vectors for a face in a picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from facegeom.errors import InputError
+from facegeom.geometry.boxes import square
+from facegeom.geometry.rotation import rotation_from_6d, rotation_to_6d
+from facegeom.image.crop import cut
+from facegeom.models import weights
+from facegeom.models.engine import Engine
+from facegeom.models.face import CROP_PX, CROP_SCALE
+from facegeom_lab.datasets.angle_conventions import rotation_from_6drepnet
+from facegeom_lab.networks.checkpoint import network_from_checkpoint
+from facegeom_lab.networks.repvgg import fold
+from facegeom_lab.networks.sixdrepnet import SixDRepNet, published
+from facegeom_lab.training.runs import read_recipe
+
+NAMES = ("points", "face", "6drepnet", "6drepnet-published")
+PUBLISHED_PX = 224
+
+
+class PoseTeacher(Protocol):
+    """Raw vectors (K, 6) of the faces in squares (K, 4) of a picture (H, W, 3).
+
+    ``rotation`` (K, 3, 3) is what the photo's labels say, NaN where they say nothing.
+    """
+
+    def __call__(self, picture: np.ndarray, squares_xyxy: np.ndarray, rotation: np.ndarray) -> np.ndarray: ...
+
+
+class PointsTeacher:
+    """The labels themselves: the head laid under 68 points, or the exact rotation of a rendered head."""
+
+    def __call__(self, picture: np.ndarray, squares_xyxy: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+        """NaN where the labels hold no rotation."""
+        return rotation_to_6d(rotation)
+
+
+class FaceTeacher:
+    """The face network that ships."""
+
+    def __init__(self) -> None:
+        self.engine = Engine(weights.path("face"), threads=1)
+
+    def __call__(self, picture: np.ndarray, squares_xyxy: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+        """The network's raw vectors."""
+        crops = cut(picture, square(squares_xyxy, CROP_SCALE), CROP_PX)
+        return self.engine(crops)[2]
+
+
+class SixDRepNetTeacher:
+    """6DRepNet, trained here or published.
+
+    Args:
+        net: in evaluation mode.
+        size_px: side of its pictures.
+        foreign: its matrices follow the authors' convention.
+    """
+
+    def __init__(self, net: SixDRepNet, size_px: int, foreign: bool = False) -> None:
+        self.net, self.size_px, self.foreign = fold(net), size_px, foreign
+
+    @classmethod
+    def of_run(cls, checkpoint: Path) -> "SixDRepNetTeacher":
+        """A checkpoint of ``facegeom lab train 6drepnet``, in its run folder."""
+        recipe = read_recipe(checkpoint.parent)
+        if recipe["kind"] != "sixdrepnet":
+            raise InputError(f"expected a run of 6drepnet around {checkpoint}, got one of {recipe['recipe']}")
+        net = network_from_checkpoint(checkpoint, SixDRepNet(recipe["body"]))
+        return cls(net, recipe["size_px"])
+
+    @torch.inference_mode()
+    def __call__(self, picture: np.ndarray, squares_xyxy: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+        """The raw vectors; of a published network the first two columns in facegeom's convention."""
+        crops = cut(picture, square(squares_xyxy, CROP_SCALE), self.size_px)
+        raw = self.net(torch.from_numpy(crops).permute(0, 3, 1, 2).float()).numpy()
+        return rotation_to_6d(rotation_from_6drepnet(rotation_from_6d(raw))) if self.foreign else raw
+
+
+def pose_teachers(names: Sequence[str], model: Path | None) -> dict[str, PoseTeacher]:
+    """Teachers by name.
+
+    Args:
+        names: of ``NAMES``.
+        model: checkpoint of 6drepnet, or of the published one; None where neither is asked for.
+
+    Raises:
+        InputError: an unknown name; a model that is missing, damaged or not asked for.
+    """
+    unknown = [name for name in names if name not in NAMES]
+    if unknown or not names:
+        raise InputError(
+            f"expected some of the teachers {', '.join(NAMES)}, got {', '.join(names) or 'none'}"
+        )
+    with_model = [name for name in names if name.startswith("6drepnet")]
+    if (model is None) != (not with_model) or len(with_model) > 1:
+        raise InputError(
+            "expected --model with 6drepnet or 6drepnet-published, one of them, and with no other teacher"
+        )
+    return {name: _teacher(name, model) for name in names}
+
+
+def _teacher(name: str, model: Path | None) -> PoseTeacher:
+    if name == "6drepnet" and model:
+        return SixDRepNetTeacher.of_run(model)
+    if name == "6drepnet-published" and model:
+        return SixDRepNetTeacher(published(model), PUBLISHED_PX, foreign=True)
+    return PointsTeacher() if name == "points" else FaceTeacher()

@@ -1,0 +1,1 @@
+"""Trainings: recipes, losses, one task for each network."""

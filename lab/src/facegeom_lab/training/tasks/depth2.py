@@ -1,0 +1,119 @@
+"""Stage II of depth: millimetres from grey and stage I's answer: ``facegeom lab train depth2``.
+
+The recipe ``depth-onestage`` trains the same task without a first stage, from RGB, for comparison.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from facegeom.errors import InputError
+from facegeom_lab.evaluation.cost import cost
+from facegeom_lab.networks.checkpoint import network_from_checkpoint
+from facegeom_lab.networks.depth import DepthClasses, DepthMillimetres, answer_of, with_grey
+from facegeom_lab.training import recipes
+from facegeom_lab.training.runs import read_recipe
+from facegeom_lab.training.tasks import depth, depth1, loop
+from facegeom_lab.training.trainers import Inputs
+
+
+@dataclass(frozen=True)
+class Depth2Recipe(depth.DepthSettings):
+    """Settings; see ``recipes/depth2.yaml``."""
+
+    two_stages: bool
+    aligned_weight: float
+
+
+def network(recipe: Depth2Recipe) -> DepthMillimetres:
+    """The network of a recipe."""
+    return DepthMillimetres(tuple(recipe.widths), recipe.two_stages)
+
+
+class Depth2Task(L.LightningModule):
+    """Absolute error over the face, as it is and with the means laid over each other.
+
+    Args:
+        recipe: of the training.
+        first: stage I, which is not trained here; None for one stage alone.
+    """
+
+    def __init__(self, recipe: Depth2Recipe, first: DepthClasses | None) -> None:
+        super().__init__()
+        self.save_hyperparameters(asdict(recipe))
+        self.recipe = recipe
+        self.first = (
+            [first.eval().requires_grad_(False)] if first else []
+        )  # in a list: no part of this network
+        self.net = network(recipe).to(memory_format=torch.channels_last)
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        """Crops (N, 3, 160, 160) uint8 -> depth (N, 80, 80), millimetres behind the nose tip."""
+        pictures = depth.pixels(crops)
+        if self.first:
+            with torch.no_grad():
+                answer = answer_of(self.first[0](pictures).float())
+            pictures = with_grey(pictures, answer).contiguous(memory_format=torch.channels_last)
+        return self.net(pictures).float()
+
+    def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
+        told, truth = self(batch["crop"]), batch["depth"]
+        plain, aligned = (depth.mean_error(told, truth, each).mean() for each in (False, True))
+        loss = plain + self.recipe.aligned_weight * aligned
+        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
+        told, truth = self(batch["crop"]), batch["depth"]
+        for name, aligned in (("val/mae_mm", False), ("val/mae_mm_aligned", True)):
+            self.log(name, depth.mean_error(told, truth, aligned).mean(), prog_bar=True)
+
+    def configure_optimizers(self) -> dict:
+        return depth.optimiser(self.recipe, self.net)
+
+
+def first_stage(recipe: Depth2Recipe, inputs: Inputs) -> DepthClasses | None:
+    """Stage I by its checkpoint ``inputs.start`` and the recipe beside it; None for one stage alone.
+
+    Raises:
+        InputError: no checkpoint is given.
+    """
+    if not recipe.two_stages:
+        return None
+    if inputs.start is None:
+        raise InputError("stage II builds on stage I: expected --start RUN/last.ckpt of depth1, got none")
+    values = read_recipe(inputs.start.parent)
+    own = {name: values[name] for name in depth1.Depth1Recipe.__dataclass_fields__ if name in values}
+    net = depth1.network(recipes.load(depth1.Depth1Recipe, "depth1", **own))
+    return network_from_checkpoint(inputs.start, net)
+
+
+def train(recipe: Depth2Recipe, inputs: Inputs) -> Path:
+    """Train on ``rendered/train``; the last checkpoint."""
+    L.seed_everything(recipe.seed, workers=True)
+    task = Depth2Task(recipe, first_stage(recipe, inputs))
+    return depth.fit(task, recipe, inputs, "val/mae_mm_aligned")
+
+
+def evaluate(recipe: Depth2Recipe, inputs: Inputs) -> dict[str, Any]:
+    """Measure the last checkpoint on all crops of ``rendered/val``."""
+    task = Depth2Task(recipe, first_stage(recipe, inputs)).eval()
+    network_from_checkpoint(inputs.out / loop.LAST, task.net)
+    loader = DataLoader(depth.val_crops(inputs.rendered or inputs.data), 32)
+    told: list[tuple[np.ndarray, np.ndarray]] = []
+    with torch.inference_mode():
+        for batch in loader:
+            answer = task(batch["crop"])
+            plain, aligned = (
+                depth.mean_error(answer, batch["depth"], each).numpy() for each in (False, True)
+            )
+            told.append((plain, aligned))
+    plain_mm, aligned_mm = (np.concatenate(column) for column in zip(*told, strict=True))
+    channels = 2 if recipe.two_stages else 3
+    figures = depth.described({"mae_mm": plain_mm, "mae_mm_aligned": aligned_mm})
+    return figures | asdict(cost(task.net, torch.zeros(1, channels, 160, 160)))

@@ -1,0 +1,214 @@
+"""2D key points by regression: one backbone, one loss, and the tricks whose worth was studied.
+
+The recipe is that of A. V. Tyletsky, "2D face landmark regression with neural networks" (course work,
+Belarusian State University, Minsk 2023, chapter 3).
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from facegeom.errors import InputError
+from facegeom.geometry.schemes import SCHEMES
+from facegeom_lab.datasets import registry
+from facegeom_lab.datasets.records import FaceRecord
+from facegeom_lab.datasets.training.boxes import detected_boxes
+from facegeom_lab.datasets.training.crops import CropChanges, PointCrops, to_photo
+from facegeom_lab.evaluation import points, run
+from facegeom_lab.evaluation.cost import cost
+from facegeom_lab.networks.backbones import Regressor
+from facegeom_lab.networks.checkpoint import network_from_checkpoint
+from facegeom_lab.training.losses import weighted_mean, wing
+from facegeom_lab.training.tasks import loop
+from facegeom_lab.training.trainers import Inputs
+
+WING_CROP_PX = 224
+"""Wing's width and curvature are pixels of a crop of this side, whatever side the network sees."""
+
+
+@dataclass(frozen=True)
+class LandmarksRecipe:
+    """Settings; see ``recipes/landmarks106-resnet18-mse.yaml``."""
+
+    backbone: str
+    pretrained: str
+    frozen_blocks: int
+    loss: str
+    wing_width: float
+    wing_curvature: float
+    size_px: int
+    margin: float
+    truth_share: float
+    jitter: float
+    turn_deg: float
+    colour: float
+    batch: int
+    learning_rate: float
+    warmup_from: float
+    warmup_epochs: int
+    patience: int
+    factor: float
+    stop_at_rate: float
+    max_epochs: int
+    precision: str
+    seed: int
+
+
+class LandmarksTask(L.LightningModule):
+    """Squared error or Wing, Adam, a linear warm-up, then a smaller rate whenever validation stalls."""
+
+    def __init__(self, recipe: LandmarksRecipe, scheme: str) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.pupils = SCHEMES[scheme].pupils
+        self.net = Regressor(
+            recipe.backbone,
+            SCHEMES[scheme].count,
+            pretrained=recipe.pretrained,
+            frozen_blocks=recipe.frozen_blocks,
+        ).to(memory_format=torch.channels_last)
+
+    def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
+        loss = self.loss(self.net(batch["crop"]).float(), batch)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True)
+        return loss
+
+    def loss(self, answer: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Mean over the annotated points: squared error in half crops, or Wing in pixels of 224."""
+        distance = (answer - batch["points"]).abs()
+        r = self.recipe
+        each = distance**2
+        if r.loss == "wing":
+            each = wing(distance * (WING_CROP_PX / 2), r.wing_width, r.wing_curvature)
+        return weighted_mean(each.mean(dim=2), batch["weight"])
+
+    def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
+        answer = self.net(batch["crop"]).float()
+        self.log("val/loss", self.loss(answer, batch), prog_bar=True)
+        self.log("val/nme", self._error(answer, batch), prog_bar=True)
+
+    def _error(self, answer: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Mean distance in the photo by that of the pupils, of faces that have both annotated.
+
+        By half the crop's diagonal in schemes without pupils.
+        """
+        half, weight = batch["half_px"][:, None], batch["weight"]
+        truth = batch["points"] * half
+        distance = torch.linalg.norm((answer * half) - truth, dim=2)
+        size = torch.linalg.norm(batch["half_px"], dim=1)
+        if self.pupils is not None:
+            right, left = (truth[:, list(eye)].mean(dim=1) for eye in self.pupils)
+            size = torch.linalg.norm(right - left, dim=1).clamp(min=1e-6)
+            weight = weight * weight[:, [*self.pupils[0], *self.pupils[1]]].amin(dim=1, keepdim=True)
+        return weighted_mean(distance / size[:, None], weight)
+
+    def configure_optimizers(self) -> dict:
+        r = self.recipe
+        learned = [p for p in self.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(learned, r.learning_rate)
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=r.factor, patience=r.patience)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/loss"}}
+
+    def on_train_batch_start(self, *_: object) -> None:
+        warmup = self.recipe.warmup_epochs * self.trainer.num_training_batches
+        if self.trainer.global_step > warmup:
+            return
+        done = self.trainer.global_step / warmup if warmup else 1.0
+        start, full = self.recipe.warmup_from, self.recipe.learning_rate
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = start + (full - start) * done
+
+
+class LandmarksData(L.LightningDataModule):
+    """The splits train, val and, for the evaluation, test of any data set with points."""
+
+    def __init__(self, recipe: LandmarksRecipe, inputs: Inputs) -> None:
+        super().__init__()
+        self.recipe, self.inputs = recipe, inputs
+        self.scheme = registry.info(inputs.dataset).scheme
+
+    def train_dataloader(self) -> DataLoader:
+        r = self.recipe
+        crops = self.crops("train", CropChanges(r.truth_share, r.jitter, r.turn_deg, r.colour))
+        return DataLoader(crops, r.batch, shuffle=True, drop_last=True, num_workers=self.inputs.workers)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(self.crops("val"), 64, num_workers=min(1, self.inputs.workers))
+
+    def crops(self, split: str, changes: CropChanges | None = None) -> PointCrops:
+        """Crops of a split; without ``changes`` by the detector's boxes alone, as a user would get them."""
+        records = with_points(registry.load(self.inputs.dataset, self.inputs.data, split), split)
+        boxes = detected_boxes(records, self.inputs.out.parent / "boxes")
+        return PointCrops(records, boxes, self.recipe.size_px, self.recipe.margin, changes)
+
+
+def with_points(records: list[FaceRecord], split: str) -> list[FaceRecord]:
+    """Those records that have points.
+
+    Raises:
+        InputError: there are none.
+    """
+    chosen = [record for record in records if record.points is not None]
+    if not chosen:
+        raise InputError(
+            f"expected faces with points in the split {split}, got none; see `facegeom lab inspect`"
+        )
+    return chosen
+
+
+def train(recipe: LandmarksRecipe, inputs: Inputs) -> Path:
+    """Train until the rate has fallen to ``stop_at_rate``; the best checkpoint by validation loss."""
+    if recipe.loss not in ("mse", "wing"):
+        raise InputError(f"expected the loss mse or wing, got {recipe.loss!r}")
+    L.seed_everything(recipe.seed, workers=True)
+    data = LandmarksData(recipe, inputs)
+    trainer = loop.trainer(
+        inputs.out,
+        recipe.precision,
+        processes=inputs.processes,
+        max_epochs=recipe.max_epochs,
+        callbacks=[loop.StopAtRate(recipe.stop_at_rate, recipe.warmup_epochs)],
+    )
+    loop.fit(trainer, LandmarksTask(recipe, data.scheme), data, inputs.out)
+    return inputs.out / loop.BEST
+
+
+def evaluate(recipe: LandmarksRecipe, inputs: Inputs) -> dict[str, Any]:
+    """Measure the best checkpoint on val and test, boxes of the detector alone; keeps the predictions."""
+    data = LandmarksData(recipe, inputs)
+    net = Regressor(recipe.backbone, SCHEMES[data.scheme].count)
+    network_from_checkpoint(inputs.out / loop.BEST, net)
+    figures: dict[str, Any] = {}
+    for split in ("val", "test"):
+        crops = data.crops(split)
+        told = predict(net, crops, data.scheme)
+        run.write_predictions(inputs.out, split, told)
+        figures[split] = points.measure(told.predicted, told.truth, told.scheme, told.sizes_wh)
+        figures[split]["undetected"] = int(np.isnan(crops.detected).any(axis=1).sum())
+    example = torch.zeros(1, 3, recipe.size_px, recipe.size_px)
+    return figures | asdict(cost(net, example)) | {"size_px": recipe.size_px}
+
+
+@torch.inference_mode()
+def predict(net: nn.Module, crops: PointCrops, scheme: str) -> run.Predictions:
+    """The network's points for every record, in pixels of the photos."""
+    answers = [net(batch["crop"]).numpy() for batch in tqdm(DataLoader(crops, 32), desc="predictions")]
+    predicted = [
+        to_photo(answer, crops.matrix(index), crops.size_px)
+        for index, answer in enumerate(np.concatenate(answers))
+    ]
+    shapes = [record.read().shape for record in crops.records]
+    return run.Predictions(
+        files=np.array([record.name for record in crops.records]),
+        predicted=np.stack(predicted),
+        truth=np.stack([crops.points(index) for index in range(len(crops))]),
+        sizes_wh=np.array([(shape[1], shape[0]) for shape in shapes]),
+        scheme=scheme,
+    )

@@ -1,0 +1,70 @@
+"""The benchmark of videos: its clips, and a small run beside a fake peer."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from facegeom import FaceAnalyzer
+from facegeom.errors import InputError
+from facegeom.geometry import transforms
+from facegeom_lab.bench import clips
+from facegeom_lab.bench.video import SETTLE, Effort, run_video_bench
+from facegeom_lab.cli.bench import app
+
+
+def test_a_still_clip_is_one_picture_with_noise() -> None:
+    clip = clips.still(6, noise=8, seed=1)
+    assert clip.frames.shape == (6, 360, 640, 3) and clip.frames.dtype == np.uint8
+    grey = clip.frames[:, 100:200, 100:200].astype(float)
+    assert grey.std(axis=0).mean() == pytest.approx(8 * 0.95, rel=0.1)  # of six values, biased
+    np.testing.assert_array_equal(clip.frames, clips.still(6, noise=8, seed=1).frames)
+    assert (clip.frames != clips.still(6, noise=8, seed=2).frames).mean() > 0.8
+
+
+def test_the_maps_of_a_moving_clip_are_those_of_its_pictures() -> None:
+    clip = clips.moving(25)
+    np.testing.assert_allclose(clip.maps[0], np.eye(2, 3), atol=1e-9)
+    y, x = np.mgrid[90:270:3, 230:410:3]
+    points = np.stack([x.ravel(), y.ravel()], axis=1).astype(float)
+    there = transforms.apply(clip.maps[24], points).round().astype(int)
+    before, after = clip.frames[0][y.ravel(), x.ravel()], clip.frames[24][there[:, 1], there[:, 0]]
+    assert np.abs(before.astype(int) - after).mean() < 6
+    assert np.abs(before.astype(int) - clip.frames[24][y.ravel(), x.ravel()]).mean() > 20
+
+
+def test_a_small_run(fake_peers: dict[str, Path], tmp_path: Path) -> None:
+    shown = []
+    report = run_video_bench(
+        tmp_path, FaceAnalyzer(threads=1), {"mediapipe": fake_peers["mediapipe"]}, Effort(32, 1), shown.append
+    )
+    speed, steady = report.tables
+    assert shown == report.tables
+    ours, every, theirs = ({name: row[i] for i, name in enumerate(speed.columns)} for row in speed.rows)
+    assert [row["system"] for row in (ours, every, theirs)] == ["facegeom, one face", "facegeom", "mediapipe"]
+    assert ours["frames with a face, %"] == theirs["frames with a face, %"] == 100
+    ratio = ours["frames per second"] / theirs["frames per second"]
+    assert ours["ratio, ours / this"] == 1 and theirs["ratio, ours / this"] == pytest.approx(ratio)
+    rows = {row[0]: row[1:] for row in steady.rows}
+    assert rows["mediapipe"][0] == pytest.approx(0, abs=1e-9)  # the fake one does not look
+    assert 0 < rows["facegeom"][0] < rows["facegeom, --no-smooth"][0]
+    assert json.loads((tmp_path / "video.json").read_text())["title"] == "facegeom bench video"
+
+
+def test_without_a_peer(tmp_path: Path) -> None:
+    report = run_video_bench(tmp_path, FaceAnalyzer(threads=1), {}, Effort(2 * SETTLE + 1, 1))
+    assert [row[0] for row in report.tables[0].rows] == ["facegeom, one face", "facegeom"]
+
+
+@pytest.mark.parametrize(("peers", "frames"), [({"mtcnn": None}, 100), ({}, 2 * SETTLE)])
+def test_bad_arguments(tmp_path: Path, peers: dict[str, None], frames: int) -> None:
+    with pytest.raises(InputError, match="expected"):
+        run_video_bench(tmp_path, None, peers, Effort(frames, 1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_has_an_example() -> None:
+    shown = CliRunner().invoke(app, ["video", "--help"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 0 and "Example: facegeom bench video -o results" in shown.output

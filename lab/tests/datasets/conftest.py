@@ -1,0 +1,49 @@
+"""Small sets in the published layouts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facegeom_lab.datasets.records import FaceRecord
+
+WritePhoto = Callable[..., Path]
+CheckRecords = Callable[[list[FaceRecord], str], None]
+
+
+@pytest.fixture
+def write_photo(tmp_path: Path) -> WritePhoto:
+    """Writes a tiny picture below ``tmp_path``; its size tells pictures apart."""
+
+    def write(place: str, width: int = 12) -> Path:
+        path = tmp_path / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (width, 10), (200, 150, 120)).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def check_records() -> CheckRecords:
+    """Checks what every adapter promises: names, splits, shapes, readers."""
+    from facegeom.geometry.schemes import SCHEMES
+
+    def check(records: list[FaceRecord], scheme: str) -> None:
+        names = [record.name for record in records]
+        assert len(set(names)) == len(names) > 0
+        for record in records:
+            assert record.split in ("train", "val", "test") and record.source
+            assert record.scheme == (scheme if record.points is not None else "")
+            if record.points is not None:
+                assert record.points.shape == (SCHEMES[scheme].count, 2)
+            if record.visible is not None:
+                assert record.visible.shape == (SCHEMES[scheme].count,) and record.visible.dtype == bool
+            if record.box_xyxy is not None:
+                assert record.box_xyxy.shape == (4,) and (record.box_xyxy[2:] > record.box_xyxy[:2]).all()
+            picture = record.read()
+            assert picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
+
+    return check

@@ -1,0 +1,107 @@
+"""Changes of training pictures: same shape, same geometry, the input left alone."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from facegeom_lab.datasets.training import augment
+
+PHOTOS = [
+    np.random.default_rng(1).integers(0, 256, (60, 90, 3), dtype=np.uint8),
+    np.zeros((40, 40, 3), np.uint8),
+]
+
+CHANGES = {
+    "recolour": augment.recolour,
+    "lower_resolution": augment.lower_resolution,
+    "compress": augment.compress,
+    "cover": lambda rng, picture: augment.cover(rng, picture, PHOTOS),
+    "degrade": lambda rng, picture: augment.degrade(rng, picture, PHOTOS),
+}
+Change = Callable[[np.random.Generator, np.ndarray], np.ndarray]
+
+
+def blob(centre: tuple[float, float] = (70, 41)) -> np.ndarray:
+    """A light spot on grey, (128, 128, 3)."""
+    y, x = np.mgrid[:128, :128]
+    spot = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * 9**2))
+    return np.repeat((60 + 120 * spot)[..., None], 3, axis=2).astype(np.uint8)
+
+
+def place(picture: np.ndarray) -> np.ndarray:
+    """(2,) centre of what is much lighter than the median, pixels."""
+    grey = picture.astype(float).mean(axis=2)
+    mass = np.clip(grey - np.median(grey) - 0.3 * np.ptp(grey), 0, None)
+    y, x = np.mgrid[: grey.shape[0], : grey.shape[1]]
+    return np.array([(mass * x).sum(), (mass * y).sum()]) / mass.sum()
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_shape_and_input(name: str) -> None:
+    for seed in range(30):
+        picture = blob()
+        changed = CHANGES[name](np.random.default_rng(seed), picture)
+        assert changed.shape == picture.shape and changed.dtype == np.uint8
+        np.testing.assert_array_equal(picture, blob())
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_same_seed_same_picture(name: str) -> None:
+    first, second, other = (CHANGES[name](np.random.default_rng(seed), blob()) for seed in (5, 5, 8))
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("name", ["recolour", "lower_resolution", "compress"])
+def test_nothing_moves(name: str) -> None:
+    for seed in range(30):
+        changed = CHANGES[name](np.random.default_rng(seed), blob())
+        np.testing.assert_allclose(place(changed), place(blob()), atol=0.6)
+
+
+def test_recolour_makes_a_fifth_grey() -> None:
+    colourful = np.zeros((8, 8, 3), np.uint8) + np.array([200, 120, 60], np.uint8)
+    rng = np.random.default_rng(0)
+    changed = [augment.recolour(rng, colourful) for _ in range(600)]
+    grey = np.mean([np.ptp(picture[0, 0].astype(int)) == 0 for picture in changed])
+    assert 0.13 < grey < 0.27
+    assert np.std([picture.mean() for picture in changed]) > 15
+
+
+def test_compress_keeps_the_order_of_colours() -> None:
+    red = np.zeros((32, 32, 3), np.uint8) + np.array([220, 30, 60], np.uint8)
+    changed = augment.compress(np.random.default_rng(0), red)
+    np.testing.assert_allclose(changed.mean(axis=(0, 1)), (220, 30, 60), atol=8)
+
+
+def test_lower_resolution_loses_detail() -> None:
+    fine = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    for seed in range(10):
+        assert augment.lower_resolution(np.random.default_rng(seed), fine).std() < fine.std()
+
+
+def test_cover_hides_a_part() -> None:
+    red = [np.zeros((50, 50, 3), np.uint8) + np.array([255, 0, 0], np.uint8)]
+    shares = []
+    for seed in range(60):
+        grey = np.full((100, 100, 3), 90, np.uint8)
+        shares.append((augment.cover(np.random.default_rng(seed), grey, red) != 90).any(axis=2).mean())
+    assert min(shares) > 0 and max(shares) <= 2 * 0.41**2
+
+
+@pytest.mark.parametrize("size", [1, 16, 200])
+def test_patches(size: int) -> None:
+    patches = [augment.random_patch(np.random.default_rng(seed), PHOTOS[:1], size) for seed in range(80)]
+    assert all(patch.shape == (size, size, 3) and patch.dtype == np.uint8 for patch in patches)
+    plain = np.mean([np.ptp(patch, axis=(0, 1)).max() == 0 for patch in patches])
+    assert size == 1 or 0.05 < plain < 0.3
+
+
+def test_patch_of_a_photo_is_cut_not_squeezed() -> None:
+    wide = [cv2.resize(blob(), (512, 128))]
+    wide[0][:] = np.arange(512, dtype=np.uint16)[None, :, None] // 2
+    for seed in range(20):
+        patch = augment.random_patch(np.random.default_rng(seed), wide, 32).astype(int)
+        assert np.ptp(patch[0, :, 0]) <= 64  # at most 128 of the 512 columns

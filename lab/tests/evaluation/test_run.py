@@ -1,0 +1,111 @@
+"""The files of a run folder, as a training leaves them, and damaged ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facegeom.errors import InputError
+from facegeom_lab.evaluation import run
+
+FIRST = """epoch,step,train/loss,val/loss,lr
+0,9,0.9,,
+0,9,,0.8,
+,10,,,0.001
+1,19,0.7,0.6,
+2,29,0.5,0.5,
+"""
+SECOND = """epoch,step,val/loss,train/loss
+2,29,0.4,
+2,29,,0.45
+3,39,0.3,0.35
+4,49,0.2"""
+
+
+def log(folder: Path, version: int, text: str) -> Path:
+    file = folder / "log" / f"version_{version}" / "metrics.csv"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    return file
+
+
+def test_later_versions_override_the_same_step(tmp_path: Path) -> None:
+    log(tmp_path, 9, FIRST)
+    log(tmp_path, 10, SECOND)  # later than 9, though not by the alphabet
+    metrics = run.read_metrics(tmp_path)
+    assert metrics["epoch"].tolist() == [0, 1, 2, 3]  # the last line of 10 was not written to its end
+    assert metrics["train/loss"].tolist() == [0.9, 0.7, 0.45, 0.35]
+    assert metrics["val/loss"].tolist() == [0.8, 0.6, 0.4, 0.3]
+    np.testing.assert_array_equal(metrics["lr"], [np.nan, 0.001, np.nan, np.nan])
+
+
+def test_a_run_without_a_log_has_no_curves(tmp_path: Path) -> None:
+    assert run.read_metrics(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("epoch,step\n0,a\n", "damaged"), ("epoch,loss\n0,1\n", "column step"), ("step\n1,2\n", "damaged")],
+)
+def test_damaged_logs_are_input_errors(tmp_path: Path, text: str, message: str) -> None:
+    log(tmp_path, 0, text)
+    with pytest.raises(InputError, match=message):
+        run.read_metrics(tmp_path)
+
+
+def test_a_version_without_a_number_is_an_input_error(tmp_path: Path) -> None:
+    log(tmp_path, 0, FIRST).parent.rename(tmp_path / "log" / "version_old")
+    with pytest.raises(InputError, match="version_N"):
+        run.read_metrics(tmp_path)
+
+
+def test_a_result_comes_back(tmp_path: Path) -> None:
+    values = {"val": {"nme_box": np.float32(0.5), "regions": {"jaw": 0.25}}, "gpu_ms": None}
+    run.write_result(tmp_path / "new", values | {"epochs": np.int64(3), "mean": np.ones(2)})
+    assert run.read_result(tmp_path / "new") == {
+        "val": {"nme_box": 0.5, "regions": {"jaw": 0.25}},
+        "gpu_ms": None,
+        "epochs": 3,
+        "mean": [1.0, 1.0],
+    }
+
+
+def test_what_json_cannot_say_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        run.write_result(tmp_path, {"nme": float("nan")})
+    with pytest.raises(TypeError, match="Path has no place"):
+        run.write_result(tmp_path, {"file": tmp_path})
+    assert not (tmp_path / run.RESULT).exists()
+
+
+@pytest.mark.parametrize(("text", "message"), [("{", "damaged"), ("[1]", "expected an object")])
+def test_damaged_results_are_input_errors(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / run.RESULT).write_text(text)
+    with pytest.raises(InputError, match=message):
+        run.read_result(tmp_path)
+
+
+def test_predictions_come_back(tmp_path: Path) -> None:
+    points = np.arange(12.0).reshape(2, 3, 2)
+    stored = run.Predictions(np.array(["a", "b"]), points, points + 1, np.full((2, 2), 9), "celeba5")
+    run.write_predictions(tmp_path, "val", stored)
+    loaded = run.read_predictions(tmp_path, "val")
+    assert loaded.scheme == "celeba5"
+    for name in ("files", "predicted", "truth", "sizes_wh"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(stored, name))
+
+
+def test_missing_files_say_how_to_make_them(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"result\.json is missing; make it with: facegeom lab evaluate"):
+        run.read_result(tmp_path)
+    with pytest.raises(InputError, match=r"predictions_test\.npz is missing"):
+        run.read_predictions(tmp_path, "test")
+
+
+def test_damaged_predictions_are_input_errors(tmp_path: Path) -> None:
+    np.savez(run.predictions_file(tmp_path, "val"), files=["a"])
+    with pytest.raises(InputError, match="damaged"):
+        run.read_predictions(tmp_path, "val")
+    run.predictions_file(tmp_path, "test").write_bytes(b"PK\x03\x04 torn")
+    with pytest.raises(InputError, match="damaged"):
+        run.read_predictions(tmp_path, "test")

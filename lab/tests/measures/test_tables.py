@@ -1,0 +1,35 @@
+"""Tables as Markdown and JSON."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from facegeom.errors import OutputError
+from facegeom_lab.measures.tables import Report, Table, percent
+
+TABLE = Table("Title", "How.", ("a", "b"), [("x", 1.234), (2, None)])
+
+
+def test_markdown() -> None:
+    expected = ["## Title", "", "How.", "", "| a | b |", "| --- | --- |", "| x | 1.23 |", "| 2 | - |"]
+    assert TABLE.markdown().splitlines() == expected
+
+
+def test_report_is_saved_in_both_forms(tmp_path: Path) -> None:
+    Report("Run", {"date": "today"}, [TABLE]).save(tmp_path / "new", "speed")
+    stored = json.loads((tmp_path / "new" / "speed.json").read_text())
+    assert stored["tables"][0]["rows"] == [["x", 1.234], [2, None]]
+    assert stored["about"] == {"date": "today"}
+    assert "- date: today" in (tmp_path / "new" / "speed.md").read_text()
+
+
+def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot write speed\.md"):
+        Report("Run", {}, []).save(tmp_path / "file", "speed")
+
+
+@pytest.mark.parametrize(("part", "whole", "expected"), [(1, 4, 25.0), (0, 3, 0.0), (0, 0, None)])
+def test_percent(part: int, whole: int, expected: float | None) -> None:
+    assert percent(part, whole) == expected

@@ -1,0 +1,158 @@
+"""Bodies from timm: each builds and answers, starts from a checkpoint, keeps what is frozen."""
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+from facegeom.errors import InputError
+from facegeom_lab.evaluation.cost import parameters
+from facegeom_lab.networks import backbones
+from facegeom_lab.networks.backbones import BACKBONES, Regressor, create, first_blocks, normalise
+
+MILLIONS = {
+    "resnet18": 11.7,
+    "mobilenetv2": 3.5,
+    "efficientnetb0": 5.3,
+    "mobilenetv3": 5.5,
+    "mobilevit": 5.6,
+    "efficientnetv2b0": 7.1,
+}
+"""Parameters with the 1000 classes of ImageNet, as published."""
+
+
+def crops(count: int, size_px: int = 64) -> torch.Tensor:
+    return torch.randint(0, 256, (count, 3, size_px, size_px), dtype=torch.uint8)
+
+
+def saved(net: torch.nn.Module, path: Path) -> Path:
+    """A checkpoint as the trainings write it."""
+    torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, path)
+    return path
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_networks_are_those_of_the_articles(name: str) -> None:
+    with torch.device("meta"):
+        net = create(name, 1000)
+    assert round(parameters(net) / 1e6, 1) == MILLIONS[name]
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_body_answers_and_starts_from_another_training(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    first = Regressor(name, points=6, dimensions=3).eval()
+    with torch.inference_mode():
+        assert first(crops(2)).shape == (2, 6, 3)
+    second = Regressor(name, points=5, pretrained=str(saved(first, tmp_path / "best.ckpt")))
+    before, after = first.state_dict(), second.state_dict()
+    other = [key for key in after if before[key].shape != after[key].shape]
+    last = second.body.default_cfg["classifier"]
+    assert other == [f"body.{last}.weight", f"body.{last}.bias"]
+    assert all(torch.equal(before[key], after[key]) for key in after if key not in other)
+    with torch.inference_mode():
+        assert second.eval()(crops(1)).shape == (1, 5, 2)
+
+
+def test_the_last_layer_begins_anew(tmp_path: Path) -> None:
+    """Also where its shape fits."""
+    first = Regressor("mobilenetv3", 5)
+    second = Regressor("mobilenetv3", 5, pretrained=str(saved(first, tmp_path / "best.ckpt")))
+    last = "body.classifier.weight"
+    assert not torch.equal(first.state_dict()[last], second.state_dict()[last])
+
+
+def test_another_networks_checkpoint_is_refused(tmp_path: Path) -> None:
+    other = saved(Regressor("mobilenetv2", 5), tmp_path / "best.ckpt")
+    with pytest.raises(InputError, match=r"best\.ckpt does not hold this body: \d+ weights differ, first "):
+        Regressor("mobilenetv3", 5, pretrained=str(other))
+    nothing = saved(torch.nn.Linear(2, 2), tmp_path / "linear.ckpt")
+    with pytest.raises(InputError, match=r"linear\.ckpt does not hold this body"):
+        Regressor("mobilenetv3", 5, pretrained=str(nothing))
+    with pytest.raises(InputError, match=r"none\.ckpt, found nothing; train first"):
+        Regressor("mobilenetv3", 5, pretrained=str(tmp_path / "none.ckpt"))
+
+
+def test_an_unknown_body() -> None:
+    with pytest.raises(InputError, match=r"one of the backbones resnet18, .*mobilevit.*, got 'vgg'"):
+        create("vgg", 10)
+
+
+@pytest.mark.parametrize("error", [OSError("no route to host"), RuntimeError("no weights exist")])
+def test_an_unreachable_hub(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(name: str, pretrained: bool, **options: object) -> torch.nn.Module:
+        assert name == "mobilenetv3_large_100" and pretrained
+        raise error
+
+    monkeypatch.setattr(timm, "create_model", unreachable)
+    with pytest.raises(
+        InputError, match=f"mobilenetv3_large_100 cannot be reached .{error}.; set pretrained"
+    ):
+        create("mobilenetv3", 10, "hub")
+
+
+@pytest.mark.parametrize("pretrained", ["none", "hub", "checkpoint"])
+def test_the_hub_is_asked_only_when_wanted(
+    pretrained: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+
+    def create_model(name: str, pretrained: bool, num_classes: int, **options: object) -> torch.nn.Module:
+        asked.append((pretrained, num_classes, options))
+        return original(name, pretrained=False, num_classes=num_classes, **options)
+
+    original = timm.create_model
+    source = str(saved(Regressor("mobilenetv3", 5), tmp_path / "best.ckpt"))
+    monkeypatch.setattr(backbones.timm, "create_model", create_model)
+    create("mobilenetv3", 10, source if pretrained == "checkpoint" else pretrained, drop_rate=0.1)
+    assert asked == [(pretrained == "hub", 10, {"drop_rate": 0.1})]
+
+
+@pytest.mark.parametrize("modes", [(), (True,), (False, True)], ids=["as built", "train", "eval and train"])
+def test_frozen_blocks_keep_weights_and_statistics(modes: tuple[bool, ...]) -> None:
+    torch.manual_seed(1)
+    net = Regressor("mobilenetv3", 5, frozen_blocks=3)
+    for mode in modes:
+        net.train(mode)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 0.1)
+    net(crops(4)).square().mean().backward()
+    optimizer.step()
+    same = {name for name, value in net.state_dict().items() if torch.equal(value, before[name])}
+    frozen = ("body.conv_stem.", "body.bn1.", "body.blocks.0.", "body.blocks.1.")  # one block, and two
+    assert {name for name in before if name.startswith(frozen)} <= same
+    changing = [name for name in before if not name.startswith(frozen)]
+    assert not same & {name for name in changing if name.endswith(("running_mean", "weight"))}
+
+
+def test_nothing_is_frozen_by_default() -> None:
+    net = Regressor("mobilenetv3", 5)
+    assert all(parameter.requires_grad for parameter in net.parameters())
+    assert all(part.training for part in net.modules())
+    assert not any(part.training for part in Regressor("mobilenetv3", 5, frozen_blocks=2).eval().modules())
+
+
+def test_the_article_counts_sixteen_blocks() -> None:
+    with torch.device("meta"):
+        net = create("mobilenetv3", 10)
+    assert len(first_blocks(net, 16)) == 16 + 2  # with the stem and its normalisation
+    for count in (-1, 17):
+        with pytest.raises(InputError, match=f"frozen_blocks between 1 and 16 for this network, got {count}"):
+            first_blocks(net, count)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilevit"])
+def test_a_network_without_such_blocks(name: str) -> None:
+    with pytest.raises(InputError, match="frozen_blocks"):
+        Regressor(name, 5, frozen_blocks=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_normalise(dtype: torch.dtype) -> None:
+    """Black, white and a colour, worked out by hand with ImageNet's means and deviations."""
+    colours = torch.tensor([[0, 0, 0], [255, 255, 255], [51, 102, 204]], dtype=dtype)
+    told = normalise(colours[:, :, None, None].expand(3, 3, 2, 2))
+    expected = [[-2.1179, -2.0357, -1.8044], [2.2489, 2.4286, 2.6400], [-1.2445, -0.2500, 1.7511]]
+    torch.testing.assert_close(told[:, :, 1, 1], torch.tensor(expected), atol=1e-4, rtol=0)
+    assert told.dtype == torch.float32 and told.is_contiguous(memory_format=torch.channels_last)

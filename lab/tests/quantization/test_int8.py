@@ -1,0 +1,96 @@
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from facegeom.errors import InputError
+from facegeom_lab.export import onnx_bytes
+from facegeom_lab.quantization.half import halve
+from facegeom_lab.quantization.int8 import answering, centred, from_bytes, quantise
+from facegeom_lab.studies.compression.costs import onnx_answers
+
+
+class _Net(nn.Module):
+    """Bytes in, two answers of very different size out."""
+
+    def __init__(self, conv_head: bool = False) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU(), nn.Conv2d(16, 24, 3, 2, 1), nn.ReLU())
+        self.conv_head = conv_head
+        self.head = nn.Conv2d(24, 5, 1) if conv_head else nn.Linear(24 * 64, 5)
+
+    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.body((pictures.permute(0, 3, 1, 2).float() - 127.5) / 64)
+        y = self.head(x).mean(dim=(2, 3)) if self.conv_head else self.head(x.flatten(1))
+        return y[:, :1] * 0.001, y[:, 1:]
+
+
+def _onnx(net: nn.Module) -> bytes:
+    example = torch.zeros(2, 32, 32, 3, dtype=torch.uint8)
+    return onnx_bytes(net.eval(), example, ("small", "large"), {"pictures": {0: "n"}})
+
+
+@pytest.fixture(scope="module")
+def model() -> bytes:
+    torch.manual_seed(0)
+    return _onnx(_Net())
+
+
+@pytest.fixture(scope="module")
+def crops() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
+
+
+def _kinds(model: bytes) -> list[str]:
+    return [node.op_type for node in onnx.load_from_string(model).graph.node]
+
+
+def test_bytes_go_into_the_first_convolution_as_they_are(model: bytes, crops: np.ndarray) -> None:
+    moved = from_bytes(model)
+    assert not {"Cast", "Sub", "Div"} & set(_kinds(moved))
+    for before, after in zip(onnx_answers(model, crops), onnx_answers(moved, crops), strict=True):
+        assert np.abs(before - after).max() < 0.02 * np.abs(before).max()  # the rim alone differs
+    assert from_bytes(moved) == moved
+
+
+@pytest.mark.parametrize("portable", [True, False])
+@pytest.mark.parametrize("conv_head", [True, False])
+def test_eight_bits_answer_nearly_the_same(crops: np.ndarray, portable: bool, conv_head: bool) -> None:
+    torch.manual_seed(0)
+    net = _onnx(_Net(conv_head))
+    small = quantise(net, crops, portable)
+    weights = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load_from_string(small).graph.initializer}
+    bytes_ = [w for w in weights.values() if w.dtype == np.int8 and w.ndim > 1]
+    assert len(bytes_) == (2 if conv_head else 3)
+    assert max(np.abs(w).max() for w in bytes_) == (64 if portable else 127)
+    assert _kinds(small)[:1] != ["Cast"] and "QuantizeLinear" in _kinds(small)
+    for before, after in zip(onnx_answers(net, crops), onnx_answers(small, crops), strict=True):
+        assert np.abs(before - after).mean() < 0.05 * np.abs(before).mean()
+
+
+def test_answering_convolutions_are_found() -> None:
+    torch.manual_seed(0)
+    assert answering(onnx.load_from_string(_onnx(_Net())).graph) == []
+    (name,) = answering(onnx.load_from_string(_onnx(_Net(conv_head=True))).graph)
+    assert "head" in name
+
+
+def test_sixteen_bits_take_half_the_room(model: bytes, crops: np.ndarray) -> None:
+    half = halve(model)
+    assert len(half) < 0.7 * len(model)
+    for before, after in zip(onnx_answers(model, crops), onnx_answers(half, crops), strict=True):
+        np.testing.assert_allclose(before, after, atol=5e-3 * np.abs(before).max())
+
+
+def test_calibration_needs_pictures(model: bytes) -> None:
+    with pytest.raises(InputError, match="got none"):
+        quantise(model, np.zeros((0, 32, 32, 3), np.uint8))
+
+
+def test_the_mean_answer_is_the_float_networks(model: bytes, crops: np.ndarray) -> None:
+    small = quantise(model, crops)
+    for before, after in zip(onnx_answers(model, crops), onnx_answers(small, crops), strict=True):
+        shift = np.abs((after - before).mean(axis=0))
+        assert (shift < 0.15 * np.abs(after - before).mean(axis=0)).all()
+    assert onnx.load_from_string(centred(model, model, crops)) == onnx.load_from_string(model)

@@ -1,0 +1,220 @@
+"""The documents' experiments: which runs there are, their order, their commands, and what a failure says."""
+
+import subprocess
+import threading
+import time
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import BinaryIO
+
+import pytest
+import yaml
+
+from facegeom.errors import FacegeomError, InputError
+from facegeom_lab.evaluation.run import RESULT
+from facegeom_lab.studies import reproduction
+from facegeom_lab.studies.reproduction import Job, jobs, reproduce, select
+from facegeom_lab.training import recipes
+from facegeom_lab.training.trainers import TRAINERS
+
+BODIES = ("resnet18", "mobilenetv2", "efficientnetb0", "mobilenetv3", "mobilevit")
+ABLATIONS = (
+    *("no-warmup", "frozen", "not-pretrained", "detector-only"),
+    *("no-rotation-colour", "no-rotation-colour-jitter"),
+)
+
+
+def test_every_row_of_the_tables() -> None:
+    rows = {job.name for job in jobs() if job.recipe.startswith("landmarks106")}
+    tables = {f"landmarks106-{body}-{loss}" for body in BODIES for loss in ("mse", "wing")}
+    assert rows == tables | {f"landmarks106-mobilenetv3-mse-{name}" for name in ABLATIONS}
+    assert len(rows) == 16
+    names = [job.name for job in jobs()]
+    assert len(set(names)) == len(names)
+    assert {"mesh478-efficientnetv2b0", *(f"body-{body}" for body in BODIES)} <= set(names)
+
+
+def test_bodies_come_before_what_starts_from_them() -> None:
+    places = {job.name: place for place, job in enumerate(jobs())}
+    for job in jobs():
+        if job.recipe == "landmarks106-mobilenetv3-mse-not-pretrained" or job.recipe in ("body", "dlib68"):
+            assert not job.body
+        else:
+            assert places[job.body] < places[job.name]
+            assert job.body == f"body-{job.recipe.split('-')[1]}"
+        assert job.evaluated == (job.recipe != "body")
+
+
+@pytest.mark.parametrize("job", jobs(), ids=lambda job: job.name)
+def test_settings_are_those_of_the_recipe(job: Job) -> None:
+    """They are known, of the right type, and the same after a way over the command line."""
+    module, recipe_type = TRAINERS[recipes.kind(job.recipe)]
+    chosen = asdict(recipes.load(getattr(import_module(module), recipe_type), job.recipe, **job.overrides))
+    assert chosen.items() >= job.overrides.items()
+    assert all(yaml.safe_load(str(value)) == value for value in job.overrides.values())
+
+
+def test_the_scale_leaves_the_ablations_alone() -> None:
+    for name, key in (("no-warmup", "warmup_epochs"), ("not-pretrained", "warmup_epochs")):
+        job = next(job for job in jobs() if job.name == f"landmarks106-mobilenetv3-mse-{name}")
+        assert key not in job.overrides
+    changed = (
+        "pretrained",
+        "truth_share",
+        "frozen_blocks",
+        "turn_deg",
+        "colour",
+        "jitter",
+        "loss",
+        "backbone",
+    )
+    rows = [job for job in jobs() if job.recipe.startswith("landmarks106")]
+    assert not any(key in job.overrides for job in rows for key in changed)
+
+
+@pytest.mark.parametrize(
+    ("only", "names"),
+    [
+        (
+            ["landmarks106-resnet18-*"],
+            ["body-resnet18", *(f"landmarks106-resnet18-{k}" for k in ("mse", "wing"))],
+        ),
+        (["*not-pretrained"], ["landmarks106-mobilenetv3-mse-not-pretrained"]),
+        (["body-mobilevit", "*mobilevit-wing"], ["body-mobilevit", "landmarks106-mobilevit-wing"]),
+        ([], [job.name for job in jobs()]),
+    ],
+)
+def test_select(only: list[str], names: list[str]) -> None:
+    assert [job.name for job in select(jobs(), only)] == names
+
+
+def test_a_pattern_that_fits_nothing() -> None:
+    with pytest.raises(InputError, match=r"no run fits vgg\*, x; there are body-.*, mesh478"):
+        select(jobs(), ["vgg*", "x"])
+
+
+JOBS = [
+    *(Job(name, "body", evaluated=False) for name in ("body-a", "body-b")),
+    *(Job(f"row-{name}", "row", body=f"body-{name}") for name in ("a", "b")),
+    Job("row-c", "row"),
+]
+
+
+class Worker:
+    """Stands in for a run: takes its time, leaves the file of a finished one, notes beginning and end."""
+
+    def __init__(self, fails: str = "") -> None:
+        self.fails, self.notes, self.lock = fails, [], threading.Lock()
+
+    def __call__(self, job: Job, data: Path, labels: Path, out: Path) -> None:
+        self.note(job.name, "begins")
+        time.sleep(0.02)
+        if job.name == self.fails:
+            raise FacegeomError(f"see {out / job.name / 'run.log'}")
+        (out / job.name).mkdir()
+        (out / job.name / (RESULT if job.evaluated else "best.ckpt.done")).touch()
+        self.note(job.name, "ends")
+
+    def note(self, name: str, what: str) -> None:
+        with self.lock:
+            self.notes.append((name, what))
+
+    def begun(self) -> list[str]:
+        return [name for name, what in self.notes if what == "begins"]
+
+    def at_once(self) -> int:
+        steps = [1 if what == "begins" else -1 for _, what in self.notes]
+        return max(sum(steps[: k + 1]) for k in range(len(steps)))
+
+
+def rerun(worker: Worker, out: Path, monkeypatch: pytest.MonkeyPatch, **options: object) -> list[str]:
+    monkeypatch.setattr(reproduction, "jobs", lambda: list(JOBS))
+    monkeypatch.setattr(reproduction, "run", worker)
+    return reproduce(Path("data"), Path("labels.npz"), out, **options)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 9])
+def test_order(processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Worker()
+    done = rerun(worker, tmp_path, monkeypatch, processes=processes)
+    assert done == [job.name for job in JOBS] and sorted(worker.begun()) == sorted(done)
+    for name in ("a", "b"):
+        body, row = (f"body-{name}", "ends"), (f"row-{name}", "begins")
+        assert worker.notes.index(body) < worker.notes.index(row)
+    assert worker.at_once() <= processes
+    if processes == 1:
+        assert worker.begun() == done
+    else:
+        assert worker.at_once() > 1
+
+
+def test_what_is_done_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rerun(Worker(), tmp_path, monkeypatch, only=["row-a"]) == ["body-a", "row-a"]
+    second = Worker()
+    assert rerun(second, tmp_path, monkeypatch, only=["row-*"]) == [job.name for job in JOBS]
+    assert sorted(second.begun()) == ["body-b", "row-b", "row-c"]
+    third = Worker()
+    rerun(third, tmp_path, monkeypatch)
+    assert third.begun() == []
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_failure_ends_it(processes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Worker(fails="body-b")
+    with pytest.raises(FacegeomError, match=r"body-b.run\.log"):
+        rerun(worker, tmp_path, monkeypatch, processes=processes)
+    assert "row-b" not in worker.begun()
+    again = Worker()
+    rerun(again, tmp_path, monkeypatch)
+    assert "body-a" not in again.begun() and {"body-b", "row-b"} <= set(again.begun())
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that would have been run."""
+    calls: list[list[str]] = []
+
+    def note(words: list[str], env: dict[str, str], **_: object) -> SimpleNamespace:
+        assert words[1:4] == ["-m", "facegeom", "lab"] and env["OMP_NUM_THREADS"] == "1"
+        calls.append(words[4:])
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(subprocess, "run", note)
+    return calls
+
+
+def test_commands_of_a_row(commands: list[list[str]], tmp_path: Path) -> None:
+    job = Job("row", "landmarks106-resnet18-wing", {"size_px": 96, "factor": 0.5}, body="body-resnet18")
+    reproduction.run(job, Path("pack"), Path("labels.npz"), tmp_path)
+    given = ["--data", "pack", "--labels", "labels.npz", "--workers", "0"]
+    body = tmp_path / "body-resnet18" / "best.ckpt"
+    values = ["--set", "size_px=96", "--set", "factor=0.5", "--set", f"pretrained={body}"]
+    assert commands == [
+        ["train", "landmarks106-resnet18-wing", "-o", str(tmp_path / "row"), *given, *values],
+        ["evaluate", str(tmp_path / "row"), *given],
+    ]
+
+
+def test_commands_of_a_body(commands: list[list[str]], tmp_path: Path) -> None:
+    job = Job("body-resnet18", "body", {"view": "close"}, evaluated=False)
+    assert not job.done(tmp_path)
+    reproduction.run(job, Path("pack"), Path("labels.npz"), tmp_path)
+    assert [words[0] for words in commands] == ["train"] and commands[0][-2:] == ["--set", "view=close"]
+    assert job.done(tmp_path)
+
+
+def test_what_a_failed_command_said_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(words: list[str], stdout: BinaryIO, stderr: int, **_: object) -> SimpleNamespace:
+        assert stderr == subprocess.STDOUT
+        stdout.write(f"error of {words[4]}\n".encode())
+        return SimpleNamespace(returncode=2)
+
+    monkeypatch.setattr(subprocess, "run", fails)
+    job = Job("row", "landmarks106-resnet18-wing")
+    for _ in range(2):
+        with pytest.raises(FacegeomError, match=r"lab train landm.* failed with exit code 2; see .*run\.log"):
+            reproduction.run(job, tmp_path, tmp_path / "labels.npz", tmp_path)
+    assert (tmp_path / "row" / "run.log").read_text() == "error of train\n" * 2
+    assert not job.done(tmp_path)

@@ -1,0 +1,96 @@
+"""Export: every network answers alike in Torch and ONNX Runtime; checkpoints and the manifest."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from facegeom.errors import InputError
+from facegeom.models.engine import Engine
+from facegeom_lab.export import NETWORKS, export, runtime_network, to_onnx
+
+
+def trained(name: str) -> nn.Module:
+    """The network with random weights, its normalisation too."""
+    torch.manual_seed(4)
+    net = NETWORKS[name]()
+    for part in net.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.2)
+            part.running_var.uniform_(0.5, 2)
+    return net.eval()
+
+
+def checkpoint(path: Path, net: nn.Module) -> Path:
+    torch.save({"state_dict": {f"net.{key}": value for key, value in net.state_dict().items()}}, path)
+    return path
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("count", [1, 3])
+def test_torch_against_onnx(name: str, count: int, tmp_path: Path) -> None:
+    net = trained(name)
+    module, example, outputs = runtime_network(name, net)
+    (tmp_path / "network.onnx").write_bytes(to_onnx(name, net))
+    batch = torch.randint(0, 256, (count, *example.shape[1:])).to(example.dtype)
+    with torch.no_grad():
+        expected = module(batch)
+    found = Engine(tmp_path / "network.onnx")(batch.numpy())
+    assert len(found) == len(outputs)
+    for one, other in zip(found, expected, strict=True):
+        atol = 2e-5 * max(1.0, float(other.abs().max()))
+        np.testing.assert_allclose(one, other.numpy(), atol=atol, rtol=1e-3)
+
+
+@pytest.mark.parametrize("size_hw", [(12, 12), (57, 200)])
+def test_pnet_takes_any_size(size_hw: tuple[int, int], tmp_path: Path) -> None:
+    net = trained("pnet")
+    (tmp_path / "pnet.onnx").write_bytes(to_onnx("pnet", net))
+    picture = torch.randint(0, 256, (1, *size_hw, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = runtime_network("pnet", net)[0](picture)
+    for one, other in zip(Engine(tmp_path / "pnet.onnx")(picture.numpy()), expected, strict=True):
+        np.testing.assert_allclose(one, other.numpy(), atol=2e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_export_leaves_the_network_as_it_was(name: str) -> None:
+    net = trained(name)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    to_onnx(name, net)
+    assert net.state_dict().keys() == before.keys()
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+def test_export_writes_the_file_and_its_hash(tmp_path: Path) -> None:
+    other = {"sha256": "kept", "data": "é"}
+    (tmp_path / "manifest.json").write_text(
+        json.dumps({"rnet": {"sha256": "old", "data": "a"}, "pnet": other})
+    )
+    net = trained("rnet")
+    target = export("rnet", checkpoint(tmp_path / "last.ckpt", net), tmp_path)
+    assert target == tmp_path / "rnet.onnx"
+    entries = json.loads((tmp_path / "manifest.json").read_text())
+    digest = hashlib.sha256(target.read_bytes()).hexdigest()
+    assert entries == {"rnet": {"sha256": digest, "data": "a"}, "pnet": other}
+    session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
+    assert [output.name for output in session.get_outputs()] == ["score", "offsets"]
+
+
+def test_export_without_a_manifest(tmp_path: Path) -> None:
+    export("pnet", checkpoint(tmp_path / "last.ckpt", trained("pnet")), tmp_path / "new")
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["pnet.onnx"]
+
+
+def test_same_weights_give_the_same_file() -> None:
+    assert to_onnx("rnet", trained("rnet")) == to_onnx("rnet", trained("rnet"))
+
+
+def test_unknown_network(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected one of .*onepass, pnet, rnet, fpnet, got 'onet'"):
+        export("onet", tmp_path / "last.ckpt", tmp_path)

@@ -1,0 +1,253 @@
+"""Key points by regression: losses and errors by hand, the rates, and that a killed training goes on."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from math import log
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from typer.testing import CliRunner
+
+from facegeom.cli.root import app
+from facegeom.errors import InputError
+from facegeom_lab.datasets.records import FaceRecord
+from facegeom_lab.datasets.training.crops import PointCrops
+from facegeom_lab.evaluation.run import read_metrics, read_predictions, read_result
+from facegeom_lab.training import recipes
+from facegeom_lab.training.tasks import landmarks, loop
+from facegeom_lab.training.tasks.landmarks import LandmarksRecipe, LandmarksTask, predict, with_points
+from facegeom_lab.training.trainers import Inputs
+
+RECIPE = "landmarks106-mobilenetv3-mse"
+TINY: dict[str, object] = {"pretrained": "none", "size_px": 32, "batch": 2, "precision": "32-true"}
+STEPS = 3  # of an epoch: six faces, two at once
+
+
+def recipe(**changes: object) -> LandmarksRecipe:
+    return recipes.load(LandmarksRecipe, RECIPE, **TINY | changes)
+
+
+@pytest.fixture
+def make_task(monkeypatch: pytest.MonkeyPatch) -> Callable[..., LandmarksTask]:
+    """Builds a task around a network that is not needed."""
+    monkeypatch.setattr(landmarks, "Regressor", lambda *_, **__: nn.Linear(1, 1))
+    return lambda scheme="celeba5", **changes: LandmarksTask(recipe(**changes), scheme)
+
+
+def batch_of(points: list[list[float]], weight: list[float], half_px: list[float]) -> dict[str, torch.Tensor]:
+    return {
+        "points": torch.tensor([points]),
+        "weight": torch.tensor([weight]),
+        "half_px": torch.tensor([half_px]),
+    }
+
+
+ERRORS = [[0.1, -0.3], [-0.5, 0.0], [9.0, 9.0], [0.0, 0.0], [0.0, 0.0]]
+ANNOTATED = [1.0, 1.0, 0.0, 1.0, 1.0]
+
+
+def test_squared_error_by_hand(make_task: Callable[..., LandmarksTask]) -> None:
+    loss = make_task().loss(torch.zeros(1, 5, 2), batch_of(ERRORS, ANNOTATED, [50.0, 50.0]))
+    assert loss.item() == pytest.approx((0.01 + 0.09 + 0.25) / 2 / 4)
+
+
+@pytest.mark.parametrize("size_px", [32, 224])
+def test_wing_by_hand(make_task: Callable[..., LandmarksTask], size_px: int) -> None:
+    """Errors of 11.2, 33.6 and 56 pixels of a crop of 224 px; w = 15, ε = 3, C = 15 - 15 ln 6."""
+    task = make_task(loss="wing", size_px=size_px)
+    loss = task.loss(torch.zeros(1, 5, 2), batch_of(ERRORS, ANNOTATED, [50.0, 50.0]))
+    offset = 15 - 15 * log(6)
+    expected = 15 * log(1 + 11.2 / 3) + (33.6 - offset) + (56 - offset)
+    assert loss.item() == pytest.approx(expected / 2 / 4, rel=1e-5)
+
+
+def test_error_by_hand(make_task: Callable[..., LandmarksTask]) -> None:
+    """Pupils 40 x 30 pixels of the photo apart, answers 5, 0 and 10 pixels off; one point unknown."""
+    points = [[-0.4, 0.0], [0.4, 0.3], [0.0, 0.0], [7.0, 7.0], [0.2, 0.5]]
+    answer = torch.tensor([points]) + torch.tensor([[[0.06, 0.04], [0, 0], [0.2, 0], [5, 5], [0, 0.1]]])
+    batch = batch_of(points, [1, 1, 1, 0, 1], [50.0, 100.0])
+    told = make_task()._error(answer, batch)
+    assert told.item() == pytest.approx((5 + 0 + 10 + 10) / 4 / 50, rel=1e-5)
+
+
+@pytest.mark.parametrize("unknown", [[0], [0, 1]])
+def test_faces_without_both_pupils_have_no_error(
+    make_task: Callable[..., LandmarksTask], unknown: list[int]
+) -> None:
+    points = [[-0.4, 0.0], [0.4, 0.3], [0.0, 0.0], [0.1, 0.1], [0.2, 0.5]]
+    batch = batch_of(points, [1.0] * 5, [50.0, 100.0])
+    batch = {name: torch.cat([value, value]) for name, value in batch.items()}
+    batch["weight"][1, unknown] = 0
+    batch["points"][1, unknown] = -3.0  # where the photo's corner lies
+    answer = batch["points"] + torch.tensor([0.06, 0.04])
+    assert make_task()._error(answer, batch).item() == pytest.approx(5 / 50, rel=1e-5)
+
+
+def test_error_without_pupils(make_task: Callable[..., LandmarksTask]) -> None:
+    task = make_task()
+    task.pupils = None
+    batch = batch_of([[0.0, 0.0]] * 5, [1.0] * 5, [30.0, 40.0])
+    assert task._error(torch.full((1, 5, 2), 0.1), batch).item() == pytest.approx(0.1, rel=1e-5)
+
+
+@pytest.mark.parametrize("warmup_epochs", [3, 0])
+def test_rates_of_the_first_steps(
+    make_task: Callable[..., LandmarksTask], warmup_epochs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From 1e-5 to 1e-3 in a straight line over the warm-up; from then on nobody touches the rate."""
+    task = make_task(warmup_epochs=warmup_epochs)
+    group = {"lr": 0.5}
+    fake = SimpleNamespace(optimizers=[SimpleNamespace(param_groups=[group])], num_training_batches=4)
+    monkeypatch.setattr(LandmarksTask, "trainer", fake)
+    rates = []
+    for fake.global_step in range(16):
+        if fake.global_step == 15:
+            group["lr"] = 0.25
+        task.on_train_batch_start({}, 0)
+        rates.append(group["lr"])
+    steps = 4 * warmup_epochs
+    np.testing.assert_allclose(rates[:steps], np.linspace(1e-5, 1e-3, steps + 1)[:-1], rtol=1e-6)
+    assert set(rates[steps:15]) == {1e-3} and rates[15] == 0.25
+
+
+def test_optimiser_and_schedule() -> None:
+    """Adam on what is not frozen; a quarter of the rate when validation has stalled for 4 epochs."""
+    task = LandmarksTask(recipe(frozen_blocks=3), "celeba5")
+    chosen = task.configure_optimizers()
+    optimizer, plateau = chosen["optimizer"], chosen["lr_scheduler"]["scheduler"]
+    assert isinstance(optimizer, torch.optim.Adam) and chosen["lr_scheduler"]["monitor"] == "val/loss"
+    learned = optimizer.param_groups[0]["params"]
+    assert all(parameter.requires_grad for parameter in learned)
+    assert len(learned) < len(list(task.parameters()))
+    rates = []
+    for loss in [1.0, 0.9] + [0.9] * 10:
+        plateau.step(loss)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == [1e-3] * 6 + [2.5e-4] * 5 + [6.25e-5]
+
+
+class Oracle(nn.Module):
+    """Answers what is true, in the order of the crops."""
+
+    def __init__(self, crops: PointCrops) -> None:
+        super().__init__()
+        self.truth = torch.stack([crops[index]["points"] for index in range(len(crops))])
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        answer, self.truth = self.truth[: len(crops)], self.truth[len(crops) :]
+        return answer
+
+
+def test_predictions_come_back_to_the_photos() -> None:
+    rng = np.random.default_rng(1)
+    sizes = [(60 + k, 90 - k) for k in range(40)]
+    records = [
+        FaceRecord(
+            name=f"{k}.jpg",
+            read=lambda size=size: np.zeros((size[1], size[0], 3), np.uint8),
+            split="val",
+            scheme="celeba5",
+            points=rng.uniform(10, 50, (5, 2)),
+        )
+        for k, size in enumerate(sizes)
+    ]
+    boxes = np.where(np.arange(40)[:, None] % 3 == 0, np.nan, [5.0, 8, 55, 60])
+    crops = PointCrops(records, boxes, 32, 0.1)
+    told = predict(Oracle(crops), crops, "celeba5")
+    assert told.files.tolist() == [record.name for record in records]
+    np.testing.assert_allclose(told.predicted, told.truth, atol=1e-4)
+    np.testing.assert_array_equal(told.truth, [record.points for record in records])
+    np.testing.assert_array_equal(told.sizes_wh, sizes)
+
+
+def test_faces_without_points_are_left_out() -> None:
+    labelled, bare = (
+        FaceRecord(name, lambda: np.zeros((1, 1, 3), np.uint8), "val", points=points)
+        for name, points in (("a", np.zeros((5, 2))), ("b", None))
+    )
+    assert with_points([bare, labelled], "val") == [labelled]
+    with pytest.raises(InputError, match="expected faces with points in the split test, got none"):
+        with_points([bare], "test")
+
+
+def test_an_unknown_loss(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected the loss mse or wing, got 'huber'"):
+        landmarks.train(recipe(loss="huber"), Inputs(tmp_path, tmp_path / "run"))
+
+
+def test_two_epochs_learn(labelled_pack: Path, tmp_path: Path) -> None:
+    settings = recipe(max_epochs=2, warmup_epochs=1, frozen_blocks=1, turn_deg=0.0)
+    best = landmarks.train(settings, Inputs(labelled_pack, tmp_path / "run", workers=0))
+    assert best == tmp_path / "run" / loop.BEST and best.exists()
+    told = read_metrics(tmp_path / "run")
+    assert told["train/loss"][1] < 0.9 * told["train/loss"][0]
+    assert told["samples"].tolist() == [6, 6]
+    np.testing.assert_allclose(told["lr"], [1e-5 + (STEPS - 1) / STEPS * 0.99e-3, 1e-3], rtol=1e-5)
+    assert np.isfinite(told["val/nme"]).all() and (tmp_path / "boxes").is_dir()
+    state = torch.load(tmp_path / "run" / loop.LAST, weights_only=True)["state_dict"]
+    assert state["net.body.bn1.num_batches_tracked"] == 0  # frozen
+    assert state["net.body.blocks.1.0.bn1.num_batches_tracked"] == 2 * STEPS
+
+
+KEYS = {
+    *("recipe", "val", "test", "epochs", "train_seconds", "samples", "size_px"),
+    *("parameters", "macs", "cpu_ms", "cpu_threads", "gpu_ms"),
+}
+MEASURES = {
+    *("faces", "undetected", "nme_interocular", "nme_interpupil", "nme_box"),
+    *("normaliser", "threshold", "failure_rate", "auc", "regions"),
+}
+
+
+def wait_for(file: Path, process: subprocess.Popen, seconds: float = 300) -> None:
+    end = time.monotonic() + seconds
+    while not file.exists():
+        assert process.poll() is None and time.monotonic() < end, f"no {file.name}"
+        time.sleep(0.01)
+
+
+def test_killed_at_any_moment_it_loses_one_epoch_at_most(labelled_pack: Path, tmp_path: Path) -> None:
+    epochs, out = 6, tmp_path / "run"
+    changes = [f"{key}={value}" for key, value in {**TINY, "max_epochs": epochs}.items()]
+    given = ["--data", str(labelled_pack), "--workers", "0"]
+    words = ["train", RECIPE, "-o", str(out), *given, *(w for pair in changes for w in ("--set", pair))]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with (tmp_path / "output").open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "facegeom", "lab", *words], stdout=said, stderr=said, env=environment
+        )
+        try:
+            wait_for(out / loop.LAST, process)
+            time.sleep(random.uniform(0, 1))
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    assert process.returncode == -signal.SIGKILL
+    before = len(read_metrics(out).get("epoch", []))
+    again = CliRunner().invoke(app, ["lab", *words], catch_exceptions=False)
+    assert again.exit_code == 0 and f"wrote {out / loop.BEST}" in again.stdout
+    first = (out / "log" / "version_1" / "metrics.csv").read_text().splitlines()
+    column = first[0].split(",").index("epoch")
+    begins = min(int(line.split(",")[column]) for line in first[1:] if line.split(",")[column])
+    assert begins >= 1 and before <= begins + 1
+    log = read_metrics(out)
+    assert log["epoch"].tolist() == list(range(epochs)) and np.isfinite(log["val/loss"]).all()
+    measured = CliRunner().invoke(app, ["lab", "evaluate", str(out), *given], catch_exceptions=False)
+    assert measured.exit_code == 0
+    result = read_result(out)
+    assert json.loads(measured.stdout) == result and set(result) == KEYS
+    assert set(result["val"]) == set(result["test"]) == MEASURES
+    assert (result["recipe"], result["epochs"], result["samples"]) == (RECIPE, epochs, epochs * 2 * STEPS)
+    for split in ("val", "test"):
+        told = read_predictions(out, split)
+        assert told.predicted.shape == told.truth.shape == (2, 68, 2) and told.scheme == "ibug68"

@@ -1,0 +1,153 @@
+"""The loop that all trainings share: checkpoints, resume, what is logged, when it stops."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from facegeom_lab.evaluation.run import read_metrics
+from facegeom_lab.training.tasks import loop
+
+SAMPLES = 5
+
+
+class Task(L.LightningModule):
+    """One weight; validation losses and learning rates of the epochs are given, the power may fail in one."""
+
+    def __init__(self, losses: Sequence[float], rates: Sequence[float] = (), fails_in: int = -1) -> None:
+        super().__init__()
+        self.net = nn.Linear(1, 1)
+        self.losses, self.rates, self.fails_in = losses, rates, fails_in
+        self.epochs: list[int] = []
+        self.steps = 0
+
+    def on_train_epoch_start(self) -> None:
+        if self.rates:
+            self.trainer.optimizers[0].param_groups[0]["lr"] = self.rates[self.current_epoch]
+        self.epochs.append(self.current_epoch)
+
+    def training_step(self, batch: dict[str, torch.Tensor] | list[torch.Tensor], index: int) -> torch.Tensor:
+        if self.current_epoch == self.fails_in and index == 1:
+            raise RuntimeError("power cut")
+        self.steps += 1
+        values = batch["x"] if isinstance(batch, dict) else batch[0]
+        loss = self.net(values).mean()
+        self.log("train/loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: object, _: int) -> None:
+        self.log("val/loss", self.losses[self.current_epoch], batch_size=1)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.01)
+
+
+class Data(L.LightningDataModule):
+    """Five samples, as dictionaries or as lists."""
+
+    def __init__(self, named: bool = True) -> None:
+        super().__init__()
+        self.named = named
+
+    def train_dataloader(self) -> DataLoader:
+        values = torch.arange(float(SAMPLES))[:, None]
+        return DataLoader([{"x": value} for value in values] if self.named else TensorDataset(values), 2)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(torch.zeros(1, 1))
+
+
+def fit(out: Path, task: Task, data: Data | None = None, **options: object) -> None:
+    plain = {"max_epochs": len(task.losses), "enable_progress_bar": False, "enable_model_summary": False}
+    loop.fit(loop.trainer(out, "32-true", **plain | options), task, data or Data(), out)
+
+
+def epoch(out: Path, name: str) -> int:
+    return torch.load(out / name, weights_only=True)["epoch"]
+
+
+def test_last_and_best(tmp_path: Path) -> None:
+    fit(tmp_path, Task([3, 1, 2, 2.5]))
+    assert (epoch(tmp_path, loop.LAST), epoch(tmp_path, loop.BEST)) == (3, 1)
+    assert sorted(file.name for file in tmp_path.glob("*.ckpt")) == [loop.BEST, loop.LAST]
+
+
+def test_without_a_measure_the_last_alone_is_kept(tmp_path: Path) -> None:
+    fit(tmp_path, Task([0, 0]), monitor=None)
+    assert [file.name for file in tmp_path.glob("*.ckpt")] == [loop.LAST]
+    assert epoch(tmp_path, loop.LAST) == 1
+
+
+@pytest.mark.parametrize("fails_in", [2, 3])
+def test_an_interrupted_training_loses_the_epoch_it_was_in(tmp_path: Path, fails_in: int) -> None:
+    """Epochs that were no better than the best before them are kept as well."""
+    losses = [3, 1, 2, 1.5, 2]
+    with pytest.raises(RuntimeError, match="power cut"):
+        fit(tmp_path, Task(losses, fails_in=fails_in))
+    assert (epoch(tmp_path, loop.LAST), epoch(tmp_path, loop.BEST)) == (fails_in - 1, 1)
+    again = Task(losses)
+    fit(tmp_path, again)
+    assert again.epochs == list(range(fails_in, 5))
+    assert (epoch(tmp_path, loop.LAST), epoch(tmp_path, loop.BEST)) == (
+        4,
+        1,
+    )  # it remembers how good that was
+    log = read_metrics(tmp_path)
+    assert log["epoch"].tolist() == [0, 1, 2, 3, 4]
+    assert log["val/loss"].tolist() == losses
+
+
+def test_a_complete_training_is_not_repeated(tmp_path: Path) -> None:
+    fit(tmp_path, Task([2, 1]))
+    again = Task([2, 1])
+    fit(tmp_path, again)
+    assert again.epochs == []
+
+
+@pytest.mark.parametrize("monitor", ["val/loss", None])
+def test_a_training_counted_in_steps_goes_on(tmp_path: Path, monitor: str | None) -> None:
+    """Every epoch has three steps; those of the interrupted one are repeated, no other."""
+    options = {"max_epochs": -1, "max_steps": 11, "monitor": monitor}
+    with pytest.raises(RuntimeError, match="power cut"):
+        fit(tmp_path, Task([1] * 4, fails_in=2), **options)
+    again = Task([1] * 4)
+    fit(tmp_path, again, **options)
+    assert again.steps == 11 - 6
+    log = read_metrics(tmp_path)
+    assert log["samples"].tolist() == [5, 5, 5, 4] and (log["seconds"] > 0).all()
+    finished = Task([1] * 4)
+    fit(tmp_path, finished, **options)
+    assert finished.steps == 0
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_columns_of_an_epoch(tmp_path: Path, named: bool) -> None:
+    fit(tmp_path, Task([2, 1], rates=[0.1, 0.02]), Data(named))
+    log = read_metrics(tmp_path)
+    assert log["samples"].tolist() == [SAMPLES, SAMPLES]
+    np.testing.assert_allclose(log["lr"], [0.1, 0.02])
+    assert (log["seconds"] > 0).all() and log["seconds"].sum() < 60
+    assert np.isfinite(log["train/loss"]).all()
+
+
+RATES = [1e-6, 1e-3, 1e-3, 2e-6, 1e-6, 1e-6]
+
+
+def test_stops_at_a_small_rate_once_warm(tmp_path: Path) -> None:
+    task = Task([1] * 6, RATES)
+    fit(tmp_path, task, callbacks=[loop.StopAtRate(1e-6, warmup_epochs=1)])
+    assert task.epochs == [0, 1, 2, 3, 4]
+    again = Task([1] * 6, RATES)
+    fit(tmp_path, again, callbacks=[loop.StopAtRate(1e-6, warmup_epochs=1)])
+    assert again.epochs == []
+
+
+def test_stops_at_once_without_a_warm_up(tmp_path: Path) -> None:
+    task = Task([1] * 6, RATES)
+    fit(tmp_path, task, callbacks=[loop.StopAtRate(1e-6, warmup_epochs=0)])
+    assert task.epochs == [0]

@@ -1,0 +1,135 @@
+"""The networks that ship: one entry of ``manifest.json`` for each file.
+
+An entry says what the file is, what it takes and gives, which data it has seen and under which terms.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from facegeom.errors import WeightsError
+
+FLOAT32 = "float32"
+"""The variant that every network has."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The same network in another form, smaller or faster.
+
+    Attributes:
+        file: beside the manifest.
+        sha256: of the file.
+        recipe: the command that makes it from the first form.
+        accuracy: measured figures.
+    """
+
+    file: str
+    sha256: str
+    recipe: str
+    accuracy: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One weight file.
+
+    Attributes:
+        name: of the network: pnet, rnet, face; keypoints14 of the laboratory.
+        file: beside the manifest.
+        sha256: of the file.
+        input: what the network takes.
+        outputs: names in order, with meaning and unit.
+        recipe: the command that makes it.
+        data: what training saw.
+        licence: terms of use of the weights.
+        accuracy: measured figures, each with its protocol.
+        variants: other forms by name.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    input: str
+    outputs: dict[str, str]
+    recipe: str
+    data: str
+    licence: str
+    accuracy: str
+    variants: dict[str, Variant] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return self.of(FLOAT32)[0]
+
+    @property
+    def paths(self) -> list[Path]:
+        """Where the files of all variants are."""
+        return [self.of(variant)[0] for variant in (FLOAT32, *self.variants)]
+
+    def of(self, variant: str) -> tuple[Path, str]:
+        """Where a variant's file is, and its SHA-256.
+
+        Raises:
+            WeightsError: there is no such variant.
+        """
+        known: dict[str, Entry | Variant] = {FLOAT32: self, **self.variants}
+        if variant not in known:
+            raise WeightsError(
+                f"expected one of the variants {', '.join(known)} of {self.name}, got {variant!r}"
+            )
+        return Path(str(files("facegeom.models.weights") / known[variant].file)), known[variant].sha256
+
+
+@cache
+def manifest() -> dict[str, Entry]:
+    """All entries by name.
+
+    Raises:
+        WeightsError: the manifest is not what this version of facegeom expects.
+    """
+    text = (files("facegeom.models.weights") / "manifest.json").read_text(encoding="utf-8")
+    try:
+        return {name: _entry(name, **fields) for name, fields in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise WeightsError(f"the weights' manifest is damaged ({error}); install facegeom again") from error
+
+
+def _entry(name: str, variants: dict[str, dict[str, str]] | None = None, **fields: Any) -> Entry:
+    made = {key: Variant(**values) for key, values in (variants or {}).items()}
+    return Entry(name=name, variants=made, **fields)
+
+
+def path(name: str, variant: str = FLOAT32) -> Path:
+    """The file of a network, checked to be there.
+
+    Args:
+        name: of the network.
+        variant: ``float32``, or a smaller form that the manifest names, such as ``int8``.
+
+    Raises:
+        WeightsError: no such network or variant, or its file is missing.
+    """
+    known = manifest()
+    if name not in known:
+        raise WeightsError(f"expected one of the networks that ship, {', '.join(known)}, got {name!r}")
+    file, _ = known[name].of(variant)
+    if not file.is_file():
+        raise WeightsError(f"the weight file {file} is missing; install facegeom again")
+    return file
+
+
+def verify(name: str, variant: str = FLOAT32) -> None:
+    """Compare the file with its SHA-256.
+
+    Raises:
+        WeightsError: they differ.
+    """
+    digest = hashlib.sha256(path(name, variant).read_bytes()).hexdigest()
+    if digest != manifest()[name].of(variant)[1]:
+        raise WeightsError(f"the weight file of {name} is damaged (SHA-256 {digest}); install facegeom again")

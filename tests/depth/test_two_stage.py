@@ -1,0 +1,100 @@
+"""The two stages' answers placed in the camera frame, by networks that know the truth; sources; classes."""
+
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from facegeom.analyzer import FaceAnalyzer
+from facegeom.depth.mesh_depth import mesh_depths
+from facegeom.depth.source import MeshDepth, depth_source
+from facegeom.depth.two_stage import DepthPredictor
+from facegeom.errors import InputError
+from facegeom.results import Faces
+from facegeom_lab.datasets.depth_classes import CLASSES, to_classes
+
+MakeFaces = Callable[..., Faces]
+DEMO = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
+
+
+class Known:
+    """Both stages: depth of a mesh's map along the line of sight, counted from any plane."""
+
+    def __init__(self, faces: Faces, start_mm: float = 321.0) -> None:
+        mesh = mesh_depths(faces.mesh_px, faces.mesh_mm)[0]
+        unit = faces.translation_mm[0] / np.linalg.norm(faces.translation_mm[0])
+        focal = 160 / np.tan(np.deg2rad(25))
+        ray = (mesh.pixels_xy() - (159.5, 119.5)) / focal
+        along = mesh.z_mm * (ray @ unit[:2] + unit[2])
+        filled = np.where(mesh.mask, along, along[mesh.mask].mean()) - start_mm
+        self.behind = filled.reshape(80, 2, 80, 2).mean(axis=(1, 3)).astype(np.float32)
+        self.calls: list[tuple[Any, ...]] = []
+
+    def first(self, crops: np.ndarray) -> list[np.ndarray]:
+        self.calls.append((crops.dtype, crops.shape))
+        wide = np.repeat(np.repeat(self.behind, 2, 0), 2, 1)
+        count = len(crops)
+        return [np.stack([wide] * count), np.ones((count, 80, 80)), np.zeros((count, CLASSES, 80, 80))]
+
+    def second(self, crops: np.ndarray) -> list[np.ndarray]:
+        self.calls.append((crops.dtype, crops.shape))
+        return [np.stack([self.behind] * len(crops))]
+
+
+@pytest.mark.parametrize("place", [(0, 0, 500), (110, -40, 600)])
+def test_the_answer_lands_on_the_mesh(make_faces: MakeFaces, place: tuple[float, float, float]) -> None:
+    faces = make_faces(angles_deg=(15, 5, 10), translation_mm=place)
+    known = Known(faces)
+    predictor = DepthPredictor(known.first, known.second)  # type: ignore[arg-type]
+    (found,) = predictor([np.zeros((240, 320, 3), np.uint8)], [faces])[0]
+    mesh = mesh_depths(faces.mesh_px, faces.mesh_mm)[0]
+    np.testing.assert_array_equal(found.mask, mesh.mask)
+    error = np.abs(found.z_mm - mesh.z_mm)[mesh.mask]
+    assert np.median(error) < 0.5 and np.percentile(error, 90) < 2
+    assert known.calls == [(np.uint8, (1, 160, 160, 3)), (np.float32, (1, 160, 160, 2))]
+
+
+def test_photos_without_faces(make_faces: MakeFaces) -> None:
+    faces = make_faces()
+    known = Known(faces)
+    predictor = DepthPredictor(known.first, known.second)  # type: ignore[arg-type]
+    picture = np.zeros((240, 320, 3), np.uint8)
+    told = predictor([picture] * 3, [Faces.empty(320, 240), faces, Faces.empty(320, 240)])
+    assert [len(maps) for maps in told] == [0, 1, 0]
+    assert predictor([picture], [Faces.empty(320, 240)]) == [()]
+    assert predictor([], []) == []
+
+
+def test_the_mesh_as_a_source(make_faces: MakeFaces) -> None:
+    faces = make_faces()
+    told = MeshDepth()([np.zeros((240, 320, 3), np.uint8)] * 2, [faces, Faces.empty(320, 240)])
+    assert [len(maps) for maps in told] == [1, 0]
+
+
+@pytest.mark.parametrize("wanted", ["stereo", None, 2])
+def test_an_unknown_source(wanted: Any) -> None:
+    with pytest.raises(InputError, match="depth: expected True, False, 'mesh' or 'network'"):
+        depth_source(wanted)
+
+
+def test_no_source() -> None:
+    assert depth_source(False) is None
+    assert isinstance(depth_source("mesh"), MeshDepth)
+
+
+def test_the_networks_that_ship_agree_with_the_mesh() -> None:
+    mesh, network = (FaceAnalyzer(depth=source, threads=1)(DEMO) for source in ("mesh", "network"))
+    assert mesh.depth is not None and network.depth is not None
+    both = mesh.depth[0].mask & network.depth[0].mask
+    assert both.sum() > 0.9 * mesh.depth[0].mask.sum()
+    apart = np.abs(mesh.depth[0].z_mm - network.depth[0].z_mm)[both]
+    assert 0.2 < np.median(apart) < 6 and np.percentile(apart, 95) < 20  # alike, and not the same thing
+
+
+def test_classes_are_counted_from_the_nose_tip() -> None:
+    depth = np.array([-200, -80, -76.1, -75.9, 0, 3.9, 4, 119, 500, 50])
+    face = np.array([True] * 9 + [False])
+    assert to_classes(depth, face).tolist() == [1, 1, 1, 2, 21, 21, 22, 50, 50, 0]

@@ -1,0 +1,94 @@
+"""The engine: what it refuses, and that copies, threads and forked children answer alike."""
+
+import multiprocessing
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from facegeom.errors import InputError, WeightsError
+from facegeom.models import weights
+from facegeom.models.engine import Engine
+
+WINDOWS = np.random.default_rng(3).integers(0, 256, (5, 24, 24, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine(weights.path("rnet"), threads=2)
+
+
+def assert_equal(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_answers(engine: Engine) -> None:
+    score, offsets = engine(WINDOWS)
+    assert (score.shape, offsets.shape) == ((5,), (5, 4))
+    assert score.dtype == offsets.dtype == np.float32
+    np.testing.assert_allclose(engine(WINDOWS[2:3])[0], score[2:3], rtol=1e-4)
+
+
+@pytest.mark.parametrize("device", ["gpu", "CPU", "", "cuda:0"])
+def test_unknown_device(device: str) -> None:
+    with pytest.raises(InputError, match=f"expected one of cpu, cuda, got {device!r}"):
+        Engine(weights.path("rnet"), device)
+
+
+def test_device_that_the_runtime_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(InputError, match="no CUDAExecutionProvider; install onnxruntime-gpu"):
+        Engine(weights.path("rnet"), "cuda")(WINDOWS)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a network", "half"])
+def test_missing_or_damaged_file(tmp_path: Path, content: bytes | str | None) -> None:
+    file = tmp_path / "network.onnx"
+    if content is not None:
+        whole = weights.path("rnet").read_bytes()
+        file.write_bytes(whole[: len(whole) // 2] if isinstance(content, str) else content)
+    with pytest.raises(WeightsError, match=r"cannot load the network .*network\.onnx"):
+        Engine(file)(WINDOWS)
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_pickled_copy(engine: Engine, used: bool) -> None:
+    if used:
+        engine(WINDOWS)
+    copy = pickle.loads(pickle.dumps(engine))
+    assert (copy.path, copy.device, copy.threads) == (engine.path, "cpu", 2)
+    assert_equal(copy(WINDOWS), engine(WINDOWS))
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_eight_threads(engine: Engine, used: bool) -> None:
+    expected = (engine if used else Engine(engine.path, threads=2))(WINDOWS)
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(engine, [WINDOWS] * 40):
+            assert_equal(found, expected)
+
+
+def test_forked_child(engine: Engine) -> None:
+    expected = engine(WINDOWS)
+    _in_the_child.append(engine)  # inherited, not pickled
+    try:
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            found, same_session = pool.apply_async(_run_inherited, (id(engine._session),)).get(timeout=30)
+    finally:
+        _in_the_child.clear()
+    assert_equal(found, expected)
+    assert not same_session  # the parent's has lost its threads
+    assert_equal(engine(WINDOWS), expected)
+
+
+_in_the_child: list[Engine] = []
+
+
+def _run_inherited(of_the_parent: int) -> tuple[list[np.ndarray], bool]:
+    engine = _in_the_child.pop()
+    return engine(WINDOWS), id(engine._session) == of_the_parent

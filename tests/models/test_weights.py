@@ -1,0 +1,114 @@
+"""The weights that ship, each tested by being in the manifest; and what is said of damage."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from facegeom.errors import WeightsError
+from facegeom.models import weights
+from facegeom.models.engine import Engine
+
+NAMES = sorted(weights.manifest())
+ONNX = [name for name in NAMES if weights.manifest()[name].file.endswith(".onnx")]
+LARGEST_TOTAL_BYTES = 40_000_000
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the folder of weights, in use in place of the real one."""
+    folder = shutil.copytree(Path(weights.__file__).parent, tmp_path / "weights")
+    monkeypatch.setattr(weights, "files", lambda _: folder)
+    weights.manifest.cache_clear()
+    yield folder
+    weights.manifest.cache_clear()
+
+
+def shape(text: str) -> list[int | None]:
+    """The shape that a line of the manifest begins with; None for what depends on the input."""
+    inner = re.match(r"(?:pictures )?\(([^)]*)\)", text)
+    assert inner is not None, text
+    return [int(side) if side.strip().isdigit() else None for side in inner[1].split(",") if side.strip()]
+
+
+def fits(actual: tuple[int, ...], promised: list[int | None]) -> bool:
+    return len(actual) == len(promised) and all(
+        wanted in (None, side) for side, wanted in zip(actual, promised, strict=True)
+    )
+
+
+def test_the_networks_that_ship() -> None:
+    assert NAMES == ["depth1", "depth2", "face", "fpnet", "onepass", "pnet", "rnet"]
+    assert ONNX == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_file_is_whole(name: str) -> None:
+    weights.verify(name)
+
+
+@pytest.mark.parametrize("name", ONNX)
+def test_manifest_tells_what_the_network_takes_and_gives(name: str) -> None:
+    entry = weights.manifest()[name]
+    session = onnxruntime.InferenceSession(str(entry.path), providers=["CPUExecutionProvider"])
+    assert [output.name for output in session.get_outputs()] == list(entry.outputs)
+    assert [source.name for source in session.get_inputs()] == ["pictures"]
+    kind = re.search("uint8|float32", entry.input)
+    assert kind is not None, entry.input
+    batch = np.zeros([side or 64 for side in [2, *shape(entry.input)[1:]]], kind[0])
+    for answer, promise in zip(Engine(entry.path)(batch), entry.outputs.values(), strict=True):
+        assert answer.shape[0] == 2 and fits(answer.shape, shape(promise)), promise
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_entry_says_where_the_weights_come_from(name: str) -> None:
+    entry = weights.manifest()[name]
+    assert entry.recipe.startswith("facegeom lab train ")
+    assert all(getattr(entry, field).strip() for field in ("data", "licence", "accuracy"))
+
+
+def test_total_size() -> None:
+    paths = [path for entry in weights.manifest().values() for path in entry.paths]
+    assert sum(path.stat().st_size for path in paths) < LARGEST_TOTAL_BYTES
+
+
+def test_one_changed_byte_is_found(installed: Path) -> None:
+    content = bytearray((installed / "rnet.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (installed / "rnet.onnx").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"rnet is damaged .* install facegeom again"):
+        weights.verify("rnet")
+    weights.verify("pnet")
+
+
+def test_missing_file(installed: Path) -> None:
+    (installed / "pnet.onnx").unlink()
+    with pytest.raises(WeightsError, match=r"pnet\.onnx is missing; install facegeom again"):
+        weights.path("pnet")
+
+
+def test_unknown_network() -> None:
+    with pytest.raises(WeightsError, match=r"expected one of the networks .*, got 'onet'"):
+        weights.path("onet")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"pnet": {"file": "pnet.onnx"}}', '{"pnet": {"colour": 1}}', "[]"]
+)
+def test_damaged_manifest(installed: Path, text: str) -> None:
+    (installed / "manifest.json").write_text(text)
+    with pytest.raises(WeightsError, match="manifest is damaged"):
+        weights.manifest()
+
+
+def test_unknown_key_in_the_manifest(installed: Path) -> None:
+    table = json.loads((installed / "manifest.json").read_text())
+    table["face"]["sha265"] = "typo"
+    (installed / "manifest.json").write_text(json.dumps(table))
+    with pytest.raises(WeightsError, match="sha265"):
+        weights.manifest()

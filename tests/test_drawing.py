@@ -1,0 +1,123 @@
+"""Drawing: what is drawn where, with which colour, and what stays as it was."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from facegeom.drawing import draw_faces, draw_poses
+from facegeom.errors import InputError
+from facegeom.geometry.rotation import rotation_from_angles
+from facegeom.results import Faces, Poses
+
+LAYERS = ("box", "landmarks", "mesh", "axes")
+GREY = 90
+
+
+def photo(width: int = 320, height: int = 240) -> np.ndarray:
+    return np.full((height, width, 3), GREY, np.uint8)
+
+
+def only(*layers: str) -> dict[str, bool]:
+    return {layer: layer in layers for layer in LAYERS}
+
+
+def drawn(faces: Faces, *layers: str) -> np.ndarray:
+    """(H, W, 3) the picture less the photo's grey."""
+    return np.asarray(draw_faces(photo(faces.width, faces.height), faces, **only(*layers))).astype(int) - GREY
+
+
+def test_photo_is_not_changed(faces: Faces) -> None:
+    image = photo()
+    picture = draw_faces(image, faces)
+    assert picture.mode == "RGB" and picture.size == (320, 240)
+    assert (image == GREY).all() and (np.asarray(picture) != GREY).any()
+
+
+def test_nothing_to_draw_leaves_the_photo(faces: Faces) -> None:
+    assert not drawn(Faces.empty(320, 240), *LAYERS).any()
+    assert not drawn(faces).any()
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_each_layer_draws_near_its_face_only(faces: Faces, layer: str) -> None:
+    picture = drawn(faces[:1], layer)
+    rows, columns = np.nonzero(picture.any(axis=2))
+    left, top, right, bottom = faces.box_xyxy[0]
+    reach = 0.6 * (bottom - top)
+    assert len(rows) > 20
+    assert columns.min() > left - reach and columns.max() < right + reach
+    assert rows.min() > top - reach and rows.max() < bottom + reach
+
+
+def test_box_is_where_it_should_be(faces: Faces) -> None:
+    left, top, right, bottom = np.rint(faces.box_xyxy[0]).astype(int)
+    picture = drawn(faces[:1], "box")
+    middle_y, middle_x = (top + bottom) // 2, (left + right) // 2
+    for y, x in ((middle_y, left), (middle_y, right), (top, middle_x), (bottom, middle_x)):
+        assert np.abs(picture[y - 1 : y + 2, x - 1 : x + 2]).max() > 40
+    assert not picture[middle_y, middle_x].any()
+
+
+def test_landmarks_show_confidence(faces: Faces) -> None:
+    picture = drawn(faces[:1], "landmarks")
+    points = np.rint(faces[0].landmarks_px).astype(int)
+    doubtful, sure = picture[tuple(points[2][::-1])], picture[tuple(points[54][::-1])]
+    assert doubtful[0] > doubtful[1] and sure[1] > sure[0]
+
+
+@pytest.mark.parametrize(
+    ("angles_deg", "towards"),
+    [((40, 0, 0), (1, 0)), ((-40, 0, 0), (-1, 0)), ((0, 40, 0), (0, -1)), ((0, -40, 0), (0, 1))],
+)
+def test_blue_axis_points_along_the_nose(
+    make_faces: Callable[..., Faces], angles_deg: tuple[float, ...], towards: tuple[int, int]
+) -> None:
+    faces = make_faces(angles_deg=angles_deg)
+    picture = drawn(faces, "axes")
+    blue = picture[..., 2] - picture[..., :2].max(axis=2) > 60
+    rows, columns = np.nonzero(blue)
+    eyes = faces[0].landmarks_px[36:48].mean(axis=0)
+    offset = np.array([columns.mean(), rows.mean()]) - eyes
+    assert offset @ towards > 0.9 * np.linalg.norm(offset) > 5
+
+
+def test_mesh_hides_its_far_side(make_faces: Callable[..., Faces]) -> None:
+    front, side = (np.abs(drawn(make_faces(angles_deg=(yaw, 0, 0)), "mesh")).sum() for yaw in (0, 90))
+    assert side < 0.75 * front
+
+
+@pytest.mark.parametrize("z_mm", [150, 5_000, 100_000])
+def test_any_size_of_face(make_faces: Callable[..., Faces], z_mm: float) -> None:
+    assert drawn(make_faces(translation_mm=(0, 0, z_mm)), *LAYERS).any()
+
+
+@pytest.mark.parametrize("place", [(5_000, 0, 500), (-200, 0, 500), (0, 160, 500), (-5_000, -5_000, 500)])
+def test_face_at_or_beyond_the_edge(make_faces: Callable[..., Faces], place: tuple[float, ...]) -> None:
+    picture = drawn(make_faces(translation_mm=place), *LAYERS)
+    assert picture.any() == (abs(place[0]) < 5_000)
+
+
+def test_photo_of_another_size_raises(faces: Faces) -> None:
+    with pytest.raises(InputError, match="320 x 240 pixels, got 5 x 7"):
+        draw_faces(photo(5, 7), faces)
+
+
+@pytest.mark.parametrize("roll", [0, 90, 180])
+def test_axes_of_poses_start_at_the_middle_of_the_box(roll: float) -> None:
+    turn = rotation_from_angles(0, 0, roll)[None]
+    poses = Poses(np.array([[100, 60, 200, 160]]), np.array([0.9]), turn, 320, 240)
+    lines = np.asarray(draw_poses(photo(), poses, box=False)).astype(int) - GREY
+    reach = np.argwhere(np.abs(lines).max(axis=2) > 40)[:, ::-1]
+    towards = {0: (1, 1), 90: (-1, 1), 180: (-1, -1)}[roll]  # x to the right and y down, turned clockwise
+    far = np.array([150, 110]) + 50 * np.array(towards)
+    low, high = np.minimum(far, (150, 110)), np.maximum(far, (150, 110))
+    np.testing.assert_allclose(reach.min(axis=0), low, atol=5)
+    np.testing.assert_allclose(reach.max(axis=0), high, atol=5)
+    assert (np.asarray(draw_poses(photo(), poses, box=False, axes=False)) == GREY).all()
+    assert np.asarray(draw_poses(photo(), poses, axes=False))[60, 110:190].min() > GREY + 20
+
+
+def test_poses_of_another_photo(faces: Faces) -> None:
+    with pytest.raises(InputError, match="320 x 240 pixels, got 32 x 24"):
+        draw_poses(photo(32, 24), Poses.empty(320, 240))

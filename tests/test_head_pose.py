@@ -15,7 +15,7 @@ from facegeom.geometry.rotation import (
     angles_from_rotation,
     geodesic_deg,
     rotation_from_angles,
-    towards,
+    rotation_to_line_of_sight,
 )
 from facegeom.models import weights
 
@@ -90,7 +90,7 @@ def test_line_of_sight(staged, fpnet_rotation: np.ndarray, fov_deg: float, expec
     """What the window shows straight ahead is turned to where the window lies; the offsets move its box."""
     pose = staged((280, 0, 320, 40), fov_deg=fov_deg)(photo((0, 320, 255)))[0]
     x, y = Camera(320, 240, expected).back_project(np.array([300.0, 24.0]), np.array(1.0))[:2]
-    wanted = towards(np.array([x, y, 1.0])) @ fpnet_rotation
+    wanted = rotation_to_line_of_sight(np.array([x, y, 1.0])) @ fpnet_rotation
     assert geodesic_deg(pose.rotation.astype(np.float64), wanted) < 0.05
     middle = staged((140, 95.5, 180, 135.5))(photo((0, 320, 255)))[0]
     angles = (middle.yaw_deg, middle.pitch_deg, middle.roll_deg)
@@ -208,7 +208,7 @@ def test_fpnet_as_the_analyzers_pose(
     own, other = FaceAnalyzer(), FaceAnalyzer(pose_net="fpnet")
     plain, turned = own(DEMO), other(DEMO)
     np.testing.assert_allclose(turned.mesh_px, plain.mesh_px, atol=0.01)
-    wanted = towards(turned.translation_mm[0].astype(np.float64)) @ fpnet_rotation
+    wanted = rotation_to_line_of_sight(turned.translation_mm[0].astype(np.float64)) @ fpnet_rotation
     for faces in (turned, other.at(DEMO, plain.box_xyxy), other.batch([DEMO])[0]):
         assert geodesic_deg(faces.rotation[0].astype(np.float64), wanted) < 0.3
     assert len(other(np.zeros((50, 60, 3), np.uint8))) == 0

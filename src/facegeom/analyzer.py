@@ -13,7 +13,7 @@ from facegeom.errors import InputError
 from facegeom.geometry.boxes import nms, overlap, square
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import place
-from facegeom.geometry.rotation import rotation_to_6d, towards
+from facegeom.geometry.rotation import rotation_to_6d, rotation_to_line_of_sight
 from facegeom.image import reading
 from facegeom.image.crop import Picture, size_wh
 from facegeom.image.photo import Photo, camera_of, check_options, chunks, file_of, opened
@@ -232,7 +232,7 @@ class FaceAnalyzer:
     @staticmethod
     def _faces(answers: Answers, camera: Camera, file: str | None) -> Faces:
         mesh_px = answers.mesh_px
-        mesh_mm, translation_mm = place(mesh_px, camera)
+        mesh_mm, translation_mm, _ = place(mesh_px, camera)
         return Faces(
             box_xyxy=answers.box_xyxy,
             score=answers.score,
@@ -241,7 +241,7 @@ class FaceAnalyzer:
             mesh_px=mesh_px,
             mesh_confidence=answers.mesh_confidence,
             mesh_mm=mesh_mm,
-            rotation=(towards(translation_mm) @ answers.rotation).astype(np.float32),
+            rotation=(rotation_to_line_of_sight(translation_mm) @ answers.rotation).astype(np.float32),
             translation_mm=translation_mm,
             width=camera.width,
             height=camera.height,

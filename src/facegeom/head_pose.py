@@ -7,7 +7,7 @@ import numpy as np
 
 from facegeom.analyzer import CHUNK, MIN_FACE_PX, MIN_FACE_SHARE
 from facegeom.geometry.boxes import nms
-from facegeom.geometry.rotation import towards
+from facegeom.geometry.rotation import rotation_to_line_of_sight
 from facegeom.image import reading
 from facegeom.image.photo import Photo, check_options, chunks, opened
 from facegeom.models import weights
@@ -116,7 +116,7 @@ def _poses(views: Views, photo: Photo) -> Poses:
     return Poses(
         box_xyxy=views.box_xyxy.astype(np.float32),
         score=views.score.astype(np.float32),
-        rotation=(towards(sight) @ views.rotation).astype(np.float32),
+        rotation=(rotation_to_line_of_sight(sight) @ views.rotation).astype(np.float32),
         width=photo.camera.width,
         height=photo.camera.height,
         file=photo.file,

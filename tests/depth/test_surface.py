@@ -6,7 +6,7 @@ import numpy as np
 
 from facegeom.depth.mesh_depth import mesh_depths
 from facegeom.depth.surface import grid_triangles, surface_of
-from facegeom.geometry.camera import Camera, pinhole
+from facegeom.geometry.camera import Camera, pinhole_of_mesh
 from facegeom.results import Face
 
 MakeFace = Callable[..., Face]
@@ -14,7 +14,7 @@ MakeFace = Callable[..., Face]
 
 def test_the_camera_of_a_mesh(make_face: MakeFace) -> None:
     face, camera = make_face(translation_mm=(80, -30, 600), angles_deg=(30, 10, 5)), Camera(320, 240)
-    focal, centre = pinhole(face.mesh_px, face.mesh_mm)
+    focal, centre = pinhole_of_mesh(face.mesh_px, face.mesh_mm)
     assert abs(focal - camera.focal_px) < 0.05
     np.testing.assert_allclose(centre, camera.centre_px, atol=0.02)
 

@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import place
-from facegeom.geometry.rotation import geodesic_deg, procrustes, rotation_from_angles, towards
+from facegeom.geometry.rotation import (
+    geodesic_deg,
+    procrustes,
+    rotation_from_angles,
+    rotation_to_line_of_sight,
+)
 from facegeom.geometry.topology import canonical_mm
 
 CAMERA = Camera(640, 480)
@@ -16,7 +21,7 @@ CAMERA = Camera(640, 480)
 def seen(rotation: np.ndarray, translation_mm: np.ndarray) -> np.ndarray:
     """mesh_px (478, 3) of a head: z along the line of sight, at the scale of the head's distance."""
     head = canonical_mm().astype(np.float64)
-    along = (head @ rotation.T @ towards(translation_mm))[:, 2:]
+    along = (head @ rotation.T @ rotation_to_line_of_sight(translation_mm))[:, 2:]
     pixels = CAMERA.project(head @ rotation.T + translation_mm)
     return np.concatenate([pixels, along * CAMERA.focal_px / translation_mm[2]], axis=1)
 
@@ -26,7 +31,7 @@ def seen(rotation: np.ndarray, translation_mm: np.ndarray) -> np.ndarray:
 def test_known_heads(offset_px: float, angles: tuple[float, ...]) -> None:
     rotation = rotation_from_angles(*angles)
     translation = CAMERA.back_project(np.array([319.5 + offset_px, 239.5]), np.array(900.0))
-    mesh_mm, found = place(seen(rotation, translation)[None], CAMERA)
+    mesh_mm, found, _ = place(seen(rotation, translation)[None], CAMERA)
     fit = procrustes(canonical_mm().astype(np.float64), mesh_mm[0])
     assert geodesic_deg(fit.rotation, rotation) < 1.5
     assert np.linalg.norm(found[0] - translation) < 0.05 * np.linalg.norm(translation)
@@ -35,7 +40,7 @@ def test_known_heads(offset_px: float, angles: tuple[float, ...]) -> None:
 
 def test_projection_gives_the_pixels_back() -> None:
     meshes = np.stack([seen(np.eye(3), np.array([x, 40, 600.0])) for x in (-150, 0, 200)])
-    mesh_mm, translation_mm = place(meshes, CAMERA)
+    mesh_mm, translation_mm, _ = place(meshes, CAMERA)
     assert mesh_mm.shape == (3, 478, 3) and translation_mm.shape == (3, 3)
     np.testing.assert_allclose(CAMERA.project(mesh_mm), meshes[..., :2], atol=1e-6)
 
@@ -65,20 +70,20 @@ def test_any_mesh_projects_onto_its_pixels(seed: int, scale: float, fov_deg: flo
 @pytest.mark.parametrize("distance_mm", [600, 1000, 3000])
 def test_frontal_head_stands_at_its_distance(distance_mm: float) -> None:
     translation = np.array([0.0, 0, distance_mm])
-    mesh_mm, found = place(seen(np.eye(3), translation)[None], CAMERA)
+    mesh_mm, found, _ = place(seen(np.eye(3), translation)[None], CAMERA)
     np.testing.assert_allclose(found[0], translation, atol=0.02 * distance_mm)
     np.testing.assert_allclose(mesh_mm[0], canonical_mm() + translation, atol=0.02 * distance_mm)
 
 
 @given(st.floats(0.2, 3), st.floats(1.1, 4))
 def test_larger_in_the_picture_is_nearer(scale: float, times: float) -> None:
-    (_, far), (_, near) = (place(flat(s, (200, 100)), CAMERA) for s in (scale, scale * times))
+    (_, far, _), (_, near, _) = (place(flat(s, (200, 100)), CAMERA) for s in (scale, scale * times))
     np.testing.assert_allclose(far / near, times)
     np.testing.assert_allclose(CAMERA.project(near), [[200, 100]], atol=1e-3)
 
 
 def test_nothing_lies_behind_the_camera() -> None:
-    mesh_mm, _ = place(flat(30, (319.5, 239.5)), CAMERA)  # nearer than the nose is long
+    mesh_mm, *_ = place(flat(30, (319.5, 239.5)), CAMERA)  # nearer than the nose is long
     assert (mesh_mm[..., 2] >= 1).all()
 
 
@@ -87,4 +92,4 @@ def test_batch_equals_one_by_one() -> None:
     alone = [place(head, CAMERA) for head in heads]
     for index, part in enumerate(place(np.concatenate(heads), CAMERA)):
         np.testing.assert_allclose(part, np.concatenate([answer[index] for answer in alone]))
-    assert [part.shape for part in place(np.zeros((0, 478, 3)), CAMERA)] == [(0, 478, 3), (0, 3)]
+    assert [part.shape for part in place(np.zeros((0, 478, 3)), CAMERA)] == [(0, 478, 3), (0, 3), (0, 3, 3)]

@@ -118,7 +118,7 @@ def test_geodesic_is_a_distance(seed: int) -> None:
 @given(st.floats(-5, 5), st.floats(-5, 5), st.floats(0.1, 100))
 def test_towards_is_the_smallest_turn(x: float, y: float, z: float) -> None:
     direction = np.array([x, y, z])
-    rotation = rot.towards(direction)
+    rotation = rot.rotation_to_line_of_sight(direction)
     np.testing.assert_allclose(rotation @ (0, 0, 1), direction / np.linalg.norm(direction), atol=1e-9)
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-9)
     angle = np.rad2deg(np.arctan2(np.hypot(x, y), z))

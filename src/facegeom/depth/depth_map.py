@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.errors import InputError
-from facegeom.geometry.placement import average_head
+from facegeom.geometry.placement import fit_canonical_head
 from facegeom.geometry.transforms import apply
 
 FloatArray = npt.NDArray[np.floating]
@@ -69,7 +69,7 @@ def depth_squares(mesh_px: FloatArray, size_px: int = SIZE_PX, side_mm: float = 
         size_px: side of the map, pixels.
         side_mm: side of the square, millimetres.
     """
-    fit = average_head(mesh_px)
+    fit = fit_canonical_head(mesh_px)
     down = fit.rotation[:, :2, 1]
     down = down / np.maximum(np.linalg.norm(down, axis=1, keepdims=True), 1e-9)
     axes = np.stack([np.stack([down[:, 1], -down[:, 0]], axis=1), down], axis=2)  # columns: right and down

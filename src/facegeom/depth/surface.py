@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.depth.depth_map import DepthMap
-from facegeom.geometry.camera import pinhole
+from facegeom.geometry.camera import pinhole_of_mesh
 from facegeom.results import Face
 
 FloatArray = npt.NDArray[np.floating]
@@ -36,7 +36,7 @@ def surface_of(face: Face, depth: DepthMap) -> Surface:
         face: whose depth map it is.
         depth: the map, ``face.depth``.
     """
-    focal_px, centre_px = pinhole(face.mesh_px, face.mesh_mm)
+    focal_px, centre_px = pinhole_of_mesh(face.mesh_px, face.mesh_mm)
     pixels, z = depth.pixels_xy()[depth.mask], depth.z_mm[depth.mask].astype(np.float64)
     ray = (pixels - centre_px) / focal_px
     points = np.column_stack([ray * z[:, None], z])

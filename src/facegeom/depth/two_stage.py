@@ -8,7 +8,7 @@ from PIL import Image
 
 from facegeom.depth.depth_map import SIZE_PX, DepthMap
 from facegeom.depth.mesh_depth import mesh_depths
-from facegeom.geometry.camera import pinhole
+from facegeom.geometry.camera import pinhole_of_mesh
 from facegeom.image.crop import Picture
 from facegeom.image.rotated_crop import cut_upright
 from facegeom.models.engine import Engine
@@ -89,7 +89,7 @@ def placed(behind_mm: FloatArray, chance: FloatArray, mesh: DepthMap, faces: Fac
 
 def _sight_share(mesh: DepthMap, unit: FloatArray, faces: Faces, index: int) -> FloatArray:
     """(S, S) distance along the line of sight ``unit`` (3,) for each millimetre of z, by pixel."""
-    focal_px, centre_px = pinhole(faces.mesh_px[index], faces.mesh_mm[index])
+    focal_px, centre_px = pinhole_of_mesh(faces.mesh_px[index], faces.mesh_mm[index])
     ray = (mesh.pixels_xy() - centre_px) / focal_px
     return np.asarray(ray @ unit[:2] + unit[2])
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.depth.surface import Surface
-from facegeom.export.frame import y_up_mm
 from facegeom.geometry import boxes, topology
+from facegeom.geometry.camera import to_viewer_frame
 from facegeom.results import Face
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def encode_surface(surface: Surface, image: "UInt8Array | None" = None) -> bytes
         surface: in the camera frame.
         image: (H, W, 3) uint8 RGB, the photo; without it the surface is grey.
     """
-    vertices = y_up_mm(surface.points_mm) * np.float32(_METRES)
+    vertices = to_viewer_frame(surface.points_mm) * np.float32(_METRES)
     scene = _Scene()
     attributes = {
         "POSITION": scene.add_array(

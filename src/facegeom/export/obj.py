@@ -1,7 +1,7 @@
 """The mesh as Wavefront OBJ: text, millimetres, y up, z towards the camera."""
 
-from facegeom.export.frame import vertices_y_up_mm
 from facegeom.geometry import topology
+from facegeom.geometry.camera import to_viewer_frame
 from facegeom.results import Face
 
 _HEADER = "# facegeom mesh: 478 points, millimetres, x right, y up, z towards the camera at the origin"
@@ -9,6 +9,6 @@ _HEADER = "# facegeom mesh: 478 points, millimetres, x right, y up, z towards th
 
 def encode(face: Face) -> bytes:
     """All 478 vertices in their order, then the triangles, counted from 1."""
-    vertices = [f"v {x:.4f} {y:.4f} {z:.4f}" for x, y, z in vertices_y_up_mm(face).tolist()]
+    vertices = [f"v {x:.4f} {y:.4f} {z:.4f}" for x, y, z in to_viewer_frame(face.mesh_mm).tolist()]
     triangles = [f"f {a} {b} {c}" for a, b, c in (topology.triangles() + 1).tolist()]
     return "\n".join([_HEADER, *vertices, *triangles, ""]).encode("ascii")

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facegeom.depth.surface import Surface
-from facegeom.export.frame import vertices_y_up_mm, y_up_mm
 from facegeom.geometry import topology
+from facegeom.geometry.camera import to_viewer_frame
 from facegeom.results import Face
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ end_header
 
 def encode(face: Face) -> bytes:
     """All 478 vertices in their order, then the triangles, counted from 0."""
-    vertices = np.column_stack([vertices_y_up_mm(face), face.mesh_confidence]).astype("<f4")
+    vertices = np.column_stack([to_viewer_frame(face.mesh_mm), face.mesh_confidence]).astype("<f4")
     triangles = topology.triangles()
     rows = np.empty(len(triangles), np.dtype([("count", "u1"), ("indices", "<i4", 3)]))
     rows["count"], rows["indices"] = 3, triangles
@@ -54,7 +54,7 @@ _GREY = 160
 def encode_cloud(surface: Surface, image: "UInt8Array | None" = None) -> bytes:
     """The surface's points, each with the colour of the photo's pixel; grey without a photo and beyond it."""
     rows = np.empty(len(surface.points_mm), np.dtype([("place", "<f4", 3), ("colour", "u1", 3)]))
-    rows["place"], rows["colour"] = y_up_mm(surface.points_mm), _GREY
+    rows["place"], rows["colour"] = to_viewer_frame(surface.points_mm), _GREY
     if image is not None:
         column, row = np.rint(surface.pixels_xy).astype(int).T
         inside = (column >= 0) & (row >= 0) & (column < image.shape[1]) & (row < image.shape[0])

@@ -1,6 +1,7 @@
 """A pinhole camera without distortion: x right, y down, z away; millimetres in, pixels out."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import radians, tan
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.floating]
 
 DEFAULT_FOV_DEG = 50.0  # across the longer side; a phone's main camera has about 65, a portrait lens 25
+
+_VIEWER_AXES = np.array([1, -1, -1], np.float32)  # half a turn about x, so triangles keep their winding
 
 
 @dataclass(frozen=True)
@@ -26,30 +29,40 @@ class Camera:
     height: int
     fov_deg: float = DEFAULT_FOV_DEG
 
-    @property
+    @cached_property
     def focal_px(self) -> float:
         """Focal length in pixels, the same for x and y."""
         return max(self.width, self.height) / 2 / tan(radians(self.fov_deg) / 2)
 
-    @property
+    @cached_property
     def centre_px(self) -> FloatArray:
-        """(2,) the principal point: the middle of the picture, pixel centres at integers."""
+        """Principal point (2,): the centre of the image, pixel centres at integers."""
         return np.array([(self.width - 1) / 2, (self.height - 1) / 2])
 
     def project(self, points_mm: FloatArray) -> FloatArray:
-        """Pixels (..., 2) of points (..., 3) in the camera frame; z must be positive."""
+        """Project points (..., 3) of the camera frame to pixels (..., 2); z must be positive."""
         return np.asarray(points_mm[..., :2] / points_mm[..., 2:] * self.focal_px + self.centre_px)
 
     def back_project(self, points_px: FloatArray, depth_mm: FloatArray) -> FloatArray:
-        """Points (..., 3) in millimetres at depth z (...,) that are seen at pixels (..., 2)."""
+        """Return the points (..., 3), millimetres, seen at pixels (..., 2) at depth z (...,)."""
         depth = depth_mm[..., None]
         return np.concatenate([(points_px - self.centre_px) / self.focal_px * depth, depth], axis=-1)
 
 
-def pinhole(mesh_px: FloatArray, mesh_mm: FloatArray) -> tuple[float, FloatArray]:
-    """Focal length and principal point (2,), pixels, of the camera that sees a mesh (478, 3) there."""
+def pinhole_of_mesh(mesh_px: FloatArray, mesh_mm: FloatArray) -> tuple[float, FloatArray]:
+    """Return focal length and principal point (2,), pixels, of the camera that projects a mesh to its pixels.
+
+    Args:
+        mesh_px: (478, 3) x, y pixels of the photo.
+        mesh_mm: (478, 3) the same points in the camera frame, millimetres.
+    """
     ray = (mesh_mm[:, :2] / mesh_mm[:, 2:]).astype(np.float64)
     pixels = mesh_px[:, :2].astype(np.float64)
     ray_0, pixels_0 = ray - ray.mean(axis=0), pixels - pixels.mean(axis=0)
     focal = float((ray_0 * pixels_0).sum() / (ray_0**2).sum())
     return focal, pixels.mean(axis=0) - focal * ray.mean(axis=0)
+
+
+def to_viewer_frame(points_mm: FloatArray) -> npt.NDArray[np.float32]:
+    """Turn points (..., 3) of the camera frame into the frame of mesh viewers: y up, z towards the camera."""
+    return np.asarray(points_mm * _VIEWER_AXES, np.float32)

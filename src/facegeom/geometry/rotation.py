@@ -16,10 +16,10 @@ _NEXT, _LAST = [1, 2, 0], [2, 0, 1]
 
 
 def rotation_from_6d(vectors: FloatArray) -> FloatArray:
-    """Rotation matrices (..., 3, 3) from two raw vectors a1, a2 as (..., 6).
+    """Return rotation matrices (..., 3, 3) from two raw vectors a1, a2 as (..., 6).
 
     b1 = a1/|a1|, b3 = (b1 x a2)/|b1 x a2|, b2 = b3 x b1 are the columns (Zhou et al., CVPR 2019; 6DRepNet,
-    Hempel et al., ICIP 2022). Any scale of a1, and any share of a1 in a2, give the same rotation.
+    Hempel et al., ICIP 2022). The scale of a1, and any multiple of a1 added to a2, do not matter.
     """
     first, second = vectors[..., :3], vectors[..., 3:]
     b1 = first / np.maximum(np.linalg.norm(first, axis=-1, keepdims=True), 1e-12)
@@ -29,12 +29,12 @@ def rotation_from_6d(vectors: FloatArray) -> FloatArray:
 
 
 def _cross(first: FloatArray, second: FloatArray) -> FloatArray:
-    """Cross products (..., 3); of few vectors in a tenth of the time of numpy's."""
+    """Return cross products (..., 3); for few vectors ten times as fast as ``np.cross``."""
     return np.asarray(first[..., _NEXT] * second[..., _LAST] - first[..., _LAST] * second[..., _NEXT])
 
 
 def rotation_to_6d(rotation: FloatArray) -> FloatArray:
-    """The first two columns of (..., 3, 3) as (..., 6): the inverse of :func:`rotation_from_6d`."""
+    """Return the first two columns of (..., 3, 3) as (..., 6): the inverse of :func:`rotation_from_6d`."""
     return np.concatenate([rotation[..., :, 0], rotation[..., :, 1]], axis=-1)
 
 
@@ -52,15 +52,15 @@ def _about(axis: int, degrees: npt.ArrayLike) -> FloatArray:
 def rotation_from_angles(
     yaw_deg: npt.ArrayLike, pitch_deg: npt.ArrayLike, roll_deg: npt.ArrayLike
 ) -> FloatArray:
-    """R = Rz(roll) · Ry(-yaw) · Rx(-pitch), (..., 3, 3), from angles of equal shapes (...,) in degrees."""
+    """Return R = Rz(roll) · Ry(-yaw) · Rx(-pitch), (..., 3, 3), from angles (...,) in degrees."""
     yaw, pitch = np.asarray(yaw_deg), np.asarray(pitch_deg)
     return np.asarray(_about(2, roll_deg) @ _about(1, -yaw) @ _about(0, -pitch))
 
 
 def angles_from_rotation(rotation: FloatArray) -> FloatArray:
-    """(yaw, pitch, roll) in degrees as (..., 3); yaw in [-90, 90], pitch and roll in (-180, 180].
+    """Return (yaw, pitch, roll) in degrees as (..., 3); yaw in [-90, 90], pitch and roll in (-180, 180].
 
-    At yaw = ±90° pitch and roll turn about one line; roll is then 0 and pitch carries the turn.
+    At yaw = ±90° pitch and roll rotate about the same line (gimbal lock); roll is then 0.
     """
     sine = np.clip(rotation[..., 2, 0], -1, 1)
     yaw = np.arcsin(sine)
@@ -73,15 +73,15 @@ def angles_from_rotation(rotation: FloatArray) -> FloatArray:
 
 
 def geodesic_deg(first: FloatArray, second: FloatArray) -> FloatArray:
-    """Angle (...,) in [0, 180] degrees between rotations (..., 3, 3): acos((tr(AᵀB) - 1) / 2)."""
+    """Return the angle (...,) in [0, 180] degrees between rotations (..., 3, 3), acos((tr(AᵀB) - 1) / 2)."""
     trace = np.einsum("...ij,...ij->...", first, second)
     return np.asarray(np.rad2deg(np.arccos(np.clip((trace - 1) / 2, -1, 1))))
 
 
-def towards(direction: FloatArray) -> FloatArray:
-    """The smallest rotations (..., 3, 3) that carry the z axis onto directions (..., 3) with positive z.
+def rotation_to_line_of_sight(direction: FloatArray) -> FloatArray:
+    """Return the smallest rotations (..., 3, 3) that carry the z axis onto directions (..., 3), z > 0.
 
-    They turn what is seen straight ahead to what the same camera sees along a line of sight.
+    They turn a frame that looks along the optical axis into one that looks along a line of sight.
     """
     unit = direction / np.linalg.norm(direction, axis=-1, keepdims=True)
     k = np.zeros((*unit.shape[:-1], 3, 3))
@@ -99,13 +99,13 @@ class Similarity:
     translation: FloatArray
 
     def apply(self, points: FloatArray) -> FloatArray:
-        """Move points (..., K, 3)."""
+        """Transform points (..., K, 3)."""
         turned = points @ np.swapaxes(self.rotation, -1, -2)
         return np.asarray(self.scale[..., None, None] * turned + self.translation[..., None, :])
 
 
 def procrustes(source: FloatArray, target: FloatArray, weights: FloatArray | None = None) -> Similarity:
-    """Least-squares similarity that carries points (..., K, 3) to points (..., K, 3); never a reflection.
+    """Fit the least-squares similarity from points (..., K, 3) to points (..., K, 3), without reflection.
 
     Umeyama, "Least-squares estimation of transformation parameters between two point patterns", PAMI 1991.
     ``weights`` (..., K) are non-negative; all equal by default.
@@ -124,6 +124,6 @@ def procrustes(source: FloatArray, target: FloatArray, weights: FloatArray | Non
     return Similarity(scale, rotation, target_mean - scale[..., None] * turned_mean)
 
 
-def _mean(points: FloatArray, shares: FloatArray | None) -> FloatArray:
-    """(..., 3) of points (..., K, 3); shares (..., K, 1) add up to 1."""
-    return np.asarray(points.mean(axis=-2) if shares is None else (shares * points).sum(axis=-2))
+def _mean(points: FloatArray, weights: FloatArray | None) -> FloatArray:
+    """Return the mean (..., 3) of points (..., K, 3); weights (..., K, 1) add up to 1."""
+    return np.asarray(points.mean(axis=-2) if weights is None else (weights * points).sum(axis=-2))

@@ -1,6 +1,6 @@
 """The 478-point mesh: triangles, mirror map, canonical head. Read once from the packaged file.
 
-``mesh478.npz`` is made by ``facegeom lab canonical`` from labelled meshes; see ``facegeom_lab.fitting.canonical``.
+``mesh478.npz`` is made by ``facegeom lab canonical`` from labelled meshes.
 """
 
 from functools import cache
@@ -20,12 +20,12 @@ def _table() -> dict[str, npt.NDArray[np.generic]]:
 
 
 def triangles() -> npt.NDArray[np.int32]:
-    """(T, 3) the mesh's triangles, counter-clockwise in the picture of a frontal face; irises have none."""
+    """Return the triangles (T, 3), counter-clockwise in the image of a frontal face; irises have none."""
     return _table()["triangles"].astype(np.int32)
 
 
 def edges() -> npt.NDArray[np.int32]:
-    """(E, 2) indices, each edge of the triangles once, the smaller index first."""
+    """Return the edges (E, 2) of the triangles, each once, the smaller index first."""
     faces = triangles()
     pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     return np.unique(np.sort(pairs, axis=1), axis=0)
@@ -33,7 +33,7 @@ def edges() -> npt.NDArray[np.int32]:
 
 @cache
 def openings() -> tuple[tuple[int, ...], ...]:
-    """The rims of the surface as closed chains of points, the longest first.
+    """Return the boundaries of the surface as closed chains of points, the longest first.
 
     The first is the face's oval; the others are the inner lips and the lids of the two eyes.
     """
@@ -54,15 +54,15 @@ def openings() -> tuple[tuple[int, ...], ...]:
 
 
 def mirror() -> npt.NDArray[np.intp]:
-    """(478,) index of each point's mirror image."""
+    """Return the index (478,) of each point's mirror image."""
     return _table()["mirror"].astype(np.intp)
 
 
 def canonical_mm() -> npt.NDArray[np.float32]:
-    """(478, 3) the mean head in the head frame, millimetres, origin midway between the eyes' centres."""
+    """Return the mean head (478, 3), head frame, millimetres, origin midway between the eyes' centres."""
     return _table()["canonical_mm"].astype(np.float32)
 
 
 def canonical68_mm() -> npt.NDArray[np.float32]:
-    """(68, 3) the 68 points of the canonical head, head frame, millimetres; its jaw is as seen frontally."""
+    """Return the 68 points (68, 3) of the canonical head, head frame, millimetres; jaw as seen frontally."""
     return _table()["canonical68_mm"].astype(np.float32)

@@ -1,6 +1,6 @@
-"""Affine maps between pictures as (2, 3) matrices: target_xy = A[:, :2] @ source_xy + A[:, 2].
+"""Affine maps between images as (2, 3) matrices: target_xy = A[:, :2] @ source_xy + A[:, 2].
 
-Pixel centres lie at integers, so a picture of width W spans [-0.5, W - 0.5]. Resizing W to V pixels maps
+Pixel centres lie at integers, so an image of width W spans [-0.5, W - 0.5]. Resizing W to V pixels maps
 x to (x + 0.5) · V/W - 0.5.
 """
 
@@ -11,7 +11,7 @@ FloatArray = npt.NDArray[np.floating]
 
 
 def box_to_square(box_xyxy: FloatArray, size_px: int) -> FloatArray:
-    """Maps (..., 2, 3) of boxes (..., 4) onto a square picture of ``size_px`` pixels, edge to edge."""
+    """Return the maps (..., 2, 3) of boxes (..., 4) onto squares of ``size_px`` pixels, edge to edge."""
     scale = size_px / (box_xyxy[..., 2:] - box_xyxy[..., :2])
     matrix = np.zeros((*box_xyxy.shape[:-1], 2, 3))
     matrix[..., 0, 0], matrix[..., 1, 1] = scale[..., 0], scale[..., 1]
@@ -20,11 +20,11 @@ def box_to_square(box_xyxy: FloatArray, size_px: int) -> FloatArray:
 
 
 def invert(matrix: FloatArray) -> FloatArray:
-    """The inverse maps (..., 2, 3)."""
+    """Return the inverse maps (..., 2, 3)."""
     linear = np.linalg.inv(matrix[..., :2])
     return np.concatenate([linear, -linear @ matrix[..., 2:]], axis=-1)
 
 
 def apply(matrix: FloatArray, points_xy: FloatArray) -> FloatArray:
-    """Points (..., K, 2) moved by maps (..., 2, 3)."""
+    """Transform points (..., K, 2) by maps (..., 2, 3)."""
     return np.asarray(points_xy @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2])

@@ -2,10 +2,16 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from facegeom.geometry.schemes import contours, mesh, sparse
-from facegeom.geometry.schemes.contours import IBUG68_EYE_CORNERS, IBUG68_REGIONS
-from facegeom.geometry.schemes.convert import facepoints14_from_68, five_from_68
-from facegeom.geometry.schemes.mesh import MESH478_EYE_CORNERS, MESH478_IRISES
+import numpy as np
+import numpy.typing as npt
+
+from facegeom.geometry.schemes import markups
+from facegeom.geometry.schemes.markups import (
+    IBUG68_EYE_CORNERS,
+    IBUG68_REGIONS,
+    MESH478_EYE_CORNERS,
+    MESH478_IRISES,
+)
 from facegeom.geometry.schemes.scheme import Scheme
 
 __all__ = [
@@ -21,8 +27,8 @@ __all__ = [
 ]
 
 _BUILDERS: tuple[Callable[[], Scheme], ...] = (
-    *(sparse.celeba5, sparse.facepoints14, sparse.aflw19, sparse.aflw21, sparse.cofw29),
-    *(contours.ibug68, contours.wflw98, contours.lapa106, mesh.mesh478),
+    *(markups.celeba5, markups.facepoints14, markups.aflw19, markups.aflw21, markups.cofw29),
+    *(markups.ibug68, markups.wflw98, markups.lapa106, markups.mesh478),
 )
 
 
@@ -53,3 +59,31 @@ SCHEMES: Mapping[str, Scheme] = _Schemes(_BUILDERS)
 
 IBUG68_MIRROR = SCHEMES["ibug68"].mirror
 """(68,) index of each point's mirror image."""
+
+FloatArray = npt.NDArray[np.floating]
+
+_EYES = (IBUG68_REGIONS["eye_right"], IBUG68_REGIONS["eye_left"])
+_FIVE = (*_EYES, (30,), (48,), (54,))
+_FOURTEEN = (
+    *((17,), (21,), (22,), (26,)),
+    *((36,), _EYES[0], (39,), (42,), _EYES[1], (45,)),
+    *((30,), (48,), (57,), (54,)),
+)
+
+
+def five_from_68(landmarks68: FloatArray) -> FloatArray:
+    """Return eye centres (person's right first), nose tip, mouth corners, (..., 5, D), from (..., 68, D)."""
+    return _means(landmarks68, _FIVE)
+
+
+def facepoints14_from_68(landmarks68: FloatArray) -> FloatArray:
+    """Return the points (..., 14, D) of the scheme ``facepoints14`` from (..., 68, D).
+
+    They are brow ends, eye corners with the mean of each eye's contour between them, nose tip, mouth
+    corners with the middle of the lower lip's lower edge between them.
+    """
+    return _means(landmarks68, _FOURTEEN)
+
+
+def _means(points: FloatArray, picks: tuple[tuple[int, ...], ...]) -> FloatArray:
+    return np.stack([points[..., list(pick), :].mean(axis=-2) for pick in picks], axis=-2)

@@ -40,7 +40,7 @@ def build(
     eye_corners: tuple[int, int] | None = None,
     pupils: tuple[tuple[int, ...], tuple[int, ...]] | None = None,
 ) -> Scheme:
-    """A scheme from the pairs that mirror onto one another and the paths that a drawing follows.
+    """Build a scheme from pairs of mirrored points and the paths to draw.
 
     Args:
         name: key in ``SCHEMES``.
@@ -60,6 +60,6 @@ def build(
 
 
 def closed(path: Iterable[int]) -> tuple[int, ...]:
-    """The path and its first index once more."""
+    """Return the path with its first index appended."""
     indices = tuple(path)
     return (*indices, indices[0])

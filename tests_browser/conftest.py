@@ -11,10 +11,9 @@ import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from facegeom import FaceAnalyzer
-from facegeom.serve.app import Application
-from facegeom.serve.run import listen
-from facegeom.serve.settings import Settings
-from facegeom.serve.work import answer
+from facegeom.serve.app import Application, listen
+from facegeom.serve.limits import Settings
+from facegeom.serve.work import analyze_tasks
 
 SHOTS = Path(__file__).parents[1] / "out" / "page"
 PATIENCE_MS = 120_000
@@ -38,7 +37,7 @@ def origin(analyzer: FaceAnalyzer) -> Iterator[str]:
     """Address of a running service."""
     door = listen("127.0.0.1", 0)
     server = uvicorn.Server(
-        uvicorn.Config(Application([partial(answer, analyzer)], Settings()), log_level="warning")
+        uvicorn.Config(Application([partial(analyze_tasks, analyzer)], Settings()), log_level="warning")
     )
     thread = threading.Thread(target=server.run, args=([door],))
     thread.start()

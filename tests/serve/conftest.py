@@ -1,4 +1,4 @@
-"""A service in this process: with the real networks, and with a stand-in that does as it is told."""
+"""A service in this process, with the real networks or with a fake analyzer."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,17 +13,17 @@ from fastapi.testclient import TestClient
 
 from facegeom import FaceAnalyzer, Faces
 from facegeom.serve.app import Application
+from facegeom.serve.limits import Settings
 from facegeom.serve.pages import DEMO
-from facegeom.serve.settings import Settings
-from facegeom.serve.work import answer
+from facegeom.serve.work import analyze_tasks
 
 
 @dataclass
-class StandIn:
-    """Stands for the analyzer: no photo has a face; a black one cannot be analysed.
+class FakeAnalyzer:
+    """Analyzer that finds no face in any photo, and fails on a black one.
 
     Attributes:
-        gate: while it is closed, an analysis waits.
+        gate: an analysis waits until it is set.
         batches: sizes of the batches so far.
     """
 
@@ -47,31 +47,32 @@ class StandIn:
 
 @pytest.fixture(scope="session")
 def portrait() -> Path:
-    """The portrait that ships with facegeom: one face."""
+    """Return the portrait that ships with facegeom: one face."""
     return DEMO
 
 
 @pytest.fixture
-def stand_in() -> Iterator[StandIn]:
-    stand_in = StandIn()
-    yield stand_in
-    stand_in.gate.set()
+def fake_analyzer() -> Iterator[FakeAnalyzer]:
+    fake = FakeAnalyzer()
+    yield fake
+    fake.gate.set()
 
 
 @pytest.fixture
-def serve(stand_in: StandIn) -> Iterator[Callable[..., TestClient]]:
-    """``serve(queue=1, …)`` is a client of a service with the stand-in and such settings."""
+def serve(fake_analyzer: FakeAnalyzer) -> Iterator[Callable[..., TestClient]]:
+    """``serve(queue=1, …)`` starts a service with the fake analyzer and these settings."""
     clients: list[TestClient] = []
 
     def start(**settings: Any) -> TestClient:
-        app = Application([partial(answer, stand_in)], Settings(**settings))  # type: ignore[arg-type]
+        work = partial(analyze_tasks, fake_analyzer)  # type: ignore[arg-type]
+        app = Application([work], Settings(**settings))
         client = TestClient(app, raise_server_exceptions=False)
         clients.append(client)
         client.__enter__()
         return client
 
     yield start
-    stand_in.gate.set()
+    fake_analyzer.gate.set()
     for client in clients:
         client.__exit__()
 
@@ -83,6 +84,6 @@ def analyzer() -> FaceAnalyzer:
 
 @pytest.fixture(scope="package")
 def client(analyzer: FaceAnalyzer) -> Iterator[TestClient]:
-    """A client of a service with the real networks."""
-    with TestClient(Application([partial(answer, analyzer)], Settings())) as client:
+    """Start a service with the real networks and return a client."""
+    with TestClient(Application([partial(analyze_tasks, analyzer)], Settings())) as client:
         yield client

@@ -18,25 +18,25 @@ from PIL import Image
 
 from facegeom import FaceAnalyzer
 from facegeom.serve.app import Application
-from facegeom.serve.settings import Settings
+from facegeom.serve.limits import Settings
 
 PATH = "/v1/analyze"
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    """The picture as a file."""
+    """Return the image as a file."""
     stream = BytesIO()
     image.save(stream, kind, **options)
     return stream.getvalue()
 
 
 def plain(width: int = 32, height: int = 24, value: int = 90) -> bytes:
-    """A grey PNG."""
+    """Return a grey PNG."""
     return encoded(Image.new("RGB", (width, height), (value,) * 3))
 
 
 def form(*parts: tuple[str, bytes], end: bytes = b"--b--\r\n") -> dict[str, Any]:
-    """A request with a form whose boundary is b, from dispositions and contents."""
+    """Return a request with a form of the boundary b, from dispositions and contents."""
     head = b"--b\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n"
     body = b"".join(head % (disposition.encode(), content) for disposition, content in parts)
     return {"content": body + end, "headers": {"content-type": "multipart/form-data; boundary=b"}}
@@ -107,9 +107,7 @@ def test_exif_turns_the_photo(client: TestClient) -> None:
         ("ply", "model/ply", b"ply\nformat binary"),
     ],
 )
-def test_forms_of_the_answer(
-    client: TestClient, portrait: Path, name: str, media_type: str, starts: bytes
-) -> None:
+def test_formats(client: TestClient, portrait: Path, name: str, media_type: str, starts: bytes) -> None:
     photo = portrait.read_bytes()
     by_name = client.post(PATH, params={"format": name}, **raw(photo))
     by_header = client.post(PATH, content=photo, headers={"accept": media_type})
@@ -144,7 +142,7 @@ BAD_BODIES: dict[str, tuple[dict[str, Any], int, str]] = {
     "two files": (form(('name="file"', plain()), ('name="file"', plain())), 400, "got ['file', 'file']"),
     "form cut short": (form(('name="file"', plain()), end=b""), 400, "expected a whole form"),
     "empty file": (form(('name="file"; filename="a.jpg"', b"")), 422, "got nothing"),
-    "script in a picture's clothes": (form(('name="file"; filename="a.jpg"', b"%!PS")), 422, "known format"),
+    "script named as a photo": (form(('name="file"; filename="a.jpg"', b"%!PS")), 422, "known format"),
 }
 
 
@@ -177,7 +175,7 @@ def test_a_face_that_is_not_there(client: TestClient, portrait: Path) -> None:
     check_problem(answer, 404, "1 is not there, the photo has 1")
 
 
-def test_an_answer_that_nobody_wants(serve: Callable[..., TestClient]) -> None:
+def test_no_acceptable_format(serve: Callable[..., TestClient]) -> None:
     answer = serve().post(PATH, content=plain(), headers={"accept": "text/html"})
     check_problem(answer, 406, "got 'text/html'")
 
@@ -207,36 +205,36 @@ def test_a_failure_of_one_photo_is_its_own(serve: Callable[..., TestClient]) -> 
     assert client.post(PATH, content=plain()).status_code == 200
 
 
-def test_beyond_the_queue(serve: Callable[..., TestClient], stand_in: Any) -> None:
+def test_beyond_the_queue(serve: Callable[..., TestClient], fake_analyzer: Any) -> None:
     client = serve(queue=2)
-    stand_in.gate.clear()
+    fake_analyzer.gate.clear()
     codes: list[int] = []
     ask = lambda: codes.append(client.post(PATH, content=plain()).status_code)  # noqa: E731
     threads = [threading.Thread(target=ask) for _ in range(2)]
     for thread in threads:
         thread.start()
-    in_work = client.app.service.slots  # type: ignore[attr-defined]
-    while in_work.taken < 2:
+    slots = client.app.service.slots  # type: ignore[attr-defined]
+    while slots.taken < 2:
         time.sleep(0.001)
     refused = client.post(PATH, content=plain())
     check_problem(refused, 503, "2 photos are in work")
     assert refused.headers["retry-after"] == "1"
-    stand_in.gate.set()
+    fake_analyzer.gate.set()
     for thread in threads:
         thread.join()
-    assert codes == [200, 200] and in_work.taken == 0
+    assert codes == [200, 200] and slots.taken == 0
     assert client.post(PATH, content=plain()).status_code == 200
 
 
-def test_too_slow_an_analysis(serve: Callable[..., TestClient], stand_in: Any) -> None:
+def test_too_slow_an_analysis(serve: Callable[..., TestClient], fake_analyzer: Any) -> None:
     client = serve(timeout_s=1)
-    stand_in.gate.clear()
+    fake_analyzer.gate.clear()
     check_problem(client.post(PATH, content=plain()), 504, "the analysis took longer than 1 s")
-    stand_in.gate.set()
+    fake_analyzer.gate.set()
     assert client.post(PATH, content=plain()).status_code == 200
 
 
-def test_too_slow_an_upload(stand_in: Any) -> None:
+def test_too_slow_an_upload(fake_analyzer: Any) -> None:
     status, body = asyncio.run(upload_that_stalls(Application([], Settings(timeout_s=1))))
     assert status == 408 and "the upload took longer than 1 s" in json.loads(body)["detail"]
 
@@ -262,7 +260,7 @@ async def upload_that_stalls(app: Application) -> tuple[int, bytes]:
 def test_nothing_is_written(
     serve: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))  # a spooled upload would fail here
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))  # a temporary file would fail here
     photo = encoded(Image.new("RGB", (1200, 900), "white"), "BMP")
     assert len(photo) > 3_000_000
     assert serve().post(PATH, files={"file": ("a.bmp", photo)}).status_code == 200

@@ -1,9 +1,9 @@
-"""Which form an answer takes."""
+"""Choice of the response's format."""
 
 import pytest
 
-from facegeom.serve.formats import choose
-from facegeom.serve.refusals import RefusedError
+from facegeom.serve.formats import choose_format
+from facegeom.serve.problems import RefusedError
 
 
 @pytest.mark.parametrize(
@@ -25,15 +25,15 @@ from facegeom.serve.refusals import RefusedError
     ],
 )
 def test_by_accept(accept: str, name: str) -> None:
-    assert choose(None, accept) == name
+    assert choose_format(None, accept) == name
 
 
 @pytest.mark.parametrize("accept", ["text/html", "image/webp", "application/json;q=0", ";", "image/png;q=x"])
 def test_nothing_acceptable(accept: str) -> None:
     with pytest.raises(RefusedError) as refused:
-        choose(None, accept)
+        choose_format(None, accept)
     assert refused.value.status == 406 and "model/gltf-binary" in refused.value.detail
 
 
 def test_the_name_goes_before_the_header() -> None:
-    assert choose("glb", "image/png") == "glb"
+    assert choose_format("glb", "image/png") == "glb"

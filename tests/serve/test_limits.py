@@ -1,22 +1,21 @@
-"""Slots, pixels in memory, effort of a search, settings."""
+"""Request slots, pixels in memory, cost of a search, settings."""
 
 import asyncio
 
 import pytest
 
 from facegeom.errors import InputError
-from facegeom.serve.limits import PixelBudget, Slots, check_photo
-from facegeom.serve.refusals import RefusedError
-from facegeom.serve.settings import Settings
+from facegeom.serve.limits import PixelBudget, RequestSlots, Settings, check_photo
+from facegeom.serve.problems import RefusedError
 
 
 def test_slots_are_given_back() -> None:
-    slots = Slots(2)
-    with slots.one(), slots.one():
-        with pytest.raises(RefusedError) as refused, slots.one():
+    slots = RequestSlots(2)
+    with slots.take(), slots.take():
+        with pytest.raises(RefusedError) as refused, slots.take():
             pass
         assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "1"})
-    with slots.one():
+    with slots.take():
         assert slots.taken == 1
     assert slots.taken == 0
 
@@ -54,7 +53,7 @@ def test_size_of_a_photo(size_wh: tuple[int, int], min_face: float | None, statu
 
 
 @pytest.mark.parametrize(("min_face", "status"), [(None, None), (24, None), (23, 422), (1, 422)])
-def test_effort_of_a_search(min_face: float | None, status: int | None) -> None:
+def test_cost_of_a_search(min_face: float | None, status: int | None) -> None:
     # 5000 x 5000 pixels, shrunk until 9.3 pixels are a face: 4 million pixels are left at 23.25.
     assert refusal((5000, 5000), 25_000_000, min_face) == status
 

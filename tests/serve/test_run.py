@@ -44,7 +44,7 @@ def test_work_is_finished_before_the_end(process: "subprocess.Popen[str]", portr
     assert 200 in codes and set(codes) <= {
         200,
         0,
-    }  # 0: was not connected yet when the service closed its door
+    }  # 0: not connected yet when the service stopped listening
 
 
 def ask(port: int, photo: Path) -> int:

@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 
 from facegeom.image.pyramid import Levels
 from facegeom.models import detector
-from facegeom.serve import model_data
+from facegeom.serve.pages import model_data
 
 _CANVASES = """async ([width, height, pixels, minFace, settings]) => {
   const { levels, painted } = await import(new URL("/static/local/onepass.js", location));
@@ -19,7 +19,7 @@ _CANVASES = """async ([width, height, pixels, minFace, settings]) => {
   return Array.from(all, ({ level, ratio }) => ({ ratio, data: [...painted(level, settings).data] }));
 }"""
 
-SETTINGS = model_data.shared()["detection"]
+SETTINGS = model_data()["detection"]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_place(
 ) -> None:
     mesh = size * canonical_mm() @ rotation_from_angles(*angles).T + (*centre, 3)
     mesh += np.random.default_rng(4).normal(0, 2 * size, mesh.shape)
-    expected_mm, expected_translation = place(mesh[None], Camera(640, 480, 60))
+    expected_mm, expected_translation, _ = place(mesh[None], Camera(640, 480, 60))
     found = module_page.evaluate(_PLACE, [mesh.tolist(), canonical_mm().tolist(), 640, 480, 60])
     np.testing.assert_allclose(found["meshMm"], expected_mm[0], rtol=1e-6)
     np.testing.assert_allclose(found["translationMm"], expected_translation[0], rtol=1e-6)

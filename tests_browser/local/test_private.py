@@ -11,8 +11,7 @@ from PIL import Image
 from playwright.sync_api import Page, Request, expect
 
 from facegeom import FaceAnalyzer
-from facegeom.serve import model_data
-from facegeom.serve.pages import DEMO
+from facegeom.serve.pages import DEMO, model_data
 
 PATIENCE_MS = 120_000
 HALF_A_PIXEL = HALF_A_DEGREE = 0.5
@@ -146,7 +145,7 @@ def test_switched_on_and_off_with_a_photo_on_the_page(page: Page, requests: list
 
 
 def test_size_of_the_download_is_true(private_page: Page) -> None:
-    megabytes = round(sum(model_data.shared()["bytes"].values()) / 1e6)
+    megabytes = round(sum(model_data()["bytes"].values()) / 1e6)
     expect(private_page.locator("#where-note")).to_contain_text(f"{megabytes} MB")
 
 

@@ -26,7 +26,7 @@ def test_angles(call: Any, angles: tuple[float, float, float]) -> None:
 
 @pytest.mark.parametrize("direction", [(0, 0, 5), (300, -200, 600), (-50, 80, 20)])
 def test_line_of_sight(call: Any, direction: tuple[float, float, float]) -> None:
-    expected = rotation.towards(np.array(direction, float))
+    expected = rotation.rotation_to_line_of_sight(np.array(direction, float))
     np.testing.assert_allclose(call("rotation.js", "towards", direction), expected, atol=1e-12)
 
 

@@ -10,9 +10,9 @@ from playwright.sync_api import Page
 
 from facegeom import FaceAnalyzer
 from facegeom.models import weights
-from facegeom.serve import model_data
+from facegeom.serve.pages import NETWORKS, RUNTIME, model_data
 
-VENDOR = model_data.RUNTIME.parent
+VENDOR = RUNTIME.parent
 
 
 def test_vendored_files_are_those_of_the_readme() -> None:
@@ -26,22 +26,22 @@ def test_vendored_files_stay_small() -> None:
 
 
 def test_defaults_are_the_analyzers(analyzer: FaceAnalyzer) -> None:
-    options = model_data.shared()["analyzer"]["options"]
+    options = model_data()["analyzer"]["options"]
     for name in ("min_face", "max_faces", "min_score"):
         assert options[name]["default"] == getattr(analyzer, name)
 
 
-@pytest.mark.parametrize(("name", "variant"), model_data.NETWORKS.items())
+@pytest.mark.parametrize(("name", "variant"), NETWORKS.items())
 def test_sizes_of_the_networks(origin: str, name: str, variant: str) -> None:
-    with urllib.request.urlopen(f"{origin}weights/{model_data.shared()['files'][name]}") as answer:
+    with urllib.request.urlopen(f"{origin}weights/{model_data()['files'][name]}") as answer:
         content = answer.read()
-    assert len(content) == model_data.shared()["bytes"][name]
+    assert len(content) == model_data()["bytes"][name]
     assert hashlib.sha256(content).hexdigest() == weights.manifest()[name].of(variant)[1]
 
 
 def test_networks_are_those_of_the_analyzer(analyzer: FaceAnalyzer) -> None:
     used = {analyzer.detector.engine.path, analyzer.predictor.engine.path}
-    assert used == {weights.path(name, variant) for name, variant in model_data.NETWORKS.items()}
+    assert used == {weights.path(name, variant) for name, variant in NETWORKS.items()}
 
 
 def test_the_modules_use_every_setting(module_page: Page) -> None:
@@ -67,7 +67,7 @@ def test_the_modules_use_every_setting(module_page: Page) -> None:
       return [...asked];
     }"""
     asked = {name for name in module_page.evaluate(script) if not name.startswith(("canonical", "then"))}
-    assert asked - {"toJSON"} == names(model_data.shared())
+    assert asked - {"toJSON"} == names(model_data())
 
 
 def names(part: Any, path: tuple[str, ...] = ()) -> set[str]:

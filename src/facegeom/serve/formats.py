@@ -1,4 +1,4 @@
-"""Which form an answer takes, and that form."""
+"""Formats of a response: choice by name or by the header ``Accept``, and encoding."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ from pydantic_core import to_json
 from facegeom.export import faces_json, glb, obj, ply
 from facegeom.image.reading import UInt8Array
 from facegeom.results import Face, Faces
-from facegeom.serve.refusals import RefusedError
+from facegeom.serve.problems import RefusedError
 
-Name: TypeAlias = Literal["json", "overlay", "png", "glb", "obj", "ply"]
+FormatName: TypeAlias = Literal["json", "overlay", "png", "glb", "obj", "ply"]
+Encoder: TypeAlias = Callable[[Faces, UInt8Array, int], bytes]
 
 _JPEG: Mapping[str, Any] = {"format": "JPEG", "quality": 92, "subsampling": 0}
 _PNG: Mapping[str, Any] = {"format": "PNG", "compress_level": 3}
@@ -20,22 +21,23 @@ _PNG: Mapping[str, Any] = {"format": "PNG", "compress_level": 3}
 
 @dataclass(frozen=True)
 class Format:
-    """A form of the answer.
+    """A format of the response.
 
     Attributes:
         media_type: of the body.
-        encode: faces, the photo's pixels, and the number of the face that a mesh shows, to the body.
+        encode: function of the faces, the image (H, W, 3) uint8 RGB, and the index of the face that a mesh
+            holds; it returns the body.
     """
 
     media_type: str
-    encode: Callable[[Faces, UInt8Array, int], bytes]
+    encode: Encoder
 
 
 def _json(faces: Faces, image: UInt8Array, index: int) -> bytes:
-    return to_json(faces_json.to_dict(faces))  # several times quicker than the standard library
+    return to_json(faces_json.to_dict(faces))  # several times faster than the standard library
 
 
-def _overlay(options: Mapping[str, Any]) -> Callable[[Faces, UInt8Array, int], bytes]:
+def _overlay(options: Mapping[str, Any]) -> Encoder:
     def encode(faces: Faces, image: UInt8Array, index: int) -> bytes:
         stream = BytesIO()
         faces.draw(image).save(stream, **options)
@@ -44,18 +46,18 @@ def _overlay(options: Mapping[str, Any]) -> Callable[[Faces, UInt8Array, int], b
     return encode
 
 
-def _mesh(one: Callable[[Face, UInt8Array], bytes]) -> Callable[[Faces, UInt8Array, int], bytes]:
+def _mesh(encode_face: Callable[[Face, UInt8Array], bytes]) -> Encoder:
     def encode(faces: Faces, image: UInt8Array, index: int) -> bytes:
         if index >= len(faces):
             raise RefusedError(
                 404, f"face: {index} is not there, the photo has {len(faces)}; ask for JSON first"
             )
-        return one(faces[index], image)
+        return encode_face(faces[index], image)
 
     return encode
 
 
-FORMATS: dict[Name, Format] = {
+FORMATS: dict[FormatName, Format] = {
     "json": Format("application/json", _json),
     "overlay": Format("image/jpeg", _overlay(_JPEG)),
     "png": Format("image/png", _overlay(_PNG)),
@@ -63,32 +65,33 @@ FORMATS: dict[Name, Format] = {
     "obj": Format("model/obj", _mesh(lambda face, image: obj.encode(face))),
     "ply": Format("model/ply", _mesh(lambda face, image: ply.encode(face))),
 }
-"""Forms by name; the first one that a caller accepts is taken, JSON before the others."""
+"""Formats by name, in order of preference where a client accepts several equally."""
 
 
-def choose(name: Name | None, accept: str) -> Name:
-    """The form by its name, else by the header ``Accept``.
+def choose_format(name: FormatName | None, accept: str) -> FormatName:
+    """Return the format's name: the given one, else the best for the header ``Accept``.
 
     Raises:
-        RefusedError: 406, nothing that the caller accepts can be made.
+        RefusedError: 406, the client accepts no available format.
     """
     if name is not None:
         return name
-    wishes = _wishes(accept or "*/*")
-    best = max(FORMATS, key=lambda name: _liking(FORMATS[name].media_type, wishes))
-    if _liking(FORMATS[best].media_type, wishes) <= 0:
-        offers = ", ".join(form.media_type for form in FORMATS.values())
+    ranges = _media_ranges(accept or "*/*")
+    best = max(FORMATS, key=lambda name: _quality(FORMATS[name].media_type, ranges))
+    if _quality(FORMATS[best].media_type, ranges) <= 0:
+        offers = ", ".join(each.media_type for each in FORMATS.values())
         raise RefusedError(406, f"Accept: expected one of {offers}, got {accept!r}")
     return best
 
 
-def _wishes(accept: str) -> dict[str, float]:
-    """Media ranges of the header and how much each is liked, 0 to 1."""
-    wishes: dict[str, float] = {}
-    for wish in accept.lower().split(","):
-        kind, *parameters = (part.strip() for part in wish.split(";"))
-        wishes[kind] = next((_number(text[2:]) for text in parameters if text.startswith("q=")), 1.0)
-    return wishes
+def _media_ranges(accept: str) -> dict[str, float]:
+    """Return the media ranges of the header with their quality values in [0, 1]."""
+    ranges: dict[str, float] = {}
+    for item in accept.lower().split(","):
+        media_range, *parameters = (part.strip() for part in item.split(";"))
+        qualities = (_number(text[2:]) for text in parameters if text.startswith("q="))
+        ranges[media_range] = next(qualities, 1.0)
+    return ranges
 
 
 def _number(text: str) -> float:
@@ -98,8 +101,8 @@ def _number(text: str) -> float:
         return 0.0
 
 
-def _liking(media_type: str, wishes: Mapping[str, float]) -> float:
-    """By the most exact range that fits."""
+def _quality(media_type: str, ranges: Mapping[str, float]) -> float:
+    """Return the quality value of a media type, from the most specific range that matches."""
     group = media_type.split("/", maxsplit=1)[0]
-    ranges = (media_type, f"{group}/*", "*/*")
-    return next((wishes[kind] for kind in ranges if kind in wishes), 0.0)
+    matching = (media_type, f"{group}/*", "*/*")
+    return next((ranges[each] for each in matching if each in ranges), 0.0)

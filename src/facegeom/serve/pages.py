@@ -1,38 +1,56 @@
-"""The page at ``/`` and what it loads: its own files, the weights, the demo picture."""
+"""The page at ``/`` and what it loads: its files, the demo photo, the weights, ``/model.json``.
+
+The modules under ``static/local`` mirror the runtime in JavaScript. Every constant that both use is read from
+the runtime here and served as ``/model.json``, so that the two cannot disagree.
+"""
 
 import base64
 import hashlib
 import os
 import re
+from dataclasses import asdict
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from facegeom.models import weights
+from facegeom import analyzer
+from facegeom.geometry import topology
+from facegeom.geometry.camera import DEFAULT_FOV_DEG
+from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
+from facegeom.image import crop, reading
+from facegeom.models import batching, detector, face, score_fusion, weights
+from facegeom.serve.work import ANALYZER_OPTIONS, Options
 
 STATIC = Path(str(files("facegeom.serve"))) / "static"
 DEMO = Path(str(files("facegeom"))) / "data" / "astronaut.jpg"
+RUNTIME = STATIC / "vendor" / "onnxruntime-web" / "ort-wasm-simd-threaded.wasm"
 
-# Not every system knows these, and a browser refuses modules and wasm of any other type.
-_TYPES = {
+NETWORKS = {"onepass": "int8", "face": "int8"}
+"""Networks of the page and their variants, those of :class:`facegeom.FaceAnalyzer` on a CPU."""
+
+# Systems may lack these media types, and a browser refuses modules and wasm of any other type.
+_MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".mjs": "text/javascript; charset=utf-8",
     ".onnx": "application/octet-stream",
     ".wasm": "application/wasm",
 }
-_REVALIDATE = {"Cache-Control": "no-cache"}  # by ETag: a new version is seen at once
+_REVALIDATE = {"Cache-Control": "no-cache"}  # the browser asks each time, with the ETag
 
 router = APIRouter(include_in_schema=False)
 
 
 class PageFiles(StaticFiles):
-    """Static files with the types that browsers insist on."""
+    """Static files with the media types that browsers require."""
 
     def file_response(
         self,
@@ -41,43 +59,114 @@ class PageFiles(StaticFiles):
         scope: Scope,
         status_code: int = 200,
     ) -> Response:
-        """The file, or 304 if the caller has it."""
+        """Return the file, or 304 if the client has it."""
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers.update(_REVALIDATE)
-        kind = _TYPES.get(Path(full_path).suffix)
-        if kind is not None and response.status_code == 200:
-            response.headers["Content-Type"] = kind
+        media_type = _MEDIA_TYPES.get(Path(full_path).suffix)
+        if media_type is not None and response.status_code == 200:
+            response.headers["Content-Type"] = media_type
         return response
 
 
 @router.get("/")
 def page() -> FileResponse:
-    """The page."""
+    """Return the page."""
     return FileResponse(STATIC / "index.html", headers=_REVALIDATE)
 
 
 @router.get("/demo.jpg")
 def demo() -> FileResponse:
-    """The portrait that ships with facegeom."""
+    """Return the portrait that ships with facegeom."""
     return FileResponse(DEMO, headers=_REVALIDATE)
 
 
 @router.get("/weights/{name}")
-def weight(name: str) -> FileResponse:
-    """``manifest.json`` or a network that it names."""
-    paths = [path for entry in weights.manifest().values() for path in entry.paths if path.suffix == ".onnx"]
-    known = {
-        path.name: path for path in [*paths, Path(str(files("facegeom.models.weights"))) / "manifest.json"]
+def weight_file(name: str) -> FileResponse:
+    """Return ``manifest.json`` or a network that it lists."""
+    networks = [path for each in weights.manifest().values() for path in each.paths if path.suffix == ".onnx"]
+    served = {
+        path.name: path for path in [*networks, Path(str(files("facegeom.models.weights"))) / "manifest.json"]
     }
-    if name not in known:
-        raise HTTPException(404, f"expected one of {', '.join(known)}")
-    kind = "application/json" if name.endswith(".json") else _TYPES[".onnx"]
-    return FileResponse(known[name], headers=_REVALIDATE, media_type=kind)
+    if name not in served:
+        raise HTTPException(404, f"expected one of {', '.join(served)}")
+    media_type = "application/json" if name.endswith(".json") else _MEDIA_TYPES[".onnx"]
+    return FileResponse(served[name], headers=_REVALIDATE, media_type=media_type)
+
+
+@router.get("/model.json")
+def model_json() -> JSONResponse:
+    """Return the model data."""
+    return JSONResponse(model_data(), headers=_REVALIDATE)
 
 
 def inline_scripts() -> str:
-    """The page's inline scripts (its import map) as sources of a content security policy."""
+    """Return the sources of the page's inline scripts (its import map) for a content security policy."""
     text = (STATIC / "index.html").read_text(encoding="utf-8")
     scripts = re.findall(r"<script[^>]*>(.+?)</script>", text, re.DOTALL)
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
     return " ".join(f"'sha256-{base64.b64encode(digest).decode('ascii')}'" for digest in digests)
+
+
+@cache
+def model_data() -> dict[str, Any]:
+    """Return what the page needs for its own analysis: the stages' constants, file sizes, canonical head."""
+    return {
+        "analyzer": _analyzer_data(),
+        "detection": _detection_data(),
+        "face": _face_data(),
+        "files": {name: weights.path(name, variant).name for name, variant in NETWORKS.items()},
+        "bytes": _file_sizes(),
+        "canonical_mm": topology.canonical_mm().tolist(),
+    }
+
+
+def _analyzer_data() -> dict[str, Any]:
+    return {
+        "max_pixels": reading.MAX_PIXELS,
+        "min_face_share": analyzer.MIN_FACE_SHARE,
+        "min_face_px": analyzer.MIN_FACE_PX,
+        "same_face_iou": analyzer.SAME_FACE_IOU,
+        "nested": analyzer.NESTED,
+        "fov_deg": DEFAULT_FOV_DEG,
+        "options": {name: _option(name) for name in ANALYZER_OPTIONS},
+    }
+
+
+def _option(name: str) -> dict[str, Any]:
+    """Return the default and the range of an option, as the service checks them."""
+    field = Options.model_json_schema()["properties"][name]
+    limits = field.get("anyOf", [field])[0]
+    return {"default": field["default"], **{key: limits[key] for key in ("type", "minimum", "maximum")}}
+
+
+def _detection_data() -> dict[str, Any]:
+    return {
+        "stride": detector.STRIDE,
+        "grain": detector.GRAIN,
+        "typical_side_px": detector.TYPICAL_SIDE_PX,
+        "smallest_px": detector.SMALLEST_PX,
+        "largest_scale": detector.LARGEST_SCALE,
+        "single_level_px": detector.SINGLE_LEVEL_PX,
+        "level_factor": detector.LEVEL_FACTOR,
+        "limits": asdict(detector.Limits()),
+        "evidence": {**asdict(detector.OnePass.evidence), "certain": score_fusion.CERTAIN},
+        "outside": crop.OUTSIDE,
+    }
+
+
+def _face_data() -> dict[str, Any]:
+    return {
+        "crop_px": face.CROP_PX,
+        "crop_scale": face.CROP_SCALE,
+        "batch": batching.BATCH,
+        "reducing_gap": face.REDUCING_GAP,
+        "look_again_iou": face.LOOK_AGAIN_IOU,
+        "near": face.NEAR,
+        "eye_corners": {"ibug68": list(IBUG68_EYE_CORNERS), "mesh478": list(MESH478_EYE_CORNERS)},
+        "outside": crop.OUTSIDE,
+    }
+
+
+def _file_sizes() -> dict[str, int]:
+    paths = {name: weights.path(name, variant) for name, variant in NETWORKS.items()} | {"runtime": RUNTIME}
+    return {name: path.stat().st_size for name, path in paths.items()}

@@ -1,4 +1,8 @@
-"""The photo of a request: read within limits, kept in memory, never written anywhere."""
+"""The photo of a request: read within limits, kept in memory, never written to disk.
+
+Forms are parsed here because Starlette's parser writes large files to disk, takes forms that are cut short,
+and decodes a field without a file name as text.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -8,7 +12,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
-from facegeom.serve.refusals import RefusedError
+from facegeom.serve.problems import RefusedError
 
 FIELD = "file"
 
@@ -17,11 +21,11 @@ _ACCEPTED = "multipart/form-data with the field 'file', image/*, or application/
 
 @dataclass(frozen=True)
 class Upload:
-    """A photo as it came.
+    """An uploaded photo.
 
     Attributes:
-        content: the bytes of the file.
-        file: its name, if the caller gave one.
+        content: bytes of the file.
+        file: its name without folders, if the client gave one.
     """
 
     content: bytes
@@ -29,25 +33,26 @@ class Upload:
 
 
 async def receive(request: Request, max_bytes: int) -> Upload:
-    """The photo in a request's body.
+    """Read the photo from a request's body.
 
     Raises:
-        RefusedError: 413 for more than ``max_bytes``, 415 for another kind of body, 400 for a broken one.
+        RefusedError: 413, more than ``max_bytes``; 415, another media type; 400, a broken body.
     """
-    kind, options = parse_options_header(request.headers.get("content-type"))
-    form = kind == b"multipart/form-data"
-    if not form and kind not in (b"", b"application/octet-stream") and not kind.startswith(b"image/"):
-        raise RefusedError(415, f"expected {_ACCEPTED}, got {kind.decode('latin-1')!r}")
-    body = await _body(request, max_bytes)
-    if form:
-        return _from_form(body, options.get(b"boundary", b""))
+    media_type, options = parse_options_header(request.headers.get("content-type"))
+    is_form = media_type == b"multipart/form-data"
+    is_photo = media_type in (b"", b"application/octet-stream") or media_type.startswith(b"image/")
+    if not (is_form or is_photo):
+        raise RefusedError(415, f"expected {_ACCEPTED}, got {media_type.decode('latin-1')!r}")
+    body = await _read_body(request, max_bytes)
+    if is_form:
+        return _parse_form(body, options.get(b"boundary", b""))
     return Upload(bytes(body))
 
 
-async def _body(request: Request, max_bytes: int) -> bytearray:
+async def _read_body(request: Request, max_bytes: int) -> bytearray:
     body = bytearray()
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > max_bytes:
         raise _too_large(max_bytes)
     try:
         async for chunk in request.stream():
@@ -55,7 +60,7 @@ async def _body(request: Request, max_bytes: int) -> bytearray:
                 raise _too_large(max_bytes)
             body += chunk
     except ClientDisconnect as error:
-        raise RefusedError(400, "the upload broke off; send it again") from error
+        raise RefusedError(400, "the upload was interrupted; send it again") from error
     return body
 
 
@@ -72,7 +77,7 @@ class _Part:
 
 
 class _Form:
-    """The parts of a form, gathered by the parser's calls."""
+    """Parts of a form, collected by callbacks of the parser."""
 
     def __init__(self) -> None:
         self.parts: list[_Part] = []
@@ -101,11 +106,11 @@ class _Form:
         self.complete = True
 
 
-def _from_form(body: bytearray, boundary: bytes) -> Upload:
+def _parse_form(body: bytearray, boundary: bytes) -> Upload:
     form = _Form()
     try:
-        calls = {name: getattr(form, name) for name in dir(form) if name.startswith("on_")}
-        parser = MultipartParser(boundary, calls)  # type: ignore[arg-type]
+        callbacks = {name: getattr(form, name) for name in dir(form) if name.startswith("on_")}
+        parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
         parser.write(bytes(body))
         parser.finalize()
     except MultipartParseError as error:

@@ -1,11 +1,13 @@
-"""What a worker of the service does: from encoded photos to the bodies of their answers."""
+"""Analysis of a batch of requests, as a worker does it: encoded photos in, response bodies out."""
 
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import astuple, dataclass, field, replace
-from typing import TypeAlias, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.errors import FacegeomError
@@ -13,22 +15,51 @@ from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.image import reading
 from facegeom.image.reading import UInt8Array
 from facegeom.results import Faces
-from facegeom.serve import formats
-from facegeom.serve.refusals import failed
+from facegeom.serve.formats import FORMATS, FormatName
+from facegeom.serve.problems import internal_error
 
 _log = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
+ANALYZER_OPTIONS = ("min_face", "max_faces", "min_score", "fov_deg")
+"""Options of a request that are options of :class:`FaceAnalyzer`."""
 
-@dataclass(frozen=True)
-class Look:
-    """How one photo is to be analysed; the fields are those of :class:`FaceAnalyzer`."""
 
-    min_face: float | None = None
-    max_faces: int | None = None
-    min_score: float = 0.9
-    fov_deg: float = DEFAULT_FOV_DEG
+class Options(BaseModel):
+    """Options of an analysis, from the query of the URL."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: FormatName | None = Field(
+        default=None, description="Format of the response; by default the header Accept decides."
+    )
+    face: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="Index of the face that glb, obj and ply hold, best score first.",
+    )
+    min_face: float | None = Field(
+        default=None,
+        ge=1,
+        le=reading.MAX_PIXELS,
+        description="Height of the smallest face to find, pixels; by default a fraction of the photo.",
+    )
+    max_faces: int | None = Field(
+        default=None, ge=1, le=10_000, description="Largest number of faces, best score first."
+    )
+    min_score: float = Field(default=0.9, ge=0, le=1, description="Smallest score of a face.")
+    fov_deg: float = Field(
+        default=DEFAULT_FOV_DEG,
+        ge=1,
+        le=179,
+        description="Angle of view across the photo's longer side, degrees.",
+    )
+
+    def for_analyzer(self) -> dict[str, Any]:
+        """Return the options of :class:`FaceAnalyzer` by name."""
+        return {name: getattr(self, name) for name in ANALYZER_OPTIONS}
 
 
 @dataclass(frozen=True)
@@ -36,39 +67,35 @@ class Task:
     """One request.
 
     Attributes:
-        content: the photo's file.
-        look: how to analyse it.
-        form: of the answer.
-        index: the face that a mesh shows.
-        file: the photo's name, if the caller gave one.
+        content: bytes of the photo's file.
+        options: of the analysis; a ``format`` of None is "json".
+        file: name of the photo, if the client gave one.
     """
 
     content: bytes
-    look: Look = field(default_factory=Look)
-    form: formats.Name = "json"
-    index: int = 0
+    options: Options = field(default_factory=Options)
     file: str | None = None
 
 
 @dataclass(frozen=True)
-class Done:
-    """An answer.
+class EncodedFaces:
+    """Result of one request.
 
     Attributes:
-        body: in the form that was asked for.
-        faces: found in the photo.
+        body: the faces in the format of the task.
+        count: number of faces.
     """
 
     body: bytes
-    faces: int
+    count: int
 
 
-Result: TypeAlias = Done | FacegeomError
-Work: TypeAlias = Callable[[Sequence[Task]], list[Result]]
+Result: TypeAlias = EncodedFaces | FacegeomError
+TaskFunction: TypeAlias = Callable[[Sequence[Task]], list[Result]]
 
 
 class Worker:
-    """An analyzer that does the work of :func:`answer` in a process of its own.
+    """An analyzer in a worker process.
 
     Args:
         device, threads: as for :class:`FaceAnalyzer`.
@@ -80,68 +107,75 @@ class Worker:
     def __init__(self, device: str, threads: int) -> None:
         self._analyzer = FaceAnalyzer(device=device, threads=threads)
 
-    def __call__(self, tasks: Sequence[Task], tell: Callable[[object], object]) -> list[Result]:
-        """The answers, or errors, in the order of the tasks."""
-        return answer(self._analyzer, tasks)
-
-
-def answer(analyzer: FaceAnalyzer, tasks: Sequence[Task]) -> list[Result]:
-    """Answers in the order of the tasks; one that fails has its error, and fails alone.
-
-    Args:
-        analyzer: its networks are used; its own settings are not.
-        tasks: photos that are wanted alike share the calls of the networks.
-    """
-    results: list[Result | None] = [None] * len(tasks)
-    alike: dict[Look, list[_Opened]] = defaultdict(list)
-    for row, task in enumerate(tasks):
-        image = _tried(reading.read, task.content)
-        if isinstance(image, FacegeomError):
-            results[row] = image
-        else:
-            alike[task.look].append(_Opened(row, task, image))
-    for look, group in alike.items():
-        found = _analyzed(with_look(analyzer, look), [each.image for each in group])
-        for each, faces in zip(group, found, strict=True):
-            results[each.row] = faces if isinstance(faces, FacegeomError) else _tried(each.encoded, faces)
-    return [result for result in results if result is not None]
-
-
-def with_look(analyzer: FaceAnalyzer, look: Look) -> FaceAnalyzer:
-    """An analyzer with other settings over the same networks."""
-    view = copy(analyzer)
-    view.min_face, view.max_faces, view.min_score, view.fov_deg = astuple(look)
-    return view
+    def __call__(self, tasks: Sequence[Task], send: Callable[[object], object]) -> list[Result]:
+        """Return results or errors in the order of the tasks; ``send`` is not used."""
+        return analyze_tasks(self._analyzer, tasks)
 
 
 @dataclass(frozen=True)
-class _Opened:
+class _Decoded:
     row: int
     task: Task
     image: UInt8Array
 
-    def encoded(self, faces: Faces) -> Done:
-        encode = formats.FORMATS[self.task.form].encode
-        return Done(encode(replace(faces, file=self.task.file), self.image, self.task.index), len(faces))
+    def encode(self, faces: Faces) -> EncodedFaces:
+        options = self.task.options
+        encode = FORMATS[options.format or "json"].encode
+        body = encode(replace(faces, file=self.task.file), self.image, options.face)
+        return EncodedFaces(body, len(faces))
 
 
-def _analyzed(analyzer: FaceAnalyzer, images: Sequence[UInt8Array]) -> list[Faces | FacegeomError]:
-    """The faces of each image, together; if that fails, of each alone."""
+def analyze_tasks(analyzer: FaceAnalyzer, tasks: Sequence[Task]) -> list[Result]:
+    """Analyze the photos of many requests; an error concerns one task only.
+
+    Args:
+        analyzer: its networks are used, its options are not.
+        tasks: photos with equal options are analyzed together.
+
+    Returns:
+        Results or errors in the order of the tasks.
+    """
+    results: list[Result | None] = [None] * len(tasks)
+    groups: dict[tuple[Any, ...], list[_Decoded]] = defaultdict(list)
+    for row, task in enumerate(tasks):
+        image = _catch(reading.read, task.content)
+        if isinstance(image, FacegeomError):
+            results[row] = image
+        else:
+            groups[tuple(task.options.for_analyzer().values())].append(_Decoded(row, task, image))
+    for group in groups.values():
+        view = with_options(analyzer, group[0].task.options)
+        found = _analyze_together(view, [each.image for each in group])
+        for each, faces in zip(group, found, strict=True):
+            results[each.row] = faces if isinstance(faces, FacegeomError) else _catch(each.encode, faces)
+    return [result for result in results if result is not None]
+
+
+def with_options(analyzer: FaceAnalyzer, options: Options) -> FaceAnalyzer:
+    """Return an analyzer with other options and the same networks."""
+    view = copy(analyzer)
+    for name, value in options.for_analyzer().items():
+        setattr(view, name, value)
+    return view
+
+
+def _analyze_together(analyzer: FaceAnalyzer, images: Sequence[UInt8Array]) -> list[Faces | FacegeomError]:
+    """Analyze the images as one batch; if that fails, each alone."""
     if len(images) > 1:
         try:
             return [*analyzer.batch(images)]
-        except Exception:  # one of them is to blame, or what they need together
+        except Exception:  # caused by one of the images, or by their number
             _log.warning("%d photos failed together; each is tried alone", len(images), exc_info=True)
-    alone = [_tried(analyzer.batch, [image]) for image in images]
+    alone = [_catch(analyzer.batch, [image]) for image in images]
     return [each if isinstance(each, FacegeomError) else each[0] for each in alone]
 
 
-def _tried(function: Callable[..., Value], *arguments: object) -> Value | FacegeomError:
-    """What a function returns, or its error as a caller may see it; the worker must live on."""
+def _catch(function: Callable[..., Value], *arguments: object) -> Value | FacegeomError:
+    """Return the function's value, or an error for the client; the worker must survive any exception."""
     try:
         return function(*arguments)
     except FacegeomError as error:
         return error
-    except Exception:  # whatever it is belongs to a request
+    except Exception:
         _log.exception("a photo could not be analysed")
-        return failed()
+        return internal_error()

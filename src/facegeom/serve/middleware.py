@@ -1,0 +1,152 @@
+"""What applies to every request: error responses, security headers, metrics for Prometheus."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from facegeom.errors import ImageError
+from facegeom.serve.problems import MEDIA_TYPE, RefusedError, internal_error, problem_json
+
+METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+_PHOTOS = (1, 2, 4, 8, 16, 32, 64)
+_POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self' 'wasm-unsafe-eval' {scripts}",
+    "style-src": "'self'",
+    "img-src": "'self' blob: data:",
+    "media-src": "blob:",
+    "connect-src": "'self' blob: data:",
+    "worker-src": "'self' blob:",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+}
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Turn every error of a request into a :class:`~facegeom.serve.problems.Problem`."""
+    for kind in (RefusedError, ImageError, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(kind, _error_response)
+
+
+def _error_response(request: Request, error: Exception) -> Response:
+    status, detail = 500, internal_error().detail  # the server logs other errors itself
+    headers: Mapping[str, str] | None = None
+    if isinstance(error, RefusedError):
+        status, detail, headers = error.status, error.detail, error.headers
+    elif isinstance(error, ImageError):
+        status, detail = 422, str(error)
+    elif isinstance(error, RequestValidationError):
+        status, detail = 422, "; ".join(_invalid_option(**fault) for fault in error.errors())
+    elif isinstance(error, HTTPException):
+        status, headers = error.status_code, error.headers
+        detail = f"{request.method} {request.url.path}: {error.detail}"
+    return Response(problem_json(status, detail), status, headers, MEDIA_TYPE)
+
+
+def _invalid_option(loc: tuple[str | int, ...], msg: str, **more: Any) -> str:
+    """Return one fault of pydantic's validation as "name: what was expected, what came"."""
+    return f"{loc[-1]}: {msg[:1].lower()}{msg[1:]}, got {more.get('input')!r}"
+
+
+class SecurityHeaders:
+    """ASGI middleware that adds security headers to every response.
+
+    They forbid other hosts' content, guessed media types, and frames.
+
+    Args:
+        app: the application.
+        scripts: sources of inline scripts that the content security policy allows ('sha256-…').
+    """
+
+    def __init__(self, app: ASGIApp, scripts: str = "") -> None:
+        policy = "; ".join(f"{name} {value}" for name, value in _POLICY.items())
+        self.app = app
+        self.headers = {
+            "Content-Security-Policy": policy.format(scripts=scripts).strip(),
+            "Cross-Origin-Embedder-Policy": "require-corp",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application; add the headers when its response starts."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(self.headers)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+class Metrics:
+    """Metrics of one service, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self.requests = Counter(
+            "facegeom_requests_total", "Responses by status code.", ("code",), registry=registry
+        )
+        self.seconds = Histogram(
+            "facegeom_request_seconds", "From request to response.", buckets=_SECONDS, registry=registry
+        )
+        self.in_work = Gauge(
+            "facegeom_photos_in_work", "Photos that wait or are analysed.", registry=registry
+        )
+        self.batch = Histogram(
+            "facegeom_batch_photos", "Photos analysed together.", buckets=_PHOTOS, registry=registry
+        )
+        self.faces = Counter("facegeom_faces_total", "Faces found.", registry=registry)
+
+    def count_request(self, code: int, seconds: float) -> None:
+        """Count one request for an analysis."""
+        self.requests.labels(code).inc()
+        self.seconds.observe(seconds)
+
+    def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class RequestCounter:
+    """ASGI middleware that counts and times the requests to one path.
+
+    Args:
+        app: the application.
+        metrics: where to count.
+        path: of the counted requests.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, path: str) -> None:
+        self.app, self.metrics, self.path = app, metrics, path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application; a response that never starts counts as 500."""
+        if scope["type"] != "http" or scope["path"] != self.path:
+            await self.app(scope, receive, send)
+            return
+        code, started = 500, time.perf_counter()
+
+        async def send_and_note_status(message: Message) -> None:
+            nonlocal code
+            code = message.get("status", code)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_note_status)
+        finally:
+            self.metrics.count_request(code, time.perf_counter() - started)

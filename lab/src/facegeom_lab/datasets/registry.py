@@ -1,7 +1,6 @@
 """The data sets by name."""
 
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 from facegeom.errors import InputError
@@ -16,42 +15,46 @@ from facegeom_lab.datasets.published import (
     facepoints14,
     ffhq,
     lapa,
-    pack_faces,
+    pack,
     superface,
     texas3dfrd,
     w300,
     w300lp,
     wflw,
 )
-from facegeom_lab.datasets.published.layout import DatasetInfo, fold
-from facegeom_lab.datasets.records import FaceRecord
+from facegeom_lab.datasets.published.common import VAL_FOLD, fold
+from facegeom_lab.datasets.records import DatasetInfo, FaceRecord
 
-_ADAPTERS = (
-    *(lapa, w300, wflw, aflw, aflw19, cofw, ffhq, celeba, facepoints14, pack_faces),
-    *(w300lp, aflw2000, biwi),
-    *(texas3dfrd, eurecom, superface),
-)
+_ADAPTERS = {
+    adapter.INFO.name: adapter
+    for adapter in (
+        *(lapa, w300, wflw, aflw, aflw19, cofw, ffhq, celeba, facepoints14, pack),
+        *(w300lp, aflw2000, biwi),
+        *(texas3dfrd, eurecom, superface),
+    )
+}
 
-DATASETS: dict[str, DatasetInfo] = {adapter.INFO.name: adapter.INFO for adapter in _ADAPTERS}
+DATASETS: dict[str, DatasetInfo] = {name: adapter.INFO for name, adapter in _ADAPTERS.items()}
 """lapa, 300w, wflw, aflw, aflw19, cofw, ffhq, celeba, facepoints14, pack; 300w-lp, aflw2000, biwi;
 texas3dfrd, eurecom, superface."""
 
-VAL_FOLD = 1
-"""Training photos of this fold are val in sets published without one; fold 0 is the test of AFLW."""
-
 
 def info(name: str) -> DatasetInfo:
-    """The data set of that name; InputError, listing the names, when there is none."""
+    """Return the description of a data set.
+
+    Raises:
+        InputError: there is none of that name.
+    """
     if name not in DATASETS:
         raise InputError(f"expected one of {', '.join(DATASETS)} as the data set, got {name!r}")
     return DATASETS[name]
 
 
 def load(name: str, root: Path, split: str | None = None) -> list[FaceRecord]:
-    """The records of a data set.
+    """Read the records of a data set.
 
-    Of a set that is published without a val split a tenth of the training photos becomes val, always the
-    same; the adapter's own ``records`` gives the training split as published.
+    A set that is published without a val split gets a fixed tenth of its training photos as val. The adapter's
+    own ``records`` returns the training split as published.
 
     Args:
         name: key of ``DATASETS``.
@@ -61,15 +64,15 @@ def load(name: str, root: Path, split: str | None = None) -> list[FaceRecord]:
     Raises:
         InputError: the name or the split is unknown; a file is missing or damaged.
     """
-    published, module = info(name).splits, import_module(info(name).module)
+    published, adapter = info(name).splits, _ADAPTERS[name]
     if "val" in published or split not in ("train", "val", None):
-        records: list[FaceRecord] = module.records(root, split)
+        records: list[FaceRecord] = adapter.records(root, split)
         return records
-    divided = [_divided(record) for record in module.records(root, split and "train")]
+    divided = [_held_out(record) for record in adapter.records(root, split and "train")]
     return [record for record in divided if split in (None, record.split)]
 
 
-def _divided(record: FaceRecord) -> FaceRecord:
-    """The record, moved from train to val if its photo is of the tenth held out."""
-    held_out = record.split == "train" and fold(record.name.split("#")[0]) == VAL_FOLD
-    return replace(record, split="val") if held_out else record
+def _held_out(record: FaceRecord) -> FaceRecord:
+    """Move the record from train to val if its photo belongs to the fold held out."""
+    photo = record.name.split("#")[0]
+    return replace(record, split="val") if record.split == "train" and fold(photo) == VAL_FOLD else record

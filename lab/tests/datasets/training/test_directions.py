@@ -79,8 +79,8 @@ def test_a_pack_becomes_one_file_whose_people_do_not_cross(
     groups = [_group(range(0, 40), 0), _group(range(40, 60), 1), _group(range(60, 90), 2)]
     monkeypatch.setattr(directions, "_real", lambda data, labels: groups[0])
     monkeypatch.setattr(directions, "_made", lambda data, rendered: groups[1:])
-    monkeypatch.setattr(directions, "backgrounds", lambda data, split: [])
-    monkeypatch.setattr(directions, "read_photos", lambda files: [np.zeros((40, 40, 3), np.uint8)])
+    monkeypatch.setattr(directions, "background_files", lambda data, split: [])
+    monkeypatch.setattr(directions, "read_images", lambda files: [np.zeros((40, 40, 3), np.uint8)])
     file = directions.build(tmp_path, tmp_path, tmp_path, tmp_path / "out" / "directions.npz")
     for split, count in (("train", 40), ("tune", 20), ("val", 30)):
         faces = directions.load(file, split)

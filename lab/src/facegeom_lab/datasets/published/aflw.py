@@ -10,16 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facegeom_lab.datasets.published.layout import (
-    DatasetInfo,
-    check_split,
-    damaged,
-    fold,
-    locate,
-    numbered,
-    require,
-)
-from facegeom_lab.datasets.records import FaceRecord, photo
+from facegeom_lab.datasets.published.common import check_split, damaged, face_names, fold, locate, require
+from facegeom_lab.datasets.records import DatasetInfo, FaceRecord, photo_reader
 
 INFO = DatasetInfo(
     name="aflw",
@@ -27,7 +19,6 @@ INFO = DatasetInfo(
     url="https://www.tugraz.at/institute/icg/research/team-bischof/lrs/downloads/aflw/",
     terms="research only, not commercial, on request",
     scheme="aflw21",
-    module=__name__,
     splits=("train", "test"),
 )
 
@@ -69,12 +60,12 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
     database = locate(root, ("data/aflw.sqlite", "aflw.sqlite", "aflw/data/aflw.sqlite"), INFO)
     faces, points, boxes = _tables(database)
     faces = [(face, file) for face, file in faces if face in points]
-    names = numbered([file for _, file in faces])
+    names = face_names([file for _, file in faces])
     photos = photo_folder(root, INFO)
     return [
         FaceRecord(
             name=name,
-            read=photo(require(photos / file, INFO)),
+            read=photo_reader(require(photos / file, INFO)),
             split=part(file),
             scheme=INFO.scheme,
             points=points[face],

@@ -12,15 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from facegeom_lab.datasets.published.aflw import photo_folder
-from facegeom_lab.datasets.published.layout import (
-    DatasetInfo,
-    check_split,
-    damaged,
-    locate,
-    numbered,
-    require,
-)
-from facegeom_lab.datasets.records import FaceRecord, photo
+from facegeom_lab.datasets.published.common import check_split, damaged, face_names, locate, require
+from facegeom_lab.datasets.records import DatasetInfo, FaceRecord, photo_reader
 
 INFO = DatasetInfo(
     name="aflw19",
@@ -28,7 +21,6 @@ INFO = DatasetInfo(
     url="http://mmlab.ie.cuhk.edu.hk/projects/compositional.html",
     terms="research only, not commercial; the photos are those of AFLW",
     scheme="aflw19",
-    module=__name__,
     splits=("train", "test", "test-frontal"),
 )
 
@@ -63,11 +55,11 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
     """
     check_split(split, INFO)
     faces = _load(locate(root, (_FILE, f"data/{_FILE}"), INFO))
-    photos, names = photo_folder(root, INFO), numbered(faces.files)
+    photos, names = photo_folder(root, INFO), face_names(faces.files)
     return [
         FaceRecord(
             name=names[index],
-            read=photo(require(photos / faces.files[index], INFO)),
+            read=photo_reader(require(photos / faces.files[index], INFO)),
             split=_part(rank),
             scheme=INFO.scheme,
             points=faces.points[index],

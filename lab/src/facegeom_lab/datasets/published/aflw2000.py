@@ -10,9 +10,8 @@ used.
 from pathlib import Path
 
 from facegeom_lab.datasets.angle_conventions import rotation_from_pose_para
-from facegeom_lab.datasets.published.layout import DatasetInfo, base, check_split, require
-from facegeom_lab.datasets.published.matlab import read_mat
-from facegeom_lab.datasets.records import FaceRecord, photo
+from facegeom_lab.datasets.published.common import base, check_split, read_mat, require
+from facegeom_lab.datasets.records import DatasetInfo, FaceRecord, photo_reader
 
 INFO = DatasetInfo(
     name="aflw2000",
@@ -20,7 +19,6 @@ INFO = DatasetInfo(
     url="http://www.cbsr.ia.ac.cn/users/xiangyuzhu/projects/3DDFA/main.htm",
     terms="research only; the photos are AFLW's",
     scheme="ibug68",
-    module=__name__,
     splits=("test",),
 )
 
@@ -52,7 +50,7 @@ def _record(folder: Path, labels: Path) -> FaceRecord:
     content = read_mat(labels, _SHAPES, INFO)
     return FaceRecord(
         name=picture.relative_to(folder).as_posix(),
-        read=photo(picture),
+        read=photo_reader(picture),
         split="test",
         scheme=INFO.scheme,
         points=content["pt3d_68"][:2].T - 1,

@@ -17,16 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facegeom_lab.datasets.published.layout import (
-    DatasetInfo,
-    base,
-    check_split,
-    damaged,
-    lines,
-    numbers,
-    require,
-)
-from facegeom_lab.datasets.records import FaceRecord, photo
+from facegeom_lab.datasets.published.common import base, check_split, damaged, lines, numbers, require
+from facegeom_lab.datasets.records import DatasetInfo, FaceRecord, photo_reader
 
 INFO = DatasetInfo(
     name="biwi",
@@ -34,7 +26,6 @@ INFO = DatasetInfo(
     url="https://icu.ee.ethz.ch/research/datsets.html",
     terms="research and education only, not commercial",
     scheme="ibug68",
-    module=__name__,
     splits=("test",),
 )
 
@@ -119,7 +110,7 @@ def _record(folder: Path, pose: Path, camera: Calibration, subject: str) -> Face
     depth = pose.with_name(pose.name.replace("_pose.txt", "_depth.bin"))
     return FaceRecord(
         name=picture.relative_to(folder).as_posix(),
-        read=photo(picture),
+        read=photo_reader(picture),
         split="test",
         box_xyxy=camera.square(centre_mm, HEAD_MM),
         rotation=rotation,

@@ -10,17 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facegeom_lab.datasets.published.layout import (
-    DatasetInfo,
-    base,
-    check_split,
-    damaged,
-    lines,
-    locate,
-    numbers,
-    require,
-)
-from facegeom_lab.datasets.records import FaceRecord, photo
+from facegeom_lab.datasets.published.common import base, check_split, damaged, lines, locate, numbers, require
+from facegeom_lab.datasets.records import DatasetInfo, FaceRecord, photo_reader
 
 INFO = DatasetInfo(
     name="celeba",
@@ -28,7 +19,6 @@ INFO = DatasetInfo(
     url="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
     terms="research only, not commercial",
     scheme="celeba5",
-    module=__name__,
     splits=("train", "val", "test"),
 )
 
@@ -53,7 +43,7 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
     return [
         FaceRecord(
             name=f"{folder.name}/{file}",
-            read=photo(require(folder / file, INFO)),
+            read=photo_reader(require(folder / file, INFO)),
             split=part,
             scheme=INFO.scheme,
             points=_of(points, file).reshape(5, 2),

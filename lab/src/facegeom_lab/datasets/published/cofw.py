@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facegeom_lab.datasets.published.layout import DatasetInfo, base, check_split, damaged, require
-from facegeom_lab.datasets.records import FaceRecord
+from facegeom_lab.datasets.published.common import base, check_split, damaged, require
+from facegeom_lab.datasets.records import DatasetInfo, FaceRecord
 
 INFO = DatasetInfo(
     name="cofw",
@@ -20,7 +20,6 @@ INFO = DatasetInfo(
     url="https://data.caltech.edu/records/20099",
     terms="research; the photos belong to their owners",
     scheme="cofw29",
-    module=__name__,
     splits=("train", "test"),
 )
 

@@ -12,15 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facegeom_lab.datasets.published.layout import (
-    DatasetInfo,
-    base,
-    check_split,
-    damaged,
-    lines,
-    require,
-)
-from facegeom_lab.datasets.records import FaceRecord, photo
+from facegeom_lab.datasets.published.common import base, check_split, damaged, lines, require
+from facegeom_lab.datasets.records import DatasetInfo, FaceRecord, photo_reader
 
 INFO = DatasetInfo(
     name="eurecom",
@@ -28,7 +21,6 @@ INFO = DatasetInfo(
     url="http://rgb-d.eurecom.fr",
     terms="research only, by agreement",
     scheme="ibug68",
-    module=__name__,
     splits=("train", "test"),
 )
 
@@ -64,7 +56,7 @@ def _record(folder: Path, picture: Path) -> FaceRecord:
     text = session / "Depth" / "DepthKinect" / f"{picture.stem.replace('rgb_', 'depth_', 1)}.txt"
     return FaceRecord(
         name=picture.relative_to(folder).as_posix(),
-        read=photo(picture),
+        read=photo_reader(picture),
         split=SESSIONS[session.name],
         depth=partial(read_depth, require(text, INFO)),
         source=INFO.name,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facegeom_lab.datasets.published.layout import DatasetInfo, check_split, damaged, lines, require
-from facegeom_lab.datasets.records import FaceRecord, photo
+from facegeom_lab.datasets.published.common import check_split, damaged, lines, require
+from facegeom_lab.datasets.records import DatasetInfo, FaceRecord, photo_reader
 
 POINTS = 14
 HEADER = ("filename", *(f"{axis}{point}" for point in range(1, POINTS + 1) for axis in "xy"))
@@ -21,7 +21,6 @@ INFO = DatasetInfo(
     url="https://graphics.cs.msu.ru",
     terms="handed out to a course; take it as research only",
     scheme="facepoints14",
-    module=__name__,
     splits=("train", "test"),
 )
 
@@ -49,7 +48,7 @@ def _part(root: Path, folder: Path, part: str) -> list[FaceRecord]:
     return [
         FaceRecord(
             name=(images / name).relative_to(root).as_posix(),
-            read=photo(require(images / name, INFO)),
+            read=photo_reader(require(images / name, INFO)),
             split=part,
             scheme=INFO.scheme,
             points=points,

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from facegeom_lab.datasets.published.layout import DatasetInfo, check_split, damaged, require
-from facegeom_lab.datasets.records import FaceRecord, photo
+from facegeom_lab.datasets.published.common import check_split, damaged, require
+from facegeom_lab.datasets.records import DatasetInfo, FaceRecord, photo_reader
 
 INFO = DatasetInfo(
     name="ffhq",
@@ -19,7 +19,6 @@ INFO = DatasetInfo(
     url="https://github.com/NVlabs/ffhq-dataset",
     terms="CC BY-NC-SA 4.0; each photo under its own licence, all allow use that is not commercial",
     scheme="ibug68",
-    module=__name__,
     splits=("train", "val"),
 )
 
@@ -67,7 +66,7 @@ def _record(root: Path, file: Path, entries: dict[str, Any]) -> FaceRecord:
     points = _points(file, root / _JSON, entries) if entries else None
     return FaceRecord(
         name=file.relative_to(root).as_posix(),
-        read=photo(file),
+        read=photo_reader(file),
         split=_split(file),
         scheme=INFO.scheme if entries else "",
         points=points,

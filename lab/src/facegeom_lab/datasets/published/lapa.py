@@ -9,16 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facegeom_lab.datasets.published.layout import (
-    DatasetInfo,
-    base,
-    check_split,
-    damaged,
-    lines,
-    numbers,
-    require,
-)
-from facegeom_lab.datasets.records import FaceRecord, photo
+from facegeom_lab.datasets.published.common import base, check_split, damaged, lines, numbers, require
+from facegeom_lab.datasets.records import DatasetInfo, FaceRecord, photo_reader
 
 INFO = DatasetInfo(
     name="lapa",
@@ -26,7 +18,6 @@ INFO = DatasetInfo(
     url="https://github.com/JDAI-CV/lapa-dataset",
     terms="research only, not commercial",
     scheme="lapa106",
-    module=__name__,
     splits=("train", "val", "test"),
 )
 
@@ -60,7 +51,7 @@ def _record(folder: Path, part: str, text: Path) -> FaceRecord:
     picture = require(folder / part / "images" / f"{text.stem}.jpg", INFO)
     return FaceRecord(
         name=picture.relative_to(folder).as_posix(),
-        read=photo(picture),
+        read=photo_reader(picture),
         split=part,
         scheme=INFO.scheme,
         points=_points(text),

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from facegeom_lab.datasets.published.layout import DatasetInfo, check_split, damaged, fold, require
-from facegeom_lab.datasets.records import FaceRecord, photo
+from facegeom_lab.datasets.published.common import check_split, damaged, fold, require
+from facegeom_lab.datasets.records import DatasetInfo, FaceRecord, photo_reader
 
 INFO = DatasetInfo(
     name="superface",
@@ -22,7 +22,6 @@ INFO = DatasetInfo(
     url="https://www.micc.unifi.it/resources/datasets/florence-superface/",
     terms="research only, on request",
     scheme="ibug68",
-    module=__name__,
     splits=("train", "test"),
 )
 
@@ -61,7 +60,7 @@ def _record(root: Path, frame: Path, depth: Path) -> FaceRecord:
     person = frame.parent.parent.name
     return FaceRecord(
         name=frame.relative_to(root).as_posix(),
-        read=photo(frame),
+        read=photo_reader(frame),
         split="test" if fold(person) == TEST_FOLD else "train",
         depth=partial(read_depth, depth),
         source=INFO.name,

@@ -13,15 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from facegeom_lab.datasets.published.layout import (
-    DatasetInfo,
-    base,
-    check_split,
-    damaged,
-    fold,
-    require,
-)
-from facegeom_lab.datasets.records import FaceRecord, photo
+from facegeom_lab.datasets.published.common import base, check_split, damaged, fold, require
+from facegeom_lab.datasets.records import DatasetInfo, FaceRecord, photo_reader
 
 INFO = DatasetInfo(
     name="texas3dfrd",
@@ -29,7 +22,6 @@ INFO = DatasetInfo(
     url="https://live.ece.utexas.edu/research/texas3dfr/",
     terms="research and education only, not commercial",
     scheme="ibug68",
-    module=__name__,
     splits=("train", "test"),
 )
 
@@ -68,7 +60,7 @@ def _record(portrait: Path) -> FaceRecord:
         raise damaged(portrait, "a name as Clean_0001_001_20050912120022_Portrait.png", portrait.name, INFO)
     return FaceRecord(
         name=portrait.name,
-        read=photo(portrait),
+        read=photo_reader(portrait),
         split="test" if fold(fields[1]) == TEST_FOLD else "train",
         depth=partial(read_range, ranges),
         source=INFO.name,

@@ -10,15 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facegeom_lab.datasets.published.layout import (
-    DatasetInfo,
-    check_split,
-    damaged,
-    lines,
-    locate,
-    numbers,
-)
-from facegeom_lab.datasets.records import FaceRecord, photo
+from facegeom_lab.datasets.published.common import check_split, damaged, lines, locate, numbers
+from facegeom_lab.datasets.records import DatasetInfo, FaceRecord, photo_reader
 
 INFO = DatasetInfo(
     name="300w",
@@ -26,7 +19,6 @@ INFO = DatasetInfo(
     url="https://ibug.doc.ic.ac.uk/resources/facial-point-annotations/",
     terms="research only, not commercial",
     scheme="ibug68",
-    module=__name__,
     splits=("train", "test", "test-common", "test-challenge", "test-300w"),
 )
 
@@ -79,7 +71,7 @@ def _record(root: Path, text: Path, split: str, source: str) -> FaceRecord:
     picture = locate(text.parent, (f"{text.stem}.jpg", f"{text.stem}.png"), INFO)
     return FaceRecord(
         name=picture.relative_to(root).as_posix(),
-        read=photo(picture),
+        read=photo_reader(picture),
         split=split,
         scheme=INFO.scheme,
         points=read_pts(text),

@@ -10,16 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facegeom_lab.datasets.published.layout import (
-    DatasetInfo,
-    check_split,
-    damaged,
-    lines,
-    numbered,
-    numbers,
-    require,
-)
-from facegeom_lab.datasets.records import FaceRecord, photo
+from facegeom_lab.datasets.published.common import check_split, damaged, face_names, lines, numbers, require
+from facegeom_lab.datasets.records import DatasetInfo, FaceRecord, photo_reader
 
 POINTS = 98
 ATTRIBUTES = ("pose", "expression", "illumination", "makeup", "occlusion", "blur")
@@ -31,7 +23,6 @@ INFO = DatasetInfo(
     url="https://wywu.github.io/projects/LAB/WFLW.html",
     terms="research only, not commercial",
     scheme="wflw98",
-    module=__name__,
     splits=("train", "test", *(f"test-{attribute}" for attribute in ATTRIBUTES)),
 )
 
@@ -69,7 +60,7 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
     """
     check_split(split, INFO)
     rows = [row for part in ("train", "test") for row in _list(root, part)]
-    names = numbered([row.file for row in rows])
+    names = face_names([row.file for row in rows])
     return [_record(root, name, row) for name, row in zip(names, rows, strict=True) if row.belongs(split)]
 
 
@@ -88,7 +79,7 @@ def _row(line: str, place: str, part: str) -> _Row:
 def _record(root: Path, name: str, row: _Row) -> FaceRecord:
     return FaceRecord(
         name=f"WFLW_images/{name}",
-        read=photo(require(root / "WFLW_images" / row.file, INFO)),
+        read=photo_reader(require(root / "WFLW_images" / row.file, INFO)),
         split=row.split,
         scheme=INFO.scheme,
         points=row.values[: 2 * POINTS].reshape(POINTS, 2),

@@ -13,14 +13,9 @@ from tqdm import tqdm
 from facegeom.geometry.boxes import face_box, iou, square
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.transforms import apply
-from facegeom_lab.datasets.published.pack import backgrounds, scenes
+from facegeom_lab.datasets.published.pack import background_files, read_images, scene_entries
 from facegeom_lab.datasets.training.augment import lay_over, recolour
-from facegeom_lab.datasets.training.faces import (
-    profiled_faces,
-    read_photos,
-    real_faces,
-    rendered_faces,
-)
+from facegeom_lab.datasets.training.face_labels import profiled_faces, real_faces, rendered_faces
 
 LARGEST_SCALE = 2.0
 """Faces are enlarged to this at most."""
@@ -63,7 +58,7 @@ class Photo:
 def load_scenes(data: Path, split: str) -> list[Photo]:
     """The scenes of a split with all their labelled faces, human and teacher's."""
     photos = []
-    for entry in tqdm(scenes(data, split), desc=f"{split} scenes"):
+    for entry in tqdm(scene_entries(data, split), desc=f"{split} scenes"):
         picture = cv2.imread(str(data / "scenes" / entry["file"]), cv2.IMREAD_COLOR)
         boxes = [face["box"] for face in entry["faces"]]
         photos.append(Photo.of(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.array(boxes)))
@@ -72,7 +67,7 @@ def load_scenes(data: Path, split: str) -> list[Photo]:
 
 def load_empty(data: Path, split: str) -> list[Photo]:
     """The photos without a face of a split."""
-    return [Photo.of(picture, np.zeros((0, 4))) for picture in read_photos(backgrounds(data, split))]
+    return [Photo.of(picture, np.zeros((0, 4))) for picture in read_images(background_files(data, split))]
 
 
 def load_tiles(data: Path, labels: Path, rendered: Sequence[Path]) -> list[Photo]:

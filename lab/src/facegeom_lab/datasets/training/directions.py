@@ -14,17 +14,17 @@ import numpy as np
 from tqdm import tqdm
 
 from facegeom.errors import InputError
-from facegeom.geometry.placement import average_head
-from facegeom_lab.datasets.published.pack import backgrounds, face_rows, mesh_labels
-from facegeom_lab.datasets.training.augment import random_patch
-from facegeom_lab.datasets.training.face_crops import random_crop, warp
-from facegeom_lab.datasets.training.faces import (
-    labelled_map,
-    profiled_faces,
-    read_photos,
-    rendered_faces,
-    without_border,
+from facegeom.geometry.placement import fit_canonical_head
+from facegeom_lab.datasets.published.pack import (
+    background_files,
+    face_rows,
+    mesh_labels,
+    read_face_rgba,
+    read_images,
 )
+from facegeom_lab.datasets.training.augment import random_patch
+from facegeom_lab.datasets.training.face_labels import landmark_map, profiled_faces, rendered_faces
+from facegeom_lab.datasets.training.face_samples import random_crop, warp
 from facegeom_lab.files import save_npz
 
 CLASSES = 8
@@ -98,7 +98,7 @@ def build(data: Path, labels: Path, rendered: Path | None, file: Path, seed: int
         return file
     rng = np.random.default_rng(seed)
     groups = [_real(data, labels), *(_made(data, rendered) if rendered else [])]
-    around = read_photos(backgrounds(data, "train"))
+    around = read_images(background_files(data, "train"))
     arrays = {}
     for number, split in enumerate(SPLITS):
         chosen = _chosen(groups, number, MOST[split], rng)
@@ -127,12 +127,12 @@ def _real(data: Path, labels: Path) -> _Candidates:
     rows = face_rows(data)
     chosen = [i for i, row in enumerate(rows) if row.split in ("train", "val") and table["keep"][i]]
     mesh = table["mesh"][chosen].astype(np.float64)
-    rotation = average_head(mesh).rotation
+    rotation = fit_canonical_head(mesh).rotation
     splits = [SPLITS.index("val") if rows[i].split == "val" else _split_of(rows[i].person) for i in chosen]
     files = [data / "faces" / rows[i].file for i in chosen]
     return _Candidates(
-        lambda index: without_border(files[index]),
-        labelled_map(labels).apply(mesh[..., :2]),
+        lambda index: read_face_rgba(files[index]),
+        landmark_map(labels).apply(mesh[..., :2]),
         sectors(rotation),
         np.array(splits),
     )

@@ -10,16 +10,16 @@ import numpy as np
 
 from facegeom.errors import InputError
 from facegeom.geometry.boxes import face_box, square
-from facegeom.geometry.schemes.convert import five_from_68
+from facegeom.geometry.schemes import five_from_68
 from facegeom.image import reading
 from facegeom.image.crop import OUTSIDE
 from facegeom_lab.datasets.published import celeba, pack
-from facegeom_lab.datasets.training.faces import (
+from facegeom_lab.datasets.published.pack import read_face_rgba
+from facegeom_lab.datasets.training.face_labels import (
     FaceLabels,
-    labelled_map,
+    landmark_map,
     profiled_faces,
     rendered_faces,
-    without_border,
 )
 from facegeom_lab.fitting.pose_fit import rotation_under_points
 
@@ -84,7 +84,7 @@ def pack_photos(data: Path, labels: Path, split: str, rendered: Path | None = No
         *_faces(data, labels, split),
         *(
             _photo(f"backgrounds/{file.name}", partial(reading.read, file))
-            for file in pack.backgrounds(data, split)
+            for file in pack.background_files(data, split)
         ),
         *(rendered_photos(rendered) if rendered else ()),
         *(_profiled_photos(rendered) if rendered else ()),
@@ -109,7 +109,7 @@ def _profiled_photos(folder: Path) -> Iterator[PosePhoto]:
 
 
 def _scenes(data: Path, split: str) -> Iterator[PosePhoto]:
-    for entry in pack.scenes(data, split):
+    for entry in pack.scene_entries(data, split):
         known = [face["landmarks68"] for face in entry["faces"] if "landmarks68" in face]
         others = [face["box"] for face in entry["faces"] if "landmarks68" not in face]
         yield _photo(
@@ -121,7 +121,7 @@ def _scenes(data: Path, split: str) -> Iterator[PosePhoto]:
 
 
 def _faces(data: Path, labels: Path, split: str) -> Iterator[PosePhoto]:
-    table, linear_map = pack.mesh_labels(labels), labelled_map(labels)
+    table, linear_map = pack.mesh_labels(labels), landmark_map(labels)
     for index, row in enumerate(pack.face_rows(data)):
         if row.split == split and table["keep"][index]:
             points = linear_map.apply(table["mesh"][index : index + 1, :, :2].astype(np.float64))
@@ -135,7 +135,7 @@ def _faces(data: Path, labels: Path, split: str) -> Iterator[PosePhoto]:
 
 def _filled(file: Path) -> np.ndarray:
     """A centred face, the black around its photo made the grey that the runtime has there."""
-    return _on_grey(without_border(file))
+    return _on_grey(read_face_rgba(file))
 
 
 def _on_grey(picture: np.ndarray) -> np.ndarray:

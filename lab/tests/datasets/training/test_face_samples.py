@@ -1,7 +1,10 @@
-"""Samples of the face network: labels follow the picture through crop, turn and mirror."""
+"""Samples of the face network: labels follow the image through crop, rotation and mirroring."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,11 +14,13 @@ from facegeom.geometry.boxes import face_box, square
 from facegeom.geometry.rotation import geodesic_deg, procrustes, rotation_from_angles
 from facegeom.geometry.schemes import IBUG68_MIRROR
 from facegeom.geometry.transforms import apply
-from facegeom_lab.datasets.training import face_crops
-from facegeom_lab.datasets.training.face_crops import (
+from facegeom_lab.datasets.training import face_samples
+from facegeom_lab.datasets.training.face_labels import FaceLabels
+from facegeom_lab.datasets.training.face_samples import (
     FRAME_SCALE,
     FaceCrops,
     FaceCropsPlain,
+    SceneFaces,
     View,
     close_view,
     frame_view,
@@ -23,7 +28,6 @@ from facegeom_lab.datasets.training.face_crops import (
     upright_view,
     warp,
 )
-from facegeom_lab.datasets.training.faces import FaceLabels
 from facegeom_lab.networks.face import CROP_PX
 
 GREEN = np.array([0, 255, 0], np.uint8)
@@ -40,10 +44,10 @@ EVERY_VIEW = pytest.mark.parametrize(
 
 @pytest.fixture(autouse=True)
 def only_geometry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures keep their colours, and what lies outside the photo is 77."""
-    monkeypatch.setattr(face_crops, "degrade", lambda rng, picture, backgrounds: picture)
+    """Images keep their colours, the padding outside the photo is 77."""
+    monkeypatch.setattr(face_samples, "degrade", lambda rng, picture, backgrounds: picture)
     monkeypatch.setattr(
-        face_crops, "random_patch", lambda rng, photos, size: np.full((size, size, 3), 77, np.uint8)
+        face_samples, "random_patch", lambda rng, photos, size: np.full((size, size, 3), 77, np.uint8)
     )
 
 
@@ -255,3 +259,42 @@ def test_seeds_differ_and_repeat(make_head: Maker) -> None:
         crops = FaceCrops([dotted(head)], labels_of(head), [], seed=seed)
         runs.append(torch.stack([crops[0]["landmarks"] for _ in range(4)]))
     assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
+
+
+SCENE_DOT = np.array([40, 255, 40])
+
+
+def scene_pack(folder: Path, landmarks: np.ndarray) -> Path:
+    """One scene with a dot on point 30, and one whose face nobody gave points."""
+    (folder / "scenes").mkdir(parents=True)
+    photo = np.full((300, 400, 3), 90, np.uint8)
+    x, y = landmarks[30].round().astype(int)
+    cv2.circle(photo, (x, y), 4, SCENE_DOT.tolist(), -1)
+    cv2.imwrite(str(folder / "scenes/a.png"), photo)
+    faces = [
+        {"landmarks68": landmarks.tolist(), "origin": "human"},
+        {"box": [0, 0, 9, 9], "origin": "teacher"},
+    ]
+    entries = [{"file": "a.png", "split": split, "faces": faces} for split in ("train", "val")]
+    (folder / "scenes/scenes.json").write_text(json.dumps(entries))
+    return folder
+
+
+def test_scene_points_lie_on_what_the_crop_shows(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    landmarks = rng.uniform((150, 90), (270, 210), (68, 2))
+    data = scene_pack(tmp_path, landmarks)
+    for seed in range(5):
+        (sample,) = SceneFaces(data, "train", seed)
+        crop = sample["crop"].permute(1, 2, 0).numpy()
+        assert crop.shape == (128, 128, 3) and crop.dtype == np.uint8
+        rows, columns = np.nonzero(np.abs(crop.astype(int) - SCENE_DOT).sum(axis=2) < 90)
+        wanted = sample["landmarks"][30].numpy() * 128 + 63.5
+        np.testing.assert_allclose((columns.mean(), rows.mean()), wanted, atol=0.8)
+
+
+def test_scene_faces_are_the_same_every_time_and_different_by_seed(tmp_path: Path) -> None:
+    data = scene_pack(tmp_path, np.random.default_rng(5).uniform(100, 200, (68, 2)))
+    points = [SceneFaces(data, "val", seed)[0]["landmarks"].numpy() for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(points[0], points[1])
+    assert np.abs(points[0] - points[2]).max() > 0.005

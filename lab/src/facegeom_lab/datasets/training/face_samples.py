@@ -1,45 +1,62 @@
-"""Training samples of the face network: labelled pictures, turned, mirrored, cropped and changed."""
+"""Training samples of the face network: labelled images, rotated, mirrored, cropped and degraded.
+
+:class:`FaceCrops` and :class:`FaceCropsPlain` for training and validation, :class:`SceneFaces` for annotated
+faces of whole photos, :func:`mine_hard_negatives` for crops that the cascade wrongly takes for faces.
+"""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 from torch.utils.data import Dataset
+from tqdm import tqdm
 
 from facegeom.geometry import topology
-from facegeom.geometry.boxes import face_box, square
+from facegeom.geometry.boxes import face_box, iou, square
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.schemes import IBUG68_MIRROR
 from facegeom.geometry.transforms import apply, box_to_square
-from facegeom.models.face import CROP_SCALE
+from facegeom.image.crop import cut
+from facegeom.models.cascade import Cascade, Thresholds
+from facegeom.models.engine import Engine
+from facegeom.models.face import CROP_PX, CROP_SCALE, REDUCING_GAP
+from facegeom_lab.datasets.published.pack import background_files, read_images, scene_entries
 from facegeom_lab.datasets.training.augment import degrade, random_patch
-from facegeom_lab.datasets.training.faces import FaceLabels
-from facegeom_lab.networks.face import CROP_PX
+from facegeom_lab.datasets.training.face_labels import FaceLabels
+from facegeom_lab.files import save_npz
 
 FRAME_SCALE = 2.0
-"""Side of a whole frame, of the face box's longer side: a portrait as photographers frame it."""
+"""Side of a whole portrait, in multiples of the longer side of the face box."""
+
+LOOSE_THRESHOLDS = Thresholds(propose=0.3, propose_most=96, refine=0.1, refine_overlap=0.5)
+MIN_FACE_PX = 24.0
+MAX_NEGATIVE_IOU = 0.1
+"""Hard negatives: detections of a cascade with loose thresholds that overlap no labelled face by more than this."""
 
 
 class FaceCrops(Dataset):
     """Crops (3, S, S) uint8 with targets in crop units (0 in the middle, ±0.5 at the edges).
 
     Args:
-        pictures: (H, W, 3 or 4) uint8, RGB or RGBA with alpha 0 where there is no photo.
-        labels: of the pictures.
-        backgrounds: photos without a face, for the outside, covers and negatives.
-        negatives: share of crops without a face, in [0, 1).
-        strength: of the changes, in (0, 1].
-        mild_share: of the faces, in [0, 1], that are changed by ``mild_strength`` instead.
-        mild_strength: of their changes, in (0, 1].
-        seed: the first of the random numbers; they differ between epochs and workers.
-        size_px: side S of the crops; false faces come at 128.
-        view: which crop of a picture; :func:`close_view` by default.
+        images: (H, W, 3 or 4) uint8, RGB or RGBA with alpha 0 where there is no photo.
+        labels: of the images.
+        backgrounds: photos without a face, for padding, occluders and negatives.
+        hard_negatives: (128, 128, 3) crops of :func:`mine_hard_negatives`.
+        negatives: fraction of crops without a face, in [0, 1).
+        seed: of the random numbers; they differ between epochs and workers.
+        strength: of the augmentation, in (0, 1].
+        mild_share: fraction of the faces, in [0, 1], that are augmented by ``mild_strength`` instead.
+        mild_strength: of their augmentation, in (0, 1].
+        size_px: side S of the crops; hard negatives stay 128.
+        view: chooses the crop of an image; :func:`close_view` by default.
     """
 
     def __init__(
         self,
-        pictures: Sequence[np.ndarray],
+        images: Sequence[np.ndarray],
         labels: FaceLabels,
         backgrounds: Sequence[np.ndarray],
         hard_negatives: Sequence[np.ndarray] = (),
@@ -51,7 +68,7 @@ class FaceCrops(Dataset):
         size_px: int = CROP_PX,
         view: "View | None" = None,
     ) -> None:
-        self.pictures, self.labels, self.backgrounds = pictures, labels, backgrounds
+        self.images, self.labels, self.backgrounds = images, labels, backgrounds
         self.hard_negatives, self.negatives = hard_negatives, negatives
         self.seed, self.size_px = seed, size_px
         self.strength, self.mild_share, self.mild_strength = strength, mild_share, mild_strength
@@ -60,7 +77,7 @@ class FaceCrops(Dataset):
         self.rng: np.random.Generator | None = None
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         cv2.setNumThreads(0)
@@ -88,9 +105,9 @@ class FaceCrops(Dataset):
     def _labelled(
         self, index: int, matrix: np.ndarray, turn_deg: float, rng: np.random.Generator, change: float
     ) -> dict[str, torch.Tensor]:
-        """The crop and its targets; mirrored and degraded where ``change``, the strength, is above 0."""
+        """Return the crop and its targets; mirrored and degraded where ``change``, the strength, is above 0."""
         labels = self.labels
-        crop = warp(self.pictures[index], matrix, random_patch(rng, self.backgrounds, self.size_px))
+        crop = warp(self.images[index], matrix, random_patch(rng, self.backgrounds, self.size_px))
         landmarks = apply(matrix, labels.landmarks[index].astype(np.float64))
         mesh = labels.mesh[index].astype(np.float64)
         scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
@@ -110,7 +127,7 @@ class FaceCrops(Dataset):
 
 
 class FaceCropsPlain(FaceCrops):
-    """Validation crops: the same view of a picture every time, nothing else changed."""
+    """Validation crops: a fixed view of each image, no augmentation."""
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng((self.seed, index))
@@ -119,13 +136,13 @@ class FaceCropsPlain(FaceCrops):
 
 
 View = Callable[[np.random.Generator, np.ndarray, float, int], tuple[np.ndarray, float]]
-"""(random numbers, points (68, 2), strength, side) -> map (2, 3) to the crop, its turn in degrees."""
+"""(generator, points (68, 2), strength, side) -> transform (2, 3) to the crop, its rotation in degrees."""
 
 
 def close_view(
     rng: np.random.Generator, landmarks: np.ndarray, strength: float, size_px: int
 ) -> tuple[np.ndarray, float]:
-    """A crop as the detector gives it, turned by some degrees."""
+    """Return a crop as the detector gives it, rotated in the plane by some degrees."""
     turn_deg = float(np.clip(rng.normal(0, 22 * strength), -80, 80))
     return random_crop(rng, landmarks, turn_deg, strength, size_px), turn_deg
 
@@ -133,14 +150,14 @@ def close_view(
 def upright_view(
     rng: np.random.Generator, landmarks: np.ndarray, strength: float, size_px: int
 ) -> tuple[np.ndarray, float]:
-    """A crop as the detector gives it, not turned."""
+    """Return a crop as the detector gives it, not rotated."""
     return random_crop(rng, landmarks, 0.0, strength, size_px), 0.0
 
 
 def frame_view(
     rng: np.random.Generator, landmarks: np.ndarray, strength: float, size_px: int
 ) -> tuple[np.ndarray, float]:
-    """A portrait's whole frame, turned in the plane by anything up to 90 degrees times ``strength``."""
+    """Return a whole portrait, rotated in the plane by up to 90 degrees times ``strength``."""
     turn_deg = float(rng.uniform(-90, 90) * strength)
     return random_crop(rng, landmarks, turn_deg, 1.0, size_px, FRAME_SCALE), turn_deg
 
@@ -153,7 +170,7 @@ def random_crop(
     size_px: int = CROP_PX,
     scale: float = CROP_SCALE,
 ) -> np.ndarray:
-    """The map (2, 3) to a crop around the turned points (68, 2); see :func:`random_square`."""
+    """Return the transform (2, 3) to a crop around the rotated points (68, 2); see :func:`random_square`."""
     turn = rotation_from_angles(0, 0, turn_deg)[:2, :2]
     onto = box_to_square(random_square(rng, landmarks @ turn.T, strength, scale), size_px)
     return np.concatenate([onto[:, :2] @ turn, onto[:, 2:]], axis=1)
@@ -162,20 +179,20 @@ def random_crop(
 def random_square(
     rng: np.random.Generator, landmarks: np.ndarray, strength: float = 1.0, scale: float = CROP_SCALE
 ) -> np.ndarray:
-    """The square (4,) of a crop around points (68, 2), off as a detector's box is."""
+    """Return the crop box (4,) around points (68, 2), shifted and scaled at random as a detector's boxes are."""
     size = scale * np.clip(np.exp(rng.normal(0, 0.11 * strength)), 0.78, 1.35)
     box = square(face_box(landmarks), size)
     shift = np.clip(rng.normal(0, 0.05 * strength, 2), -0.14, 0.14) * (box[2] - box[0])
     return np.asarray(box + np.tile(shift, 2))
 
 
-def warp(picture: np.ndarray, matrix: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """The crop of a picture (H, W, 3 or 4), laid over ``outside`` (S, S, 3) where the photo ends."""
+def warp(image: np.ndarray, matrix: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """Cut the crop of an image (H, W, 3 or 4), padded with ``outside`` (S, S, 3) where the photo ends."""
     size = outside.shape[:2]
-    if picture.shape[2] == 3:
-        return cv2.warpAffine(picture, matrix, size, dst=outside, borderMode=cv2.BORDER_TRANSPARENT)
-    laid = cv2.warpAffine(picture, matrix, size)
-    return cv2.copyTo(np.ascontiguousarray(laid[..., :3]), (laid[..., 3] > 250).astype(np.uint8), outside)
+    if image.shape[2] == 3:
+        return cv2.warpAffine(image, matrix, size, dst=outside, borderMode=cv2.BORDER_TRANSPARENT)
+    rgba = cv2.warpAffine(image, matrix, size)
+    return cv2.copyTo(np.ascontiguousarray(rgba[..., :3]), (rgba[..., 3] > 250).astype(np.uint8), outside)
 
 
 def _sample(
@@ -202,3 +219,72 @@ def _sample(
         "rotation": torch.as_tensor(rotation, dtype=torch.float32),
         "rotation_weight": torch.tensor(rotation_weight, dtype=torch.float32),
     }
+
+
+class SceneFaces(Dataset):
+    """Annotated faces of whole photos, cropped as the runtime crops them: no augmentation.
+
+    Samples: ``crop`` (3, 128, 128) uint8, ``landmarks`` (68, 2) in crop units.
+
+    Args:
+        data: the data pack.
+        split: train, val or test.
+        seed: of the crop boxes, which are off as a detector's are.
+        strength: of these deviations, in (0, 1].
+    """
+
+    def __init__(self, data: Path, split: str, seed: int = 0, strength: float = 1.0) -> None:
+        self.faces = [
+            (data / "scenes" / entry["file"], np.array(face["landmarks68"], np.float64))
+            for entry in scene_entries(data, split)
+            for face in entry["faces"]
+            if "landmarks68" in face
+        ]
+        self.seed, self.strength = seed, strength
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        file, landmarks = self.faces[index]
+        rng = np.random.default_rng((self.seed, index))
+        box = random_square(rng, landmarks, self.strength)
+        with Image.open(file) as photo:
+            crop = cut(photo.convert("RGB"), box[None], CROP_PX, REDUCING_GAP)[0]
+        points = (landmarks - (box[:2] + box[2:]) / 2) / (box[2] - box[0])
+        return {
+            "crop": torch.from_numpy(crop).permute(2, 0, 1),
+            "landmarks": torch.as_tensor(points, dtype=torch.float32),
+        }
+
+
+def mine_hard_negatives(data: Path, pnet: Path, rnet: Path, out: Path) -> int:
+    """Run a cascade with loose thresholds over the train split and keep the crops far from every labelled face.
+
+    Args:
+        data: the data pack.
+        pnet: ONNX file.
+        rnet: ONNX file.
+        out: npz with ``crops`` (N, 128, 128, 3).
+
+    Returns:
+        Count N of the crops.
+    """
+    photos = [(file, np.zeros((0, 4))) for file in background_files(data, "train")]
+    for entry in scene_entries(data, "train"):
+        boxes = np.array([face["box"] for face in entry["faces"]], np.float64)
+        photos.append((data / "scenes" / entry["file"], square(boxes)))
+    cascade = Cascade(Engine(pnet), Engine(rnet), LOOSE_THRESHOLDS)
+    crops = [_false_faces(cascade, file, faces) for file, faces in tqdm(photos, desc="mining", unit="photo")]
+    found = np.concatenate(crops)
+    save_npz(out, crops=found)
+    return len(found)
+
+
+def _false_faces(cascade: Cascade, file: Path, faces_xyxy: np.ndarray) -> np.ndarray:
+    """Return the crops (N, 128, 128, 3) of a photo's detections that are no labelled face."""
+    photo = Image.fromarray(read_images([file])[0])
+    squares, _ = cascade([photo], [MIN_FACE_PX])[0]
+    if len(faces_xyxy) and len(squares):
+        squares = squares[iou(squares, faces_xyxy).max(axis=1) < MAX_NEGATIVE_IOU]
+    return cut(photo, square(squares, CROP_SCALE), CROP_PX)

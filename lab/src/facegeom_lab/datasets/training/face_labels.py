@@ -1,25 +1,24 @@
-"""Pictures and labels of the face network: real faces of the data pack, rendered heads."""
+"""Images and labels that the face network is trained on: real faces of the data pack, rendered heads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
-from facegeom.geometry.rotation import towards
-from facegeom_lab.datasets.published.pack import face_landmarks, face_rows, mesh_labels
+from facegeom.geometry.rotation import rotation_to_line_of_sight
+from facegeom_lab.datasets.published.pack import face_landmarks, face_rows, mesh_labels, read_face_rgba
 from facegeom_lab.fitting.pose_fit import rotation_under_points
 from facegeom_lab.teachers.linear_map import LinearMap
 
-HUMAN = {"helen": 1.0, "lfpw": 1.0, "ytf": 0.0, "ytf-test": 0.0}
-"""Weight of the given 68 points by source; at 0 the linear map of the mesh gives them, weight 0.5."""
+HUMAN_WEIGHT = {"helen": 1.0, "lfpw": 1.0, "ytf": 0.0, "ytf-test": 0.0}
+"""Weight of the annotated 68 points by source; at 0 the linear map of the mesh replaces them, weight 0.5."""
 
 
 @dataclass(frozen=True)
 class FaceLabels:
-    """Labels of N pictures, arrays with one leading axis.
+    """Labels of N images, arrays with one leading axis.
 
     Attributes:
         landmarks: (N, 68, 2) pixels.
@@ -42,18 +41,21 @@ class FaceLabels:
 
     @classmethod
     def concatenate(cls, parts: "Sequence[FaceLabels]") -> "FaceLabels":
-        """One table out of several."""
+        """Join several tables into one."""
         return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
 
 
 def real_faces(data: Path, labels: Path, split: str) -> tuple[list[np.ndarray], FaceLabels]:
-    """Pictures of a split of ``data/faces`` with the kept labels of ``facegeom lab label``.
+    """Read the images of a split of ``data/faces`` with the kept labels of ``facegeom lab label``.
 
-    The rotation is that of the canonical head laid under the 68 points. Procrustes of the mesh will not do:
-    the teacher's depth is too shallow, so that heads seem turned less than they are.
+    The rotation is that of the canonical head fitted to the 68 points. Procrustes alignment of the mesh would
+    underestimate it: the teacher's depth is too shallow.
+
+    Returns:
+        Images (H, W, 4) uint8 RGBA, alpha 0 outside the photo, and their labels.
     """
     table = mesh_labels(labels)
-    linear_map = labelled_map(labels)
+    linear_map = landmark_map(labels)
     rows = face_rows(data)
     chosen = [i for i, row in enumerate(rows) if row.split == split and table["keep"][i]]
     known = face_landmarks(data)
@@ -61,11 +63,11 @@ def real_faces(data: Path, labels: Path, split: str) -> tuple[list[np.ndarray], 
     landmarks = linear_map.apply(mesh[..., :2])
     weight = np.full(len(chosen), 0.5, np.float32)
     for k, i in enumerate(chosen):
-        if HUMAN.get(rows[i].source, 0) > 0 or (split == "test" and rows[i].file in known):
+        if HUMAN_WEIGHT.get(rows[i].source, 0) > 0 or (split == "test" and rows[i].file in known):
             landmarks[k], weight[k] = known[rows[i].file], 1.0
-    pictures = [without_border(data / "faces" / rows[i].file) for i in tqdm(chosen, desc="pictures")]
+    images = [read_face_rgba(data / "faces" / rows[i].file) for i in tqdm(chosen, desc="images")]
     masked = np.array([rows[i].source == "masks" for i in chosen])
-    return pictures, FaceLabels(
+    return images, FaceLabels(
         landmarks=landmarks.astype(np.float32),
         landmarks_weight=np.repeat(weight[:, None], 68, axis=1) * np.where(masked, 0.5, 1)[:, None],
         mesh=mesh.astype(np.float32),
@@ -75,22 +77,22 @@ def real_faces(data: Path, labels: Path, split: str) -> tuple[list[np.ndarray], 
     )
 
 
-def labelled_map(labels: Path) -> LinearMap:
-    """The linear map from mesh to 68 points that came with the labels."""
+def landmark_map(labels: Path) -> LinearMap:
+    """Read the linear map from mesh to 68 points that is stored with the labels."""
     table = mesh_labels(labels)
     return LinearMap(table["map_indices"], table["map_weights"])
 
 
 def rendered_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels]:
-    """Pictures and exact labels of ``facegeom lab synth``: points and rotation, no mesh.
+    """Read RGB images and exact labels of ``facegeom lab synth``: points and rotation, no mesh.
 
-    Hidden points of the jaw are left out: people mark the visible outline there, the model the bone.
+    Hidden points of the jaw count little: people mark the visible outline there, the model the bone.
     """
-    pictures: list[np.ndarray] = []
+    images: list[np.ndarray] = []
     parts = []
     for shard in shards:
         with np.load(shard) as arrays:
-            pictures += list(arrays["images"])
+            images += list(arrays["images"])
             visible = arrays["visible"].astype(np.float32)
             weight = np.ones_like(visible)
             turned = np.abs(arrays["rotation"][:, 2, 0]) > 0.25
@@ -106,16 +108,16 @@ def rendered_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels
                     rotation_weight=np.full(count, 2.0),
                 )
             )
-    return pictures, FaceLabels.concatenate(parts)
+    return images, FaceLabels.concatenate(parts)
 
 
 def profiled_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels]:
-    """Pictures (RGBA) and labels of ``facegeom lab profile``; points that the head covers count a third."""
-    pictures: list[np.ndarray] = []
+    """Read RGBA images and labels of ``facegeom lab profile``; self-occluded points weigh a third."""
+    images: list[np.ndarray] = []
     parts = []
     for shard in shards:
         with np.load(shard) as arrays:
-            pictures += list(arrays["images"])
+            images += list(arrays["images"])
             count = len(arrays["files"])
             parts.append(
                 FaceLabels(
@@ -127,36 +129,21 @@ def profiled_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels
                     rotation_weight=np.ones(count),
                 )
             )
-    return pictures, FaceLabels.concatenate(parts)
+    return images, FaceLabels.concatenate(parts)
 
 
-def made_faces(folder: Path | None) -> tuple[list[np.ndarray], FaceLabels | None]:
-    """Everything in a folder of rendered heads (``synth_*.npz``) and profiled faces (``profile_*.npz``)."""
-    pictures: list[np.ndarray] = []
+def synthetic_faces(folder: Path | None) -> tuple[list[np.ndarray], FaceLabels | None]:
+    """Read all rendered heads (``synth_*.npz``) and profiled faces (``profile_*.npz``) of a folder."""
+    images: list[np.ndarray] = []
     parts: list[FaceLabels] = []
     for pattern, read in (("synth_*.npz", rendered_faces), ("profile_*.npz", profiled_faces)):
         shards = sorted(folder.glob(pattern)) if folder else []
         if shards:
-            drawn, labels = read(shards)
-            pictures, parts = pictures + drawn, [*parts, labels]
-    return pictures, FaceLabels.concatenate(parts) if parts else None
-
-
-def read_photos(files: list[Path]) -> list[np.ndarray]:
-    """Photos as RGB arrays."""
-    return [cv2.cvtColor(cv2.imread(str(file), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB) for file in files]
+            more, labels = read(shards)
+            images, parts = images + more, [*parts, labels]
+    return images, FaceLabels.concatenate(parts) if parts else None
 
 
 def _as_seen(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
-    """Rotations (N, 3, 3) of the camera frame as a crop shows them: freed of the line of sight's turn."""
-    return np.swapaxes(towards(translation.astype(np.float64)), 1, 2) @ rotation
-
-
-def without_border(file: Path) -> np.ndarray:
-    """The picture with its black outside marked: RGBA, alpha 0 outside the photo."""
-    picture = cv2.cvtColor(cv2.imread(str(file), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-    lit = picture.max(axis=2) > 12
-    columns, rows = np.flatnonzero(lit.mean(axis=0) > 0.02), np.flatnonzero(lit.mean(axis=1) > 0.02)
-    alpha = np.zeros(picture.shape[:2], np.uint8)
-    alpha[rows[0] + 1 : rows[-1], columns[0] + 1 : columns[-1]] = 255
-    return np.dstack([picture, alpha])
+    """Convert rotations (N, 3, 3) of the camera frame to those that a crop shows, relative to the line of sight."""
+    return np.swapaxes(rotation_to_line_of_sight(translation.astype(np.float64)), 1, 2) @ rotation

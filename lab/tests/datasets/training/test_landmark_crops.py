@@ -1,6 +1,8 @@
-"""Crops of labelled faces: what is painted under a point stays under it, whatever is changed."""
+"""Crops of labelled faces: a dot under a landmark stays under it; which detected box belongs to which face."""
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,9 +10,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import facegeom
 from facegeom.geometry.transforms import apply, box_to_square, invert
-from facegeom_lab.datasets.records import FaceRecord
-from facegeom_lab.datasets.training.crops import CropChanges, PointCrops, cut, to_photo, turned, widen
+from facegeom_lab.datasets.records import FaceRecord, photo_reader
+from facegeom_lab.datasets.training import landmark_crops
+from facegeom_lab.datasets.training.landmark_crops import (
+    CropChanges,
+    LandmarkCrops,
+    detected_boxes,
+    points_to_photo,
+    rotated_box_to_square,
+    warp,
+    widen,
+)
 
 SIDE = 64
 POINTS = np.array([[92.4, 85.7], [70.3, 60.8], [118.0, 64.5], [76.0, 104.0], [112.0, 106.0]])
@@ -40,9 +52,9 @@ def crops_of(
     points: np.ndarray = POINTS,
     changes: CropChanges | None = None,
     detected_xyxy: np.ndarray = DETECTED,
-) -> PointCrops:
+) -> LandmarkCrops:
     record = FaceRecord("face", lambda: photo, "train", "celeba5", points.astype(np.float32))
-    return PointCrops([record], detected_xyxy[None], SIDE, 0.1, changes)
+    return LandmarkCrops([record], detected_xyxy[None], SIDE, 0.1, changes)
 
 
 @pytest.mark.parametrize("changes", [None, CHANGES, replace(CHANGES, truth_share=1, jitter=0.3)])
@@ -174,7 +186,7 @@ def test_colour_changes_the_pixels_alone() -> None:
 def test_outside_of_the_photo_its_edge_is_repeated() -> None:
     rng = np.random.default_rng(0)
     photo = rng.integers(0, 256, (50, 40, 3), dtype=np.uint8)
-    crop = cut(photo, box_to_square(np.array([-20.5, -10.5, 43.5, 53.5]), SIDE), SIDE)
+    crop = warp(photo, box_to_square(np.array([-20.5, -10.5, 43.5, 53.5]), SIDE), SIDE)
     np.testing.assert_array_equal(crop[10:60, 20:60], photo)
     np.testing.assert_array_equal(crop[10:60, :20], np.repeat(photo[:, :1], 20, axis=1))
     np.testing.assert_array_equal(crop[:10], np.repeat(crop[10:11], 10, axis=0))
@@ -184,7 +196,7 @@ def test_outside_of_the_photo_its_edge_is_repeated() -> None:
 def test_shrinking_skips_no_pixel() -> None:
     """A chequerboard of single pixels becomes grey, never black or white."""
     board = np.where(np.indices((640, 640)).sum(axis=0) % 2, 255, 0).astype(np.uint8)
-    crop = cut(
+    crop = warp(
         np.repeat(board[..., None], 3, axis=2), box_to_square(np.array([37.0, 21, 607, 590]), SIDE), SIDE
     )
     assert np.abs(crop.astype(int) - 127).max() < 30
@@ -198,21 +210,97 @@ def test_widen() -> None:
 
 def test_turned_by_hand() -> None:
     """At a quarter turn, what lies right of the middle comes to lie below it; the box is stretched."""
-    onto = turned(np.array([10.0, 20, 30, 60]), 40, 90.0)
+    onto = rotated_box_to_square(np.array([10.0, 20, 30, 60]), 40, 90.0)
     points = np.array([[20.0, 40], [25, 40], [20, 30]])
     np.testing.assert_allclose(apply(onto, points), [[19.5, 19.5], [19.5, 24.5], [39.5, 19.5]], atol=1e-9)
     box = np.array([10.0, 20, 30, 60])
-    np.testing.assert_allclose(turned(box, 40, 0.0), box_to_square(box, 40))
+    np.testing.assert_allclose(rotated_box_to_square(box, 40, 0.0), box_to_square(box, 40))
 
 
 @given(st.floats(-180, 180), st.floats(20, 400), st.floats(20, 400), st.integers(16, 256))
 def test_to_photo_inverts(turn_deg: float, width: float, height: float, size_px: int) -> None:
-    onto = turned(np.array([11.0, -7.0, 11 + width, -7 + height]), size_px, turn_deg)
+    onto = rotated_box_to_square(np.array([11.0, -7.0, 11 + width, -7 + height]), size_px, turn_deg)
     told = (apply(onto, POINTS) + 0.5) / (size_px / 2) - 1
-    np.testing.assert_allclose(to_photo(told, onto, size_px), POINTS, atol=1e-6)
+    np.testing.assert_allclose(points_to_photo(told, onto, size_px), POINTS, atol=1e-6)
 
 
 def test_answers_come_back_to_the_photo() -> None:
     crops = crops_of(dotted(POINTS))
     told = crops[0]["points"].numpy()
-    np.testing.assert_allclose(to_photo(told, crops.matrix(0), SIDE), POINTS, atol=1e-4)
+    np.testing.assert_allclose(points_to_photo(told, crops.matrix(0), SIDE), POINTS, atol=1e-4)
+
+
+FIVE_POINTS = np.array([[30.0, 30], [50, 30], [40, 40], [32, 50], [48, 50]])
+AROUND, BESIDE, LARGE = [28.0, 26, 52, 54], [70.0, 26, 94, 54], [20.0, 10, 60, 60]
+
+
+class Finder:
+    """Finds the boxes that a photo's first pixel names, and counts the photos."""
+
+    def __init__(self, *found: list[list[float]]) -> None:
+        self.found, self.looked = found, 0
+
+    def __call__(self, picture: np.ndarray) -> SimpleNamespace:
+        self.looked += 1
+        return SimpleNamespace(box_xyxy=np.array(self.found[picture[0, 0, 0]], np.float32).reshape(-1, 4))
+
+
+def labelled(count: int, points: np.ndarray = FIVE_POINTS) -> list[FaceRecord]:
+    return [
+        FaceRecord(f"{k}.png", lambda k=k: np.full((2, 2, 3), k, np.uint8), "val", "celeba5", points)
+        for k in range(count)
+    ]
+
+
+@pytest.fixture
+def finder(monkeypatch: pytest.MonkeyPatch) -> Finder:
+    """Photos with the face among others, with another one, without any, and with a box all around."""
+    found = Finder([BESIDE, LARGE, AROUND], [BESIDE], [], [LARGE])
+    monkeypatch.setattr(landmark_crops, "FaceAnalyzer", lambda: found)
+    return found
+
+
+def test_the_face_that_overlaps_most(finder: Finder) -> None:
+    found = detected_boxes(labelled(4))
+    none = [np.nan] * 4
+    np.testing.assert_array_equal(found, [AROUND, none, none, LARGE])  # few points span a part of the face
+    assert found.shape == (4, 4) and finder.looked == 4
+
+
+def test_points_that_nobody_annotated_do_not_count(finder: Finder) -> None:
+    points = FIVE_POINTS.copy()
+    points[2] = np.nan
+    points[0, 1] = np.nan
+    np.testing.assert_array_equal(detected_boxes(labelled(1, points))[0], AROUND)
+
+
+def test_boxes_are_kept(finder: Finder, tmp_path: Path) -> None:
+    first = detected_boxes(labelled(3), tmp_path / "boxes")
+    assert finder.looked == 3
+    np.testing.assert_array_equal(detected_boxes(labelled(3), tmp_path / "boxes"), first)
+    assert finder.looked == 3
+    assert detected_boxes(labelled(2), tmp_path / "boxes").shape == (2, 4)  # other records, looked at anew
+    assert finder.looked == 5
+    assert len(list((tmp_path / "boxes").iterdir())) == 2
+
+
+def test_without_a_folder_nothing_is_kept(
+    finder: Finder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        detected_boxes(labelled(1))
+    assert finder.looked == 2 and not list(tmp_path.iterdir())
+
+
+def test_the_demo_photo() -> None:
+    """One face among shoulders, flag and shuttle; the same photo labelled elsewhere is another face."""
+    read = photo_reader(Path(facegeom.__file__).parent / "data" / "astronaut.jpg")
+    face = np.array(
+        [[182.0, 100], [196, 88], [253, 90], [269, 104], [223, 180]]
+    )  # temples, brows, chin, by eye
+    told = [FaceRecord(name, read, "test", "celeba5", face + shift) for name, shift in (("a", 0), ("b", 150))]
+    found = detected_boxes(told)
+    left, top, right, bottom = found[0]
+    assert 160 < left < 190 and 30 < top < 88 and 262 < right < 290 and 170 < bottom < 200
+    assert np.isnan(found[1]).all()

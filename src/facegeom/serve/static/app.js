@@ -1,4 +1,4 @@
-/** The page: a photo comes in, is analysed, and is shown. */
+/** The page: take a photo, analyze it, show the result. */
 
 import { glbBlob, jsonBlob, pngBlob, save } from "./downloads.js";
 import { closeUp, drawPhoto, whole } from "./overlay.js";
@@ -14,19 +14,19 @@ const REMOTE_NOTE = part("where-note").textContent;
 const LOCAL_NOTE = "Nowhere: the networks, 14 MB with what runs them, come here and run in this browser.";
 const MOST_CANVAS_PIXELS = 16e6; // some phones refuse larger ones
 
-/** What is on the page: the photo, its answer, the selected face; null until there is one. */
+/** The photo on the page, its faces and the selected face; null before the first photo. */
 let current = null;
 let running = new AbortController();
 let head = null;
 
-/** Faces of a photo, by the service or, with the switch on, by the networks in this browser. */
+/** Analyze a photo: by the service or, with the switch on, by the networks in this browser. */
 async function analyze(blob, options) {
   if (!part("keep-local").checked) return remotely(blob, options);
   const local = await import("./local/analyze.js");
   return local.analyze(blob, options);
 }
 
-/** Analyse a photo and show it; a newer photo puts an older one aside. */
+/** Analyze a photo and show it; a newer photo aborts the analysis of an older one. */
 async function take(blob, name) {
   running.abort();
   const { signal } = (running = new AbortController());
@@ -66,19 +66,19 @@ function say(text) {
   part("status").textContent = text;
 }
 
-/** Of the networks, before the first photo that stays on this device. */
+/** Show the progress of the networks' download, before the first local analysis. */
 function sayProgress(loaded, total) {
   say(`Loading the networks… ${Math.round((100 * loaded) / total)} %`);
 }
 
-/** Show an error, or none. */
+/** Show an error; null hides the message. */
 function complain(error) {
   const text = error?.message ?? "";
   part("error").textContent = text && `${text[0].toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`;
   part("error").hidden = !error;
 }
 
-/** The search settings that a person has made. */
+/** Return the search settings that are filled in and valid. */
 function settings() {
   const made = SETTINGS.map(part).filter((input) => input.value !== "" && input.validity.valid);
   return Object.fromEntries(made.map((input) => [input.id, input.valueAsNumber]));
@@ -110,7 +110,7 @@ async function select(index) {
   await showHead(face);
 }
 
-/** The photo, or the part around the selected face, as large as its place allows and as fine as the screen. */
+/** Draw the photo, or the part around the selected face, to fit the layout at the screen's resolution. */
 function drawOver() {
   if (!current) return;
   const view = viewed();
@@ -126,7 +126,7 @@ function drawOn(canvas, view, scale) {
   drawPhoto(canvas, picture, answer.faces, how);
 }
 
-/** The part of the photo that is on the page. */
+/** Return the part of the photo that is shown. */
 function viewed() {
   const { picture, answer, selected } = current;
   const face = answer.faces[selected];
@@ -141,7 +141,7 @@ function shown() {
   return Object.fromEntries(SHOWN.map((name) => [name, part(`show-${name}`).checked]));
 }
 
-/** The 3D view; three.js is loaded with the first face. */
+/** Show the 3D view; three.js is loaded with the first face. */
 async function showHead(face) {
   const { picture, topology } = current;
   try {
@@ -159,14 +159,14 @@ function updateHead() {
   head?.setShown({ ...shown(), skin: isPressed("skin") });
 }
 
-/** The photo at its own resolution with what is shown over it. */
+/** Return the photo at full resolution with the overlay. */
 function overlayCanvas() {
   const canvas = document.createElement("canvas");
   drawOn(canvas, whole(current.picture), 1);
   return canvas;
 }
 
-/** Make a file when a button is pressed. */
+/** Save a file when the button is pressed. */
 function offer(id, ending, make) {
   part(id).addEventListener("click", async () => {
     try {
@@ -189,7 +189,7 @@ function wire() {
   for (const id of SETTINGS) part(id).addEventListener("change", again);
   part("keep-local").addEventListener("change", ({ target }) => {
     part("where-note").textContent = target.checked ? LOCAL_NOTE : REMOTE_NOTE;
-    if (target.checked) again(); // switched off, it must not send the photo that is on the page
+    if (target.checked) again(); // switching off must not send the current photo
   });
   press("skin", updateHead);
   press("close", drawOver);
@@ -202,7 +202,7 @@ function wire() {
     glbBlob(answer.faces[selected], picture, topology));
 }
 
-/** A button that stays down until it is pressed again. */
+/** Make a button a toggle. */
 function press(id, follow) {
   part(id).addEventListener("click", () => {
     part(id).setAttribute("aria-pressed", String(!isPressed(id)));
@@ -210,7 +210,7 @@ function press(id, follow) {
   });
 }
 
-/** A click on a face selects it. */
+/** Select the face at a click. */
 function selectAt(event) {
   const view = viewed();
   const scale = view.width / part("photo").clientWidth;

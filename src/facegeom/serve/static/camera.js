@@ -1,4 +1,4 @@
-/** The camera: a picture to look at, and a photo when asked for. */
+/** The device's camera: live video and snapshots. */
 
 const REASONS = {
   NotAllowedError: "The camera was not allowed. Allow it in the browser's settings of this page.",
@@ -7,12 +7,12 @@ const REASONS = {
 };
 
 export class Camera {
-  /** @param {HTMLVideoElement} video shows what the camera sees. */
+  /** @param {HTMLVideoElement} video shows the live video. */
   constructor(video) {
     this.video = video;
   }
 
-  /** @throws {Error} with a message for people. */
+  /** @throws {Error} with a message for the user. */
   async start() {
     if (!navigator.mediaDevices) throw new Error("The camera works only at https:// or on this machine itself.");
     const wishes = { video: { facingMode: "user", width: { ideal: 1280 }, height: { ideal: 960 } } };
@@ -24,7 +24,7 @@ export class Camera {
     }
   }
 
-  /** @returns {Promise<Blob>} what the camera sees now, as a JPEG. */
+  /** @returns {Promise<Blob>} the current frame as a JPEG. */
   photo() {
     const canvas = document.createElement("canvas");
     canvas.width = this.video.videoWidth;

@@ -1,6 +1,6 @@
-/** Answers as files, made in the browser. */
+/** Results as files, made in the browser. */
 
-/** Offer a blob to the person as a file. */
+/** Download a blob as a file. */
 export function save(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
@@ -9,19 +9,19 @@ export function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** The answer as the JSON of the published schema. */
+/** Encode the faces as JSON of the published schema. */
 export function jsonBlob(answer) {
   return new Blob([JSON.stringify(answer), "\n"], { type: "application/json" });
 }
 
-/** A canvas as a PNG. */
+/** Encode a canvas as PNG. */
 export function pngBlob(canvas) {
   return new Promise((resolve, reject) => {
     canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The picture is too large for a PNG."))));
   });
 }
 
-/** One face as binary glTF: metres, y up, in front of the camera at the origin; the photo is its texture. */
+/** Encode one face as binary glTF: metres, y up, camera at the origin; the photo is the texture. */
 export async function glbBlob(face, picture, topology) {
   const [THREE, { GLTFExporter }, { faceGeometry, photoTexture }] = await Promise.all([
     import("three"),

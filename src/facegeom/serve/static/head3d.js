@@ -1,15 +1,15 @@
-/** One face in 3D, to be turned by hand: three.js, drawn only when something changes. */
+/** Interactive 3D view of one face with three.js; it is drawn only when something changes. */
 
 import * as THREE from "three";
 import { OrbitControls } from "./vendor/three/OrbitControls.js";
 import { AXES, channels } from "./colours.js";
 import { faceGeometry, photoTexture } from "./model3d.js";
 
-const TURN = THREE.MathUtils.degToRad(6); // by one press of an arrow key
+const TURN = THREE.MathUtils.degToRad(6); // per press of an arrow key
 const ZOOM = 1.1;
 const AXIS_MM = 95;
-const DISTANCE_MM = 430; // at first
-const HOLES = ["eye_right", "eye_left", "lips_inner"]; // of the mesh; the photo shows what is in them
+const DISTANCE_MM = 430; // initial
+const HOLES = ["eye_right", "eye_left", "lips_inner"]; // regions without triangles, filled for the photo
 const KEYS = {
   ArrowLeft: (view) => view.turn(-TURN, 0),
   ArrowRight: (view) => view.turn(TURN, 0),
@@ -24,8 +24,8 @@ const KEYS = {
 /**
  * The 3D view of a face.
  *
- * Its frame is that of the mesh files: x right, y up, z towards the viewer; millimetres, the middle of the mesh at
- * the origin. At first it looks from where the camera stood.
+ * Frame of the mesh files: x right, y up, z towards the viewer; millimetres; the mesh's centre at the origin. The
+ * initial viewpoint is that of the photo's camera.
  */
 export class HeadView {
   /** @param {HTMLCanvasElement} canvas */
@@ -44,7 +44,7 @@ export class HeadView {
     this.reset();
   }
 
-  /** Show a face of the published schema. */
+  /** @param {object} face of the published schema */
   setFace(face, picture, topology) {
     this.scene.traverse((part) => {
       part.geometry?.dispose();
@@ -60,7 +60,7 @@ export class HeadView {
     this.render();
   }
 
-  /** Which parts are seen: {points, mesh, axes, skin}; without skin the surface shows the confidence. */
+  /** Set the visible parts; without `skin` the surface shows the confidence. */
   setShown({ points, mesh, axes, skin }) {
     if (!this.parts) return;
     this.parts.points.visible = points;
@@ -71,7 +71,7 @@ export class HeadView {
     this.render();
   }
 
-  /** Turn by angles in radians: about the vertical, and up or down. */
+  /** Rotate the view about the vertical axis and up or down, radians. */
   turn(aside, down) {
     const place = new THREE.Spherical().setFromVector3(this.camera.position);
     place.theta -= aside;
@@ -79,7 +79,7 @@ export class HeadView {
     this.#stand(place);
   }
 
-  /** Multiply the distance. */
+  /** Multiply the camera's distance. */
   zoom(factor) {
     const place = new THREE.Spherical().setFromVector3(this.camera.position);
     const { minDistance, maxDistance } = this.controls;
@@ -87,7 +87,7 @@ export class HeadView {
     this.#stand(place);
   }
 
-  /** Back to where the camera stood. */
+  /** Return to the viewpoint of the photo's camera. */
   reset() {
     this.#stand(new THREE.Spherical(DISTANCE_MM, Math.PI / 2, 0));
   }
@@ -145,19 +145,19 @@ function buildParts(geometry, texture, topology) {
   };
 }
 
-/** Light from above and in front, for the surface without the photo. */
+/** Create lights from above and in front, for the surface without the photo. */
 function buildLights() {
   const lamp = new THREE.DirectionalLight("#ffffff", 1.8);
   lamp.position.set(0.5, 0.9, 1);
   return [lamp, new THREE.HemisphereLight("#ffffff", "#666666", 0.9)];
 }
 
-/** Triangles between the points of an outline. */
+/** Fill an outline with a fan of triangles. */
 function fan([first, ...others]) {
   return others.slice(1).map((index, before) => [first, others[before], index]);
 }
 
-/** The head's x, y and, along the nose, z from midway between the eyes. */
+/** Create arrows of the head's x, y and -z (along the nose) from midway between the eyes. */
 function buildAxes(face, origin) {
   const group = new THREE.Group();
   const start = yUp(face.pose.translation_mm).sub(origin);

@@ -1,14 +1,14 @@
-/** A face as geometry and texture of three.js, for the view and for the GLB. */
+/** Geometry and texture of a face for three.js, used by the 3D view and the GLB. */
 
 import * as THREE from "three";
 
-const TEXTURE_SIDE = 1024; // pixels, at most
+const TEXTURE_SIDE = 1024; // pixels, maximum
 
 /**
- * The mesh of a face: x right, y up, z towards the viewer, millimetres.
+ * Create the mesh of a face: x right, y up, z towards the viewer, millimetres.
  *
- * @returns {{geometry: THREE.BufferGeometry, origin: THREE.Vector3}} the geometry with texture coordinates, its
- *   middle moved to the origin, and the middle.
+ * @returns {{geometry: THREE.BufferGeometry, origin: THREE.Vector3}} the geometry with texture coordinates and
+ *   its centre at the origin, and the original centre
  */
 export function faceGeometry(face, picture, { triangles }) {
   const vertices = face.mesh_mm.flatMap(([x, y, z]) => [x, -y, -z]);
@@ -29,7 +29,7 @@ export function faceGeometry(face, picture, { triangles }) {
   return { geometry, origin };
 }
 
-/** Normals of points without a triangle, the irises, look towards the viewer. */
+/** Point the normals of vertices without triangles (the irises) towards the viewer. */
 function turnLoneNormals(normals) {
   for (let index = 0; index < normals.count; index++) {
     const length = Math.hypot(normals.getX(index), normals.getY(index), normals.getZ(index));
@@ -37,7 +37,7 @@ function turnLoneNormals(normals) {
   }
 }
 
-/** The part of the photo that the face covers, as a texture whose first row is the top one. */
+/** Create a texture of the part of the photo that the face covers; its first row is the top one. */
 export function photoTexture(face, picture) {
   const [left, top, right, bottom] = visiblePart(face, picture);
   const shrink = Math.min(1, TEXTURE_SIDE / Math.max(right - left, bottom - top));
@@ -52,7 +52,7 @@ export function photoTexture(face, picture) {
   return texture;
 }
 
-/** Left, top, right, bottom (exclusive) of the mesh in the photo, whole pixels; at least one pixel. */
+/** Return left, top, right, bottom (exclusive) of the mesh in the photo, whole pixels; at least one pixel. */
 function visiblePart(face, picture) {
   const range = (axis, size) => {
     const values = face.mesh_px.map((point) => point[axis]);

@@ -1,18 +1,17 @@
-/** Faces drawn over their photo, at any scale. */
+/** Drawing of faces over their photo, at any scale. */
 
 import { AXES, BOX, SHADE, colour } from "./colours.js";
 
 const SHADES_OF_MESH = 10; // lines of similar confidence are stroked together
 
 /**
- * Draw a part of a photo and its faces.
+ * Draw a part of a photo with its faces.
  *
- * @param {HTMLCanvasElement} canvas gets the size of the part, scaled.
+ * @param {HTMLCanvasElement} canvas is resized to the scaled part.
  * @param {ImageBitmap} picture the photo.
  * @param {object[]} faces of the published schema.
- * @param {{selected: number, show: object, scale: number, part: object, triangles: number[][]}} how scale: pixels
- *   of the canvas for one of the photo; part: left, top, width, height in the photo; show: which of box, points,
- *   mesh, axes.
+ * @param {{selected: number, show: object, scale: number, part: object, triangles: number[][]}} how scale:
+ *   canvas pixels per photo pixel; part: left, top, width, height in the photo; show: flags box, points, mesh, axes.
  */
 export function drawPhoto(canvas, picture, faces, { selected, show, scale, part, triangles }) {
   canvas.width = Math.round(part.width * scale);
@@ -32,12 +31,12 @@ export function drawPhoto(canvas, picture, faces, { selected, show, scale, part,
   });
 }
 
-/** The whole of a photo. */
+/** Return the whole photo as a part. */
 export function whole(picture) {
   return { left: 0, top: 0, width: picture.width, height: picture.height };
 }
 
-/** The part of a photo around a face, in whole pixels. */
+/** Return the part of a photo around a face, whole pixels. */
 export function closeUp(picture, { box_xyxy: [left, top, right, bottom] }) {
   const margin = 0.35 * Math.max(right - left, bottom - top);
   const clamp = (value, size) => Math.min(size, Math.max(0, Math.round(value)));
@@ -46,7 +45,7 @@ export function closeUp(picture, { box_xyxy: [left, top, right, bottom] }) {
   return { left: x, top: y, width, height: Math.max(1, clamp(bottom + margin, picture.height) - y) };
 }
 
-/** Width of a thin line for a face, pixels of the photo. */
+/** Return the width of a thin line for a face, pixels of the photo. */
 function unitOf(face) {
   return Math.max(0.5, sizeOf(face) / 320);
 }
@@ -74,7 +73,7 @@ function dot({ pen, place }, centre, style, radius) {
   pen.fill();
 }
 
-/** The side of the mesh that the camera sees: its triangles run counter-clockwise in the picture. */
+/** Draw the front-facing triangles: they run counter-clockwise in the image. */
 function drawMesh({ pen, place, unit }, face, triangles) {
   const paths = Array.from({ length: SHADES_OF_MESH + 1 }, () => new Path2D());
   for (const triangle of triangles) {
@@ -109,7 +108,7 @@ function drawBox(sheet, face, index, count) {
   label(sheet, count > 1 ? `${index + 1}` : face.score.toFixed(2), [left, top]);
 }
 
-/** A line of text on a dark ground above a point. */
+/** Draw a line of text on a dark background above a point. */
 function label({ pen, place, unit }, text, corner) {
   const size = Math.max(12, 11 * unit);
   const [x, y] = place(corner);
@@ -125,7 +124,7 @@ function label({ pen, place, unit }, text, corner) {
   pen.fillText(text, x + size * 0.35, top + size * 0.75);
 }
 
-/** x, y and, along the nose, z of the head, from midway between the eyes; the farthest first. */
+/** Draw the head's x, y and -z (along the nose) from midway between the eyes, the farthest first. */
 function drawAxes(sheet, face) {
   const origin = middleOfEyes(face.landmarks.ibug68);
   const reach = 0.5 * sizeOf(face);
@@ -139,7 +138,7 @@ function drawAxes(sheet, face) {
   }
 }
 
-/** Midway between the means of the right eye's points (36 to 41) and the left eye's (42 to 47). */
+/** Return the mean of the right eye's points (36 to 41) and the left eye's (42 to 47). */
 function middleOfEyes(points) {
   const eyes = points.slice(36, 48);
   return [0, 1].map((axis) => eyes.reduce((sum, point) => sum + point[axis], 0) / eyes.length);

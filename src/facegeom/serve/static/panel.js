@@ -1,28 +1,28 @@
-/** The words and numbers beside the photo. */
+/** The panel beside the photo: summary, angles, facts, list of faces. */
 
 const ANGLES = [
   ["yaw_deg", "Yaw", "to the picture's right", "to the picture's left"],
   ["pitch_deg", "Pitch", "lifted", "lowered"],
   ["roll_deg", "Roll", "clockwise", "counter-clockwise"],
 ];
-const DIAL_DEG = 90; // from the middle of a dial to its end
+const DIAL_DEG = 90; // from the centre of a dial to its end
 const THUMBNAIL = 112; // pixels
 
-/** What was found, in a sentence. */
+/** Return a sentence on the faces found. */
 export function summary({ faces, image }) {
   const where = `in ${image.width} × ${image.height} pixels`;
-  if (!faces.length) return `No face found ${where}. A smaller least score or smallest face may help.`;
+  if (!faces.length) return `No face found ${where}. A lower minimum score or a smaller face size may help.`;
   const count = faces.length === 1 ? "One face" : `${faces.length} faces`;
   return `${count} found ${where}.`;
 }
 
-/** Three angles, each with a dial. */
+/** Show the three angles, each with a dial. */
 export function showAngles(list, { pose }) {
   const rows = ANGLES.map(([key, name, positive, negative]) => {
     const degrees = pose[key];
     const dial = make("dd", { className: "dial" }, make("i"));
-    const share = Math.max(-1, Math.min(1, degrees / DIAL_DEG));
-    dial.firstChild.style.left = `${50 + 50 * share}%`;
+    const fraction = Math.max(-1, Math.min(1, degrees / DIAL_DEG));
+    dial.firstChild.style.left = `${50 + 50 * fraction}%`;
     dial.title = Math.abs(degrees) < 0.5 ? "straight" : degrees > 0 ? positive : negative;
     return make("div", {}, make("dt", { textContent: name }), dial, make("dd", { textContent: signed(degrees) }));
   });
@@ -33,7 +33,7 @@ function signed(degrees) {
   return `${degrees < 0 ? "−" : "+"}${Math.abs(degrees).toFixed(1)}°`;
 }
 
-/** Score, distance and mean confidence. */
+/** Show score, distance and mean confidence. */
 export function showFacts(list, face) {
   const distance = Math.hypot(...face.pose.translation_mm) / 1000;
   const points = face.confidence.ibug68;
@@ -50,7 +50,7 @@ export function showFacts(list, face) {
   );
 }
 
-/** A small picture for each face, to select one. */
+/** Show a thumbnail of each face, to select one. */
 export function showFaces(group, faces, picture, select) {
   const choices = faces.map((face, index) => {
     const input = make("input", { type: "radio", name: "face", value: index, checked: index === 0 });

@@ -1,14 +1,14 @@
-/** The service's limits, asked for once. */
+/** The service's limits, fetched once. */
 const limits = fetch("v1/health").then((answer) => answer.json()).catch(() => ({ max_bytes: Infinity }));
 
 /**
- * Faces of a photo, found by the service.
+ * Analyze a photo with the service.
  *
- * @param {Blob} blob an encoded picture.
- * @param {{min_face?: number, max_faces?: number, min_score?: number, fov_deg?: number, 
+ * @param {Blob} blob an encoded image.
+ * @param {{min_face?: number, max_faces?: number, min_score?: number, fov_deg?: number,
  *   signal?: AbortSignal}} options
- * @returns {Promise<object>} the JSON of the published schema (/v1/schema).
- * @throws {Error} with a message for people.
+ * @returns {Promise<object>} faces in the published schema (/v1/schema).
+ * @throws {Error} with a message for the user.
  */
 export async function analyze(blob, { signal, onProgress, ...options } = {}) {
   const { max_bytes: most } = await limits;
@@ -17,7 +17,7 @@ export async function analyze(blob, { signal, onProgress, ...options } = {}) {
   }
   const answer = await post(blob, new URLSearchParams(options), signal);
   const body = await answer.json();
-  if (!answer.ok) throw new Error(forPeople(body.detail ?? `the service answered ${answer.status}`));
+  if (!answer.ok) throw new Error(forUser(body.detail ?? `the service answered ${answer.status}`));
   return body;
 }
 
@@ -31,8 +31,8 @@ async function post(blob, query, signal) {
   }
 }
 
-/** The service knows no name of the file. */
-function forPeople(detail) {
+/** Say "this file" where the service, which gets no file name, says "the N bytes". */
+function forUser(detail) {
   return detail.replace(/^the \d+ bytes/, "this file");
 }
 

@@ -1,14 +1,14 @@
-/** Ways for a photo to come in: chosen, dropped, pasted, taken by the camera, the example. */
+/** Sources of a photo: file dialog, drop, paste, camera, example. */
 
 import { Camera } from "./camera.js";
 
 const part = (id) => document.getElementById(id);
 
 /**
- * Wire all of them.
+ * Listen to all sources.
  *
- * @param {(blob: Blob, name: string) => void} take gets each photo.
- * @param {(error: Error) => void} complain gets what went wrong.
+ * @param {(blob: Blob, name: string) => void} take called with each photo.
+ * @param {(error: Error) => void} complain called with each error.
  */
 export function listen(take, complain) {
   listenToFiles(take);
@@ -31,7 +31,7 @@ function listenToFiles(take) {
   document.addEventListener("paste", (event) => takeFirst(event.clipboardData.files));
 }
 
-/** A photo may be dropped anywhere on the page. */
+/** Take a photo that is dropped anywhere on the page. */
 function listenToDrops(take) {
   const picture = part("picture");
   document.addEventListener("dragover", (event) => {

@@ -1,4 +1,4 @@
-/** The service's /v1/topology: triangles, canonical head, lines of both markups; fetched once. */
+/** The service's /v1/topology: triangles, canonical head, lines of both sets of points; fetched once. */
 let shared;
 
 export function topology() {

@@ -1,4 +1,4 @@
-"""Small photos, the sources that hold them, and an engine that works in this process."""
+"""Small photos, sources that hold them, and a local engine without worker processes."""
 
 import io
 import tarfile
@@ -12,19 +12,19 @@ import pytest
 from PIL import Image
 
 from facegeom.batch import local
-from facegeom.batch.inventory import Job
+from facegeom.batch.input_index import Job
 from facegeom.batch.work import Settings, Worker
 
 
 def jpeg(value: int = 90) -> bytes:
-    """A plain picture of 32 x 24 pixels."""
+    """Encode a plain grey image of 32 x 24 pixels."""
     stream = io.BytesIO()
     Image.new("RGB", (32, 24), (value,) * 3).save(stream, "JPEG")
     return stream.getvalue()
 
 
 def portrait(size: int = 128) -> bytes:
-    """A photo with one face."""
+    """Encode a photo with one face, ``size`` pixels wide and high."""
     with (files("facegeom") / "data" / "astronaut.jpg").open("rb") as stream, Image.open(stream) as photo:
         face = photo.crop((100, 0, 350, 250)).resize((size, size))
     out = io.BytesIO()
@@ -48,7 +48,7 @@ def write_parquet(path: Path, columns: dict[str, list[object]], row_group: int =
 
 @pytest.fixture
 def album(tmp_path: Path) -> Path:
-    """Ten photos: four with a face, three without, three that are bad."""
+    """Return a folder of ten photos: four with a face, three without, three unusable."""
     folder = tmp_path / "album"
     folder.mkdir()
     for number, size in enumerate((128, 120, 112, 104)):
@@ -62,28 +62,28 @@ def album(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def made() -> dict[str, Worker]:
-    """Workers of this process by their settings."""
+def workers_by_settings() -> dict[str, Worker]:
+    """Cache workers of this process by their settings."""
     return {}
 
 
 @pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch, made: dict[str, Worker]) -> list[int]:
-    """The local engine without processes; the parts that it was asked for."""
-    asked: list[int] = []
+def in_process(monkeypatch: pytest.MonkeyPatch, workers_by_settings: dict[str, Worker]) -> list[int]:
+    """Run the local engine without processes; return the numbers of the requested part files."""
+    requested: list[int] = []
 
     def run(jobs: Iterable[Job], settings: Settings, workers: int) -> Iterator[tuple[int, bytes]]:
-        if repr(settings) not in made:  # networks take a moment to load
-            made[repr(settings)] = Worker(settings)
-        worker = made[repr(settings)]
+        if repr(settings) not in workers_by_settings:  # networks take a moment to load
+            workers_by_settings[repr(settings)] = Worker(settings)
+        worker = workers_by_settings[repr(settings)]
         for job in jobs:
-            asked.append(job.part)
+            requested.append(job.part)
             yield job.part, worker(job)
 
     monkeypatch.setattr(local, "run", run)
-    return asked
+    return requested
 
 
 def parts_of(out: Path) -> dict[str, bytes]:
-    """The part files of a run."""
+    """Return the part files of a run, by name."""
     return {path.name: path.read_bytes() for path in sorted((out / "parts").iterdir())}

@@ -1,4 +1,4 @@
-"""The local engine with real worker processes, and its ways out when they die."""
+"""The local engine with real worker processes, and its recovery when they die."""
 
 import os
 import signal
@@ -9,36 +9,36 @@ from typing import Any
 import pytest
 
 from facegeom.batch import local
-from facegeom.batch.inventory import Job
+from facegeom.batch.input_index import Job
 from facegeom.batch.sources import list_photos
 from facegeom.batch.work import Settings, Worker
 from facegeom.errors import InputError
 from facegeom.worker_pool import process
-from facegeom.worker_pool.process import DiedError, WorkerError, WorkerProcess
+from facegeom.worker_pool.process import WorkerDiedError, WorkerError, WorkerProcess
 
 
 @pytest.fixture
 def jobs(album: Path) -> list[Job]:
-    """The album in parts of two photos."""
+    """Return the album as jobs of two photos."""
     photos = list(list_photos([album]))
     return [Job(part, tuple(photos[2 * part : 2 * part + 2])) for part in range(5)]
 
 
 @pytest.fixture
 def expected(jobs: list[Job]) -> dict[int, bytes]:
-    """What the parts are."""
+    """Return the part files of an undisturbed run, by number."""
     worker = Worker(Settings())
     return {job.part: worker(job) for job in jobs}
 
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Process ids of the workers, in the order of their starts."""
+    """Return the process ids of the workers, in the order of their starts."""
     pids: list[int] = []
-    begin = process.start
+    original = process.start
 
-    def start(maker: str, settings: Settings) -> WorkerProcess:
-        worker = begin(maker, settings)
+    def start(factory: str, settings: Settings) -> WorkerProcess:
+        worker = original(factory, settings)
         pids.append(worker.pid)
         return worker
 
@@ -47,6 +47,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def runs(pid: int) -> bool:
+    """Return whether a process exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -57,7 +58,7 @@ def runs(pid: int) -> bool:
 def test_killed_workers_are_replaced(
     jobs: list[Job], expected: dict[int, bytes], started: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two workers, one is killed while it has a part; nothing is lost, nothing comes twice."""
+    """Kill one of two workers during a job: nothing is lost, nothing comes twice."""
     results = local.run(jobs, Settings(), workers=2)
     found = [next(results)]
     os.kill(started[-1], signal.SIGKILL)
@@ -95,20 +96,20 @@ def test_an_error_in_the_jobs_reaches_the_caller() -> None:
         list(local.run(jobs(), Settings(), workers=2))
 
 
-class Mortal:
-    """Stands for a worker process: dies at photos with a name, else answers with the places it did."""
+class FakeProcess:
+    """Worker process that dies at photos with given names, else returns the indices it skipped."""
 
     def __init__(self, deadly: set[str], deaths: list[str]) -> None:
         self.deadly, self.deaths = deadly, deaths
 
-    def call(self, job: Job, skip: frozenset[int], told: Callable[[int], object]) -> bytes:
-        for place, photo in enumerate(job.photos):
-            if place in skip:
+    def call(self, job: Job, skip: frozenset[int], on_message: Callable[[int], object]) -> bytes:
+        for index, photo in enumerate(job.photos):
+            if index in skip:
                 continue
-            told(place)
+            on_message(index)
             if photo.name in self.deadly:
                 self.deaths.append(str(photo.name))
-                raise DiedError("a worker process (pid 1) ended by signal 9")
+                raise WorkerDiedError("a worker process (pid 1) ended by signal 9")
         return bytes(skip)
 
     def kill(self) -> None: ...
@@ -116,24 +117,11 @@ class Mortal:
     def end(self) -> None: ...
 
 
-def test_deadly_photos_are_left_out(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deadly_photos_are_skipped(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
     deaths: list[str] = []
-    deadly = {
-        "face0.jpg",
-        "face1.jpg",
-        "wall2.jpg",
-    }  # two of one part, one of another
-    monkeypatch.setattr(local, "start", lambda maker, settings: Mortal(deadly, deaths))
-    answers: dict[int, Any] = dict(local.run(jobs, Settings(), workers=2))
-    left_out = {job.photos[place].name for job in jobs for place in answers[job.part]}
-    assert left_out == deadly
+    deadly = {"face0.jpg", "face1.jpg", "wall2.jpg"}  # two of one job, one of another
+    monkeypatch.setattr(local, "start", lambda factory, settings: FakeProcess(deadly, deaths))
+    results: dict[int, Any] = dict(local.run(jobs, Settings(), workers=2))
+    skipped = {job.photos[index].name for job in jobs for index in results[job.part]}
+    assert skipped == deadly
     assert deaths.count("wall2.jpg") == 4 and len(deaths) == 4 + 4 + 2
-
-
-def test_left_out_photos_have_a_row(jobs: list[Job], tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    content = Worker(Settings())(jobs[1], skip=frozenset({1}))
-    errors = pq.read_table(pa.BufferReader(content))["error"].to_pylist()
-    assert errors[0] is None and "died on this photo" in errors[1]

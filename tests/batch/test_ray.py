@@ -1,9 +1,10 @@
-"""The Ray engine: the same bytes as the local one, and workers that are killed; one Ray for all tests."""
+"""The Ray engine: the same bytes as the local one, killed workers, errors. All tests share one Ray."""
 
 import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,29 @@ from facegeom.batch import Progress, analyze_many, ray_engine
 from facegeom.batch.work import Settings
 from facegeom.errors import InputError
 from facegeom.worker_pool.process import WorkerError
-from facegeom_lab.bench.batch_driver import worker_pids
 
 from .conftest import parts_of
 
 
+def ray_workers() -> list[int]:
+    """Return the process ids of Ray's workers below this process, from /proc."""
+    children: dict[int, list[int]] = {}
+    titles: dict[int, str] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(FileNotFoundError, ProcessLookupError):  # a process that has just ended
+                pid, stat = int(entry.name), (entry / "stat").read_text()
+                titles[pid] = (entry / "cmdline").read_text(errors="replace")
+                children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(pid)
+    descendants = [os.getpid()]
+    for pid in descendants:
+        descendants += children.get(pid, [])
+    return [pid for pid in descendants if "ray::MapWorker" in titles.get(pid, "")]
+
+
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
-    """Ray on this machine as the engine starts it, for all tests of this file."""
+    """Start Ray on this machine as the engine does."""
     module = ray_engine.import_ray()
     assert ray_engine.connect(module, 2)
     yield module
@@ -37,12 +53,12 @@ def test_same_bytes_as_the_local_engine(album: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("ray", "in_process")
 def test_killed_workers_are_replaced(album: Path, tmp_path: Path) -> None:
-    """A run of one engine that the other has begun; its worker is killed at the first part."""
+    """Resume a run of the local engine with Ray, and kill the worker after its first part file."""
     killed: list[int] = []
 
     def kill_once(progress: Progress) -> None:
         if progress.done.photos > progress.earlier and not killed:
-            killed.extend(worker_pids(os.getpid(), "ray"))
+            killed.extend(ray_workers())
             os.kill(killed[0], signal.SIGKILL)
 
     analyze_many([album], tmp_path / "local", part_size=1)
@@ -65,17 +81,17 @@ def test_without_ray(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 class TaskError(Exception):
-    """As Ray's: the worker's own error is in ``cause``."""
+    """Like Ray's error of this name: the worker's own error is in ``cause``."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__("Traceback:\n  much text\nInputError: min_score: expected a number")
         self.cause = cause
 
 
-def test_errors_of_workers_are_told_as_they_are() -> None:
+def test_errors_of_workers_are_raised_unchanged() -> None:
     wrong = InputError("min_score: expected a number")
     for error in (TaskError(wrong), TaskError(TaskError(wrong))):
-        assert ray_engine.unwrapped(error) is wrong
-    other = ray_engine.unwrapped(TaskError(KeyError("x")))
+        assert ray_engine.root_cause(error) is wrong
+    other = ray_engine.root_cause(TaskError(KeyError("x")))
     assert isinstance(other, WorkerError)
     assert str(other) == "Ray failed: InputError: min_score: expected a number"

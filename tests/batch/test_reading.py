@@ -1,4 +1,4 @@
-"""The bytes of photos from every kind of source; what is said when they do not come."""
+"""Reading photos from every kind of source, and the errors of unreadable ones."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import fsspec
 import pytest
 
-from facegeom.batch import reading, stores
+from facegeom.batch import reading
 from facegeom.batch.reading import Reader
 from facegeom.batch.sources import list_photos
 from facegeom.errors import ImageError
@@ -26,7 +26,7 @@ def memory() -> Iterator[Any]:
 
 
 def sources(folder: Path) -> list[Path]:
-    """Ten photos each as files, in a tar file, as binary, and as structs of Parquet files."""
+    """Write ten photos as files, in a tar file, and in a binary and a struct column of Parquet files."""
     (folder / "files").mkdir()
     photos = [jpeg(value) for value in VALUES]
     for number, photo in enumerate(photos):
@@ -46,11 +46,11 @@ def test_every_source_in_any_order(tmp_path: Path, step: int) -> None:
     read = Reader()
     for source in sources(tmp_path):
         photos = list(list_photos([source]))
-        order = [place * step % len(photos) for place in range(len(photos))]
-        assert [read(photos[place]) for place in order] == [jpeg(VALUES[place]) for place in order]
+        order = [index * step % len(photos) for index in range(len(photos))]
+        assert [read(photos[index]) for index in order] == [jpeg(VALUES[index]) for index in order]
 
 
-def test_sources_by_turns(tmp_path: Path) -> None:
+def test_alternating_sources(tmp_path: Path) -> None:
     read = Reader()
     columns = zip(*(list_photos([source]) for source in sources(tmp_path)), strict=True)
     for value, photos in zip(VALUES, columns, strict=True):
@@ -66,7 +66,7 @@ def test_from_a_store(tmp_path: Path, memory: Any) -> None:
     assert sorted(map(read, photos)) == sorted(4 * [jpeg(value) for value in VALUES])
 
 
-def test_what_has_gone_or_changed(tmp_path: Path) -> None:
+def test_missing_or_changed_files(tmp_path: Path) -> None:
     files, tar, table, _ = sources(tmp_path)
     gone, member, row = (list(list_photos([source]))[9] for source in (files, tar, table))
     Path(gone.path).unlink()
@@ -95,7 +95,7 @@ def test_damaged_sources_say_why(tmp_path: Path) -> None:
         Reader()(photo)
 
 
-def test_too_long_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_large_photos_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MAX_BYTES", 100)
     (tmp_path / "a.jpg").write_bytes(jpeg())
     (photo,) = list_photos([tmp_path])
@@ -104,7 +104,7 @@ def test_too_long_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 class Failing:
-    """A store whose first answers are errors."""
+    """A store whose first calls fail."""
 
     def __init__(self, store: Any, failures: int) -> None:
         self.store, self.failures = store, failures
@@ -117,12 +117,12 @@ class Failing:
 
 
 @pytest.mark.parametrize("failures", [0, 2, 3])
-def test_a_store_is_asked_three_times(memory: Any, monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+def test_a_store_is_tried_three_times(memory: Any, monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
     memory.pipe_file("/lake/a.jpg", jpeg())
     (photo,) = list_photos(["memory://lake/a.jpg"])
     failing = Failing(memory, failures)
-    monkeypatch.setattr(stores, "open_store", lambda location: (failing, "/lake/a.jpg"))
-    monkeypatch.setattr(reading, "_WAITS_S", (0.0, 0.0))
+    monkeypatch.setattr(reading, "open_store", lambda location: (failing, "/lake/a.jpg"))
+    monkeypatch.setattr(reading, "_RETRY_DELAYS_S", (0.0, 0.0))
     if failures < 3:
         assert Reader()(photo) == jpeg()
     else:

@@ -1,4 +1,4 @@
-"""Rows: columns, nesting, and the way back."""
+"""Rows: columns, nesting, and reading them back."""
 
 from collections.abc import Callable
 
@@ -10,11 +10,11 @@ import pytest
 from facegeom.batch.rows import (
     Counts,
     Row,
-    count,
-    count_of,
+    count_rows,
     encode,
     from_table,
-    read_about,
+    read_counts,
+    read_metadata,
     schema,
     to_table,
 )
@@ -47,10 +47,10 @@ def test_plain_columns(rows: list[Row]) -> None:
 
 def test_fields_of_faces_are_nested_lists(rows: list[Row]) -> None:
     table = to_table(rows, mesh=True)
-    for place in (0, 3):
+    for index in (0, 3):
         for name in SHAPES:
-            stored = np.array(table[name][place].as_py(), np.float32)
-            np.testing.assert_array_equal(stored, getattr(rows[place].faces, name))
+            stored = np.array(table[name][index].as_py(), np.float32)
+            np.testing.assert_array_equal(stored, getattr(rows[index].faces, name))
     angles = [table[name][3].as_py() for name in ("yaw_deg", "pitch_deg", "roll_deg")]
     np.testing.assert_allclose(angles, [[30], [20], [10]], atol=1e-3)
 
@@ -80,8 +80,8 @@ def test_file_is_read_back_and_the_same_every_time(rows: list[Row]) -> None:
     assert content == encode(rows, True, {"part": 3}) != encode(rows, True, {"part": 4})
     table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
     assert table.replace_schema_metadata() == to_table(rows, mesh=True)
-    assert read_about(table.schema) == {"part": 3, "photos": 4, "faces": 4, "errors": 1}
-    assert count_of(content) == count(rows) == Counts(4, 4, 1)
+    assert read_metadata(table.schema) == {"part": 3, "photos": 4, "faces": 4, "errors": 1}
+    assert read_counts(content) == count_rows(rows) == Counts(4, 4, 1)
 
 
 @pytest.mark.parametrize("mesh", [True, False])
@@ -89,7 +89,7 @@ def test_no_rows_and_no_faces(mesh: bool) -> None:
     assert to_table([], mesh).num_rows == 0
     nothing = [Row("a", None, None, "bad"), Row("b", None, Faces.empty(1, 1))]
     assert to_table(nothing, mesh)["landmarks_px"].to_pylist() == [None, []]
-    assert count_of(encode(nothing, mesh, {})) == Counts(2, 0, 1)
+    assert read_counts(encode(nothing, mesh, {})) == Counts(2, 0, 1)
 
 
 def test_counts_add_up() -> None:

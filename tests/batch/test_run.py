@@ -1,4 +1,4 @@
-"""Runs: what is written, how they go on, what is refused."""
+"""Runs: what they write, how they resume, what they reject."""
 
 import json
 from collections.abc import Callable
@@ -10,8 +10,8 @@ import pytest
 
 from facegeom import FaceAnalyzer
 from facegeom.batch import Progress, analyze_many, read_rows
-from facegeom.batch.lock import locked
 from facegeom.batch.rows import Counts
+from facegeom.batch.run import locked
 from facegeom.errors import InputError, OutputError
 
 from .conftest import jpeg, parts_of, portrait, write_parquet, write_tar
@@ -38,16 +38,16 @@ def test_a_row_for_every_photo(album: Path, tmp_path: Path) -> None:
     assert "damaged" in reasons["cut.jpg"]
 
 
-def test_rows_are_what_the_analyzer_says(album: Path, tmp_path: Path) -> None:
+def test_rows_equal_the_analyzers_results(album: Path, tmp_path: Path) -> None:
     run(album, tmp_path / "out", min_face=20, max_faces=1, fov_deg=40)
     analyzer = FaceAnalyzer(min_face=20, max_faces=1, fov_deg=40, threads=1)
     compared = 0
     for row in read_rows(tmp_path / "out"):
         if row.faces:
-            said = analyzer(album / str(row.name))
-            np.testing.assert_array_equal(row.faces.mesh_mm, said.mesh_mm)
-            np.testing.assert_array_equal(row.faces.score, said.score)
-            compared += len(said)
+            expected = analyzer(album / str(row.name))
+            np.testing.assert_array_equal(row.faces.mesh_mm, expected.mesh_mm)
+            np.testing.assert_array_equal(row.faces.score, expected.score)
+            compared += len(expected)
     assert compared == 4
 
 
@@ -75,7 +75,7 @@ def test_mixed_sources(album: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def finished(album: Path, tmp_path: Path, in_process: list[int]) -> tuple[Path, dict[str, bytes]]:
-    """A run that is done, and its parts."""
+    """Return the folder of a finished run, and its part files."""
     run(album, tmp_path / "out")
     in_process.clear()
     return tmp_path / "out", parts_of(tmp_path / "out")
@@ -99,14 +99,14 @@ def _cut(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("damage", "redone"), DAMAGES)
-def test_going_on(
+def test_resuming(
     album: Path,
     finished: tuple[Path, dict[str, bytes]],
     in_process: list[int],
     damage: Damage,
     redone: list[int],
 ) -> None:
-    """Only what is missing or not whole is done again; in the end all is as if nothing had happened."""
+    """Only missing or incomplete part files are made again; the final files are the same."""
     out, parts = finished
     damage(out / "parts")
     end = analyze_many([album], out)
@@ -130,7 +130,7 @@ def test_an_error_in_the_middle_keeps_what_is_done(
     assert in_process == [0, 1, 2, 3]
 
 
-OTHERWISE: list[tuple[dict[str, Any], str]] = [
+OTHER_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"min_score": 0.5}, "min_score null, not min_score 0.5"),
     ({"mesh": False}, "mesh true, not mesh false"),
     ({"part_size": 4}, "part_size 3, not part_size 4"),
@@ -139,7 +139,7 @@ OTHERWISE: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "message"), OTHERWISE)
+@pytest.mark.parametrize(("options", "message"), OTHER_OPTIONS)
 def test_other_options_are_refused(
     album: Path, finished: tuple[Path, dict[str, bytes]], options: dict[str, Any], message: str
 ) -> None:
@@ -197,7 +197,7 @@ def test_wrong_arguments(album: Path, tmp_path: Path, arguments: dict[str, Any],
     assert not (tmp_path / "out/run.json").exists()
 
 
-def test_the_runs_folder_among_the_photos(album: Path, in_process: list[int]) -> None:
+def test_output_folder_among_the_photos(album: Path, in_process: list[int]) -> None:
     for _ in range(2):
         assert run(album, album / "out").done.photos == 10
     assert in_process == [0, 1, 2, 3]
@@ -229,15 +229,15 @@ def test_output_that_cannot_be_written(album: Path, tmp_path: Path) -> None:
         run(album, tmp_path / "out")
 
 
-def test_progress_is_told(album: Path, tmp_path: Path) -> None:
-    told: list[Progress] = []
-    run(album, tmp_path / "out", tell=told.append)
-    assert told[0].listing and not any(progress.listing for progress in told[1:])
-    assert [progress.done.photos for progress in told[1:]] == [0, 3, 6, 9, 10]
-    assert told[-1].photos_per_second > 0
+def test_progress_is_reported(album: Path, tmp_path: Path) -> None:
+    reports: list[Progress] = []
+    run(album, tmp_path / "out", tell=reports.append)
+    assert reports[0].listing and not any(progress.listing for progress in reports[1:])
+    assert [progress.done.photos for progress in reports[1:]] == [0, 3, 6, 9, 10]
+    assert reports[-1].photos_per_second > 0
 
 
-def test_reading_what_is_no_run_or_has_no_mesh(album: Path, tmp_path: Path) -> None:
+def test_reading_no_run_or_no_mesh(album: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found no parts"):
         next(read_rows(tmp_path))
     run(album, tmp_path / "out", mesh=False)

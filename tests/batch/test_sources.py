@@ -1,4 +1,4 @@
-"""What is listed for folders, globs, files, shards and stores; in which order, under which keys."""
+"""Listing folders, globs, files, shards and stores: which photos, in which order, with which keys."""
 
 import os
 import tarfile
@@ -7,8 +7,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from facegeom.batch.shards import Columns
-from facegeom.batch.sources import list_photos
+from facegeom.batch.sources import Columns, list_photos
 from facegeom.errors import InputError
 
 from .conftest import jpeg, write_parquet, write_tar
@@ -16,7 +15,7 @@ from .conftest import jpeg, write_parquet, write_tar
 
 @pytest.fixture(autouse=True)
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with photos in folders, beside what is none."""
+    """Return a working folder with photos in subfolders, hidden files and other files."""
     monkeypatch.chdir(tmp_path)
     for name in (
         "album/b.JPG",
@@ -70,7 +69,7 @@ def test_same_photo_by_another_path_is_listed_once(tree: Path) -> None:
     assert keys("album", str(tree / "album" / "a.jpg")) == ALBUM
 
 
-def test_names_and_places(tree: Path) -> None:
+def test_names_and_paths(tree: Path) -> None:
     photo = next(iter(list_photos(["album/trip"])))
     assert (photo.key, photo.name, photo.kind) == ("album/trip/a.png", "a.png", "file")
     assert (photo.path, photo.size) == (str(tree / "album/trip/a.png"), len(jpeg()))
@@ -86,7 +85,7 @@ def test_a_link_to_a_photo_is_a_photo(tree: Path) -> None:
 
 
 def test_listing_is_lazy(tree: Path) -> None:
-    """The second source is not looked at before the first has been read through."""
+    """The second source is not searched before the first is exhausted."""
     (tree / "later").mkdir()
     listed = list_photos(["album", "later"])
     assert [next(listed).key for _ in ALBUM] == ALBUM
@@ -129,7 +128,7 @@ def test_tar_that_breaks_off_is_listed_so_far(tree: Path) -> None:
     assert "cut short" in str(broken.problem)
 
 
-def test_shards_that_are_none_are_listed_as_damaged(tree: Path) -> None:
+def test_invalid_shards_are_listed_as_damaged(tree: Path) -> None:
     for name in ("words.tar", "words.parquet"):
         (tree / name).write_text("words " * 300)
         (photo,) = list_photos([name])
@@ -203,7 +202,7 @@ def test_wrong_sources(tree: Path, sources: list[str], message: str | None) -> N
 
 
 def test_stores() -> None:
-    """The same by URL, in a store that knows no folders of this machine."""
+    """Photos are listed by URL from a store that is not a local file system."""
     store = fsspec.filesystem("memory")
     for name in ("/lake/b.jpg", "/lake/sub/a.jpg", "/lake/sub/.h.jpg", "/lake/sub/n.txt"):
         store.pipe_file(name, jpeg())

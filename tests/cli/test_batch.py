@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from facegeom.batch import local
-from facegeom.batch.inventory import Job
+from facegeom.batch.input_index import Job
 from facegeom.batch.rows import Row, encode
 from facegeom.batch.work import Settings
 from facegeom.cli.root import app
@@ -30,7 +30,7 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(settings)
         for job in jobs:
             rows = [Row(photo.key, photo.name, Faces.empty(1, 1)) for photo in job.photos]
-            yield job.part, encode(rows, settings.mesh, job.about)
+            yield job.part, encode(rows, settings.mesh, job.metadata)
 
     asked.clear()
     monkeypatch.setattr(local, "run", run)

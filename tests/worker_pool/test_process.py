@@ -1,4 +1,4 @@
-"""Worker processes: what goes in comes out, errors at the start, deaths, the end of the driver."""
+"""Worker processes: calls and messages, failed starts, deaths, the end of the parent."""
 
 import os
 import signal
@@ -11,29 +11,29 @@ from pathlib import Path
 import pytest
 
 from facegeom.errors import InputError
-from facegeom.worker_pool import process
-from facegeom.worker_pool.process import DiedError, WorkerError, WorkerProcess, start
+from facegeom.worker_pool import available_cores, process
+from facegeom.worker_pool.process import WorkerDiedError, WorkerError, WorkerProcess, start
 
-HERE = f"{Path(__file__).stem}:Adder"
+ADDER = f"{Path(__file__).stem}:Adder"
 
 
 @pytest.fixture(autouse=True)
-def found_by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers look for modules where this process does."""
+def importable_by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers import this file."""
     monkeypatch.syspath_prepend(Path(__file__).parent)
 
 
 class Adder:
-    """Adds to what it was made with; tells what it has, prints, refuses and dies when asked."""
+    """A worker that adds to its first number; it reports that number, prints, and dies at 13."""
 
     def __init__(self, first: int) -> None:
         if first < 0:
             raise InputError(f"expected a number of at least 0, got {first}")
         self.first = first
 
-    def __call__(self, second: int, tell: Callable[[int], None]) -> int:
-        print("what a worker prints is no answer")
-        tell(self.first)
+    def __call__(self, second: int, report: Callable[[int], None]) -> int:
+        print("printed text is not a result")
+        report(self.first)
         if second == 13:
             os.kill(os.getpid(), signal.SIGKILL)
         return self.first + second
@@ -41,65 +41,69 @@ class Adder:
 
 @pytest.fixture
 def worker() -> Iterator[WorkerProcess]:
-    worker = start(HERE, 40)
+    worker = start(ADDER, 40)
     yield worker
     worker.end()
 
 
-def test_calls_and_what_is_told(worker: WorkerProcess) -> None:
-    told: list[int] = []
-    assert [worker.call(number, told=told.append) for number in (2, 3)] == [42, 43]
-    assert told == [40, 40] and worker.pid != os.getpid()
+def test_results_and_messages(worker: WorkerProcess) -> None:
+    messages: list[int] = []
+    assert [worker.call(number, on_message=messages.append) for number in (2, 3)] == [42, 43]
+    assert messages == [40, 40] and worker.pid != os.getpid()
 
 
-def test_large_messages_pass(worker: WorkerProcess) -> None:
+def test_large_values_pass(worker: WorkerProcess) -> None:
     assert worker.call(1 << 3_000_000) == 40 + (1 << 3_000_000)
 
 
-def test_a_death_is_told(worker: WorkerProcess) -> None:
-    with pytest.raises(DiedError, match=rf"\(pid {worker.pid}\) ended by signal 9"):
+def test_a_death_is_reported(worker: WorkerProcess) -> None:
+    with pytest.raises(WorkerDiedError, match=rf"\(pid {worker.pid}\) ended by signal 9"):
         worker.call(13)
 
 
-def test_the_makers_errors_come_back() -> None:
+def test_errors_of_the_factory_come_back() -> None:
     with pytest.raises(InputError, match="expected a number of at least 0, got -1"):
-        start(HERE, -1)
+        start(ADDER, -1)
 
 
 def test_processes_that_do_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_program", lambda: "raise SystemExit(3)")
     with pytest.raises(WorkerError, match="exited with 3 before it was ready, as 2 before it"):
-        start(HERE, 1)
+        start(ADDER, 1)
 
 
-def test_it_ends_when_its_driver_is_gone(worker: WorkerProcess) -> None:
-    """The pipes close when a driver is killed; the worker then neither stays nor complains."""
+def test_worker_ends_when_its_pipes_close(worker: WorkerProcess) -> None:
+    """The pipes close when the parent is killed; the worker then exits without an error."""
     worker.close_pipes()
     assert worker.wait(60) == 0
 
 
-def test_it_ends_when_its_driver_is_killed() -> None:
+def test_worker_ends_when_its_parent_is_killed() -> None:
     code = (
         f"import sys, time; sys.path[:] = {sys.path!r}; from facegeom.worker_pool.process import start; "
-        f"print(start({HERE!r}, 1).pid, flush=True); time.sleep(60)"
+        f"print(start({ADDER!r}, 1).pid, flush=True); time.sleep(60)"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as driver:
-        assert driver.stdout is not None
-        pid = int(driver.stdout.readline())
-        driver.kill()
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.kill()
     deadline = time.monotonic() + 30
     while _runs(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _runs(pid)
 
 
-def test_ctrl_c_is_the_drivers_business(worker: WorkerProcess) -> None:
+def test_workers_ignore_ctrl_c(worker: WorkerProcess) -> None:
     os.kill(worker.pid, signal.SIGINT)
     assert worker.call(2) == 42
 
 
+def test_available_cores() -> None:
+    assert 1 <= available_cores() <= (os.cpu_count() or 1)
+
+
 def _runs(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
+    """Return whether a process exists and is not a zombie."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"

@@ -1,4 +1,4 @@
-"""The local engine: worker processes of this machine, each replaced when it dies."""
+"""The local engine: worker processes on this machine, each replaced when it dies."""
 
 import logging
 import queue
@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from facegeom.batch.inventory import Job
-from facegeom.batch.ledger import Attempt, Ledger
-from facegeom.batch.work import Settings
-from facegeom.worker_pool.process import DiedError, WorkerProcess, start
+from facegeom.batch.input_index import Job
+from facegeom.batch.work import Attempt, CrashTracker, Settings
+from facegeom.worker_pool.process import WorkerDiedError, WorkerProcess, start
 
 _log = logging.getLogger(__name__)
 
@@ -18,12 +17,12 @@ _WORKER = "facegeom.batch.work:Worker"
 
 
 def run(jobs: Iterable[Job], settings: Settings, workers: int) -> Iterator[tuple[int, bytes]]:
-    """Numbers and files of the parts, as they get ready.
+    """Process jobs and yield the number and content of each part file, in the order they finish.
 
     Args:
-        jobs: taken one by one as workers get free.
+        jobs: taken one at a time as workers become free.
         settings: of the workers.
-        workers: processes.
+        workers: number of processes.
 
     Raises:
         FacegeomError: the settings are wrong, or workers do not start.
@@ -36,24 +35,24 @@ def run(jobs: Iterable[Job], settings: Settings, workers: int) -> Iterator[tuple
 
 
 class _Pool:
-    """One thread for each worker process; the thread waits, the process works."""
+    """A pool with one thread for each worker process: the thread waits, the process computes."""
 
     def __init__(self, jobs: Iterator[Job], settings: Settings, workers: int) -> None:
         self._jobs, self._settings = jobs, settings
         self._lock = threading.Lock()
-        self._ledger = Ledger()
+        self._crashes = CrashTracker()
         self._stop = threading.Event()
-        self._ready: queue.Queue[Any] = queue.Queue(maxsize=2 * workers)
-        self._workers: dict[int, WorkerProcess] = {}
-        self._threads = [threading.Thread(target=self._serve, args=(seat,)) for seat in range(workers)]
+        self._results: queue.Queue[Any] = queue.Queue(maxsize=2 * workers)
+        self._processes: dict[int, WorkerProcess] = {}  # by slot
+        self._threads = [threading.Thread(target=self._run_slot, args=(slot,)) for slot in range(workers)]
         for thread in self._threads:
             thread.start()
 
     def results(self) -> Iterator[tuple[int, bytes]]:
-        """What the threads have ready, until all have ended; the first error of one is raised."""
+        """Yield results until every thread has ended; raise the first error of a thread."""
         working = len(self._threads)
         while working:
-            message = self._ready.get()
+            message = self._results.get()
             if isinstance(message, BaseException):
                 raise message
             if message is None:
@@ -62,48 +61,50 @@ class _Pool:
                 yield message
 
     def close(self) -> None:
-        """End workers and threads, whatever they are at."""
+        """Stop all threads and kill all workers."""
         self._stop.set()
         for thread in self._threads:
             while thread.is_alive():
-                for worker in list(self._workers.values()):
-                    worker.kill()
-                while not self._ready.empty():  # a thread may wait for room
-                    self._ready.get_nowait()
+                for process in list(self._processes.values()):
+                    process.kill()
+                while not self._results.empty():  # a thread may be waiting for room in the queue
+                    self._results.get_nowait()
                 thread.join(0.05)
 
-    def _serve(self, seat: int) -> None:
+    def _run_slot(self, slot: int) -> None:
+        """Process jobs in one thread until none is left, then put None in the queue."""
         try:
-            while (job := self._next()) is not None:
-                self._ready.put((job.part, self._work(seat, job)))
-            self._ready.put(None)
-        except BaseException as error:  # raised again by results(), in the thread that wants the work
-            self._ready.put(error)
+            while (job := self._next_job()) is not None:
+                self._results.put((job.part, self._process(slot, job)))
+            self._results.put(None)
+        except BaseException as error:  # results() raises it again in the caller's thread
+            self._results.put(error)
         finally:
-            if worker := self._workers.pop(seat, None):
-                worker.end()
+            if process := self._processes.pop(slot, None):
+                process.end()
 
-    def _next(self) -> Job | None:
+    def _next_job(self) -> Job | None:
         with self._lock:
             return None if self._stop.is_set() else next(self._jobs, None)
 
-    def _work(self, seat: int, job: Job) -> bytes:
-        """The part's file, with as many workers as it takes."""
+    def _process(self, slot: int, job: Job) -> bytes:
+        """Return the part file of a job, starting new workers until one completes it."""
         while True:
-            if seat not in self._workers:
-                self._workers[seat] = start(_WORKER, self._settings)
-            attempt = self._ledger.enter(job.part)
+            if slot not in self._processes:
+                self._processes[slot] = start(_WORKER, self._settings)
+            attempt = self._crashes.start(job.part)
+            on_photo = partial(self._track, job, attempt)
             try:
-                content = self._workers[seat].call(job, attempt.skip, told=partial(self._begun, job, attempt))
-            except DiedError as death:
-                del self._workers[seat]
+                content = self._processes[slot].call(job, attempt.skip, on_message=on_photo)
+            except WorkerDiedError as death:
+                del self._processes[slot]
                 if self._stop.is_set():
                     raise
                 _log.warning("%s in part %d; another one takes over", death, job.part)
             else:
-                self._ledger.leave(job.part)
+                self._crashes.finish(job.part)
                 return bytes(content)
 
-    def _begun(self, job: Job, attempt: Attempt, place: int) -> None:
-        if attempt.careful:
-            self._ledger.begin(job.part, place)
+    def _track(self, job: Job, attempt: Attempt, photo: int) -> None:
+        if attempt.track:
+            self._crashes.start_photo(job.part, photo)

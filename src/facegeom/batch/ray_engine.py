@@ -1,4 +1,4 @@
-"""The Ray engine: the same work by Ray Data, on this machine or on a cluster."""
+"""The Ray engine: the same work with Ray Data, on this machine or on a cluster."""
 
 import logging
 import os
@@ -9,28 +9,27 @@ from typing import Any
 
 import pyarrow as pa
 
-from facegeom.batch.inventory import Job
-from facegeom.batch.ledger import Ledger
-from facegeom.batch.work import Settings, Worker
+from facegeom.batch.input_index import Job
+from facegeom.batch.work import CrashTracker, Settings, Worker
 from facegeom.errors import FacegeomError, InputError
 from facegeom.worker_pool.process import WorkerError
 
-_STARTS = 3
+_START_ATTEMPTS = 3
 
 
 def run(
     jobs: Iterable[Job], settings: Settings, workers: int, gpus_per_worker: float = 1.0
 ) -> Iterator[tuple[int, bytes]]:
-    """Numbers and files of the parts, as they get ready.
+    """Process jobs and yield the number and content of each part file, in the order they finish.
 
-    Uses the Ray that is running (``ray.init`` was called, or RAY_ADDRESS is set), else starts one on this
+    Uses the running Ray (``ray.init`` was called, or RAY_ADDRESS is set). Otherwise starts one on this
     machine, without dashboard and usage statistics, and stops it at the end.
 
     Args:
         jobs: held in Ray's object store, compressed.
         settings: of the workers.
-        workers: actors, one core each, or a share of a GPU.
-        gpus_per_worker: that share, for the device "cuda".
+        workers: number of actors; each uses one core, or a fraction of a GPU.
+        gpus_per_worker: that fraction, for the device "cuda".
 
     Raises:
         FacegeomError: the settings are wrong, or Ray is not installed or fails.
@@ -42,55 +41,59 @@ def run(
         if items:
             yield from _results(ray, items, settings, workers, gpus_per_worker)
     except ray.exceptions.RayError as error:
-        raise unwrapped(error) from error
+        raise root_cause(error) from error
     finally:
         if started_here:
             ray.shutdown()
 
 
 class RayWorker:
-    """What an actor of Ray Data runs: batches of one job in, batches of one part's file out."""
+    """Callable of a Ray Data actor: takes batches of one job, returns batches of one part file."""
 
-    def __init__(self, settings: Settings, ledger: Any) -> None:
-        self._work, self._ledger = Worker(settings), ledger
+    def __init__(self, settings: Settings, crashes: Any) -> None:
+        self._worker, self._crashes = Worker(settings), crashes
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """The part's file, for a table with the columns ``part`` and ``job``."""
+        """Process a table with the columns ``part`` and ``job``; return one with ``part`` and ``content``."""
         import ray
 
         job = pickle.loads(zlib.decompress(batch["job"][0].as_py()))
-        attempt = ray.get(self._ledger.enter.remote(job.part))
+        attempt = ray.get(self._crashes.start.remote(job.part))
 
-        def begin(place: int) -> None:
-            if attempt.careful:
-                ray.get(self._ledger.begin.remote(job.part, place))
+        def on_photo(photo: int) -> None:
+            if attempt.track:
+                ray.get(self._crashes.start_photo.remote(job.part, photo))
 
-        content = self._work(job, attempt.skip, begin)
-        self._ledger.leave.remote(job.part)
+        content = self._worker(job, attempt.skip, on_photo)
+        self._crashes.finish.remote(job.part)
         return pa.table({"part": [job.part], "content": pa.array([content], pa.large_binary())})
 
 
 def _results(
     ray: Any, items: list[dict[str, Any]], settings: Settings, workers: int, gpus_per_worker: float
 ) -> Iterator[tuple[int, bytes]]:
-    _quiet(ray.data.DataContext.get_current())
-    ledger = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Ledger).remote()
-    share = {"num_gpus": gpus_per_worker} if settings.device == "cuda" else {"num_cpus": 1}
-    parts = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+    _configure(ray.data.DataContext.get_current())
+    crashes = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(CrashTracker).remote()
+    resources = {"num_gpus": gpus_per_worker} if settings.device == "cuda" else {"num_cpus": 1}
+    results = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         RayWorker,
-        fn_constructor_args=(settings, ledger),
+        fn_constructor_args=(settings, crashes),
         batch_size=1,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
-        **share,
+        **resources,
     )
-    for table in parts.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+    for table in results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
         for part, content in zip(table["part"].to_pylist(), table["content"], strict=True):
             yield part, content.as_py()
 
 
 def import_ray() -> Any:
-    """The module, imported only where it is asked for; InputError when it is not installed."""
+    """Import Ray on demand and return the module.
+
+    Raises:
+        InputError: Ray is not installed.
+    """
     try:
         import ray
         import ray.data
@@ -103,41 +106,44 @@ def import_ray() -> Any:
 
 
 def connect(ray: Any, workers: int) -> bool:
-    """Have Ray; whether it was started for this, so that it is to be shut down.
+    """Connect to Ray, and start it if needed.
 
     Args:
         ray: the module.
-        workers: that will work on this machine.
+        workers: number of actors that a Ray started here must hold.
+
+    Returns:
+        Whether the caller must shut Ray down.
 
     Raises:
-        WorkerError: it does not start.
+        WorkerError: Ray does not start.
     """
     if ray.is_initialized():
         return False
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     cores = max(workers, os.cpu_count() or 1)
-    own = {"address": "local", "num_cpus": cores, "include_dashboard": False}
-    fresh = {} if os.environ.get("RAY_ADDRESS") else own
+    local = {"address": "local", "num_cpus": cores, "include_dashboard": False}
+    options = {} if os.environ.get("RAY_ADDRESS") else local
     problem = ""
-    for _ in range(_STARTS):  # on a busy machine Ray loses patience with its own processes
+    for _ in range(_START_ATTEMPTS):  # on a busy machine Ray's own processes may time out
         try:
-            ray.init(logging_level=logging.ERROR, **fresh)
+            ray.init(logging_level=logging.ERROR, **options)
             return True
-        except Exception as error:  # Ray raises nothing more special
+        except Exception as error:  # Ray raises no specific type
             problem = str(error)
             ray.shutdown()
     raise WorkerError(f"Ray does not start: {problem}")
 
 
-def _quiet(context: Any) -> None:
-    """No bars but ours; what fails in a worker is tried again, as when it is killed: the ledger ends that."""
+def _configure(context: Any) -> None:
+    """Turn off Ray's progress bars; retry failed tasks like killed ones, limited by the crash tracker."""
     context.enable_progress_bars = False
     context.actor_task_retry_on_errors = True
     logging.getLogger("ray.data").setLevel(logging.WARNING)
 
 
-def unwrapped(error: Exception) -> FacegeomError:
-    """The error of facegeom that a worker raised, else the first line of Ray's."""
+def root_cause(error: Exception) -> FacegeomError:
+    """Return the facegeom error that a worker raised, else a WorkerError with the last line of Ray's."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, FacegeomError):

@@ -1,73 +1,159 @@
-"""The bytes of photos, read where they are analysed: in the worker."""
+"""Open files by path or URL, and read the bytes of photos; workers do this for the photos they analyze."""
 
+import os
 import time
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import accumulate
+from pathlib import Path
 from typing import IO, Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.arrow import ArrowFSWrapper
+from pyarrow.fs import FileSystem
 
-from facegeom.batch import stores
-from facegeom.batch.photo import Photo
-from facegeom.batch.shards import image_column
-from facegeom.errors import ImageError
+from facegeom.batch.input_index import PhotoRef
+from facegeom.errors import ImageError, InputError
 
 MAX_BYTES = 1 << 30
-"""Longest photo that is read, bytes."""
+"""Largest photo that is read, bytes."""
 
-_WAITS_S = (1.0, 4.0)
-_LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-_ROWS_AT_ONCE = 16
+_RETRY_DELAYS_S = (1.0, 4.0)
+_PERMANENT_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+_ROWS_PER_BATCH = 16
+
+
+def is_url(location: str) -> bool:
+    """Return whether a location is a URL, not a path on this machine."""
+    return "://" in location
+
+
+def normalized(location: str | os.PathLike[str]) -> str:
+    """Return a source as the keys of its photos begin: without trailing slash or leading ``./``."""
+    text = os.fspath(location)
+    if is_url(text):
+        return text.rstrip("/")
+    return Path(text).as_posix()
+
+
+def open_store(location: str) -> tuple[Any, str]:
+    """Return the fsspec file system of a path or URL, and the path within it.
+
+    Listings are not cached: with millions of photos they would fill the memory.
+
+    Raises:
+        InputError: no driver supports the URL.
+    """
+    if "::" in location:
+        raise InputError(f"expected a plain URL, got the chain {location!r}; unpack it first")
+    try:
+        store, path = fsspec.core.url_to_fs(location, use_listings_cache=False)
+    except ImportError as error:
+        return _open_with_pyarrow(location, error)
+    except ValueError as error:
+        raise InputError(f"expected a path or a URL that fsspec knows, got {location!r}: {error}") from error
+    return store, str(path)
+
+
+def _open_with_pyarrow(location: str, missing: ImportError) -> tuple[Any, str]:
+    """Open S3, Google and Hadoop stores without further packages."""
+    try:
+        store, path = FileSystem.from_uri(location)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"cannot open {location!r}: {missing}") from error
+    return ArrowFSWrapper(store), path
+
+
+def url_of(path: str, source: str) -> str:
+    """Return the path or URL by which a worker opens a file.
+
+    Args:
+        path: of the file, in the store of the source.
+        source: a path or URL in the same store.
+    """
+    if not is_url(source) or is_url(path):
+        return path
+    return f"{source.partition('://')[0]}://{path.lstrip('/')}"
+
+
+def image_column(schema: pa.Schema, wanted: str | None, file: str) -> str:
+    """Return the column with the photos' bytes.
+
+    A column can hold them if it is binary, or a struct with binary ``bytes`` as in Hugging Face data sets.
+
+    Args:
+        schema: of the Parquet file.
+        wanted: name of the column; None for the only one that can hold photos.
+        file: name of the file in error messages.
+
+    Raises:
+        InputError: the column is missing, or several can hold photos and none was named.
+    """
+    candidates = [field.name for field in schema if _holds_bytes(field.type)]
+    if wanted in candidates or (wanted is None and len(candidates) == 1):
+        return wanted or candidates[0]
+    found = f"{file!r} has {', '.join(f'{field.name} ({field.type})' for field in schema) or 'no column'}"
+    if wanted is not None:
+        raise InputError(f"expected the column {wanted!r} with the bytes of photos, but {found}")
+    advice = "name it with --column" if candidates else "name the photos by a glob that leaves the file out"
+    raise InputError(f"expected one column with the bytes of photos, but {found}; {advice}")
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        index = kind.get_field_index("bytes")
+        return index >= 0 and _holds_bytes(kind.field(index).type)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
 
 
 class Reader:
-    """Reads photos one after the other; the file that holds several stays open between them.
+    """Read photos one after another; a tar or Parquet file stays open between its photos.
 
     Args:
-        column: of Parquet files with the photos; None for the only one that can hold them.
+        column: Parquet column with the photos' bytes; None for the only one that can hold them.
     """
 
     def __init__(self, column: str | None = None) -> None:
         self._column = column
         self._tar: tuple[str, IO[bytes]] | None = None
-        self._rows: _Rows | None = None
+        self._rows: _ParquetRows | None = None
 
-    def __call__(self, photo: Photo) -> bytes:
-        """The photo's file.
+    def __call__(self, photo: PhotoRef) -> bytes:
+        """Return the bytes of a photo's file; a failing store is tried three times.
 
         Raises:
-            ImageError: it cannot be read; a store that fails is asked three times.
+            ImageError: the photo cannot be read.
         """
         if photo.kind == "damaged":
             raise ImageError(photo.problem or "damaged")
         if photo.size > MAX_BYTES and photo.kind != "parquet":
             raise ImageError(f"expected at most {MAX_BYTES:,} bytes, got {photo.size:,}")
-        waits_s = list(_WAITS_S) if stores.is_url(photo.path) else []
+        delays_s = list(_RETRY_DELAYS_S) if is_url(photo.path) else []
         while True:
             try:
                 return self._read(photo)
             except (OSError, pa.ArrowException) as error:
-                self._forget()
-                if not waits_s or isinstance(error, _LASTING):
+                self._close()
+                if not delays_s or isinstance(error, _PERMANENT_ERRORS):
                     raise ImageError(f"cannot be read: {_reason(error)}") from error
-            time.sleep(waits_s.pop(0))
+            time.sleep(delays_s.pop(0))
 
-    def _read(self, photo: Photo) -> bytes:
+    def _read(self, photo: PhotoRef) -> bytes:
         if photo.kind == "tar":
-            return self._member(photo)
+            return self._read_member(photo)
         if photo.kind == "parquet":
-            return self._row(photo)
-        store, path = stores.open_store(photo.path)
+            return self._read_row(photo)
+        store, path = open_store(photo.path)
         with store.open(path, "rb") as stream:
             return bytes(stream.read(MAX_BYTES))
 
-    def _member(self, photo: Photo) -> bytes:
+    def _read_member(self, photo: PhotoRef) -> bytes:
         if self._tar is None or self._tar[0] != photo.path:
-            self._forget()
-            store, path = stores.open_store(photo.path)
+            self._close()
+            store, path = open_store(photo.path)
             self._tar = photo.path, store.open(path, "rb")
         stream = self._tar[1]
         stream.seek(photo.position)
@@ -78,14 +164,15 @@ class Reader:
             )
         return content
 
-    def _row(self, photo: Photo) -> bytes:
+    def _read_row(self, photo: PhotoRef) -> bytes:
         if self._rows is None or self._rows.path != photo.path:
-            self._forget()
-            self._rows = _Rows(photo, self._column)
+            self._close()
+            self._rows = _ParquetRows(photo, self._column)
         return self._rows.read(photo.position)
 
-    def _forget(self) -> None:
-        with suppress(OSError):  # a store that has failed may fail again at closing
+    def _close(self) -> None:
+        """Close the open tar or Parquet file."""
+        with suppress(OSError):  # a store that has failed may fail again on closing
             if self._tar is not None:
                 self._tar[1].close()
             if self._rows is not None:
@@ -93,43 +180,44 @@ class Reader:
         self._tar = self._rows = None
 
 
-class _Rows:
-    """Goes forward through a Parquet file, one row group at a time, holding few rows."""
+class _ParquetRows:
+    """Read the photos of a Parquet file forward, one row group at a time, with few rows in memory."""
 
-    def __init__(self, photo: Photo, column: str | None) -> None:
+    def __init__(self, photo: PhotoRef, column: str | None) -> None:
         self.path = photo.path
-        store, path = stores.open_store(photo.path)
+        store, path = open_store(photo.path)
         self._stream = store.open(path, "rb")
         self._file = pq.ParquetFile(self._stream, buffer_size=1 << 20, pre_buffer=False)
         self._column = image_column(self._file.schema_arrow, column, photo.key)
         groups = self._file.metadata.num_row_groups
         lengths = (self._file.metadata.row_group(group).num_rows for group in range(groups))
-        self._edges = list(accumulate(lengths, initial=0))
-        self._first = self._next = self._end = 0
+        self._group_edges = list(accumulate(lengths, initial=0))
+        self._batch_start = self._batch_end = self._group_end = 0
         self._batches: Iterator[Any] = iter(())
         self._values: Any = ()
 
     def read(self, row: int) -> bytes:
-        """The bytes in a row."""
-        if not self._first <= row < self._end:
-            self._enter_group(row)
-        while row >= self._next:
+        """Return the photo's bytes in a row."""
+        if not self._batch_start <= row < self._group_end:
+            self._seek_group(row)
+        while row >= self._batch_end:
             self._values = next(self._batches).column(0)
-            self._first, self._next = self._next, self._next + len(self._values)
-        value = self._values[row - self._first].as_py()
+            self._batch_start, self._batch_end = self._batch_end, self._batch_end + len(self._values)
+        value = self._values[row - self._batch_start].as_py()
         content = value.get("bytes") if isinstance(value, dict) else value
         if content is None:
             raise ImageError("the row holds no bytes (null)")
         return bytes(content)
 
-    def _enter_group(self, row: int) -> None:
-        """Go to the beginning of the row group that holds a row."""
-        group = bisect_right(self._edges, row) - 1
-        if group + 1 >= len(self._edges):
-            raise ImageError(f"expected row {row}, but the file has {self._edges[-1]} rows; it has changed")
-        self._batches = self._file.iter_batches(_ROWS_AT_ONCE, row_groups=[group], columns=[self._column])
-        self._first = self._next = self._edges[group]
-        self._end = self._edges[group + 1]
+    def _seek_group(self, row: int) -> None:
+        """Move to the start of the row group that holds a row."""
+        group = bisect_right(self._group_edges, row) - 1
+        if group + 1 >= len(self._group_edges):
+            rows = self._group_edges[-1]
+            raise ImageError(f"expected row {row}, but the file has {rows} rows; it has changed")
+        self._batches = self._file.iter_batches(_ROWS_PER_BATCH, row_groups=[group], columns=[self._column])
+        self._batch_start = self._batch_end = self._group_edges[group]
+        self._group_end = self._group_edges[group + 1]
 
     def close(self) -> None:
         self._file.close()

@@ -1,30 +1,33 @@
-"""A row is what is known of one photo; each field of its faces is a column, a list over the faces."""
+"""Rows and part files: one row per photo; each field of its faces is a column with a list over the faces."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from facegeom.errors import OutputError
+from facegeom.export.files import write
 from facegeom.geometry.rotation import angles_from_rotation
 from facegeom.results import SHAPES, Faces
 
 ANGLES = ("yaw_deg", "pitch_deg", "roll_deg")
-_META = b"facegeom"
+_METADATA_KEY = b"facegeom"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One photo's answer.
+    """Result for one photo.
 
     Attributes:
         key: of the photo, unique in the run.
-        name: what the source calls the photo, if it does.
+        name: the photo's name in its source; None without one.
         faces: None where the photo could not be used.
-        error: the reason then, else None.
+        error: the reason in that case, else None.
     """
 
     key: str
@@ -35,7 +38,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Counts:
-    """How much there is in a part, or in all of them."""
+    """Number of photos, faces and errors in one part file or in several."""
 
     photos: int = 0
     faces: int = 0
@@ -46,13 +49,13 @@ class Counts:
 
 
 def schema(mesh: bool = True) -> pa.Schema:
-    """Columns of the rows. Those of the faces, and their number, are null where there is an error.
+    """Return the Arrow schema of rows. The faces' columns and their number are null in rows with an error.
 
-    A field of the faces is a column of its own rather than one of a struct, since readers skip what they are
-    not asked for by whole columns.
+    Each field of the faces is a column of its own, not a member of a struct, because readers can skip whole
+    columns only.
 
     Args:
-        mesh: with the fields of the mesh.
+        mesh: include the fields of the mesh.
     """
     return pa.schema(
         [
@@ -68,78 +71,46 @@ def schema(mesh: bool = True) -> pa.Schema:
 
 
 def _fields(mesh: bool) -> dict[str, tuple[int, ...]]:
-    """Fields of a face and their shapes: those of ``results.Face`` and the angles."""
+    """Return the fields of a face with their shapes: those of ``results.Face``, then the angles."""
     kept = {name: shape for name, shape in SHAPES.items() if mesh or not name.startswith("mesh")}
     return kept | dict.fromkeys(ANGLES, ())
 
 
 def _nested(shape: tuple[int, ...]) -> pa.DataType:
-    """float32, or lists of fixed lengths of it."""
+    """Return the Arrow type of a float32 array: nested lists of fixed lengths."""
     return pa.list_(_nested(shape[1:]), shape[0]) if shape else pa.float32()
 
 
-def encode(rows: Sequence[Row], mesh: bool, about: Mapping[str, Any]) -> bytes:
-    """The rows as a Parquet file; the same rows give the same bytes.
-
-    Args:
-        rows: in the order of the file.
-        mesh: with the fields of the mesh.
-        about: kept in the file's metadata, beside the counts; see :func:`read_about`.
-    """
-    counts = count(rows)
-    meta = {_META: json.dumps({**about, **vars(counts)}, sort_keys=True).encode()}
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        to_table(rows, mesh).replace_schema_metadata(meta),
-        sink,
-        compression="zstd",
-        use_dictionary=False,
-        write_page_checksum=True,
-    )
-    return bytes(sink.getvalue())
-
-
-def count(rows: Sequence[Row]) -> Counts:
-    """Photos, faces and errors."""
-    faces = sum(len(row.faces) for row in rows if row.faces is not None)
-    return Counts(len(rows), faces, sum(row.error is not None for row in rows))
-
-
-def read_about(parquet_schema: pa.Schema) -> dict[str, Any]:
-    """What :func:`encode` kept in the metadata; empty for a file of another maker."""
-    return dict(json.loads((parquet_schema.metadata or {}).get(_META, b"{}")))
-
-
 def to_table(rows: Sequence[Row], mesh: bool) -> pa.Table:
-    """The rows as an Arrow table of :func:`schema`."""
-    answers = [row.faces for row in rows]
+    """Convert rows to an Arrow table of :func:`schema`."""
+    results = [row.faces for row in rows]
     columns = [
         pa.array([row.key for row in rows], pa.string()),
         pa.array([row.name for row in rows], pa.string()),
         pa.array([row.error for row in rows], pa.string()),
-        pa.array([None if faces is None else faces.width for faces in answers], pa.int32()),
-        pa.array([None if faces is None else faces.height for faces in answers], pa.int32()),
-        pa.array([None if faces is None else len(faces) for faces in answers], pa.int32()),
-        *_faces_columns(answers, mesh),
+        pa.array([None if faces is None else faces.width for faces in results], pa.int32()),
+        pa.array([None if faces is None else faces.height for faces in results], pa.int32()),
+        pa.array([None if faces is None else len(faces) for faces in results], pa.int32()),
+        *_face_columns(results, mesh),
     ]
     return pa.Table.from_arrays(columns, schema=schema(mesh))
 
 
-def _faces_columns(answers: Sequence[Faces | None], mesh: bool) -> Iterator[pa.Array]:
-    there = [faces for faces in answers if faces is not None]
-    values = {name: _joined(there, name) for name in _fields(mesh) if name not in ANGLES}
+def _face_columns(results: Sequence[Faces | None], mesh: bool) -> Iterator[pa.Array]:
+    valid = [faces for faces in results if faces is not None]
+    values = {name: _concatenated(valid, name) for name in _fields(mesh) if name not in ANGLES}
     angles = angles_from_rotation(values["rotation"]).astype(np.float32)
-    values |= {name: angles[:, place] for place, name in enumerate(ANGLES)}
-    ends = np.cumsum([0, *(0 if faces is None else len(faces) for faces in answers)])
+    values |= {name: angles[:, index] for index, name in enumerate(ANGLES)}
+    ends = np.cumsum([0, *(0 if faces is None else len(faces) for faces in results)])
     offsets = pa.array(ends, pa.int32())
-    missing = pa.array([faces is None for faces in answers], pa.bool_())
+    missing = pa.array([faces is None for faces in results], pa.bool_())
     for value in values.values():
         yield pa.ListArray.from_arrays(offsets, _to_arrow(value), mask=missing)
 
 
-def _joined(answers: Sequence[Faces], name: str) -> np.ndarray:
-    """A field of all faces of all photos, (N, ...) float32."""
-    return np.concatenate([np.zeros((0, *SHAPES[name]), np.float32), *(getattr(a, name) for a in answers)])
+def _concatenated(results: Sequence[Faces], name: str) -> np.ndarray:
+    """Return a field of all faces of all photos, (N, ...) float32."""
+    return np.concatenate([np.zeros((0, *SHAPES[name]), np.float32), *(getattr(r, name) for r in results)])
 
 
 def _to_arrow(values: np.ndarray) -> pa.Array:
@@ -150,7 +121,7 @@ def _to_arrow(values: np.ndarray) -> pa.Array:
 
 
 def from_table(table: pa.Table) -> Iterator[Row]:
-    """The inverse of :func:`to_table`, for tables with the mesh."""
+    """Yield the rows of a table with the mesh; the inverse of :func:`to_table`."""
     for row in table.to_pylist():
         yield Row(row["key"], row["name"], _faces(row), row["error"])
 
@@ -158,14 +129,104 @@ def from_table(table: pa.Table) -> Iterator[Row]:
 def _faces(row: Mapping[str, Any]) -> Faces | None:
     if row["faces"] is None:
         return None
-    lead = (row["faces"],)
+    count = (row["faces"],)
     fields: dict[str, Any] = {
-        n: np.array(row[n], np.float32).reshape(lead + shape) for n, shape in SHAPES.items()
+        name: np.array(row[name], np.float32).reshape(count + shape) for name, shape in SHAPES.items()
     }
     return Faces(**fields, width=row["width"], height=row["height"], file=row["name"])
 
 
-def count_of(content: bytes) -> Counts:
-    """What a file of :func:`encode` holds."""
-    about = read_about(pq.read_schema(pa.BufferReader(content)))
-    return Counts(about["photos"], about["faces"], about["errors"])
+def encode(rows: Sequence[Row], mesh: bool, metadata: Mapping[str, Any]) -> bytes:
+    """Encode rows as a Parquet file; equal rows give equal bytes.
+
+    Args:
+        rows: in the order of the file.
+        mesh: include the fields of the mesh.
+        metadata: stored in the file with the counts of :func:`count_rows`; see :func:`read_metadata`.
+    """
+    counts = count_rows(rows)
+    encoded = json.dumps({**metadata, **vars(counts)}, sort_keys=True).encode()
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        to_table(rows, mesh).replace_schema_metadata({_METADATA_KEY: encoded}),
+        sink,
+        compression="zstd",
+        use_dictionary=False,
+        write_page_checksum=True,
+    )
+    return bytes(sink.getvalue())
+
+
+def count_rows(rows: Sequence[Row]) -> Counts:
+    """Count photos, faces and errors."""
+    faces = sum(len(row.faces) for row in rows if row.faces is not None)
+    return Counts(len(rows), faces, sum(row.error is not None for row in rows))
+
+
+def read_metadata(parquet_schema: pa.Schema) -> dict[str, Any]:
+    """Return the metadata that :func:`encode` stored; empty for other files."""
+    return dict(json.loads((parquet_schema.metadata or {}).get(_METADATA_KEY, b"{}")))
+
+
+def read_counts(content: bytes) -> Counts:
+    """Return the counts stored in a file of :func:`encode`."""
+    metadata = read_metadata(pq.read_schema(pa.BufferReader(content)))
+    return Counts(metadata["photos"], metadata["faces"], metadata["errors"])
+
+
+class PartFiles:
+    """The part files of a run, Parquet files in the folder ``parts``. Each is written whole or not at all.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "parts"
+
+    def path(self, part: int) -> Path:
+        """Return the path of a part file."""
+        return self.folder / f"part-{part:07d}.parquet"
+
+    def paths(self) -> list[Path]:
+        """Return the existing part files, in order."""
+        return sorted(self.folder.glob("part-*.parquet"))
+
+    def write(self, part: int, content: bytes) -> None:
+        """Store a part file.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        write(self.path(part), content)
+
+    def verified_counts(self, part: int, metadata: dict[str, Any]) -> Counts | None:
+        """Return the counts of a part file; None if it is missing, incomplete or made from other photos.
+
+        Args:
+            part: number of the part file.
+            metadata: as given to :func:`encode` when it was made.
+        """
+        path = self.path(part)
+        if not path.is_file():
+            return None
+        try:
+            with pq.ParquetFile(path) as file:
+                found, rows = read_metadata(file.schema_arrow), file.metadata.num_rows
+            counts = Counts(*(found.pop(name) for name in ("photos", "faces", "errors")))
+        except (pa.ArrowException, OSError, ValueError, KeyError):
+            return None  # damaged, for example by a full disk
+        return counts if found == metadata and counts.photos == rows else None
+
+    def clean(self) -> None:
+        """Remove the temporary files of a killed run.
+
+        Raises:
+            OutputError: a file cannot be removed.
+        """
+        try:
+            for folder in (self.folder.parent, self.folder):
+                for temporary in folder.glob(".*.tmp"):
+                    temporary.unlink()
+        except OSError as error:
+            raise OutputError(f"cannot remove {str(temporary)!r}: {error.strerror or error}") from error

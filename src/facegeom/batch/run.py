@@ -1,44 +1,47 @@
-"""A run from start to end: list the photos, see what is done, have the rest done, say what there is."""
+"""Run a batch: list the photos, find the finished part files, process the others, report progress."""
 
+import json
 import os
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from facegeom.analyzer import FaceAnalyzer
-from facegeom.batch import local, manifest, ray_engine
-from facegeom.batch.inventory import Inventory, Job, take_inventory
-from facegeom.batch.lock import locked
-from facegeom.batch.parts import Parts
-from facegeom.batch.photo import Photo
-from facegeom.batch.rows import Counts, count_of
-from facegeom.batch.shards import Columns
-from facegeom.batch.sources import list_photos
+from facegeom.batch import local, ray_engine
+from facegeom.batch.input_index import InputIndex, Job, PhotoRef, write_index
+from facegeom.batch.rows import Counts, PartFiles, read_counts
+from facegeom.batch.sources import Columns, list_photos
 from facegeom.batch.work import Settings
-from facegeom.errors import InputError
-from facegeom.export.files import make_folder
+from facegeom.errors import InputError, OutputError
+from facegeom.export.files import make_folder, write
 from facegeom.models import weights
+from facegeom.worker_pool import available_cores
 
 PART_SIZE = 128
+"""Photos per part file by default."""
+
+MANIFEST_FILE = "run.json"
+_MANIFEST_FORMAT = 1
 _NETWORKS = ("pnet", "rnet", "face")
-_TELL_EVERY = 1000
+_REPORT_EVERY = 1000
 
 EngineName: TypeAlias = Literal["local", "ray"]
-Source: TypeAlias = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes:
-        done: photos, faces and errors of the parts that are there.
-        photos: of the whole run; of those listed so far while ``listing``.
-        earlier: photos that were done before.
-        seconds: since the work began.
+        done: photos, faces and errors in the finished part files.
+        photos: number of photos in the run; while ``listing``, of those listed so far.
+        earlier: photos finished by earlier calls.
+        seconds: time since processing began.
         listing: whether the photos are still being listed.
     """
 
@@ -50,24 +53,24 @@ class Progress:
 
     @property
     def photos_per_second(self) -> float:
-        """Of this time alone, without what was done before."""
+        """Throughput of this call, without the photos finished earlier."""
         return (self.done.photos - self.earlier) / self.seconds if self.seconds else 0.0
 
 
-Listener: TypeAlias = Callable[[Progress], object]
+ProgressCallback: TypeAlias = Callable[[Progress], object]
 
 
 @dataclass(frozen=True)
-class Crew:
-    """Who works.
+class EngineOptions:
+    """Engine and number of workers.
 
     Attributes:
         engine: "local" or "ray".
-        workers: processes; None for one on each core, or a single one with a GPU.
-        gpus_per_worker: share of a GPU that Ray gives to each worker, for the device "cuda".
+        workers: number of processes; None for one per core, or a single one with a GPU.
+        gpus_per_worker: fraction of a GPU that Ray gives to each worker, for the device "cuda".
 
     Raises:
-        InputError: a value out of its range.
+        InputError: a value is out of its range.
     """
 
     engine: EngineName = "local"
@@ -82,34 +85,34 @@ class Crew:
         if not self.gpus_per_worker > 0:
             raise InputError(f"gpus_per_worker: expected more than 0, got {self.gpus_per_worker!r}")
 
-    def work(self, jobs: Iterator[Job], settings: Settings) -> Iterator[tuple[int, bytes]]:
-        """Numbers and files of the parts, as they get ready."""
-        workers = self.workers or (1 if settings.device == "cuda" else _cores())
+    def process(self, jobs: Iterator[Job], settings: Settings) -> Iterator[tuple[int, bytes]]:
+        """Process jobs and yield the number and content of each part file, in the order they finish."""
+        workers = self.workers or (1 if settings.device == "cuda" else available_cores())
         if self.engine == "ray":
             return ray_engine.run(jobs, settings, workers, self.gpus_per_worker)
         return local.run(jobs, settings, workers)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to be done.
+class RunConfig:
+    """Input, output and settings of a run.
 
     Attributes:
         sources: paths, globs and URLs; see :func:`facegeom.batch.sources.list_photos`.
-        out: folder of the run.
+        out: output folder of the run.
         columns: of Parquet sources.
         settings: of the workers.
-        part_size: photos of a part; None for that of the run that goes on, else ``PART_SIZE``.
+        part_size: photos per part file; None for that of the resumed run, else ``PART_SIZE``.
     """
 
-    sources: Sequence[Source]
+    sources: Sequence[str | os.PathLike[str]]
     out: Path
     columns: Columns = field(default_factory=Columns)
     settings: Settings = field(default_factory=Settings)
     part_size: int | None = None
 
     def made_with(self, part_size: int) -> dict[str, Any]:
-        """All that the rows depend on but the photos."""
+        """Return everything but the photos that the rows depend on, as JSON values."""
         return {
             "facegeom": version("facegeom"),
             "networks": {name: weights.manifest()[name].sha256 for name in _NETWORKS},
@@ -122,76 +125,164 @@ class Plan:
         }
 
 
-def execute(plan: Plan, crew: Crew, tell: Listener = lambda progress: None) -> Progress:
-    """Begin a run, or go on with it.
+def execute(
+    config: RunConfig, engine: EngineOptions, on_progress: ProgressCallback = lambda progress: None
+) -> Progress:
+    """Start a run or resume it.
 
     Args:
-        plan: what is to be done.
-        crew: who does it; may change when the run goes on.
-        tell: called while photos are listed, then with every part that gets ready.
+        config: of the run.
+        engine: may change when the run is resumed.
+        on_progress: called while photos are listed, then after each part file.
+
+    Returns:
+        The final progress.
 
     Raises:
-        InputError: wrong options or sources, or not those of the run that is in the folder.
+        InputError: options or sources are wrong, or differ from those of the run in the folder.
         OutputError: the folder cannot be written.
         WorkerError: workers do not start.
     """
-    if not plan.sources:
+    if not config.sources:
         raise InputError("expected photos, folders, shards or URLs, got none")
-    FaceAnalyzer(threads=1, **plan.settings.options)  # so that a wrong option is told before the listing
-    make_folder(plan.out)
-    with locked(plan.out):
-        inventory, photos = _prepare(plan, tell)
-        return _finish(plan, crew, inventory, Progress(photos=photos), tell)
+    FaceAnalyzer(threads=1, **config.settings.options)  # reports a wrong option before photos are listed
+    make_folder(config.out)
+    with locked(config.out):
+        index, photos = _prepare(config, on_progress)
+        return _process(config, engine, index, Progress(photos=photos), on_progress)
 
 
-def _prepare(plan: Plan, tell: Listener) -> tuple[Inventory, int]:
-    """The list of photos and their number; the list and the options are those of the run that goes on."""
-    before = manifest.read(plan.out)
-    began_with = before["made_with"] if before else {}
-    part_size = plan.part_size or int(began_with.get("part_size", PART_SIZE))
-    made_with = plan.made_with(part_size)
-    if before:
-        manifest.check(before, made_with, plan.out)
-    elif Parts(plan.out).exist():
-        raise InputError(f"{str(plan.out)!r} has parts, but no {manifest.FILE}; use another output folder")
-    listed = list_photos(plan.sources, plan.columns, leave_out=plan.out.resolve().as_posix())
-    old = Inventory(plan.out) if before else None
-    photos = take_inventory(_told(listed, tell), plan.out, part_size, old)
-    inventory = Inventory(plan.out)
-    if not before:
-        found = {"sources": [os.fspath(s) for s in plan.sources], "photos": photos, "parts": len(inventory)}
-        manifest.store(plan.out, made_with, found)
-    return inventory, photos
+def _prepare(config: RunConfig, on_progress: ProgressCallback) -> tuple[InputIndex, int]:
+    """Write the input index, and the manifest of a new run; return the index and the number of photos.
+
+    Raises:
+        InputError: options or photos differ from those of the resumed run.
+    """
+    manifest = _read_manifest(config.out)
+    before = manifest["made_with"] if manifest else {}
+    part_size = config.part_size or int(before.get("part_size", PART_SIZE))
+    made_with = config.made_with(part_size)
+    if manifest:
+        _check_manifest(manifest, made_with, config.out)
+    elif PartFiles(config.out).paths():
+        raise InputError(f"{str(config.out)!r} has parts, but no {MANIFEST_FILE}; use another output folder")
+    listed = list_photos(config.sources, config.columns, leave_out=config.out.resolve().as_posix())
+    old = InputIndex(config.out) if manifest else None
+    photos = write_index(_counted(listed, on_progress), config.out, part_size, old)
+    index = InputIndex(config.out)
+    if not manifest:
+        sources = [os.fspath(source) for source in config.sources]
+        _write_manifest(config.out, made_with, {"sources": sources, "photos": photos, "parts": len(index)})
+    return index, photos
 
 
-def _told(photos: Iterator[Photo], tell: Listener) -> Iterator[Photo]:
-    """The photos, counted aloud."""
-    for number, photo in enumerate(photos):
-        if number % _TELL_EVERY == 0:
-            tell(Progress(photos=number, listing=True))
+def _counted(photos: Iterator[PhotoRef], on_progress: ProgressCallback) -> Iterator[PhotoRef]:
+    """Pass photos through, and report their number from time to time."""
+    for count, photo in enumerate(photos):
+        if count % _REPORT_EVERY == 0:
+            on_progress(Progress(photos=count, listing=True))
         yield photo
 
 
-def _finish(plan: Plan, crew: Crew, inventory: Inventory, progress: Progress, tell: Listener) -> Progress:
-    """Have every part done that is not there yet."""
-    parts = Parts(plan.out)
-    parts.clean()
-    waiting: list[int] = []
-    for part in range(len(inventory)):
-        counts = parts.read_counts(part, inventory[part].about)
-        waiting += [part] if counts is None else []
+def _process(
+    config: RunConfig,
+    engine: EngineOptions,
+    index: InputIndex,
+    progress: Progress,
+    on_progress: ProgressCallback,
+) -> Progress:
+    """Process every part file that is not finished yet."""
+    files = PartFiles(config.out)
+    files.clean()
+    pending: list[int] = []
+    for part in range(len(index)):
+        counts = files.verified_counts(part, index[part].metadata)
+        pending += [part] if counts is None else []
         progress = replace(progress, done=progress.done + (counts or Counts()))
     progress = replace(progress, earlier=progress.done.photos)
-    tell(progress)
+    on_progress(progress)
     started = time.perf_counter()
-    for part, content in crew.work(map(inventory.__getitem__, waiting), plan.settings) if waiting else ():
-        parts.write(part, content)
-        done = progress.done + count_of(content)
+    jobs = map(index.__getitem__, pending)
+    for part, content in engine.process(jobs, config.settings) if pending else ():
+        files.write(part, content)
+        done = progress.done + read_counts(content)
         progress = replace(progress, done=done, seconds=time.perf_counter() - started)
-        tell(progress)
+        on_progress(progress)
     return progress
 
 
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Return the manifest of the run in a folder; None without one.
+
+    Raises:
+        InputError: it is damaged, or has another format version.
+    """
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        return None
+    try:
+        manifest = dict(json.loads(path.read_text(encoding="utf-8")))
+        if manifest["format"] == _MANIFEST_FORMAT:
+            return manifest
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} is damaged ({error}); use another output folder") from error
+    raise InputError(
+        f"{path}: expected format {_MANIFEST_FORMAT}, got {manifest['format']!r}; use a matching facegeom"
+    )
+
+
+def _write_manifest(folder: Path, made_with: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Write the manifest of a new run.
+
+    Args:
+        folder: of the run.
+        made_with: JSON values that must be the same when the run is resumed.
+        found: for information only: sources, number of photos and of part files.
+    """
+    content = {"format": _MANIFEST_FORMAT, "made_with": dict(made_with), **found}
+    write(folder / MANIFEST_FILE, json.dumps(content, indent=1).encode() + b"\n")
+
+
+def _check_manifest(manifest: Mapping[str, Any], made_with: Mapping[str, Any], folder: Path) -> None:
+    """Check that options, networks and version are those the run was started with.
+
+    Raises:
+        InputError: some differ; the message names them.
+    """
+    before = manifest["made_with"]
+    names = [name for name in {**before, **made_with} if before.get(name) != made_with.get(name)]
+    if names:
+        was = ", ".join(f"{name} {json.dumps(before.get(name))}" for name in names)
+        now = ", ".join(f"{name} {json.dumps(made_with.get(name))}" for name in names)
+        advice = "use the same, or another output folder"
+        raise InputError(f"the run in {str(folder)!r} was begun with {was}, not {now}; {advice}")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Lock a folder for this process; the lock is released when the process ends in any way.
+
+    Without ``flock`` (on Windows) nothing is locked. Two runs then only do the same work twice.
+
+    Raises:
+        InputError: another process holds the lock.
+        OutputError: the folder cannot be written.
+    """
+    path = folder / ".lock"
+    try:
+        stream = path.open("wb")
+    except OSError as error:
+        raise OutputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+    with stream:
+        if sys.platform != "win32":
+            _flock(stream.fileno(), folder)
+        yield
+
+
+def _flock(descriptor: int, folder: Path) -> None:
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InputError(f"another run is working on {str(folder)!r}; wait for it, or stop it") from error

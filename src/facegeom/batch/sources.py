@@ -1,39 +1,57 @@
-"""What a run works on: folders, globs, single files, tar and Parquet files, here or in a store, as one list.
+"""List the photos of a run: in folders, globs, files, tar and Parquet files, on this machine or in a store.
 
-The list is made lazily, folder by folder and shard by shard, in an order that depends on the names alone.
+The list is lazy, folder by folder and shard by shard, and its order depends on the names alone. Tar headers
+and Parquet footers are read, but no photo.
 """
 
 import os
 import re
+import tarfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from fsspec.utils import glob_translate
 
-from facegeom.batch import stores
-from facegeom.batch.photo import Photo
-from facegeom.batch.shards import Columns, parquet_rows, tar_members
+from facegeom.batch.input_index import PhotoRef
+from facegeom.batch.reading import image_column, normalized, open_store, url_of
 from facegeom.errors import InputError
 from facegeom.image.reading import ENDINGS
 
 _TAR, _PARQUET = (".tar",), (".parquet", ".pq")
-_PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
-_FOUND = (*ENDINGS, *_TAR, *_PARQUET, *_PACKED)
-_WILD = re.compile(r"[*?\[]")
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
+_LISTED_ENDINGS = (*ENDINGS, *_TAR, *_PARQUET, *_COMPRESSED)
+_WILDCARD = re.compile(r"[*?\[]")
+_UNREADABLE = (OSError, EOFError, ValueError, tarfile.TarError, pa.ArrowException)
+
+
+class Columns(NamedTuple):
+    """Columns of Parquet sources.
+
+    Attributes:
+        image: column with the photos' bytes; None for the only one that can hold them.
+        name: column with the photos' names, optional.
+    """
+
+    image: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True)
 class Source:
-    """One source as it was given.
+    """One source of photos.
 
     Attributes:
-        text: as given, tidied: how the keys of its photos begin.
+        text: normalized path or URL; the keys of its photos begin with it.
         store: fsspec file system.
         root: file, folder, or the folder from which a glob is searched; a path in the store.
-        glob: what whole paths must match; None for a file or a folder.
-        depth: levels of folders below the root that may hold photos; None for all.
-        is_file: the root is one file.
+        glob: pattern of the full paths; None for a file or a folder.
+        depth: levels of folders below the root to search; None for all.
+        is_file: whether the root is a single file.
     """
 
     text: str
@@ -44,54 +62,57 @@ class Source:
     is_file: bool = False
 
     def has(self, store: Any, path: str) -> bool:
-        """Whether a file of a store is one of this source's."""
+        """Return whether this source includes a file of any store."""
         return store == self.store and self.covers(path)
 
     def covers(self, path: str) -> bool:
-        """Whether a file of its store is one of this source's."""
+        """Return whether this source includes a file of its own store."""
         if self.is_file:
             return path == self.root
         if self.glob is not None:
             return self.glob.match(path) is not None
-        return path.startswith(self.root.rstrip("/") + "/") and path.lower().endswith(_FOUND)
+        return path.startswith(self.root.rstrip("/") + "/") and path.lower().endswith(_LISTED_ENDINGS)
 
 
 def list_photos(
     sources: Sequence[str | os.PathLike[str]], columns: Columns | None = None, leave_out: str | None = None
-) -> Iterator[Photo]:
-    """All photos, lazily, each under the first source that has it.
+) -> Iterator[PhotoRef]:
+    """List all photos lazily, each under the first source that includes it.
 
-    In a folder and its folders every file with the ending of a photo, of a tar or a Parquet file is taken,
-    but hidden ones and overlays of ``facegeom analyze`` are not; a glob takes every file that it matches.
+    A folder, with its subfolders, includes every file with the ending of a photo, a tar or a Parquet file,
+    except hidden files and overlays of ``facegeom analyze``. A glob includes every file that it matches.
 
     Args:
         sources: paths, globs (``*``, ``?``, ``[..]``, ``**``) and URLs.
         columns: of Parquet files.
-        leave_out: a folder of this machine that is not searched: the run's own.
+        leave_out: a folder on this machine that is not searched: the run's output folder.
+
+    Yields:
+        The photos of each source, sorted by name in each folder.
 
     Raises:
-        InputError: a source is not there, cannot be searched or holds no photo.
+        InputError: a source is missing, cannot be searched or holds no photo.
     """
-    opened = [_source(stores.tidy(source)) for source in sources]
+    opened = [_open_source(normalized(source)) for source in sources]
     earlier: list[Source] = []
-    files: set[str] = set()  # many may be named one by one, and each is looked up for each photo
+    files: set[str] = set()  # single files apart: there may be many, and each photo is looked up
     for source in opened:
         found = False
         for info in _files(source, leave_out):
             found = True
-            url = stores.url_of(info["name"], source.text)
+            url = url_of(info["name"], source.text)
             if url not in files and not any(other.has(source.store, info["name"]) for other in earlier):
                 yield from _photos(source, info, columns or Columns())
         if not found:
             raise InputError(f"expected photos in {source.text!r}, found none; check the path")
         if source.is_file:
-            files.add(stores.url_of(source.root, source.text))
+            files.add(url_of(source.root, source.text))
         else:
             earlier.append(source)
 
 
-def _source(text: str) -> Source:
-    store, path = stores.open_store(text)
+def _open_source(text: str) -> Source:
+    store, path = open_store(text)
     try:
         if store.isdir(path):
             return Source(text, store, path)
@@ -99,23 +120,24 @@ def _source(text: str) -> Source:
             return Source(text, store, path, is_file=True)
     except OSError as error:
         raise InputError(f"cannot look at {text!r}: {error}") from error
-    if not _WILD.search(path):
+    wildcard = _WILDCARD.search(path)
+    if wildcard is None:
         raise InputError(f"expected a file, a folder, a glob or a URL, but {text!r} is not there")
-    fixed = path[: _WILD.search(path).start()].rpartition("/")[0]  # type: ignore[union-attr]
-    below = path[len(fixed) + 1 :]
+    root = path[: wildcard.start()].rpartition("/")[0]
+    below = path[len(root) + 1 :]
     depth = None if "**" in below else below.count("/")
-    return Source(text, store, fixed or "/", re.compile(glob_translate(path)), depth)
+    return Source(text, store, root or "/", re.compile(glob_translate(path)), depth)
 
 
 def _files(source: Source, leave_out: str | None) -> Iterator[dict[str, Any]]:
-    """Descriptions by fsspec of the files of a source, sorted by name in each folder."""
+    """Yield fsspec's descriptions of a source's files, sorted by name in each folder."""
     if source.is_file:
-        yield _info(source)
+        yield _file_info(source)
     else:
         yield from _walk(source, source.root, source.depth, leave_out)
 
 
-def _info(source: Source) -> dict[str, Any]:
+def _file_info(source: Source) -> dict[str, Any]:
     try:
         return dict(source.store.info(source.root)) | {"name": source.root}
     except OSError as error:
@@ -123,7 +145,7 @@ def _info(source: Source) -> dict[str, Any]:
 
 
 def _walk(source: Source, folder: str, depth: int | None, leave_out: str | None) -> Iterator[dict[str, Any]]:
-    for info in sorted(_listed(source, folder), key=lambda info: str(info["name"])):
+    for info in sorted(_list_folder(source, folder), key=lambda info: str(info["name"])):
         path = str(info["name"]).rstrip("/")
         if path.rpartition("/")[2].startswith(".") or path in (folder.rstrip("/"), leave_out):
             continue
@@ -134,39 +156,109 @@ def _walk(source: Source, folder: str, depth: int | None, leave_out: str | None)
             yield info
 
 
-def _listed(source: Source, folder: str) -> list[dict[str, Any]]:
+def _list_folder(source: Source, folder: str) -> list[dict[str, Any]]:
     try:
         return list(source.store.ls(folder, detail=True))
     except OSError as error:
         raise InputError(f"cannot search {folder!r} of {source.text!r}: {error}") from error
 
 
-def _photos(source: Source, info: dict[str, Any], columns: Columns) -> Iterator[Photo]:
-    """The photos of one file: itself, or what it holds."""
+def _photos(source: Source, info: dict[str, Any], columns: Columns) -> Iterator[PhotoRef]:
+    """Yield the photos of one file: the file itself, or its tar members or Parquet rows."""
     path, size = str(info["name"]), info.get("size")
-    below = path[len(source.root) :].lstrip("/") or path.rpartition("/")[2]
-    whole = Photo(
-        _key(source, path), below, "file", stores.url_of(path, source.text), 0, -1 if size is None else size
+    name = path[len(source.root) :].lstrip("/") or path.rpartition("/")[2]
+    file = PhotoRef(
+        _key(source, path), name, "file", url_of(path, source.text), 0, -1 if size is None else size
     )
     ending = path.lower()
-    if ending.endswith(_PACKED):
+    if ending.endswith(_COMPRESSED):
         raise InputError(
-            f"expected photos, .tar or .parquet, got {whole.key!r}; unpack it or make it a plain .tar"
+            f"expected photos, .tar or .parquet, got {file.key!r}; unpack it or make it a plain .tar"
         )
     if ending.endswith(_TAR):
-        yield from tar_members(source.store, path, whole)
+        yield from _tar_members(source.store, path, file)
     elif ending.endswith(_PARQUET):
-        yield from parquet_rows(source.store, path, whole, columns)
+        yield from _parquet_rows(source.store, path, file, columns)
     else:
-        yield whole
+        yield file
 
 
 def _key(source: Source, path: str) -> str:
-    """The path as the person wrote it, with what lies below."""
+    """Return a file's path as the source was given, followed by the path below it."""
     if source.is_file:
         return source.text
     below = path[len(source.root) :].lstrip("/")
     if source.glob is None:
         return f"{source.text}/{below}"
-    fixed = source.text[: _WILD.search(source.text).start()].rpartition("/")[0]  # type: ignore[union-attr]
-    return f"{fixed}/{below}" if fixed else below
+    root = _WILDCARD.split(source.text, maxsplit=1)[0].rpartition("/")[0]
+    return f"{root}/{below}" if root else below
+
+
+def _tar_members(store: Any, path: str, file: PhotoRef) -> Iterator[PhotoRef]:
+    """Yield the photos of a tar file, such as a WebDataset shard, in its order; skip other members.
+
+    Args:
+        store: file system.
+        path: of the tar file in it.
+        file: the tar file; the keys of its members extend its key. If it is damaged, the members before the
+            damage are followed by a "damaged" photo with the reason.
+    """
+    seen: Counter[str] = Counter()
+    try:
+        with store.open(path, "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+            while (member := tar.next()) is not None:
+                tar.members = []  # type: ignore[attr-defined]  # else tarfile keeps all members in memory
+                if member.isreg() and _is_photo(member.name):
+                    seen[member.name] += 1
+                    repeat = f"#{seen[member.name]}" if seen[member.name] > 1 else ""
+                    yield file._replace(
+                        key=f"{file.key}/{member.name}{repeat}",
+                        name=member.name,
+                        kind="tar",
+                        position=member.offset_data,
+                        size=member.size,
+                    )
+    except _UNREADABLE as error:
+        yield file._replace(kind="damaged", problem=f"the tar file is damaged or cut short ({error})")
+
+
+def _is_photo(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.suffix.lower() in ENDINGS and not path.name.startswith(".")
+
+
+def _parquet_rows(store: Any, path: str, file: PhotoRef, columns: Columns) -> Iterator[PhotoRef]:
+    """Yield one photo for each row of a Parquet file.
+
+    Raises:
+        InputError: no column can hold photos, or a requested column is missing.
+    """
+    try:
+        with store.open(path, "rb") as stream:
+            table = pq.ParquetFile(stream)
+            names = _row_names(table, image_column(table.schema_arrow, columns.image, file.key), columns.name)
+            for row, name in zip(range(table.metadata.num_rows), names, strict=True):
+                yield file._replace(key=f"{file.key}#{row}", name=name, kind="parquet", position=row)
+    except InputError:
+        raise
+    except _UNREADABLE as error:
+        yield file._replace(kind="damaged", problem=f"the Parquet file is damaged or cut short ({error})")
+
+
+def _row_names(table: pq.ParquetFile, image: str, wanted: str | None) -> Iterator[str | None]:
+    """Yield the rows' names: from the requested column, else the ``path`` beside the bytes, else None."""
+    kind = table.schema_arrow.field(image).type
+    if wanted is None and pa.types.is_struct(kind) and kind.get_field_index("path") >= 0:
+        for batch in table.iter_batches(columns=[f"{image}.path"]):
+            yield from (_text(value["path"]) if value else None for value in batch.column(0).to_pylist())
+    elif wanted is None:
+        yield from (None for _ in range(table.metadata.num_rows))
+    elif wanted not in table.schema_arrow.names:
+        raise InputError(f"expected the column {wanted!r} with names, found {table.schema_arrow.names}")
+    else:
+        for batch in table.iter_batches(columns=[wanted]):
+            yield from (_text(value) for value in batch.column(0).to_pylist())
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -1,27 +1,30 @@
-"""The work itself, the same in every engine: the photos of a part to the bytes of its Parquet file."""
+"""The work that every engine does: analyze the photos of a part file, and track photos that crash workers."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from facegeom.analyzer import FaceAnalyzer
-from facegeom.batch.inventory import Job
-from facegeom.batch.photo import Photo
+from facegeom.batch.input_index import Job, PhotoRef
 from facegeom.batch.reading import Reader
 from facegeom.batch.rows import Row, encode
 from facegeom.errors import FacegeomError
 
-_DEADLY = "a worker process died on this photo, again and again; it was left out"
+MAX_DEATHS = 2
+"""Worker deaths on a part file before its photos are tracked, and on a tracked photo before it is skipped."""
+
+_SKIPPED = "a worker process died on this photo, again and again; it was left out"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a worker needs to know.
+    """Settings of a worker.
 
     Attributes:
         device: "cpu" or "cuda".
         mesh: whether rows hold the mesh.
-        column: of Parquet sources with the photos' bytes; None for the only one that can hold them.
+        column: Parquet column with the photos' bytes; None for the only one that can hold them.
         options: of :class:`facegeom.FaceAnalyzer`.
     """
 
@@ -32,13 +35,13 @@ class Settings:
 
 
 class Worker:
-    """One analyzer with one thread and one reader: one process's share of a run.
+    """Turn jobs into part files, with one single-threaded analyzer and one reader.
 
-    Photos go through the networks one by one, so that a row is exactly what ``FaceAnalyzer(threads=1)``
-    says of its photo, whatever was beside it.
+    Photos are analyzed one at a time, so each row equals the result of ``FaceAnalyzer(threads=1)`` on its
+    photo alone.
 
     Raises:
-        InputError: an option out of its range, or a device that is not there.
+        InputError: an option is out of its range, or the device is missing.
         WeightsError: a weight file is missing.
     """
 
@@ -51,28 +54,74 @@ class Worker:
         self,
         job: Job,
         skip: frozenset[int] = frozenset(),
-        begin: Callable[[int], object] = lambda place: None,
+        on_photo: Callable[[int], object] = lambda index: None,
     ) -> bytes:
-        """The part's file.
+        """Analyze the photos of a job and return its part file.
 
         Args:
-            job: the part.
-            skip: places in it of photos that are left out as deadly.
-            begin: called with the place of each other photo before it is touched.
+            job: the photos.
+            skip: indices of photos to leave out because they crashed workers.
+            on_photo: called with the index of each other photo before it is read.
+
+        Returns:
+            The encoded Parquet file.
         """
         rows = []
-        for place, photo in enumerate(job.photos):
-            if place in skip:
-                rows.append(Row(photo.key, photo.name, None, _DEADLY))
+        for index, photo in enumerate(job.photos):
+            if index in skip:
+                rows.append(Row(photo.key, photo.name, None, _SKIPPED))
                 continue
-            begin(place)
+            on_photo(index)
             rows.append(self._row(photo))
-        return encode(rows, self._mesh, job.about)
+        return encode(rows, self._mesh, job.metadata)
 
-    def _row(self, photo: Photo) -> Row:
+    def _row(self, photo: PhotoRef) -> Row:
         try:
             return Row(photo.key, photo.name, self._analyze(self._read(photo)))
         except FacegeomError as error:
             return Row(photo.key, photo.name, None, str(error))
         except MemoryError:
             return Row(photo.key, photo.name, None, "not enough memory for this photo; make it smaller")
+
+
+class Attempt(NamedTuple):
+    """How to process a part file this time.
+
+    Attributes:
+        track: report each photo before it is read.
+        skip: indices of photos that crashed their workers.
+    """
+
+    track: bool
+    skip: frozenset[int]
+
+
+class CrashTracker:
+    """Count worker deaths for each part file, to find and skip photos that crash workers.
+
+    After ``MAX_DEATHS`` deaths on a part file, its photos are tracked one by one. A photo that kills as many
+    workers again is skipped. A worker killed for another reason costs only the repeated work.
+    """
+
+    def __init__(self) -> None:
+        self._starts: Counter[int] = Counter()
+        self._current_photo: dict[int, int] = {}
+        self._deaths: dict[int, Counter[int]] = {}
+
+    def start(self, part: int) -> Attempt:
+        """Record that a worker starts a part file; a second start before :meth:`finish` means it died."""
+        if (photo := self._current_photo.pop(part, None)) is not None:
+            self._deaths.setdefault(part, Counter())[photo] += 1
+        track = self._starts[part] >= MAX_DEATHS
+        self._starts[part] += 1
+        deaths = self._deaths.get(part, Counter())
+        return Attempt(track, frozenset(photo for photo, count in deaths.items() if count >= MAX_DEATHS))
+
+    def start_photo(self, part: int, photo: int) -> None:
+        """Record that a worker starts a tracked photo, given by its index in the part file."""
+        self._current_photo[part] = photo
+
+    def finish(self, part: int) -> None:
+        """Forget a part file that is done."""
+        for counts in (self._starts, self._current_photo, self._deaths):
+            counts.pop(part, None)

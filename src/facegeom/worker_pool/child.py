@@ -1,9 +1,10 @@
-"""What runs in a worker process.
+"""Main loop of a worker process; the parent's side is ``process``.
 
-It speaks pickles over its standard input and output: the worker's maker and its arguments in, ("ready", None)
-or ("failed", error) out; then for each tuple of arguments that comes in, ("told", what) for what the worker
-has to say on the way, and ("done", answer). It ends where its input ends, so it outlives its driver by one
-call at most.
+The two sides exchange pickles over the worker's standard input and output. The parent first sends the name
+of a factory and its arguments; the worker replies ``("ready", None)`` or ``("failed", error)``. Each
+further tuple from the parent is one call: the worker sends any number of ``("message", value)`` and one
+``("result", value)``. The worker exits when its input closes, so it outlives its parent by at most one
+call.
 """
 
 import os
@@ -18,42 +19,43 @@ from facegeom.errors import FacegeomError
 
 
 def main() -> None:
-    """Work until the input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the driver, which ends the workers
-    outbox = _private_output()
+    """Serve calls until the input closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers
+    output = _claim_stdout()
     try:
-        _serve(sys.stdin.buffer, outbox)
+        _serve(sys.stdin.buffer, output)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), outbox.fileno())  # else closing it would fail once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())  # closing a broken pipe would fail again
 
 
-def _private_output() -> IO[bytes]:
-    """The pipe to the driver; what others print goes to standard error instead."""
-    outbox = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+def _claim_stdout() -> IO[bytes]:
+    """Return the pipe to the parent, and send whatever else is printed to standard error."""
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return outbox
+    return output
 
 
-def _serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
-    maker, arguments = pickle.load(inbox)
+def _serve(calls: IO[bytes], output: IO[bytes]) -> None:
+    factory, arguments = pickle.load(calls)
     try:
-        worker = resolve_name(maker)(*arguments)
+        worker = resolve_name(factory)(*arguments)
     except FacegeomError as error:
-        _send(outbox, "failed", error)
+        _send(output, "failed", error)
         return
-    _send(outbox, "ready", None)
-    tell = partial(_send, outbox, "told")
-    while (call := _receive(inbox)) is not None:
-        _send(outbox, "done", worker(*call, tell))
+    _send(output, "ready", None)
+    report = partial(_send, output, "message")
+    while (call := _receive(calls)) is not None:
+        _send(output, "result", worker(*call, report))
 
 
-def _receive(inbox: IO[bytes]) -> Any:
+def _receive(calls: IO[bytes]) -> Any:
+    """Return the arguments of the next call; None at the end of the input."""
     try:
-        return pickle.load(inbox)
+        return pickle.load(calls)
     except EOFError:
         return None
 
 
-def _send(outbox: IO[bytes], word: str, what: object) -> None:
-    pickle.dump((word, what), outbox, pickle.HIGHEST_PROTOCOL)
-    outbox.flush()
+def _send(output: IO[bytes], kind: str, value: object) -> None:
+    pickle.dump((kind, value), output, pickle.HIGHEST_PROTOCOL)
+    output.flush()

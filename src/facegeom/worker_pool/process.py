@@ -1,4 +1,4 @@
-"""The driver's end of a worker process; the other is ``child``."""
+"""Start worker processes and call them; ``child`` is the worker's side."""
 
 import os
 import pickle
@@ -10,141 +10,148 @@ from typing import IO, Any
 
 from facegeom.errors import FacegeomError
 
-_STARTS = 3
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_START_ATTEMPTS = 3
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class WorkerError(FacegeomError):
     """Worker processes do not start."""
 
 
-class DiedError(Exception):
-    """A worker process ended before its work did."""
+class WorkerDiedError(Exception):
+    """A worker process ended before its work was done."""
 
 
-def start(maker: str, *arguments: object) -> "WorkerProcess":
-    """A worker that is ready; arguments as for :class:`WorkerProcess`.
+def start(factory: str, *arguments: object) -> "WorkerProcess":
+    """Start a worker and wait until it is ready; arguments as for :class:`WorkerProcess`.
 
     Raises:
-        FacegeomError: the worker's maker refuses its arguments.
+        FacegeomError: the factory rejects its arguments.
         WorkerError: three workers died before they were ready.
     """
-    deaths: list[DiedError] = []
-    while len(deaths) < _STARTS:
+    deaths: list[WorkerDiedError] = []
+    while len(deaths) < _START_ATTEMPTS:
         try:
-            return WorkerProcess(maker, *arguments)
-        except DiedError as death:
+            return WorkerProcess(factory, *arguments)
+        except WorkerDiedError as death:
             deaths.append(death)
-    raise WorkerError(f"{deaths[-1]} before it was ready, as {_STARTS - 1} before it; see its messages above")
+    raise WorkerError(
+        f"{deaths[-1]} before it was ready, as {_START_ATTEMPTS - 1} before it; see its messages above"
+    )
 
 
 class WorkerProcess:
-    """A process with one worker. A fresh interpreter, so callers need no ``__main__`` guard.
+    """A process that runs one worker.
+
+    It is a fresh interpreter, so callers need no ``__main__`` guard. Its numeric libraries use one thread.
 
     Args:
-        maker: "module:name" of what makes the worker there; a worker is called with the arguments of
-            :meth:`call` and, after them, a function whose argument it has told to the caller.
-        arguments: of the maker.
+        factory: "module:name" of the callable that makes the worker. The worker is called with the arguments
+            of :meth:`call`, followed by a function that sends its argument to ``on_message``.
+        arguments: of the factory.
 
     Raises:
-        FacegeomError: the maker refuses its arguments.
-        DiedError: the process ended.
+        FacegeomError: the factory rejects its arguments.
+        WorkerDiedError: the process ended.
     """
 
-    def __init__(self, maker: str, *arguments: object) -> None:
+    def __init__(self, factory: str, *arguments: object) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-c", _program()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | dict.fromkeys(_THREADS, "1"),
+            env=os.environ | dict.fromkeys(_THREAD_VARIABLES, "1"),
         )
-        self._send((maker, arguments))
-        word, error = self._receive()
-        if word == "failed":
+        self._send((factory, arguments))
+        kind, error = self._receive()
+        if kind == "failed":
             self.end()
             raise error
 
     @property
     def pid(self) -> int:
-        """Number of the process."""
+        """Process id."""
         return self._process.pid
 
-    def call(self, *arguments: object, told: Callable[[Any], object] = lambda what: None) -> Any:
-        """Call the worker.
+    def call(self, *arguments: object, on_message: Callable[[Any], object] = lambda message: None) -> Any:
+        """Call the worker and wait for its result.
 
         Args:
             arguments: of the call.
-            told: called with what the worker says on the way.
+            on_message: called with each message that the worker sends before its result.
 
         Returns:
-            What the worker returns.
+            The worker's return value.
 
         Raises:
-            DiedError: the worker died on the way.
+            WorkerDiedError: the worker died during the call.
         """
         self._send(arguments)
         while True:
-            word, what = self._receive()
-            if word == "done":
-                return what
-            told(what)
+            kind, value = self._receive()
+            if kind == "result":
+                return value
+            on_message(value)
 
     def kill(self) -> None:
-        """Make it end, from any thread; the thread that uses it then gets a DiedError."""
+        """Kill the process from any thread; a thread waiting in :meth:`call` then gets a WorkerDiedError."""
         self._process.kill()
 
     def end(self) -> None:
-        """Kill it, wait for its end and close the pipes."""
+        """Kill the process, wait for its end and close the pipes."""
         self._process.kill()
         self._process.wait()
         self.close_pipes()
 
     def close_pipes(self) -> None:
-        """Leave it alone: it then ends by itself."""
+        """Close the pipes; the process then exits by itself."""
         for pipe in self._pipes():
-            with suppress(OSError):  # what it had not read is lost with it
+            with suppress(OSError):  # unsent data is lost with a dead process
                 pipe.close()
 
     def wait(self, seconds: float) -> int:
-        """Its exit code, once it has ended; subprocess.TimeoutExpired when it does not in time."""
+        """Wait for the process to end and return its exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: the process is still running after ``seconds``.
+        """
         return self._process.wait(seconds)
 
     def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
-        inbox, outbox = self._process.stdin, self._process.stdout
-        if inbox is None or outbox is None:
+        """Return the pipes to the worker and from it."""
+        to_worker, from_worker = self._process.stdin, self._process.stdout
+        if to_worker is None or from_worker is None:
             raise WorkerError("a worker process was started without pipes")
-        return inbox, outbox
+        return to_worker, from_worker
 
     def _send(self, message: object) -> None:
-        inbox, _ = self._pipes()
+        to_worker, _ = self._pipes()
         try:
-            pickle.dump(message, inbox, pickle.HIGHEST_PROTOCOL)
-            inbox.flush()
+            pickle.dump(message, to_worker, pickle.HIGHEST_PROTOCOL)
+            to_worker.flush()
         except OSError as error:
             raise self._died() from error
 
     def _receive(self) -> Any:
-        _, outbox = self._pipes()
+        _, from_worker = self._pipes()
         try:
-            return pickle.load(outbox)
+            return pickle.load(from_worker)
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             raise self._died() from error
 
-    def _died(self) -> DiedError:
-        with suppress(subprocess.TimeoutExpired):  # it closed its pipe but goes on: end() kills it
+    def _died(self) -> WorkerDiedError:
+        """Clean up after a broken pipe and describe how the process ended."""
+        with suppress(subprocess.TimeoutExpired):  # the pipe is closed but the process lives: end() kills it
             self._process.wait(5)
         code = self._process.poll()
         self.end()
-        how = (
-            "closed its pipe"
-            if code is None
-            else f"ended by signal {-code}"
-            if code < 0
-            else f"exited with {code}"
-        )
-        return DiedError(f"a worker process (pid {self._process.pid}) {how}")
+        if code is None:
+            how = "closed its pipe"
+        else:
+            how = f"ended by signal {-code}" if code < 0 else f"exited with {code}"
+        return WorkerDiedError(f"a worker process (pid {self._process.pid}) {how}")
 
 
 def _program() -> str:
-    """Python code of a worker that imports what this process would."""
+    """Return the Python code that a worker runs, with this process's import path."""
     return f"import sys; sys.path[:] = {sys.path!r}; from facegeom.worker_pool.child import main; main()"

@@ -1,22 +1,21 @@
-"""The stored list of photos: parts, and what counts as the same list."""
+"""The input index: part files, and which lists count as the same."""
 
 from pathlib import Path
 
 import pytest
 
-from facegeom.batch.inventory import FILE, Inventory, take_inventory
-from facegeom.batch.photo import Photo
+from facegeom.batch.input_index import FILE, InputIndex, PhotoRef, write_index
 from facegeom.errors import InputError
 
 PHOTOS = [
-    Photo(f"a/{number}.jpg", f"{number}.jpg", "file", f"/x/a/{number}.jpg", 0, 10) for number in range(7)
+    PhotoRef(f"a/{number}.jpg", f"{number}.jpg", "file", f"/x/a/{number}.jpg", 0, 10) for number in range(7)
 ]
 
 
 def test_parts_are_fixed_slices(tmp_path: Path) -> None:
-    assert take_inventory(iter(PHOTOS), tmp_path, 3, None) == 7
-    inventory = Inventory(tmp_path)
-    assert [inventory[part].photos for part in range(len(inventory))] == [
+    assert write_index(iter(PHOTOS), tmp_path, 3, None) == 7
+    index = InputIndex(tmp_path)
+    assert [index[part].photos for part in range(len(index))] == [
         tuple(PHOTOS[:3]),
         tuple(PHOTOS[3:6]),
         tuple(PHOTOS[6:]),
@@ -25,19 +24,22 @@ def test_parts_are_fixed_slices(tmp_path: Path) -> None:
 
 
 def test_every_field_is_kept(tmp_path: Path) -> None:
-    photos = [Photo("t#1", None, "parquet", "s3://b/t", 1, -1), Photo("x", "y", "damaged", "z", 0, 5, "bad")]
-    take_inventory(photos, tmp_path, 10, None)
-    assert Inventory(tmp_path)[0].photos == tuple(photos)
+    photos = [
+        PhotoRef("t#1", None, "parquet", "s3://b/t", 1, -1),
+        PhotoRef("x", "y", "damaged", "z", 0, 5, "bad"),
+    ]
+    write_index(photos, tmp_path, 10, None)
+    assert InputIndex(tmp_path)[0].photos == tuple(photos)
 
 
 def test_the_same_photos_elsewhere_are_the_same(tmp_path: Path) -> None:
-    take_inventory(PHOTOS, tmp_path, 3, None)
-    before = Inventory(tmp_path)
-    about = before[0].about
+    write_index(PHOTOS, tmp_path, 3, None)
+    before = InputIndex(tmp_path)
+    metadata = before[0].metadata
     moved = [photo._replace(path=photo.path.replace("/x/", "/y/")) for photo in PHOTOS]
-    take_inventory(moved, tmp_path, 3, before)
-    after = Inventory(tmp_path)
-    assert after[0].about == about and after[0].photos[0].path == "/y/a/0.jpg"
+    write_index(moved, tmp_path, 3, before)
+    after = InputIndex(tmp_path)
+    assert after[0].metadata == metadata and after[0].photos[0].path == "/y/a/0.jpg"
 
 
 OTHER = [
@@ -45,7 +47,7 @@ OTHER = [
     (PHOTOS[:2], "'a/2.jpg' (10 bytes) of the run is missing"),
     (PHOTOS[:3], "more photos, as 'a/3.jpg'"),
     ([*PHOTOS, PHOTOS[0]._replace(key="b")], "'b' (10 bytes) is not in the run"),
-    ([*PHOTOS, *(Photo(f"b{n}", None, "file", "p") for n in range(3))], "is not in the run"),
+    ([*PHOTOS, *(PhotoRef(f"b{n}", None, "file", "p") for n in range(3))], "is not in the run"),
     (
         [*PHOTOS[:4], PHOTOS[4]._replace(size=11), *PHOTOS[5:]],
         "'a/4.jpg' (10 bytes) of the run, found 'a/4.jpg' (11",
@@ -56,11 +58,11 @@ OTHER = [
 
 
 @pytest.mark.parametrize(("photos", "message"), OTHER)
-def test_other_photos_are_refused(tmp_path: Path, photos: list[Photo], message: str) -> None:
-    take_inventory(PHOTOS, tmp_path, 3, None)
+def test_other_photos_are_refused(tmp_path: Path, photos: list[PhotoRef], message: str) -> None:
+    write_index(PHOTOS, tmp_path, 3, None)
     content = (tmp_path / FILE).read_bytes()
     with pytest.raises(InputError) as caught:
-        take_inventory(photos, tmp_path, 3, Inventory(tmp_path))
+        write_index(photos, tmp_path, 3, InputIndex(tmp_path))
     assert message in str(caught.value) and "another output folder" in str(caught.value)
     assert (tmp_path / FILE).read_bytes() == content and len(list(tmp_path.iterdir())) == 1
 
@@ -68,4 +70,4 @@ def test_other_photos_are_refused(tmp_path: Path, photos: list[Photo], message: 
 def test_damaged_list_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"words")
     with pytest.raises(InputError, match="use another output folder"):
-        Inventory(tmp_path)
+        InputIndex(tmp_path)

@@ -1,0 +1,72 @@
+"""The crash tracker: which photos are skipped when workers die; and the rows of skipped photos."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from facegeom.batch.input_index import Job
+from facegeom.batch.sources import list_photos
+from facegeom.batch.work import Attempt, CrashTracker, Settings, Worker
+
+NONE: frozenset[int] = frozenset()
+
+
+def test_parts_without_deaths_are_never_tracked() -> None:
+    tracker = CrashTracker()
+    for part in range(5):
+        assert tracker.start(part) == Attempt(track=False, skip=NONE)
+        tracker.finish(part)
+
+
+def test_two_deaths_start_tracking() -> None:
+    tracker = CrashTracker()
+    assert [tracker.start(7).track for _ in range(4)] == [False, False, True, True]
+    assert tracker.start(8).track is False
+
+
+def test_a_photo_with_two_tracked_deaths_is_skipped() -> None:
+    tracker = CrashTracker()
+    for expected in (NONE, NONE, NONE, NONE, frozenset({5})):
+        attempt = tracker.start(0)
+        assert attempt.skip == expected
+        if attempt.track:
+            tracker.start_photo(0, 4)
+            tracker.start_photo(0, 5)
+
+
+def test_deaths_at_different_photos_skip_none() -> None:
+    tracker = CrashTracker()
+    for photo in range(10):
+        assert tracker.start(0).skip == NONE
+        tracker.start_photo(0, photo)
+
+
+def test_two_deadly_photos() -> None:
+    tracker = CrashTracker()
+    deadly, attempts = {3, 6}, 0
+    while True:
+        attempts += 1
+        attempt = tracker.start(0)
+        remaining = sorted(deadly - attempt.skip)
+        if not remaining:
+            break
+        if attempt.track:
+            tracker.start_photo(0, remaining[0])
+    assert (attempt.skip, attempts) == (frozenset(deadly), 7)
+
+
+def test_finished_parts_are_forgotten() -> None:
+    tracker = CrashTracker()
+    for _ in range(4):
+        tracker.start(0)
+        tracker.start_photo(0, 1)
+    tracker.finish(0)
+    assert tracker.start(0) == Attempt(track=False, skip=NONE)
+
+
+def test_skipped_photos_have_a_row(album: Path) -> None:
+    photos = tuple(list_photos([album]))
+    content = Worker(Settings())(Job(1, photos[2:4]), skip=frozenset({1}))
+    errors = pq.read_table(pa.BufferReader(content))["error"].to_pylist()
+    assert errors[0] is None and "died on this photo" in errors[1]

@@ -1,6 +1,6 @@
-"""A small data pack with drawn heads: enough to read, to cut training pictures and to train a few steps.
+"""A small data pack with drawn heads, enough to cut training crops and to train a few steps.
 
-The runtime's own fixtures, faces of known geometry and an FPNet, are taken from its tests.
+Faces of known geometry and an FPNet come from the fixtures of the runtime's tests.
 """
 
 import json
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -19,28 +20,33 @@ from facegeom.geometry.boxes import face_box
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.schemes import IBUG68_MIRROR
 
-_RUNTIME = spec_from_file_location(
-    "facegeom_test_fixtures", Path(__file__).parents[2] / "tests" / "conftest.py"
-)
-assert _RUNTIME is not None and _RUNTIME.loader is not None
-_fixtures = sys.modules[_RUNTIME.name] = module_from_spec(_RUNTIME)
-_RUNTIME.loader.exec_module(_fixtures)
+
+def _runtime_fixtures() -> ModuleType:
+    """Load the conftest of the runtime's tests."""
+    spec = spec_from_file_location("facegeom_test_fixtures", Path(__file__).parents[2] / "tests/conftest.py")
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[spec.name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_runtime = _runtime_fixtures()
 camera, faces, make_face, make_faces = (
-    _fixtures.camera,
-    _fixtures.faces,
-    _fixtures.make_face,
-    _fixtures.make_faces,
+    _runtime.camera,
+    _runtime.faces,
+    _runtime.make_face,
+    _runtime.make_faces,
 )
-fpnet_file, fpnet_rotation = _fixtures.fpnet_file, _fixtures.fpnet_rotation
+fpnet_file, fpnet_rotation = _runtime.fpnet_file, _runtime.fpnet_rotation
 
 SIDE = 160
-PEOPLE = ("helen", "lfpw", "afw")
-"""Sources whose points were set by people."""
+HUMAN_SOURCES = ("helen", "lfpw", "afw")
+"""Sources with human annotations."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """The canonical head, turned, seen from far away: pixels of a picture of 160 x 160."""
+    """The canonical head, rotated, in parallel projection: pixels of an image of 160 x 160."""
 
     landmarks: np.ndarray
     mesh: np.ndarray
@@ -49,7 +55,7 @@ class Head:
 
 @dataclass(frozen=True)
 class TrainingPack:
-    """Where the files lie, and the heads in the order of the table."""
+    """Paths of a small data pack, and its heads in the order of ``faces.csv``."""
 
     data: Path
     labels: Path
@@ -58,7 +64,7 @@ class TrainingPack:
 
 
 def mesh_points_of_68() -> np.ndarray:
-    """(68,) the mesh points nearest to the 68 on the canonical head, mirrored as these are."""
+    """Return the mesh points (68,) nearest to the 68 on the canonical head, as symmetric as these."""
     mirror, mesh, points = topology.mirror(), topology.canonical_mm(), topology.canonical68_mm()
     distance = np.linalg.norm(points[:, None] - mesh[None], axis=2)
     middle = mirror == np.arange(478)
@@ -71,33 +77,34 @@ def mesh_points_of_68() -> np.ndarray:
 
 
 def head(*angles_deg: float) -> Head:
+    """Return the head of yaw, pitch and roll in degrees."""
     rotation = rotation_from_angles(*angles_deg)
     mesh = topology.canonical_mm().astype(np.float64) @ rotation.T * 0.5 + (SIDE / 2, SIDE / 2 - 10, 0)
     return Head(mesh[mesh_points_of_68(), :2], mesh, rotation)
 
 
 def drawn(face: Head, level: int) -> np.ndarray:
-    """(160, 160, 3) a plain picture with a light face and dark points."""
-    picture = np.full((SIDE, SIDE, 3), level, np.uint8)
+    """Return a plain image (160, 160, 3) with a light face and dark points."""
+    image = np.full((SIDE, SIDE, 3), level, np.uint8)
     left, top, right, bottom = face_box(face.landmarks)
     middle = (int((left + right) / 2), int((top + bottom) / 2))
     cv2.ellipse(
-        picture, middle, (int(right - left) // 2, int(bottom - top) // 2), 0, 0, 360, (150, 180, 220), -1
+        image, middle, (int(right - left) // 2, int(bottom - top) // 2), 0, 0, 360, (150, 180, 220), -1
     )
     for x, y in face.landmarks:
-        cv2.circle(picture, (round(x), round(y)), 2, (40, 30, 60), -1)
-    return picture
+        cv2.circle(image, (round(x), round(y)), 2, (40, 30, 60), -1)
+    return image
 
 
 @pytest.fixture(scope="session")
 def make_head() -> Callable[..., Head]:
-    """Builds a head from yaw, pitch and roll in degrees."""
+    """Build a head from yaw, pitch and roll in degrees."""
     return head
 
 
 @pytest.fixture(scope="session")
 def training_pack(tmp_path_factory: pytest.TempPathFactory) -> TrainingPack:
-    """Ten train faces (two masked), four val faces, one in doubt; scenes, renders, backgrounds."""
+    """Write ten train faces (two masked), four val faces, one rejected; scenes, renders, backgrounds."""
     root = tmp_path_factory.mktemp("pack")
     data = root / "data"
     for folder in ("faces", "scenes", "backgrounds"):
@@ -117,7 +124,7 @@ def training_pack(tmp_path_factory: pytest.TempPathFactory) -> TrainingPack:
 
 @pytest.fixture(scope="session")
 def labelled_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data pack of faces that people labelled and nothing else: six train, two val, two test."""
+    """Write a data pack of annotated faces and nothing else: six train, two val, two test."""
     root = tmp_path_factory.mktemp("labelled")
     (root / "faces").mkdir()
     kinds = [("helen", "train")] * 6 + [("lfpw", "val")] * 2 + [("afw", "test")] * 2
@@ -129,14 +136,14 @@ def labelled_pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _write_faces(folder: Path, kinds: list[tuple[str, str]], heads: list[Head]) -> None:
     lines = ["file,source,split,size_px,landmarks,origin,person"]
     for index, ((source, split), face) in enumerate(zip(kinds, heads, strict=True)):
-        picture = drawn(face, 90 + 5 * index)
-        picture[:, : 20 if index == 0 else 0] = 0  # the photo of the first face ends 20 pixels from the left
-        cv2.imwrite(str(folder / f"{index}.png"), picture)
+        image = drawn(face, 90 + 5 * index)
+        image[:, : 20 if index == 0 else 0] = 0  # the photo of the first face ends 20 pixels from the left
+        cv2.imwrite(str(folder / f"{index}.png"), image)
         lines.append(f"{index}.png,{source},{split},{SIDE},68,o{index},p{index}")
     (folder / "faces.csv").write_text("\n".join(lines))
-    by_hand = [index for index, (source, _) in enumerate(kinds) if source in PEOPLE]
-    points = np.stack([heads[index].landmarks + 1 for index in by_hand])  # people see them elsewhere
-    np.savez(folder / "landmarks68.npz", files=[f"{index}.png" for index in by_hand], points_xy=points)
+    annotated = [index for index, (source, _) in enumerate(kinds) if source in HUMAN_SOURCES]
+    points = np.stack([heads[index].landmarks + 1 for index in annotated])  # annotations differ from the mesh
+    np.savez(folder / "landmarks68.npz", files=[f"{index}.png" for index in annotated], points_xy=points)
 
 
 def _write_scenes(folder: Path, heads: list[Head]) -> None:
@@ -147,7 +154,7 @@ def _write_scenes(folder: Path, heads: list[Head]) -> None:
         cv2.imwrite(str(folder / f"{index}.png"), scene)
         landmarks = heads[index].landmarks + np.array([90, 30])
         face = {"box": face_box(landmarks).tolist()}
-        if index != 1:  # that one was found by a teacher alone
+        if index != 1:  # that one has the teacher's box alone
             face["landmarks68"] = landmarks.tolist()
         entries.append({"file": f"{index}.png", "split": split, "faces": [face]})
     (folder / "scenes.json").write_text(json.dumps(entries))

@@ -1,4 +1,4 @@
-"""The two stages' answers placed in the camera frame, by networks that know the truth; sources; classes."""
+"""The two stages' answers placed in the camera frame, by networks that know the truth; sources."""
 
 from collections.abc import Callable
 from importlib.resources import files
@@ -14,9 +14,9 @@ from facegeom.depth.source import MeshDepth, depth_source
 from facegeom.depth.two_stage import DepthPredictor
 from facegeom.errors import InputError
 from facegeom.results import Faces
-from facegeom_lab.datasets.depth_classes import CLASSES, to_classes
 
 MakeFaces = Callable[..., Faces]
+CLASSES = 51  # of stage I
 DEMO = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
 
 
@@ -92,9 +92,3 @@ def test_the_networks_that_ship_agree_with_the_mesh() -> None:
     assert both.sum() > 0.9 * mesh.depth[0].mask.sum()
     apart = np.abs(mesh.depth[0].z_mm - network.depth[0].z_mm)[both]
     assert 0.2 < np.median(apart) < 6 and np.percentile(apart, 95) < 20  # alike, and not the same thing
-
-
-def test_classes_are_counted_from_the_nose_tip() -> None:
-    depth = np.array([-200, -80, -76.1, -75.9, 0, 3.9, 4, 119, 500, 50])
-    face = np.array([True] * 9 + [False])
-    assert to_classes(depth, face).tolist() == [1, 1, 1, 2, 21, 21, 22, 50, 50, 0]

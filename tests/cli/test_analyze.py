@@ -49,7 +49,7 @@ def networks(make_faces: Callable[..., Faces], monkeypatch: pytest.MonkeyPatch) 
 
 
 def store(path: Path, value: int = 90) -> Path:
-    """A plain picture of 320 x 240 pixels."""
+    """Store a grey image of 320 x 240 pixels."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = "PNG" if path.suffix.lower() == ".png" else "JPEG"
     Image.new("RGB", (320, 240), (value,) * 3).save(path, kind)

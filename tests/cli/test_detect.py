@@ -106,7 +106,7 @@ def test_bad_photos_do_not_stop_the_rest(networks: type[Networks], tmp_path: Pat
         ("album/a.jpg", "album", "is one of the photos"),
         ("album/a.jpg", "album/a.jpg", "is one of the photos"),
         ("album", "album", "is one of the photos"),
-        ("album/a.jpg", "drawn.gif", "expected DEST to be a folder or a picture ending in .jpg"),
+        ("album/a.jpg", "drawn.gif", "expected DEST to be a folder or an image ending in .jpg"),
         ("empty", "out", "expected photos in"),
         ("parent", "parent/only", "expected photos in"),
     ],

@@ -8,8 +8,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from facegeom.cli.extras import add_stand_in
-from facegeom.cli.root import app
+from facegeom.cli.options import add_stand_in
+from facegeom.cli.root import add_lab_commands, app
 from facegeom.errors import FacegeomError, InputError, OutputError, WeightsError
 
 runner = CliRunner()
@@ -26,9 +26,29 @@ def test_help_names_the_commands() -> None:
     assert all(name in result.stdout for name in ("analyze", "bench", "lab"))
 
 
+@pytest.mark.parametrize(
+    "command", [[], *([name] for name in ("analyze", "detect", "video", "serve", "batch"))]
+)
+def test_short_help_is_the_help(command: list[str]) -> None:
+    short, long = (runner.invoke(app, [*command, flag]) for flag in ("-h", "--help"))
+    assert short.exit_code == 0 and short.stdout == long.stdout and "--help" in long.stdout
+
+
 @pytest.mark.parametrize("group", ["bench", "lab"])
-def test_group_has_help(group: str) -> None:
-    assert runner.invoke(app, [group, "--help"]).exit_code == 0
+def test_without_the_laboratory_its_groups_say_how_to_install_it(
+    group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facegeom.cli.root.entry_points", lambda group: ())
+    alone = typer.Typer()
+    add_lab_commands(alone)
+    shown = runner.invoke(alone, [group, "--help"])
+    assert shown.exit_code == 0
+    assert "needs facegeom-lab: pip install ./lab" in " ".join(shown.stdout.replace("│", "").split())
+    for arguments in ([group], [group, "train", "face", "--data", "data"]):
+        refused = runner.invoke(alone, arguments)
+        assert isinstance(refused.exception, InputError)
+        needs = f"facegeom {group} needs facegeom-lab: pip install ./lab in a checkout of facegeom"
+        assert str(refused.exception) == needs
 
 
 def test_missing_extra_says_how_to_install_it() -> None:

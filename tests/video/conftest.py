@@ -17,7 +17,7 @@ SECOND = 90_000  # the clock of the files
 
 
 def numbered(index: int) -> np.ndarray:
-    """A frame that shows its own number as its grey level, brighter at its left."""
+    """Return a frame whose grey level encodes its index, brighter at its left."""
     frame = np.full((HEIGHT, WIDTH, 3), 20 + 8 * index, np.uint8)
     frame[:, : WIDTH // 4] += 40
     return frame
@@ -103,7 +103,7 @@ class Scene:
         return build_faces(boxes, [0.99] * len(boxes), (source.shape[1], source.shape[0]))
 
     def at(self, source: np.ndarray, boxes_xyxy: np.ndarray) -> Faces:
-        """The nearest face of each box within half its side, else a bad score."""
+        """Return the nearest face within half the side of each box, else a low score."""
         self.reads.append(np.asarray(boxes_xyxy).tolist())
         boxes, scores = [], []
         for box in np.asarray(boxes_xyxy):

@@ -51,7 +51,7 @@ def test_files_of_a_run(film: Film, tmp_path: Path, scene: Any) -> None:
     scene.boxes = [BOX]
     path = film(tmp_path / "talk.mp4", UNEVEN, sound="aac")
     summary = run_video(Source(str(path)), tmp_path / "out", FrameAnalyzer(scene))
-    assert (summary.frames, summary.rows, summary.persons, summary.fault) == (8, 8, {0}, None)
+    assert (summary.frames, summary.rows, summary.track_ids, summary.fault) == (8, 8, {0}, None)
     assert names(tmp_path / "out") == ["talk.overlay.mp4", "talk.parquet"]
     columns, about = read_table(tmp_path / "out/talk.parquet")
     assert about["frames"] == "8" and columns["frame"].tolist() == list(range(8))
@@ -121,7 +121,7 @@ def test_ctrl_c_keeps_what_was_done(film: Film, tmp_path: Path, scene: Any) -> N
             raise KeyboardInterrupt
 
     path = film(tmp_path / "a.mp4", UNEVEN)
-    summary = run_video(Source(str(path)), tmp_path / "out", FrameAnalyzer(scene), watch=stop)
+    summary = run_video(Source(str(path)), tmp_path / "out", FrameAnalyzer(scene), on_frame=stop)
     assert summary.frames == 4 and summary.fault == "stopped by the keyboard"
     assert len(times_of(tmp_path / "out/a.overlay.mp4")) == 4
 
@@ -132,7 +132,10 @@ def test_another_error_leaves_nothing_behind(film: Film, tmp_path: Path, scene: 
 
     with pytest.raises(RuntimeError):
         run_video(
-            Source(str(film(tmp_path / "a.mp4", UNEVEN))), tmp_path / "out", FrameAnalyzer(scene), watch=fail
+            Source(str(film(tmp_path / "a.mp4", UNEVEN))),
+            tmp_path / "out",
+            FrameAnalyzer(scene),
+            on_frame=fail,
         )
     assert names(tmp_path / "out") == []
 
@@ -154,7 +157,7 @@ def run(*arguments: object) -> tuple[int, str, str]:
 
 @pytest.fixture
 def networks(scene: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The scene in place of the networks; ``scene.built`` notes the options."""
+    """Replace the networks by the scene; ``scene.built`` records the options."""
 
     def build(device: str, options: dict[str, Any], tracking: dict[str, Any]) -> FrameAnalyzer:
         scene.built = {"device": device, **options}
@@ -171,7 +174,7 @@ def test_the_command(networks: Any, film: Film, tmp_path: Path) -> None:
         path, "-o", tmp_path / "out", "--no-overlay", "--detect-every", 2, "--min-face", 9
     )
     assert (code, reported) == (0, "")
-    assert re.match(r"8 frames, 0\.8 s, 1 face followed, 8 rows; wrote .*a\.parquet\n$", printed)
+    assert re.match(r"8 frames, 0\.8 s, 1 face tracked, 8 rows; wrote .*a\.parquet\n$", printed)
     assert names(tmp_path / "out") == ["a.parquet"]
     assert networks.searches == 4 and networks.built["min_face"] == 9
 
@@ -222,7 +225,7 @@ def test_a_damaged_video_is_told(networks: Any, film: Film, tmp_path: Path) -> N
 def test_no_frame_is_an_error(
     networks: Any, tmp_path: Path, film: Film, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading.Video, "_decoded", lambda self: iter(()))
+    monkeypatch.setattr(reading.Video, "_decode", lambda self: iter(()))
     with pytest.raises(VideoError, match="no frame could be read"):
         run_video(Source(str(film(tmp_path / "a.mp4", UNEVEN))), tmp_path / "out", FrameAnalyzer(networks))
     assert names(tmp_path / "out") == []
@@ -232,7 +235,7 @@ def test_the_portrait_with_the_real_networks(film: Film, tmp_path: Path) -> None
     portrait = np.array(Image.open(str(files("facegeom") / "data" / "astronaut.jpg")).convert("RGB"))
     path = film(tmp_path / "a.mp4", [0, 0.1, 0.2], lambda index: np.roll(portrait, 4 * index, axis=1))
     code, printed, _ = run(path, "-o", tmp_path / "out", "--no-smooth")
-    assert code == 0 and "1 face followed, 3 rows" in printed
+    assert code == 0 and "1 face tracked, 3 rows" in printed
     columns, _ = read_table(tmp_path / "out/a.parquet")
     shift = np.diff(columns["landmarks_px"].mean(axis=1), axis=0)
     np.testing.assert_allclose(shift, [[4, 0], [4, 0]], atol=0.8)

@@ -1,4 +1,4 @@
-"""The root of the commands: its options, its groups, and how errors end a run."""
+"""The root command ``facegeom``: its options, its commands, and how errors end a run."""
 
 from importlib import import_module
 from importlib.metadata import entry_points, version
@@ -9,32 +9,31 @@ import typer
 from typer.core import TyperGroup
 
 from facegeom.cli import analyze, detect
-from facegeom.cli.extras import add_stand_in
+from facegeom.cli.options import CONTEXT_SETTINGS, add_stand_in
 from facegeom.errors import FacegeomError, InputError, OutputError
 
-_GROUP = "facegeom.commands"
-_LABORATORY = {
+_ENTRY_POINTS = "facegeom.commands"
+_LAB_COMMANDS = {
     "bench": "Measure accuracy and speed beside other libraries.",
     "lab": "Train, label, evaluate and export the networks.",
 }
-_OPTIONAL = {
-    "video": ("Follow the faces of a video or of a camera.", ("av", "pyarrow")),
+"""Command groups of facegeom-lab, and what each is for."""
+
+_EXTRAS = {
+    "video": ("Track the faces of a video or of a camera.", ("av", "pyarrow")),
     "serve": (
         "Serve the analyzer over HTTP, with a page for people.",
         ("fastapi", "prometheus_client", "python_multipart", "uvicorn"),
     ),
-    "batch": (
-        "Analyse photos by the million into Parquet files.",
-        ("pyarrow", "fsspec"),
-    ),  # Ray: when asked for
+    "batch": ("Analyze large sets of photos into Parquet files.", ("pyarrow", "fsspec")),
 }
-"""Commands with an extra of their own: purpose and packages."""
+"""Commands that need an extra of the same name: what each is for, and its packages (Ray only if it is used)."""
 
 
 class _Commands(TyperGroup):
-    """Shows an error of facegeom as one line and turns it into the exit code.
+    """Print an error of facegeom as one line and turn it into the exit code.
 
-    2 where the arguments are to blame, or the place for the output; else 1.
+    The code is 2 if the arguments or the place of the output are wrong, else 1.
     """
 
     def invoke(self, ctx: Any) -> Any:
@@ -51,6 +50,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings=CONTEXT_SETTINGS,
 )
 
 
@@ -64,24 +64,25 @@ def _show_version(wanted: bool) -> None:
 def _options(
     show_version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave."),
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
     pass
 
 
-def _add_laboratory() -> None:
-    """Add the groups of commands that facegeom-lab brings, or what says how to install it."""
-    found = {entry.name: entry for entry in entry_points(group=_GROUP)}
-    for name, purpose in _LABORATORY.items():
-        if name in found:
-            app.add_typer(found[name].load(), name=name)
+def add_lab_commands(app: typer.Typer) -> None:
+    """Add the command groups of facegeom-lab, or stand-ins that say how to install it."""
+    installed = {entry.name: entry for entry in entry_points(group=_ENTRY_POINTS)}
+    for name, purpose in _LAB_COMMANDS.items():
+        if name in installed:
+            app.add_typer(installed[name].load(), name=name)
         else:
             add_stand_in(app, name, purpose, "facegeom-lab: pip install ./lab in a checkout of facegeom")
 
 
-def _add_optional(name: str, purpose: str, packages: tuple[str, ...]) -> None:
-    """Add the command ``facegeom.cli.NAME``, or what says that its extra is not installed."""
+def _add_optional_command(name: str) -> None:
+    """Add the command ``facegeom.cli.NAME``, or a stand-in that says how to install its extra."""
+    purpose, packages = _EXTRAS[name]
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
         extra = f"the extra [{name}]: pip install 'facegeom[{name}]' (not found: {', '.join(missing)})"
@@ -91,7 +92,7 @@ def _add_optional(name: str, purpose: str, packages: tuple[str, ...]) -> None:
 
 
 app.command()(analyze.analyze)
-app.command(context_settings={"help_option_names": ["-h", "--help"]})(detect.detect)
-for _name, (_purpose, _packages) in _OPTIONAL.items():
-    _add_optional(_name, _purpose, _packages)
-_add_laboratory()
+app.command()(detect.detect)
+for _name in _EXTRAS:
+    _add_optional_command(_name)
+add_lab_commands(app)

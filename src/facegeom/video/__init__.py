@@ -1,4 +1,6 @@
-"""Faces in videos and from cameras: tracked, smoothed, written. Needs the extra ``[video]``.
+"""Analyze videos and cameras: track faces, smooth them over time, write the results.
+
+Needs the extra ``[video]``.
 
 >>> from facegeom.video import analyze_video
 >>> for frame, time_s, tracked in analyze_video("clip.mp4"):  # doctest: +SKIP

@@ -1,4 +1,7 @@
-"""A whole video: read, track, smooth, write. The generator is the API, the run is the command's."""
+"""Analyze a whole video: read, track, smooth, write.
+
+:func:`analyze_video` is the Python API; :func:`run_video` is what the command calls.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,23 +11,25 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
+from PIL import ImageDraw, ImageFont
+
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
-from facegeom.video.overlay import drawn
-from facegeom.video.reading import Frame, Source, Video, VideoError, open_video
+from facegeom.video.reading import Frame, Source, UInt8Array, Video, VideoError, open_video
 from facegeom.video.smoothing import FaceSmoother
 from facegeom.video.table import open_table
 from facegeom.video.tracking import DETECT_EVERY, FaceTracker, TrackedFaces
-from facegeom.video.writing import ending, open_writer
+from facegeom.video.writing import open_writer, suffix_for
 
 
 class FrameFaces(NamedTuple):
-    """The faces of one frame.
+    """Faces of one frame.
 
     Attributes:
-        frame: its number, from 0.
-        time_s: when the frame is shown, seconds.
-        tracked: its faces and their numbers.
+        frame: index of the frame, from 0.
+        time_s: presentation time of the frame, seconds.
+        tracked: its faces and their track ids.
     """
 
     frame: int
@@ -33,12 +38,12 @@ class FrameFaces(NamedTuple):
 
 
 class FrameAnalyzer:
-    """Frames in their order in, tracked and smoothed faces out.
+    """Turn frames, given in order, into tracked and smoothed faces.
 
     Args:
-        analyzer: finds and reads the faces; by default one with default settings.
-        detect_every: frames from one search to the next.
-        smooth: whether the faces are smoothed.
+        analyzer: detects and predicts the faces; by default one with default settings.
+        detect_every: frames between two detections on the whole frame.
+        smooth: whether to smooth the faces over time.
     """
 
     def __init__(
@@ -49,7 +54,7 @@ class FrameAnalyzer:
         self._smooth = FaceSmoother(analyzer.fov_deg or DEFAULT_FOV_DEG) if smooth else None
 
     def __call__(self, frame: Frame) -> TrackedFaces:
-        """The faces of the next frame."""
+        """Return the faces of the next frame."""
         tracked = self._track(frame.pixels, frame.time_s)
         return self._smooth(tracked, frame.time_s) if self._smooth else tracked
 
@@ -60,20 +65,19 @@ def analyze_video(
     detect_every: int = DETECT_EVERY,
     smooth: bool = True,
 ) -> Iterator[FrameFaces]:
-    """The faces of a video, frame by frame, in constant memory.
+    """Yield the faces of a video, frame by frame, in constant memory.
 
     Args:
         source: path of a video file, or :meth:`facegeom.video.Source.camera`.
-        analyzer: finds and reads the faces; by default one with default settings.
-        detect_every: frames from one search to the next; faces that are there are followed without it.
-        smooth: whether the faces are smoothed.
+        analyzer: detects and predicts the faces; by default one with default settings.
+        detect_every: frames between two detections on the whole frame; tracked faces need none.
+        smooth: whether to smooth the faces over time.
 
     Yields:
         Index, time in seconds, and faces of each frame; frames without a face too.
 
     Raises:
-        VideoError: at once, if there is no such video; after the last frame that can be read, if it is
-            damaged.
+        VideoError: at once, if there is no such video; after the last readable frame, if it is damaged.
     """
     analyze = FrameAnalyzer(analyzer, detect_every, smooth)
     with open_video(source) as video:
@@ -82,22 +86,22 @@ def analyze_video(
 
 
 @dataclass
-class Summary:
-    """What a run did.
+class VideoSummary:
+    """Counts and files of a finished run.
 
     Attributes:
-        frames: that were read.
-        rows: faces of all frames.
-        persons: numbers of the tracks.
-        seconds: of the video.
-        files: that were written.
+        frames: number of frames that were read.
+        rows: number of faces, over all frames.
+        seconds: time of the last frame.
+        track_ids: ids of all tracks.
+        files: files that were written.
         fault: why the run ended before the video did; None if it did not.
     """
 
     frames: int = 0
     rows: int = 0
     seconds: float = 0.0
-    persons: set[int] = field(default_factory=set)
+    track_ids: set[int] = field(default_factory=set)
     files: list[Path] = field(default_factory=list)
     fault: str | None = None
 
@@ -105,7 +109,7 @@ class Summary:
         """Count a frame."""
         self.frames, self.seconds = frame.index + 1, frame.time_s
         self.rows += len(tracked.ids)
-        self.persons.update(tracked.ids.tolist())
+        self.track_ids.update(tracked.ids.tolist())
 
 
 def run_video(
@@ -114,36 +118,36 @@ def run_video(
     analyze: FrameAnalyzer,
     overlay: bool = True,
     seconds: float | None = None,
-    watch: Callable[[Video, Frame], object] = lambda video, frame: None,
-) -> Summary:
-    """Write ``OUT/NAME.parquet`` and ``OUT/NAME.overlay.mp4``; each appears whole or not at all.
+    on_frame: Callable[[Video, Frame], object] = lambda video, frame: None,
+) -> VideoSummary:
+    """Write ``OUT/NAME.parquet`` and ``OUT/NAME.overlay.mp4``, each as a whole or not at all.
 
-    A video that breaks off, and Ctrl-C, end the run: what was done until then is kept and counted.
+    A damaged video, or Ctrl-C, ends the run early; the results up to that point are kept.
 
     Args:
         source: a file or a camera.
-        out: folder of the results, made as needed.
-        analyze: the frames' analyzer.
-        overlay: whether the video with the faces drawn over it is written.
-        seconds: stop there; None for the whole video, which for a camera has no end.
-        watch: called with each frame that is done.
+        out: folder of the results, made if needed.
+        analyze: analyzer of the frames.
+        overlay: whether to write the video with the faces drawn on it.
+        seconds: stop after this time; None for the whole video. A camera has no end.
+        on_frame: callback, called after each frame.
 
     Raises:
-        VideoError: the video cannot be opened, or no frame of it read.
+        VideoError: the video cannot be opened, or none of its frames read.
         OutputError: a result cannot be written.
     """
-    summary = Summary()
+    summary = VideoSummary()
     with open_video(source) as video, ExitStack() as stack:
-        sinks = [stack.enter_context(_table(video, out, summary))]
+        sinks = [stack.enter_context(_table_sink(video, out, summary))]
         if overlay:
-            sinks.append(stack.enter_context(_overlay(video, out, summary)))
+            sinks.append(stack.enter_context(_overlay_sink(video, out, summary)))
         try:
             for frame in takewhile(lambda frame: seconds is None or frame.time_s < seconds, video):
                 tracked = analyze(frame)
                 for sink in sinks:
                     sink(frame, tracked)
                 summary.add(frame, tracked)
-                watch(video, frame)
+                on_frame(video, frame)
         except (VideoError, KeyboardInterrupt) as end:
             if not summary.frames:
                 raise
@@ -151,21 +155,40 @@ def run_video(
     return summary
 
 
-Sink: TypeAlias = Callable[[Frame, TrackedFaces], None]
+FrameSink: TypeAlias = Callable[[Frame, TrackedFaces], None]
 
 
 @contextmanager
-def _table(video: Video, out: Path, summary: Summary) -> Iterator[Sink]:
-    path, about = out / f"{video.source.stem}.parquet", {"source": video.source.name, "rate": str(video.rate)}
-    with open_table(path, about) as table:
+def _table_sink(video: Video, out: Path, summary: VideoSummary) -> Iterator[FrameSink]:
+    """Open the table and yield the function that adds a frame's rows."""
+    path = out / f"{video.source.stem}.parquet"
+    metadata = {"source": video.source.name, "rate": str(video.rate)}
+    with open_table(path, metadata) as table:
         yield table.write
-        about |= {"frames": str(summary.frames), "seconds": str(summary.seconds)}
+        metadata |= {"frames": str(summary.frames), "seconds": str(summary.seconds)}
     summary.files.append(path)
 
 
 @contextmanager
-def _overlay(video: Video, out: Path, summary: Summary) -> Iterator[Sink]:
-    path = out / f"{video.source.stem}.overlay{ending(video)}"
+def _overlay_sink(video: Video, out: Path, summary: VideoSummary) -> Iterator[FrameSink]:
+    """Open the overlay video and yield the function that draws and appends a frame."""
+    path = out / f"{video.source.stem}.overlay{suffix_for(video)}"
     with open_writer(path, video) as writer:
-        yield lambda frame, tracked: writer.write(drawn(frame, tracked), frame.time_s)
+        yield lambda frame, tracked: writer.write(draw_overlay(frame, tracked), frame.time_s)
     summary.files.append(path)
+
+
+def draw_overlay(frame: Frame, tracked: TrackedFaces) -> UInt8Array:
+    """Draw box, landmarks, mesh, axes and track id of each face on a copy of the frame.
+
+    Returns:
+        (H, W, 3) uint8 RGB; the frame's own pixels if it has no face.
+    """
+    if not len(tracked.ids):
+        return frame.pixels
+    image = tracked.faces.draw(frame.pixels)
+    pen = ImageDraw.Draw(image)
+    for track_id, box in zip(tracked.ids.tolist(), tracked.faces.box_xyxy, strict=True):
+        font = ImageFont.load_default(max(10.0, float(box[3] - box[1]) / 12))
+        pen.text(tuple(box[2:]), f"face {track_id}", "white", font, "rs", stroke_width=1, stroke_fill="black")
+    return np.asarray(image)

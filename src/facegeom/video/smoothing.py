@@ -1,8 +1,8 @@
-"""One-euro smoothing of tracked faces: strong while a face is still, weak while it moves.
+"""One-euro smoothing of tracked faces: strong at rest, weak in motion.
 
-Casiez, Roussel and Vogel, "1 € Filter", CHI 2012: a low-pass of first order whose cut-off frequency grows
-with the speed of what it filters. Speeds are measured in sizes of the face per second, so that one setting
-serves near and far faces, and every resolution and frame rate.
+Casiez, Roussel and Vogel, "1 € Filter", CHI 2012: a first-order low-pass whose cut-off frequency grows with
+the speed of its input. Speeds are measured in face sizes per second, so one setting serves near and far
+faces, every resolution and every frame rate.
 """
 
 from dataclasses import dataclass, replace
@@ -23,13 +23,13 @@ FloatArray = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class OneEuroSettings:
-    """How a one-euro filter weighs calm against delay.
+    """Parameters of a one-euro filter: the trade-off between jitter and lag.
 
     Attributes:
-        min_cutoff_hz: cut-off at rest; lower is calmer.
-        beta: growth of the cut-off with speed, Hz for one unit of the filtered values per second; higher
-            follows faster.
-        derivative_cutoff_hz: cut-off of the speed's own low-pass.
+        min_cutoff_hz: cut-off frequency at rest; lower values reduce jitter.
+        beta: increase of the cut-off frequency with speed, Hz per unit of the filtered values per second;
+            higher values reduce lag.
+        derivative_cutoff_hz: cut-off frequency of the low-pass on the speed.
     """
 
     min_cutoff_hz: float
@@ -42,16 +42,16 @@ class OneEuroSettings:
                 raise InputError(f"{name}: expected a finite number above 0, got {value!r}")
 
 
-FACES = OneEuroSettings(min_cutoff_hz=0.2, beta=15.0, derivative_cutoff_hz=1.0)
-"""Speeds are sizes of the face per second for its points, radians per second for its rotation."""
+DEFAULT_SETTINGS = OneEuroSettings(min_cutoff_hz=0.2, beta=15.0, derivative_cutoff_hz=1.0)
+"""Settings for faces: speeds in face sizes per second for points, in radians per second for rotations."""
 
 
 class OneEuro:
-    """The filter for P vectors at once; each has its own speed, its components share one cut-off.
+    """One-euro filter of P vectors; each vector has its own speed, its components share one cut-off.
 
     Attributes:
-        settings: of all vectors.
-        time_s: of the last call.
+        settings: parameters of all vectors.
+        time_s: time of the last call.
     """
 
     def __init__(self, settings: OneEuroSettings) -> None:
@@ -61,12 +61,14 @@ class OneEuro:
         self._speed: FloatArray = np.zeros(0)
 
     def __call__(self, values: FloatArray, time_s: float, unit: "FloatArray | float" = 1.0) -> FloatArray:
-        """The filtered values at a time; the first ones, and those of a time that stands still, pass.
+        """Filter the next values.
+
+        The first values, and values whose time is not later than the last, pass unchanged.
 
         Args:
             values: (P, D).
             time_s: seconds, of any origin.
-            unit: what counts as 1 in speeds, in the unit of the values; one number, or (P, 1).
+            unit: length that counts as 1 in speeds, in the unit of the values; one number, or (P, 1).
 
         Returns:
             (P, D).
@@ -76,76 +78,79 @@ class OneEuro:
             self._value, self._speed = values, np.zeros_like(values)
         else:
             change = values - self._value
-            known = _share(self.settings.derivative_cutoff_hz, step_s)
-            self._speed = self._speed + known * (change / (unit * step_s) - self._speed)
+            speed_weight = _low_pass_weight(self.settings.derivative_cutoff_hz, step_s)
+            self._speed = self._speed + speed_weight * (change / (unit * step_s) - self._speed)
             speed = np.sqrt(np.einsum("pd,pd->p", self._speed, self._speed))
             cutoff = self.settings.min_cutoff_hz + self.settings.beta * speed
-            self._value = self._value + _share(cutoff, step_s)[:, None] * change
+            self._value = self._value + _low_pass_weight(cutoff, step_s)[:, None] * change
         self.time_s = time_s
         return self._value
 
 
-def _share(cutoff_hz: "FloatArray | float", step_s: float) -> FloatArray:
-    """Weight in (0, 1) of a new value in a low-pass of first order."""
-    turn = 2 * pi * np.asarray(cutoff_hz) * step_s
-    return np.asarray(turn / (turn + 1))
+def _low_pass_weight(cutoff_hz: "FloatArray | float", step_s: float) -> FloatArray:
+    """Return the weight in (0, 1) of a new value in a first-order low-pass."""
+    phase_rad = 2 * pi * np.asarray(cutoff_hz) * step_s
+    return np.asarray(phase_rad / (phase_rad + 1))
 
 
-FORGET_S = 0.5
-"""A face that was away for longer starts anew."""
+RESET_AFTER_S = 0.5
+"""A face that was absent for longer starts with a new filter."""
 
 _LANDMARKS, _MESH, _BOX, _ROTATION = slice(0, 68), slice(68, 546), slice(546, 548), slice(548, 550)
 _ROWS = 550
 
 
 class FaceSmoother:
-    """Smooths every field of tracked faces that is a place or a direction.
+    """Smooth positions and rotations of tracked faces over time.
 
-    Points, mesh and box are filtered in pixels, each point by its own speed; millimetres follow from the
-    smoothed mesh. The rotation is filtered as its first two columns (6D), which are made orthonormal again.
+    Landmarks, mesh and box are filtered in pixels, each point by its own speed. Millimetres are computed
+    from the smoothed mesh. A rotation is filtered as its first two columns (6D) and made orthonormal again.
 
     Args:
         fov_deg: angle of view that the faces were placed with.
-        settings: of the filter.
+        settings: parameters of the filter.
     """
 
-    def __init__(self, fov_deg: float = DEFAULT_FOV_DEG, settings: OneEuroSettings = FACES) -> None:
+    def __init__(
+        self, fov_deg: float = DEFAULT_FOV_DEG, settings: OneEuroSettings = DEFAULT_SETTINGS
+    ) -> None:
         self.fov_deg, self.settings = fov_deg, settings
         self._filters: dict[int, OneEuro] = {}
 
     def __call__(self, tracked: TrackedFaces, time_s: float) -> TrackedFaces:
-        """The same faces, calmer.
+        """Return the faces of the next frame, smoothed.
 
         Args:
-            tracked: of the next frame.
-            time_s: of that frame.
+            tracked: faces of the frame.
+            time_s: time of the frame.
         """
         known = self._filters.items()
-        self._filters = {name: one for name, one in known if time_s - one.time_s <= FORGET_S}
+        self._filters = {id_: one for id_, one in known if time_s - one.time_s <= RESET_AFTER_S}
         if not len(tracked.ids):
             return tracked
-        rows = _stacked(tracked.faces)
+        rows = _stack_fields(tracked.faces)
         units = np.ones((_ROWS, 1), np.float32)
-        for name, row, box in zip(tracked.ids.tolist(), rows, tracked.faces.box_xyxy, strict=True):
+        for id_, row, box in zip(tracked.ids.tolist(), rows, tracked.faces.box_xyxy, strict=True):
             units[: _ROTATION.start] = (box[2:] - box[:2]).max()
-            row[:] = self._filters.setdefault(name, OneEuro(self.settings))(row.copy(), time_s, units)
-        return TrackedFaces(tracked.ids, self._unstacked(tracked.faces, rows))
+            row[:] = self._filters.setdefault(id_, OneEuro(self.settings))(row.copy(), time_s, units)
+        return TrackedFaces(tracked.ids, self._unstack_fields(tracked.faces, rows))
 
-    def _unstacked(self, faces: Faces, rows: FloatArray) -> Faces:
-        mesh_mm, translation_mm = place(rows[:, _MESH], Camera(faces.width, faces.height, self.fov_deg))
+    def _unstack_fields(self, faces: Faces, rows: FloatArray) -> Faces:
+        """Return the faces with the smoothed fields (N, 550, 3) and the millimetres that follow from them."""
+        placed = place(rows[:, _MESH], Camera(faces.width, faces.height, self.fov_deg))
         return replace(
             faces,
             box_xyxy=rows[:, _BOX, :2].reshape(-1, 4),
             landmarks_px=rows[:, _LANDMARKS, :2],
             mesh_px=rows[:, _MESH],
-            mesh_mm=mesh_mm,
+            mesh_mm=placed.mesh_mm,
             rotation=rotation_from_6d(rows[:, _ROTATION].reshape(-1, 6)),
-            translation_mm=translation_mm,
+            translation_mm=placed.translation_mm,
         )
 
 
-def _stacked(faces: Faces) -> FloatArray:
-    """(N, 550, 3) all that is filtered: 68 points, mesh, corners of the box, columns of the rotation."""
+def _stack_fields(faces: Faces) -> FloatArray:
+    """Stack all filtered fields as (N, 550, 3): 68 landmarks, mesh, box corners, rotation columns."""
     rows = np.zeros((len(faces), _ROWS, 3), np.float32)
     rows[:, _LANDMARKS, :2] = faces.landmarks_px
     rows[:, _MESH] = faces.mesh_px

@@ -1,4 +1,4 @@
-"""All faces of a video as Parquet: one row for each face of each frame."""
+"""Faces of a video as a Parquet table: one row per face and frame."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,13 +17,13 @@ from facegeom.video.reading import Frame
 from facegeom.video.tracking import TrackedFaces
 
 ROW_GROUP = 256
-"""Rows that are held in memory before they are written."""
+"""Rows to hold in memory before they are written."""
 
 ANGLES = ("yaw_deg", "pitch_deg", "roll_deg")
 
 
 def schema() -> Any:
-    """The columns: frame, time_s, id, the fields of a face, its angles.
+    """Return the table's schema: frame, time_s, id, the fields of a face, its angles.
 
     A field with a shape, such as ``mesh_px`` (478, 3), is a list of that many numbers, row by row.
     """
@@ -38,7 +38,7 @@ def schema() -> Any:
 
 
 class TableWriter:
-    """Rows into an open Parquet file, a group at a time. Get one from :func:`open_table`."""
+    """Write rows into an open Parquet file, one row group at a time. Get one from :func:`open_table`."""
 
     def __init__(self, writer: Any) -> None:
         self._writer = writer
@@ -46,15 +46,15 @@ class TableWriter:
         self._rows = 0
 
     def write(self, frame: Frame, tracked: TrackedFaces) -> None:
-        """The faces of one frame; none is fine."""
+        """Append the faces of one frame, which may have none."""
         if len(tracked.ids):
-            self._pending.append(_rows(frame, tracked))
+            self._pending.append(_to_batch(frame, tracked))
             self._rows += len(tracked.ids)
         if self._rows >= ROW_GROUP:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held."""
+        """Write the pending rows as a row group."""
         import pyarrow as pa
 
         if self._pending:
@@ -63,15 +63,15 @@ class TableWriter:
 
 
 @contextmanager
-def open_table(path: Path, about: Mapping[str, str]) -> Iterator[TableWriter]:
-    """A Parquet file to write, there under its name once the block has ended without an error.
+def open_table(path: Path, metadata: Mapping[str, str]) -> Iterator[TableWriter]:
+    """Open a Parquet file for writing; it appears under its name when the block ends without an error.
 
     Args:
-        path: of the file.
-        about: stored with it; may be filled as late as the end of the block.
+        path: path of the file.
+        metadata: stored in the file; may be filled until the end of the block.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     from pyarrow.parquet import ParquetWriter
 
@@ -79,14 +79,18 @@ def open_table(path: Path, about: Mapping[str, str]) -> Iterator[TableWriter]:
         table = TableWriter(writer)
         yield table
         table.flush()
-        writer.add_key_value_metadata(dict(about))
+        writer.add_key_value_metadata(dict(metadata))
 
 
 def read_table(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
-    """The columns as arrays, one entry for each row, fields in their shapes; and what is stored about them.
+    """Read a table of ``facegeom video``.
+
+    Returns:
+        The columns as arrays with one entry per row, fields in their shapes; and the metadata: source,
+        rate, frames, seconds.
 
     Raises:
-        InputError: it is no Parquet file of ``facegeom video``.
+        InputError: the file is not a Parquet file of ``facegeom video``.
     """
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
@@ -103,24 +107,26 @@ def read_table(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]
         raise InputError(
             f"expected the columns of `facegeom video` in {str(path)!r}, missing: {sorted(missing)}"
         )
-    about = {key.decode(): value.decode() for key, value in stored.items() if key != b"ARROW:schema"}
-    return {name: _column(table, name) for name in schema().names}, about
+    metadata = {key.decode(): value.decode() for key, value in stored.items() if key != b"ARROW:schema"}
+    return {name: _to_array(table, name) for name in schema().names}, metadata
 
 
-def _rows(frame: Frame, tracked: TrackedFaces) -> Any:
+def _to_batch(frame: Frame, tracked: TrackedFaces) -> Any:
+    """Return the rows of one frame as a record batch."""
     import pyarrow as pa
 
     count, faces = len(tracked.ids), tracked.faces
     angles = angles_from_rotation(faces.rotation.astype(np.float64)).astype(np.float32)
-    when = pa.array([frame.index] * count), pa.array([frame.time_s] * count)
-    columns = [*when, pa.array(tracked.ids.astype(np.int32))]
+    frame_and_time = pa.array([frame.index] * count), pa.array([frame.time_s] * count)
+    columns = [*frame_and_time, pa.array(tracked.ids.astype(np.int32))]
     for name, shape in SHAPES.items():
         flat = pa.array(getattr(faces, name).ravel())
         columns.append(pa.FixedSizeListArray.from_arrays(flat, prod(shape)) if shape else flat)
     return pa.RecordBatch.from_arrays([*columns, *map(pa.array, angles.T)], schema=schema())
 
 
-def _column(table: Any, name: str) -> npt.NDArray[Any]:
+def _to_array(table: Any, name: str) -> npt.NDArray[Any]:
+    """Return a column as an array (rows, *shape of the field)."""
     column = table[name].combine_chunks()
     shape = SHAPES.get(name, ())
     values = column.flatten() if shape else column

@@ -1,4 +1,7 @@
-"""Faces from frame to frame: where a face was is where the network looks next, so the search can rest."""
+"""Track faces from frame to frame.
+
+The face network predicts each known face at its box in the last frame, so the detector can rest.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -14,38 +17,44 @@ FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.intp]
 
 DETECT_EVERY = 30
+"""Default number of frames between two detections on the whole frame."""
+
 KEEP_SCORE = 0.5
-"""A face that is followed may look less like one than a face that is found."""
+"""Minimum score of a tracked face, lower than that of a new face."""
 
 MIN_SIDE_PX = 4.0
-"""A box that has become smaller shows no face any more."""
+"""Minimum side of a tracked box."""
 
-SAME_PLACE_IOU = 0.3
-"""From this overlap a found face is one that is followed, and two that are followed are one."""
+MATCH_IOU = 0.3
+"""From this IoU on, two boxes are the same face."""
 
 REMEMBER_S = 1.0
-"""A lost face that is found again within this time keeps its number …"""
+"""A lost face that is detected again within this time keeps its id …"""
 
-NEAR_SIZES, DRIFT_SIZES_PER_S = 1.0, 1.0
-"""… where it is so near to its old place, in sizes of its box, with so much more for each second."""
+MAX_DISTANCE_SIZES, DRIFT_SIZES_PER_S = 1.0, 1.0
+"""… if it lies within this distance of its last box, in box sizes, plus the drift for each second."""
 
 
 class Analyzer(Protocol):
-    """What finds the faces: facegeom's FaceAnalyzer."""
+    """Interface of :class:`facegeom.FaceAnalyzer` that the tracker uses."""
 
     max_faces: int | None
 
-    def __call__(self, source: npt.NDArray[np.uint8]) -> Faces: ...
+    def __call__(self, source: npt.NDArray[np.uint8]) -> Faces:
+        """Detect and predict the faces of an image (H, W, 3)."""
+        ...
 
-    def at(self, source: npt.NDArray[np.uint8], boxes_xyxy: npt.ArrayLike) -> Faces: ...
+    def at(self, source: npt.NDArray[np.uint8], boxes_xyxy: npt.ArrayLike) -> Faces:
+        """Predict the faces at boxes (N, 4), without detection."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class TrackedFaces:
-    """The faces of one frame.
+    """Faces of one frame.
 
     Attributes:
-        ids: (N,) of the persons' tracks: 0 for the first face of the video, and so on; ascending.
+        ids: (N,) track ids, ascending; 0 is the first face of the video.
         faces: N faces in the same order.
     """
 
@@ -54,12 +63,13 @@ class TrackedFaces:
 
 
 @dataclass(frozen=True, eq=False)
-class _Lost:
-    """A face that was followed and is gone.
+class _LostTrack:
+    """A face that was tracked and is gone.
 
     Attributes:
-        box_xyxy: (4,) where it was last.
-        time_s: when it was there last.
+        id: its track id.
+        box_xyxy: (4,) its last box.
+        time_s: time of its last frame.
     """
 
     id: int
@@ -67,23 +77,22 @@ class _Lost:
     time_s: float
 
     def distance(self, box_xyxy: FloatArray) -> float:
-        """From this face's middle to that of a box (4,), in sizes of the larger one."""
+        """Return the distance between the centres of this box and another (4,), in sizes of the larger."""
         corners = np.stack([self.box_xyxy, box_xyxy]).reshape(2, 2, 2)
-        middles, sizes = corners.mean(axis=1), np.ptp(corners, axis=1)
-        return float(np.linalg.norm(middles[1] - middles[0]) / sizes.max())
+        centres, sizes = corners.mean(axis=1), np.ptp(corners, axis=1)
+        return float(np.linalg.norm(centres[1] - centres[0]) / sizes.max())
 
 
 class FaceTracker:
-    """Frames in their order in, faces with lasting numbers out.
+    """Turn frames, given in order, into faces with track ids.
 
-    A face that was there in the last frame is read at its old place, without any search. The search
-    (:class:`~facegeom.FaceAnalyzer` on the whole frame) runs on the first frame, on every
-    ``detect_every``-th one, whenever a face was lost, and as long as there is none; but not while as many
-    faces are followed as the analyzer may find.
+    A face of the last frame is predicted at its last box, without detection. Detection on the whole frame
+    (:class:`~facegeom.FaceAnalyzer`) runs on the first frame, on every ``detect_every``-th one, whenever a
+    face was lost, and on each frame without a face. It does not run while ``max_faces`` faces are tracked.
 
     Args:
-        analyzer: finds and reads the faces.
-        detect_every: frames from one search to the next; new faces are noticed after so many at most.
+        analyzer: detects and predicts the faces.
+        detect_every: frames between two detections; a new face is found after this many at most.
 
     Raises:
         InputError: ``detect_every`` is below 1.
@@ -95,61 +104,60 @@ class FaceTracker:
         self.analyzer, self.detect_every = analyzer, detect_every
         self._ids: IntArray = np.zeros(0, np.intp)
         self._boxes: FloatArray = np.zeros((0, 4))
-        self._lost: list[_Lost] = []
+        self._lost: list[_LostTrack] = []
         self._time_s = 0.0
-        self._next_id = self._since_search = 0
+        self._next_id = self._frames_since_detection = 0
 
     def __call__(self, pixels: npt.NDArray[np.uint8], time_s: float) -> TrackedFaces:
-        """The faces of the next frame.
+        """Return the faces of the next frame.
 
         Args:
             pixels: (H, W, 3) uint8 RGB.
-            time_s: of the frame.
+            time_s: time of the frame.
         """
-        self._lost = [face for face in self._lost if time_s - face.time_s <= REMEMBER_S]
-        followed = self._follow(pixels)
-        self._since_search += 1
-        if self._to_be_searched(len(followed.ids)):
-            followed = self._with_found(followed, self.analyzer(pixels), time_s)
-            self._since_search = 0
-        self._ids, self._boxes, self._time_s = followed.ids, followed.faces.box_xyxy, time_s
-        return followed
+        self._lost = [track for track in self._lost if time_s - track.time_s <= REMEMBER_S]
+        tracked = self._update_tracks(pixels)
+        self._frames_since_detection += 1
+        if self._needs_detection(len(tracked.ids)):
+            tracked = self._add_new_faces(tracked, self.analyzer(pixels), time_s)
+            self._frames_since_detection = 0
+        self._ids, self._boxes, self._time_s = tracked.ids, tracked.faces.box_xyxy, time_s
+        return tracked
 
-    def _to_be_searched(self, followed: int) -> bool:
-        """Whether a frame is searched in which so many faces are followed: not where no more are wanted."""
-        if self.analyzer.max_faces and followed >= self.analyzer.max_faces:
+    def _needs_detection(self, tracked: int) -> bool:
+        """Return whether to run detection on a frame with this many tracked faces."""
+        if self.analyzer.max_faces and tracked >= self.analyzer.max_faces:
             return False
-        all_there = 0 < followed == len(self._ids)
-        return not all_there or self._since_search >= self.detect_every
+        none_lost = 0 < tracked == len(self._ids)
+        return not none_lost or self._frames_since_detection >= self.detect_every
 
-    def _follow(self, pixels: npt.NDArray[np.uint8]) -> TrackedFaces:
-        """The faces of the last frame that are still there; the others are remembered as lost."""
+    def _update_tracks(self, pixels: npt.NDArray[np.uint8]) -> TrackedFaces:
+        """Return the faces of the last frame that are still there, and remember the others as lost."""
         if not len(self._ids):
             height, width = pixels.shape[:2]
             return TrackedFaces(self._ids, Faces.empty(width, height))
         faces = self.analyzer.at(pixels, self._boxes)
-        there = _still_faces(faces)
-        gone = set(range(len(faces))) - set(there.tolist())
-        self._lost += [_Lost(int(self._ids[row]), self._boxes[row], self._time_s) for row in gone]
-        return TrackedFaces(self._ids[there], faces if len(there) == len(faces) else faces[there])
+        kept = _rows_to_keep(faces)
+        gone = set(range(len(faces))) - set(kept.tolist())
+        self._lost += [_LostTrack(int(self._ids[row]), self._boxes[row], self._time_s) for row in gone]
+        return TrackedFaces(self._ids[kept], faces if len(kept) == len(faces) else faces[kept])
 
-    def _with_found(self, followed: TrackedFaces, found: Faces, time_s: float) -> TrackedFaces:
-        """The faces that are followed and those of a search that are not among them."""
-        known = iou(found.box_xyxy, followed.faces.box_xyxy).max(axis=1, initial=0) >= SAME_PLACE_IOU
-        limit = self.analyzer.max_faces or len(followed.ids) + len(found)
-        new = found[np.flatnonzero(~known)[: max(0, limit - len(followed.ids))]]
-        ids = np.concatenate([followed.ids, [self._name(box, time_s) for box in new.box_xyxy]]).astype(
-            np.intp
-        )
+    def _add_new_faces(self, tracked: TrackedFaces, detected: Faces, time_s: float) -> TrackedFaces:
+        """Return the tracked faces and the detected ones that match none of them."""
+        known = iou(detected.box_xyxy, tracked.faces.box_xyxy).max(axis=1, initial=0) >= MATCH_IOU
+        limit = self.analyzer.max_faces or len(tracked.ids) + len(detected)
+        new = detected[np.flatnonzero(~known)[: max(0, limit - len(tracked.ids))]]
+        new_ids = [self._assign_id(box, time_s) for box in new.box_xyxy]
+        ids = np.concatenate([tracked.ids, new_ids]).astype(np.intp)
         order = np.argsort(ids)
-        return TrackedFaces(ids[order], _joined(followed.faces, new)[order])
+        return TrackedFaces(ids[order], _concatenate(tracked.faces, new)[order])
 
-    def _name(self, box_xyxy: FloatArray, time_s: float) -> int:
-        """The number of a found face: that of a lost one near its place, or a new one."""
+    def _assign_id(self, box_xyxy: FloatArray, time_s: float) -> int:
+        """Return the id of the nearest lost face within reach of a detected box (4,), or a new id."""
         near = [
-            (face.distance(box_xyxy), index)
-            for index, face in enumerate(self._lost)
-            if face.distance(box_xyxy) <= NEAR_SIZES + DRIFT_SIZES_PER_S * (time_s - face.time_s)
+            (track.distance(box_xyxy), index)
+            for index, track in enumerate(self._lost)
+            if track.distance(box_xyxy) <= MAX_DISTANCE_SIZES + DRIFT_SIZES_PER_S * (time_s - track.time_s)
         ]
         if near:
             return self._lost.pop(min(near)[1]).id
@@ -157,16 +165,17 @@ class FaceTracker:
         return self._next_id - 1
 
 
-def _still_faces(faces: Faces) -> IntArray:
-    """Rows, ascending, that look like faces, each place once: the earlier row stays."""
+def _rows_to_keep(faces: Faces) -> IntArray:
+    """Return the rows, ascending, that still look like faces; of overlapping rows the first is kept."""
     size = faces.box_xyxy[:, 2:] - faces.box_xyxy[:, :2]
     rows = np.flatnonzero((faces.score >= KEEP_SCORE) & (size.min(axis=1) >= MIN_SIDE_PX))
     if len(rows) < 2:
         return rows
-    return np.sort(rows[nms(faces.box_xyxy[rows], -rows.astype(float), SAME_PLACE_IOU)])
+    return np.sort(rows[nms(faces.box_xyxy[rows], -rows.astype(float), MATCH_IOU)])
 
 
-def _joined(first: Faces, second: Faces) -> Faces:
+def _concatenate(first: Faces, second: Faces) -> Faces:
+    """Return the faces of both, in this order."""
     arrays: dict[str, Any] = {
         name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in SHAPES
     }

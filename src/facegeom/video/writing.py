@@ -1,4 +1,4 @@
-"""Overlay videos out: H.264 in MP4 with the times of the frames that came in, and their sound."""
+"""Write overlay videos: H.264 in MP4 with the timestamps and the sound of the input."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,19 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from facegeom.errors import OutputError
 from facegeom.export.files import replacing
-from facegeom.video.reading import OPTIONS, Video
-
-UInt8Array = npt.NDArray[np.uint8]
+from facegeom.video.reading import AV_OPTIONS, UInt8Array, Video
 
 CODECS = ("libx264", "mpeg4")
-"""The first that this PyAV can encode is used."""
+"""Video codecs; the first that this PyAV can encode is used."""
 
-_CLOCK = Fraction(1, 90_000)
-"""Unit of the times that are written, seconds; divides those of the usual frame rates."""
+_TIME_BASE = Fraction(1, 90_000)
+"""Unit of the written timestamps, seconds; the frame durations of the usual rates are multiples of it."""
 
 _QUALITY = {"libx264": {"crf": "18", "preset": "veryfast"}, "mpeg4": {"qscale": "3"}}
 
@@ -30,59 +27,59 @@ MP4_SOUND = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
 
 
 class VideoWriter:
-    """Frames into an open video file. Get one from :func:`open_writer`."""
+    """Append frames to an open video file. Get one from :func:`open_writer`."""
 
-    def __init__(self, container: Any, video: Video, sound: "_Sound | None") -> None:
+    def __init__(self, container: Any, video: Video, sound: "_SoundCopier | None") -> None:
         self._container, self._rate, self._sound = container, video.rate, sound
         self._stream: Any = None
-        self._last = -1
+        self._last_pts = -1
 
     def write(self, pixels: UInt8Array, time_s: float) -> None:
         """Append a frame.
 
         Args:
-            pixels: (H, W, 3) uint8 RGB; the first frame decides the size of all.
-            time_s: when it is shown; later than the frame before.
+            pixels: (H, W, 3) uint8 RGB; the first frame sets the size of the video.
+            time_s: presentation time, later than that of the frame before.
         """
         import av
 
         if self._stream is None:
             self._stream = self._open_stream(pixels)
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        frame.pts = self._last = max(self._last + 1, round(time_s / _CLOCK))
-        frame.time_base = _CLOCK
+        frame.pts = self._last_pts = max(self._last_pts + 1, round(time_s / _TIME_BASE))
+        frame.time_base = _TIME_BASE
         self._container.mux(self._stream.encode(frame))
         if self._sound:
             self._sound.copy_until(time_s)
 
     def _open_stream(self, pixels: UInt8Array) -> Any:
-        codec = _codec()
+        """Add the video stream, of the size of these pixels, and the sound."""
+        codec = _find_codec()
         stream = self._container.add_stream(codec, rate=round(self._rate) or 1, options=_QUALITY[codec])
-        stream.height, stream.width = (
-            max(2, side - side % 2) for side in pixels.shape[:2]
-        )  # 4:2:0 halves both
+        height, width = pixels.shape[:2]
+        stream.height, stream.width = (max(2, side - side % 2) for side in (height, width))  # 4:2:0: even
         stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base = _CLOCK
+        stream.codec_context.time_base = _TIME_BASE
         if self._sound:
-            self._sound.join(self._container)
+            self._sound.add_stream_to(self._container)
         return stream
 
     def finish(self) -> None:
-        """Write what the encoder still holds, and the rest of the sound."""
+        """Write the encoder's remaining frames and the rest of the sound."""
         if self._stream is not None:
             self._container.mux(self._stream.encode(None))
             if self._sound:
                 self._sound.copy_until(None)
 
 
-class _Sound:
-    """The first audio stream of a file, copied packet by packet, without decoding."""
+class _SoundCopier:
+    """Copy the first audio stream of a file packet by packet, without decoding."""
 
     def __init__(self, container: Any, start_s: float) -> None:
         self._stream = container.streams.audio[0]
         base = self._stream.time_base
-        self._second = Fraction(base.denominator, base.numerator)
-        self._start = round(start_s * self._second)
+        self._units_per_s = Fraction(base.denominator, base.numerator)
+        self._start = round(start_s * self._units_per_s)
         self._packets = (packet for packet in container.demux(self._stream) if packet.dts is not None)
         self._next: Any = None
         self._target: Any = None
@@ -92,20 +89,20 @@ class _Sound:
         """FFmpeg's name of the audio codec."""
         return str(self._stream.codec_context.name)
 
-    def join(self, container: Any) -> None:
-        """Add a stream of the same kind to what is written."""
+    def add_stream_to(self, container: Any) -> None:
+        """Add a stream of the same codec to the output container."""
         self._target = container.add_stream_from_template(self._stream)
         self._container = container
 
     def copy_until(self, time_s: float | None) -> None:
-        """Copy the packets up to a time; all that are left for None."""
+        """Copy the packets up to a time; all that are left if it is None."""
         from av.error import FFmpegError
 
-        limit = None if time_s is None else self._start + round(time_s * self._second)
+        limit = None if time_s is None else self._start + round(time_s * self._units_per_s)
         while True:
             try:
                 packet = self._next or next(self._packets, None)
-            except FFmpegError:  # the same damage ends the pictures, whose reader reports it
+            except FFmpegError:  # the same damage ends the video stream, whose reader reports it
                 packet = None
             self._next = packet
             if packet is None or (limit is not None and packet.dts > limit):
@@ -120,26 +117,26 @@ class _Sound:
         self._container.mux(packet)
 
 
-def ending(video: Video) -> str:
-    """ ".mp4", or ".mkv" where the sound could not be copied into MP4."""
-    with _sound_of(video) as sound:
+def suffix_for(video: Video) -> str:
+    """Return ".mp4", or ".mkv" if MP4 cannot hold the video's sound."""
+    with _open_sound(video) as sound:
         return ".mp4" if sound is None or sound.codec in MP4_SOUND else ".mkv"
 
 
 @contextmanager
 def open_writer(path: Path, video: Video) -> Iterator[VideoWriter]:
-    """A video file to write, there under its name once the block has ended without an error.
+    """Open a video file for writing; it appears under its name when the block ends without an error.
 
     Args:
-        path: of the file, ending in ".mp4" or ".mkv" as :func:`ending` says.
-        video: whose frame rate and sound are kept.
+        path: path of the file, with the suffix ".mp4" or ".mkv" that :func:`suffix_for` returns.
+        video: the input, whose frame rate and sound are kept.
 
     Raises:
         OutputError: the file cannot be written.
     """
     import av
 
-    with replacing(path) as temporary, _sound_of(video) as sound:
+    with replacing(path) as temporary, _open_sound(video) as sound:
         try:
             with av.open(str(temporary), "w", format=_FORMATS[path.suffix]) as container:
                 writer = VideoWriter(container, video, sound)
@@ -150,18 +147,19 @@ def open_writer(path: Path, video: Video) -> Iterator[VideoWriter]:
 
 
 @contextmanager
-def _sound_of(video: Video) -> Iterator[_Sound | None]:
-    """The sound of the file, read beside its pictures; None for cameras and silent files."""
+def _open_sound(video: Video) -> Iterator[_SoundCopier | None]:
+    """Open the sound of the input a second time; yield None for cameras and silent files."""
     import av
 
     if video.source.device:
         yield None
         return
-    with av.open(*video.source.address, **OPTIONS) as container:
-        yield _Sound(container, video.start_s) if container.streams.audio else None
+    with av.open(*video.source.av_arguments, **AV_OPTIONS) as container:
+        yield _SoundCopier(container, video.start_s) if container.streams.audio else None
 
 
-def _codec() -> str:
+def _find_codec() -> str:
+    """Return the first of CODECS that this PyAV can encode."""
     import av
 
     known = [name for name in CODECS if name in av.codecs_available]

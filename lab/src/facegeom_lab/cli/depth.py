@@ -48,7 +48,7 @@ def report(
 
     Example: facegeom lab report-depth runs/depth1 runs/depth2 --rendered runs/depth
     """
-    from facegeom_lab.studies.reports.depth import report as write
+    from facegeom_lab.studies.depth.report import report as write
 
     typer.echo(f"wrote {write(first, second, rendered, out, count)}")
 
@@ -64,9 +64,9 @@ def sheet(
     Example: facegeom lab depth-sheet album --count 20 -o depth.png
     """
     from facegeom.analyzer import FaceAnalyzer
-    from facegeom.cli.photos import collect
+    from facegeom.cli.photos import collect_photos
     from facegeom.image.reading import ENDINGS
-    from facegeom_lab.studies.reports.depth_sheet import sheet as draw
+    from facegeom_lab.studies.depth.sheet import sheet as draw
 
-    photos = [photo.path for photo in collect(sources, ENDINGS)]
+    photos = [photo.path for photo in collect_photos(sources, ENDINGS)]
     typer.echo(f"{draw(photos, FaceAnalyzer(depth=method), out, count)} faces in {out}")

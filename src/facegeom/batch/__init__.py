@@ -82,5 +82,5 @@ def read_rows(out: str | os.PathLike[str]) -> Iterator[Row]:
     for file in files:
         table = pq.read_table(file)
         if "mesh_px" not in table.schema.names:
-            raise InputError(f"expected rows with the mesh in {str(file)!r}; read it by pyarrow")
+            raise InputError(f"expected rows with the mesh in {str(file)!r}; read it with pyarrow")
         yield from from_table(table)

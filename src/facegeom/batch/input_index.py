@@ -137,7 +137,7 @@ def _write(path: Path, batches: Iterator[Sequence[PhotoRef]], old: InputIndex | 
             writer.write_batch(pa.RecordBatch.from_pylist([photo._asdict() for photo in photos], _SCHEMA))
             total += len(photos)
     if old is not None and part + 1 < len(old):
-        raise InputError(f"the run has more photos, as {old[part + 1].photos[0].key!r}; {_ADVICE}")
+        raise InputError(f"the run has more photos, such as {old[part + 1].photos[0].key!r}; {_ADVICE}")
     return total
 
 

@@ -54,7 +54,9 @@ def open_store(location: str) -> tuple[Any, str]:
     except ImportError as error:
         return _open_with_pyarrow(location, error)
     except ValueError as error:
-        raise InputError(f"expected a path or a URL that fsspec knows, got {location!r}: {error}") from error
+        raise InputError(
+            f"expected a path or a URL that fsspec supports, got {location!r}: {error}"
+        ) from error
     return store, str(path)
 
 

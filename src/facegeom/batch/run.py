@@ -255,7 +255,7 @@ def _check_manifest(manifest: Mapping[str, Any], made_with: Mapping[str, Any], f
         was = ", ".join(f"{name} {json.dumps(before.get(name))}" for name in names)
         now = ", ".join(f"{name} {json.dumps(made_with.get(name))}" for name in names)
         advice = "use the same, or another output folder"
-        raise InputError(f"the run in {str(folder)!r} was begun with {was}, not {now}; {advice}")
+        raise InputError(f"the run in {str(folder)!r} was started with {was}, not {now}; {advice}")
 
 
 @contextmanager

@@ -119,7 +119,7 @@ def _open_source(text: str) -> Source:
         if store.exists(path):
             return Source(text, store, path, is_file=True)
     except OSError as error:
-        raise InputError(f"cannot look at {text!r}: {error}") from error
+        raise InputError(f"cannot access {text!r}: {error}") from error
     wildcard = _WILDCARD.search(path)
     if wildcard is None:
         raise InputError(f"expected a file, a folder, a glob or a URL, but {text!r} is not there")
@@ -141,7 +141,7 @@ def _file_info(source: Source) -> dict[str, Any]:
     try:
         return dict(source.store.info(source.root)) | {"name": source.root}
     except OSError as error:
-        raise InputError(f"cannot look at {source.text!r}: {error}") from error
+        raise InputError(f"cannot access {source.text!r}: {error}") from error
 
 
 def _walk(source: Source, folder: str, depth: int | None, leave_out: str | None) -> Iterator[dict[str, Any]]:

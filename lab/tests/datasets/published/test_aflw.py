@@ -73,7 +73,7 @@ def test_parts_of_the_database_divide_the_photos(root: Path) -> None:
 
 
 def test_a_tenth_of_the_photos_is_test() -> None:
-    parts = [aflw.part(f"0/image{number:05d}.jpg") for number in range(2000)]
+    parts = [aflw.split_of(f"0/image{number:05d}.jpg") for number in range(2000)]
     assert set(parts) == {"train", "test"}
     assert parts.count("test") / 2000 == pytest.approx(0.1, abs=0.02)
 

@@ -47,7 +47,7 @@ def test_texas_without_a_range_picture(texas_root: Path) -> None:
 def test_texas_damaged(texas_root: Path) -> None:
     file = texas_root / "PreprocessedImages/Clean_0001_001_20050912120022_Range.png"
     file.write_bytes(b"no picture")
-    with pytest.raises(InputError, match="expected a grey picture"):
+    with pytest.raises(InputError, match="expected a grey image"):
         texas3dfrd.read_range(file)
 
 

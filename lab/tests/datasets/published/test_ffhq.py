@@ -51,7 +51,7 @@ def test_missing_pictures_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected 'images1024x1024' of FFHQ at .*NVlabs/ffhq-dataset"):
         ffhq.records(tmp_path)
     (tmp_path / "images1024x1024").mkdir()
-    with pytest.raises(InputError, match=r"expected pictures such as 00000/00000.png, got none"):
+    with pytest.raises(InputError, match=r"expected images such as 00000/00000.png, got none"):
         ffhq.records(tmp_path)
 
 

@@ -103,8 +103,8 @@ def test_300w_lp_keeps_the_views_of_a_face_together() -> None:
     faces = [f"HELEN_{number}_1" for number in range(100)]
     for face in faces:
         first, _, _ = names = (f"{face}_0", f"{face}_13", face.replace("HELEN", "HELEN_Flip") + "_2")
-        assert {w300lp.part(name) for name in names} == {w300lp.part(first)}
-    parts = [w300lp.part(f"{face}_0") for face in faces]
+        assert {w300lp.split_of(name) for name in names} == {w300lp.split_of(first)}
+    parts = [w300lp.split_of(f"{face}_0") for face in faces]
     assert 3 <= parts.count("val") <= 20
 
 

@@ -1,7 +1,7 @@
 """AFLW: 24,386 faces with up to 21 points (Köstinger et al., "Annotated Facial Landmarks in the Wild", 2011).
 
 Layout: ``data/aflw.sqlite`` with its tables and the photos in ``data/flickr/{0,2,3}``. The database's pose is
-not used: it follows from a mean face laid onto the same points.
+not used: it follows from a mean face fitted to the same points.
 """
 
 import sqlite3
@@ -10,7 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from facegeom_lab.datasets.published.common import check_split, damaged, face_names, fold, locate, require
+from facegeom_lab.datasets.published.common import (
+    TEST_FOLD,
+    check_split,
+    damaged,
+    face_names,
+    fold,
+    locate,
+    require,
+)
 from facegeom_lab.datasets.records import DatasetInfo, FaceRecord, photo_reader
 
 INFO = DatasetInfo(
@@ -30,7 +38,7 @@ FEATURES = (
     *("LeftEar", "NoseLeft", "NoseCenter", "NoseRight", "RightEar"),
     *("MouthLeftCorner", "MouthCenter", "MouthRightCorner", "ChinCenter"),
 )
-"""``FeatureCoordTypes.descr`` in the scheme's order; the sides are those of the picture."""
+"""``FeatureCoordTypes.descr`` in the scheme's order; left and right are those of the image."""
 
 _FACES = """
     SELECT Faces.face_id, FaceImages.filepath FROM Faces JOIN FaceImages ON FaceImages.file_id = Faces.file_id
@@ -44,10 +52,10 @@ _RECTS = "SELECT face_id, x, y, w, h FROM FaceRect"
 
 
 def records(root: Path, split: str | None = None) -> list[FaceRecord]:
-    """The faces of AFLW that have a point. Only visible points are annotated; the others are NaN.
+    """Read the faces of AFLW that have a point. Only visible points are annotated; the others are NaN.
 
-    The set is published in one piece. A tenth of the photos is test, by the checksum of their names;
-    :mod:`~facegeom_lab.datasets.published.aflw19` has the parts of the common protocol.
+    The set is published without splits. A tenth of the photos is test, by the checksum of their names;
+    :mod:`~facegeom_lab.datasets.published.aflw19` has the splits of the common protocol.
 
     Args:
         root: the unpacked ``aflw``, or the folder that holds it.
@@ -66,7 +74,7 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
         FaceRecord(
             name=name,
             read=photo_reader(require(photos / file, INFO)),
-            split=part(file),
+            split=split_of(file),
             scheme=INFO.scheme,
             points=points[face],
             visible=np.isfinite(points[face]).all(axis=1),
@@ -74,22 +82,22 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
             source=INFO.name,
         )
         for name, (face, file) in zip(names, faces, strict=True)
-        if split in (None, part(file))
+        if split in (None, split_of(file))
     ]
 
 
 def photo_folder(root: Path, info: DatasetInfo) -> Path:
-    """The folder of AFLW's photos, which holds ``0``, ``2`` and ``3``."""
+    """Return the folder of AFLW's photos, which holds ``0``, ``2`` and ``3``."""
     return locate(root, ("data/flickr", "flickr", "aflw/data/flickr", "images"), info)
 
 
-def part(file: str) -> str:
-    """The split of a photo."""
-    return "test" if fold(file) == 0 else "train"
+def split_of(file: str) -> str:
+    """Return the split of a photo."""
+    return "test" if fold(file) == TEST_FOLD else "train"
 
 
 def _tables(database: Path) -> tuple[list[tuple[int, str]], dict[int, np.ndarray], dict[int, np.ndarray]]:
-    """Faces with their photos, points (21, 2) and boxes (4,) by face."""
+    """Return the faces with their photos, points (21, 2) and boxes (4,) by face."""
     try:
         with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             faces = connection.execute(_FACES).fetchall()

@@ -1,9 +1,10 @@
-"""AFLW-19: AFLW's faces with all of 19 points, hidden ones too (Zhu et al., "Unconstrained Face Alignment via
-Cascaded Compositional Learning", CVPR 2016).
+"""AFLW-19: AFLW's faces with all of 19 points, hidden ones too.
 
-Layout: that of AFLW, with ``AFLWinfo_release.mat`` beside: ``nameList`` the photos, ``data`` all x and then
-all y, ``bbox`` left, right, top, bottom, ``mask_new`` 1 where a point is visible, ``ra`` the faces in an
-order whose first 20,000 are for training.
+Zhu et al., "Unconstrained Face Alignment via Cascaded Compositional Learning", CVPR 2016.
+
+Layout: that of AFLW, and ``AFLWinfo_release.mat`` with ``nameList`` the photos, ``data`` all x and then all
+y, ``bbox`` left, right, top, bottom, ``mask_new`` 1 where a point is visible, ``ra`` a permutation of the
+faces whose first 20,000 are for training.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ _VARIABLES = ("nameList", "data", "bbox", "mask_new", "ra")
 
 @dataclass(frozen=True, eq=False)
 class _Faces:
-    """The file's arrays with one row for each of N faces."""
+    """Arrays of the file, one row for each of N faces."""
 
     files: list[str]
     points: np.ndarray
@@ -43,12 +44,12 @@ class _Faces:
 
 
 def records(root: Path, split: str | None = None) -> list[FaceRecord]:
-    """The faces of AFLW-19 with boxes.
+    """Read the faces of AFLW-19 with boxes.
 
     Args:
         root: the folder of ``AFLWinfo_release.mat``; the photos lie below it as AFLW has them.
-        split: train (20,000 faces), test ("AFLW-Full", 4386), test-frontal (those of the test with all
-            points visible), or None for train and test.
+        split: train (20,000 faces), test ("AFLW-Full", 4386), test-frontal (those of the test split with
+            all points visible), or None for train and test.
 
     Raises:
         InputError: another split; a file is missing or damaged.
@@ -60,7 +61,7 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
         FaceRecord(
             name=names[index],
             read=photo_reader(require(photos / faces.files[index], INFO)),
-            split=_part(rank),
+            split=_split_of(rank),
             scheme=INFO.scheme,
             points=faces.points[index],
             visible=faces.visible[index],
@@ -68,12 +69,12 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
             source="aflw",
         )
         for rank, index in enumerate(faces.order.tolist())
-        if split in (None, _part(rank))
-        or (split == "test-frontal" and _part(rank) == "test" and faces.visible[index].all())
+        if split in (None, _split_of(rank))
+        or (split == "test-frontal" and _split_of(rank) == "test" and faces.visible[index].all())
     ]
 
 
-def _part(rank: int) -> str:
+def _split_of(rank: int) -> str:
     return "train" if rank < TRAIN_FACES else "test"
 
 

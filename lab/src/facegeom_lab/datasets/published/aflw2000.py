@@ -1,5 +1,6 @@
-"""AFLW2000-3D: the first 2000 photos of AFLW with the fit of a morphable model (Zhu et al., "Face Alignment
-Across Large Poses: A 3D Solution", CVPR 2016). A test set; head poses up to the profile and beyond.
+"""AFLW2000-3D: the first 2000 photos of AFLW with a fitted morphable model; a test set with large head poses.
+
+Zhu et al., "Face Alignment Across Large Poses: A 3D Solution", CVPR 2016.
 
 Layout: the archive's folder ``AFLW2000`` with ``image00002.jpg`` and ``image00002.mat`` side by side. The
 ``.mat`` holds ``Pose_Para`` (1, 7): pitch, yaw, roll in radians, then translation and scale; ``pt3d_68`` (3,
@@ -26,15 +27,15 @@ _SHAPES = {"Pose_Para": (1, 7), "pt3d_68": (3, 68)}
 
 
 def records(root: Path, split: str | None = None) -> list[FaceRecord]:
-    """The 2000 faces of AFLW2000-3D with 68 points and rotation; no boxes, nothing is said of hidden points.
+    """Read the 2000 faces of AFLW2000-3D with 68 points and rotation; no boxes, no visibility labels.
 
-    MATLAB counts pixels from 1; the points are counted from 0. They lie on the model's surface: those of the
-    jaw stay where they are on the head when it turns, also when they are hidden. The rotation is that of a
-    view in parallel projection, see :func:`~facegeom_lab.datasets.angle_conventions.rotation_from_pose_para`.
+    MATLAB counts pixels from 1; the returned points count from 0. They are points of the model's surface:
+    those of the jaw keep their place on the head when it turns, also when they are hidden. The rotation holds
+    for parallel projection, see :func:`~facegeom_lab.datasets.angle_conventions.rotation_from_pose_para`.
 
     Args:
         root: the folder of the photos, or the one that holds it as ``AFLW2000``.
-        split: test, or None for the same.
+        split: test or None, which mean the same.
 
     Raises:
         InputError: another split; a file is missing or damaged.
@@ -46,11 +47,11 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
 
 
 def _record(folder: Path, labels: Path) -> FaceRecord:
-    picture = require(labels.with_suffix(".jpg"), INFO)
+    image = require(labels.with_suffix(".jpg"), INFO)
     content = read_mat(labels, _SHAPES, INFO)
     return FaceRecord(
-        name=picture.relative_to(folder).as_posix(),
-        read=photo_reader(picture),
+        name=image.relative_to(folder).as_posix(),
+        read=photo_reader(image),
         split="test",
         scheme=INFO.scheme,
         points=content["pt3d_68"][:2].T - 1,

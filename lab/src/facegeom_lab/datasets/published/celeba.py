@@ -1,5 +1,6 @@
-"""CelebA: 202,599 photos with a box and 5 points (Liu et al., "Deep Learning Face Attributes in the Wild",
-ICCV 2015).
+"""CelebA: 202,599 photos with a box and 5 points.
+
+Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015.
 
 Layout: ``Img/img_celeba`` with ``Anno/list_landmarks_celeba.txt`` and ``Anno/list_bbox_celeba.txt``, or the
 aligned ``Img/img_align_celeba`` with ``Anno/list_landmarks_align_celeba.txt``; and
@@ -24,7 +25,9 @@ INFO = DatasetInfo(
 
 
 def records(root: Path, split: str | None = None) -> list[FaceRecord]:
-    """The faces of CelebA; photos in the wild, with boxes, if they are there, else the aligned ones, without.
+    """Read the faces of CelebA.
+
+    The photos in the wild, with boxes, if they are there, else the aligned ones, without boxes.
 
     Args:
         root: the folder of ``Img``, ``Anno`` and ``Eval``, or the one that holds it as ``CelebA``.
@@ -44,19 +47,19 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
         FaceRecord(
             name=f"{folder.name}/{file}",
             read=photo_reader(require(folder / file, INFO)),
-            split=part,
+            split=subset,
             scheme=INFO.scheme,
-            points=_of(points, file).reshape(5, 2),
-            box_xyxy=_box(_of(boxes, file)) if wild else None,
+            points=_numbers_of(points, file).reshape(5, 2),
+            box_xyxy=_box(_numbers_of(boxes, file)) if wild else None,
             source=INFO.name,
         )
-        for file, part in _parts(_list(root, "Eval", "list_eval_partition.txt")).items()
-        if split in (None, part)
+        for file, subset in _splits(_list(root, "Eval", "list_eval_partition.txt")).items()
+        if split in (None, subset)
     ]
 
 
-def _parts(file: Path) -> dict[str, str]:
-    """The split of each photo: 0, 1, 2 for train, val, test."""
+def _splits(file: Path) -> dict[str, str]:
+    """Read the split of each photo: 0, 1, 2 for train, val, test."""
     table = _table(file, 1, 0)
     if not all(value in (0, 1, 2) for (value,) in table.values()):
         raise damaged(file, "0, 1 or 2 for each photo", "another number", INFO)
@@ -68,7 +71,7 @@ def _list(root: Path, folder: str, name: str) -> Path:
 
 
 def _table(file: Path, width: int, header: int) -> dict[str, np.ndarray]:
-    """Numbers (width,) by photo; with a header its first line is the number of photos."""
+    """Read numbers (width,) by photo; the first line of a header is the count of photos."""
     rows = lines(file, INFO)
     if header and (len(rows) < header or rows[0].strip() != str(len(rows) - header)):
         got = f"{rows[0]!r} and {len(rows) - header}" if rows else "nothing"
@@ -80,14 +83,14 @@ def _table(file: Path, width: int, header: int) -> dict[str, np.ndarray]:
     return table
 
 
-def _of(table: dict[str, np.ndarray], file: str) -> np.ndarray:
+def _numbers_of(table: dict[str, np.ndarray], file: str) -> np.ndarray:
     if file not in table:
         raise damaged("the lists", f"numbers for {file} of list_eval_partition.txt", "none", INFO)
     return table[file]
 
 
 def _box(values: np.ndarray) -> np.ndarray | None:
-    """Edges (4,) from left, top, width, height; a few photos have a box of no size, which is none."""
+    """Return edges (4,) from left, top, width, height; None for the empty boxes of a few photos."""
     if values[2:].min() <= 0:
         return None
     return np.concatenate([values[:2], values[:2] + values[2:]])

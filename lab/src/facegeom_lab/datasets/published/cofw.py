@@ -1,8 +1,9 @@
-"""COFW: 1852 partly covered faces with 29 points (Burgos-Artizzu et al., "Robust face landmark estimation
-under occlusion", ICCV 2013).
+"""COFW: 1852 partly occluded faces with 29 points.
+
+Burgos-Artizzu et al., "Robust face landmark estimation under occlusion", ICCV 2013.
 
 Layout: ``COFW_train_color.mat`` and ``COFW_test_color.mat``, MATLAB 7.3 (HDF5), the photos inside: ``IsTr``
-the photos, ``phisTr`` all x, all y, then 1 where a point is covered, ``bboxesTr`` left, top, width, height;
+the photos, ``phisTr`` all x, all y, then 1 where a point is occluded, ``bboxesTr`` left, top, width, height;
 in the test's file ``IsT``, ``phisT``, ``bboxesT``.
 """
 
@@ -25,13 +26,15 @@ INFO = DatasetInfo(
 
 POINTS = 29
 LFPW_FACES = 845
-"""So many of the training faces, the first, come from LFPW and are hardly covered."""
+"""Count of the first training faces, which come from LFPW and are hardly occluded."""
 
 _SUFFIXES = {"train": "Tr", "test": "T"}
 
 
 def records(root: Path, split: str | None = None) -> list[FaceRecord]:
-    """The faces of COFW with boxes and covered points. Pixels, counted from 1 there, are counted from 0.
+    """Read the faces of COFW with boxes and occlusion labels.
+
+    The files count pixels from 1, the records from 0.
 
     Args:
         root: the folder of the two files, or the one that holds it as ``COFW_color``.
@@ -41,33 +44,33 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
         InputError: another split; a file is missing or damaged.
     """
     check_split(split, INFO)
-    parts = INFO.splits if split is None else (split,)
-    return [record for part in parts for record in _part(base(root, "COFW_color"), part)]
+    subsets = INFO.splits if split is None else (split,)
+    return [record for subset in subsets for record in _subset(base(root, "COFW_color"), subset)]
 
 
-def _part(folder: Path, part: str) -> list[FaceRecord]:
-    file = require(folder / f"COFW_{part}_color.mat", INFO)
-    shapes, boxes = _labels(file, _SUFFIXES[part])
+def _subset(folder: Path, subset: str) -> list[FaceRecord]:
+    file = require(folder / f"COFW_{subset}_color.mat", INFO)
+    shapes, boxes = _labels(file, _SUFFIXES[subset])
     coordinates = shapes[:, : 2 * POINTS].reshape(-1, 2, POINTS).swapaxes(1, 2) - 1
     corners = boxes[:, :2] - 1
     edges = np.concatenate([corners, corners + boxes[:, 2:]], axis=1)
     return [
         FaceRecord(
             name=f"{file.name}/{index}",
-            read=partial(read_picture, file, f"Is{_SUFFIXES[part]}", index),
-            split=part,
+            read=partial(read_image, file, f"Is{_SUFFIXES[subset]}", index),
+            split=subset,
             scheme=INFO.scheme,
             points=coordinates[index],
             visible=shapes[index, 2 * POINTS :] == 0,
             box_xyxy=edges[index],
-            source="lfpw" if part == "train" and index < LFPW_FACES else "cofw",
+            source="lfpw" if subset == "train" and index < LFPW_FACES else "cofw",
         )
         for index in range(len(shapes))
     ]
 
 
 def _labels(file: Path, suffix: str) -> tuple[np.ndarray, np.ndarray]:
-    """Shapes (N, 87) and boxes (N, 4) of a file; MATLAB's rows are HDF5's columns."""
+    """Read the shapes (N, 87) and boxes (N, 4) of a file; MATLAB's rows are HDF5's columns."""
     import h5py
 
     try:
@@ -83,12 +86,12 @@ def _labels(file: Path, suffix: str) -> tuple[np.ndarray, np.ndarray]:
     return shapes, boxes
 
 
-def read_picture(file: Path, variable: str, index: int) -> np.ndarray:
-    """One photo (H, W, 3) uint8 RGB of the cell array ``variable``; a few of COFW's are grey."""
+def read_image(file: Path, variable: str, index: int) -> np.ndarray:
+    """Read one photo (H, W, 3) uint8 RGB of the cell array ``variable``; a few are stored in grey."""
     import h5py
 
     with h5py.File(file, "r") as content:
-        picture = np.asarray(content[content[variable][()].ravel()[index]]).T
-    if picture.ndim == 2:
-        picture = np.repeat(picture[..., None], 3, axis=2)
-    return np.ascontiguousarray(picture, np.uint8)
+        image = np.asarray(content[content[variable][()].ravel()[index]]).T
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=2)
+    return np.ascontiguousarray(image, np.uint8)

@@ -1,4 +1,4 @@
-"""Helpers of the adapters: find the files of a set, read text and MATLAB files, report missing or damaged ones."""
+"""Helpers of the adapters: find, read and check the files of a set; divide a set into splits."""
 
 import zlib
 from collections import Counter
@@ -33,18 +33,18 @@ def require(path: Path, info: DatasetInfo) -> Path:
     return locate(path.parent, (path.name,), info)
 
 
-def locate(root: Path, places: Sequence[str], info: DatasetInfo) -> Path:
+def locate(root: Path, paths: Sequence[str], info: DatasetInfo) -> Path:
     """Return the first of several paths below the root that exists.
 
     Raises:
         InputError: none exists; the message names the first, and where to obtain the set.
     """
-    for place in places:
-        if (root / place).exists():
-            return root / place
-    others = f" (nor {' nor '.join(places[1:])} there)" if len(places) > 1 else ""
+    for path in paths:
+        if (root / path).exists():
+            return root / path
+    others = f" (nor {' nor '.join(paths[1:])} there)" if len(paths) > 1 else ""
     raise InputError(
-        f"expected {Path(places[0]).name!r} of {info.title} at {root / places[0]}, found nothing{others}; "
+        f"expected {Path(paths[0]).name!r} of {info.title} at {root / paths[0]}, found nothing{others}; "
         f"give the folder into which the set was unpacked, as described in docs/data.md; it is obtained "
         f"from {info.url}"
     )
@@ -97,7 +97,7 @@ def numbers(fields: Sequence[str], count: int, place: str, info: DatasetInfo) ->
 
 
 def face_names(photos: Sequence[str]) -> list[str]:
-    """Return a unique name for each face, given its photo: ``#0``, ``#1``… where a photo has several faces."""
+    """Return a unique name for each face, given its photo, with ``#0``, ``#1``… for several in a photo."""
     totals, seen = Counter(photos), Counter[str]()
     names = []
     for photo in photos:
@@ -107,7 +107,7 @@ def face_names(photos: Sequence[str]) -> list[str]:
 
 
 def fold(name: str) -> int:
-    """Return the fold of a photo or person, 0 to 9, by the checksum of the name: the same on every machine."""
+    """Return the fold of a photo or person, 0 to 9, by the checksum of the name: the same everywhere."""
     return zlib.crc32(name.encode()) % 10
 
 

@@ -1,10 +1,11 @@
-"""EURECOM Kinect Face Dataset: 52 people, two sessions, nine states of face and light, photo and depth (Min
-et al., "KinectFaceDB: A Kinect Database for Face Recognition", IEEE Trans. SMC 2014).
+"""EURECOM Kinect Face Dataset: photo and depth of 52 people, two sessions, nine states of face and light.
+
+Min et al., "KinectFaceDB: A Kinect Database for Face Recognition", IEEE Trans. SMC 2014.
 
 Layout: ``EURECOM_Kinect_Face_Dataset/0001/s1/RGB/rgb_0001_s1_Smile.bmp`` and
-``…/s1/Depth/DepthKinect/depth_0001_s1_Smile.txt``. A photo is the part of 256 x 256 pixels of the Kinect's
-640 x 480 around the face; the text has a line for each of its pixels: column and row in the Kinect's
-picture, and z in millimetres, 0 where unknown.
+``…/s1/Depth/DepthKinect/depth_0001_s1_Smile.txt``. A photo is a crop of 256 x 256 pixels around the face
+of the Kinect's 640 x 480; the text has a line for each of its pixels: column and row in the Kinect's image,
+and z in millimetres, 0 where unknown.
 """
 
 from functools import partial
@@ -29,7 +30,7 @@ SIZE_PX = 256
 
 
 def records(root: Path, split: str | None = None) -> list[FaceRecord]:
-    """The photos with depth; no points. The first session is for training, the second the test, as published.
+    """Read the photos with depth; no points. The first session is train, the second test, as published.
 
     Args:
         root: the folder of ``0001`` …, or the one that holds it as ``EURECOM_Kinect_Face_Dataset``.
@@ -41,22 +42,22 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
     check_split(split, INFO)
     folder = base(root, "EURECOM_Kinect_Face_Dataset")
     photos = [
-        picture
-        for session, part in SESSIONS.items()
-        if split in (None, part)
-        for picture in sorted(folder.glob(f"[0-9][0-9][0-9][0-9]/{session}/RGB/rgb_*.bmp"))
+        image
+        for session, subset in SESSIONS.items()
+        if split in (None, subset)
+        for image in sorted(folder.glob(f"[0-9][0-9][0-9][0-9]/{session}/RGB/rgb_*.bmp"))
     ]
     if not photos:
         require(folder / "0001" / "s1" / "RGB" / "rgb_0001_s1_Neutral.bmp", INFO)
-    return [_record(folder, picture) for picture in photos]
+    return [_record(folder, image) for image in photos]
 
 
-def _record(folder: Path, picture: Path) -> FaceRecord:
-    session = picture.parent.parent
-    text = session / "Depth" / "DepthKinect" / f"{picture.stem.replace('rgb_', 'depth_', 1)}.txt"
+def _record(folder: Path, image: Path) -> FaceRecord:
+    session = image.parent.parent
+    text = session / "Depth" / "DepthKinect" / f"{image.stem.replace('rgb_', 'depth_', 1)}.txt"
     return FaceRecord(
-        name=picture.relative_to(folder).as_posix(),
-        read=photo_reader(picture),
+        name=image.relative_to(folder).as_posix(),
+        read=photo_reader(image),
         split=SESSIONS[session.name],
         depth=partial(read_depth, require(text, INFO)),
         source=INFO.name,
@@ -64,7 +65,7 @@ def _record(folder: Path, picture: Path) -> FaceRecord:
 
 
 def read_depth(text: Path) -> np.ndarray:
-    """(256, 256) float32 millimetres, z of the Kinect's frame, 0 where unknown.
+    """Read the depth (256, 256) float32, z of the Kinect's frame in millimetres, 0 where unknown.
 
     Raises:
         InputError: the text holds something else.

@@ -1,4 +1,4 @@
-"""The task of 14 facial points: ``gt.csv`` beside a folder ``images``.
+"""The data set of the compact task of 14 facial points: ``gt.csv`` beside a folder ``images``.
 
 Layout: either both directly, or in ``train`` and ``test``. The table's header is
 ``filename,x1,y1,...,x14,y14``; an empty field or ``NaN`` is a point that was not annotated.
@@ -26,7 +26,7 @@ INFO = DatasetInfo(
 
 
 def records(root: Path, split: str | None = None) -> list[FaceRecord]:
-    """The pictures of the task.
+    """Read the labelled images.
 
     Args:
         root: the folder of ``gt.csv`` and ``images``, or that of ``train`` and ``test`` which hold them.
@@ -37,19 +37,19 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
     """
     check_split(split, INFO)
     train, test = root / "train" if (root / "train").is_dir() else root, root / "test"
-    found = [] if split == "test" else _part(root, train, "train")
+    found = [] if split == "test" else _subset(root, train, "train")
     if split == "test" or (split is None and test.is_dir()):
-        found += _part(root, test, "test")
+        found += _subset(root, test, "test")
     return found
 
 
-def _part(root: Path, folder: Path, part: str) -> list[FaceRecord]:
+def _subset(root: Path, folder: Path, subset: str) -> list[FaceRecord]:
     images = require(folder / "images", INFO)
     return [
         FaceRecord(
             name=(images / name).relative_to(root).as_posix(),
             read=photo_reader(require(images / name, INFO)),
-            split=part,
+            split=subset,
             scheme=INFO.scheme,
             points=points,
             source=INFO.name,
@@ -59,7 +59,7 @@ def _part(root: Path, folder: Path, part: str) -> list[FaceRecord]:
 
 
 def read_table(file: Path) -> dict[str, np.ndarray]:
-    """Points (14, 2) by picture, NaN where one was not annotated.
+    """Read the points (14, 2) by image, NaN where one was not annotated.
 
     Raises:
         InputError: the file is missing or damaged.

@@ -1,7 +1,9 @@
-"""FFHQ: 70,000 portraits of 1024 x 1024 pixels (Karras et al., "A Style-Based Generator Architecture", 2019).
+"""FFHQ: 70,000 portraits of 1024 x 1024 pixels.
 
-Layout: ``images1024x1024/00000/00000.png`` and so on, a folder for each thousand, as many as there are; and,
-if there, ``ffhq-dataset-v2.json`` with 68 points that dlib found.
+Karras et al., "A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR 2019.
+
+Layout: ``images1024x1024/00000/00000.png`` and so on, a folder for each thousand; some may be missing.
+Optional: ``ffhq-dataset-v2.json`` with 68 points detected by dlib.
 """
 
 import json
@@ -22,32 +24,32 @@ INFO = DatasetInfo(
     splits=("train", "val"),
 )
 
-TRAIN_PICTURES = 60_000
+TRAIN_IMAGES = 60_000
 
 _JSON = "ffhq-dataset-v2.json"
 
 
 def records(root: Path, split: str | None = None) -> list[FaceRecord]:
-    """The pictures of FFHQ that are there, by number; with the JSON file they have points, by a machine.
+    """Read the images of FFHQ that are there, by number; with the JSON file they have dlib's points.
 
     Args:
         root: the folder of ``images1024x1024``.
         split: train (numbers below 60,000), val (the others), or None for both.
 
     Raises:
-        InputError: another split; there are no pictures; the JSON file is damaged.
+        InputError: another split; there are no images; the JSON file is damaged.
     """
     check_split(split, INFO)
     folder = require(root / "images1024x1024", INFO)
-    pictures = sorted(folder.glob("*/[0-9]*.png")) or sorted(folder.glob("[0-9]*.png"))
-    if not pictures:
-        raise damaged(folder, "pictures such as 00000/00000.png", "none", INFO)
+    images = sorted(folder.glob("*/[0-9]*.png")) or sorted(folder.glob("[0-9]*.png"))
+    if not images:
+        raise damaged(folder, "images such as 00000/00000.png", "none", INFO)
     entries = _entries(root / _JSON)
-    return [_record(root, file, entries) for file in pictures if split in (None, _split(file))]
+    return [_record(root, file, entries) for file in images if split in (None, _split(file))]
 
 
 def _split(file: Path) -> str:
-    return "train" if int(file.stem) < TRAIN_PICTURES else "val"
+    return "train" if int(file.stem) < TRAIN_IMAGES else "val"
 
 
 def _entries(file: Path) -> dict[str, Any]:
@@ -74,11 +76,11 @@ def _record(root: Path, file: Path, entries: dict[str, Any]) -> FaceRecord:
     )
 
 
-def _points(picture: Path, file: Path, entries: dict[str, Any]) -> np.ndarray:
+def _points(image: Path, file: Path, entries: dict[str, Any]) -> np.ndarray:
     try:
-        points = np.array(entries[str(int(picture.stem))]["image"]["face_landmarks"], np.float64)
+        points = np.array(entries[str(int(image.stem))]["image"]["face_landmarks"], np.float64)
     except (KeyError, TypeError, ValueError) as error:
-        raise damaged(file, f"the 68 points of {picture.name}", repr(error), INFO) from error
+        raise damaged(file, f"the 68 points of {image.name}", repr(error), INFO) from error
     if points.shape != (68, 2):
-        raise damaged(file, f"the 68 points of {picture.name}", f"numbers {points.shape}", INFO)
+        raise damaged(file, f"the 68 points of {image.name}", f"numbers {points.shape}", INFO)
     return points

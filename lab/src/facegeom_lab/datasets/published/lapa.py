@@ -1,5 +1,6 @@
-"""LaPa: 22,176 photos with 106 points (Liu et al., "A New Dataset and Boundary-Attention Semantic
-Segmentation for Face Parsing", AAAI 2020).
+"""LaPa: 22,176 photos with 106 points.
+
+Liu et al., "A New Dataset and Boundary-Attention Semantic Segmentation for Face Parsing", AAAI 2020.
 
 Layout: ``{train,val,test}/images/NAME.jpg`` and ``{train,val,test}/landmarks/NAME.txt``, whose first line is
 106 and whose others are x and y of a point.
@@ -25,7 +26,7 @@ POINTS = 106
 
 
 def records(root: Path, split: str | None = None) -> list[FaceRecord]:
-    """The faces of LaPa; no boxes, and nothing is said about which points are covered.
+    """Read the faces of LaPa; no boxes, no occlusion labels.
 
     Args:
         root: the unpacked ``LaPa``, or the folder that holds it.
@@ -36,23 +37,23 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
     """
     check_split(split, INFO)
     folder = base(root, "LaPa")
-    parts = INFO.splits if split is None else (split,)
-    return [record for part in parts for record in _part(folder, part)]
+    subsets = INFO.splits if split is None else (split,)
+    return [record for subset in subsets for record in _subset(folder, subset)]
 
 
-def _part(folder: Path, part: str) -> list[FaceRecord]:
-    texts = sorted(require(folder / part / "landmarks", INFO).glob("*.txt"))
+def _subset(folder: Path, subset: str) -> list[FaceRecord]:
+    texts = sorted(require(folder / subset / "landmarks", INFO).glob("*.txt"))
     if not texts:
-        raise damaged(folder / part / "landmarks", "a text file for each photo", "none", INFO)
-    return [_record(folder, part, text) for text in texts]
+        raise damaged(folder / subset / "landmarks", "a text file for each photo", "none", INFO)
+    return [_record(folder, subset, text) for text in texts]
 
 
-def _record(folder: Path, part: str, text: Path) -> FaceRecord:
-    picture = require(folder / part / "images" / f"{text.stem}.jpg", INFO)
+def _record(folder: Path, subset: str, text: Path) -> FaceRecord:
+    image = require(folder / subset / "images" / f"{text.stem}.jpg", INFO)
     return FaceRecord(
-        name=picture.relative_to(folder).as_posix(),
-        read=photo_reader(picture),
-        split=part,
+        name=image.relative_to(folder).as_posix(),
+        read=photo_reader(image),
+        split=subset,
         scheme=INFO.scheme,
         points=_points(text),
         source=INFO.name,

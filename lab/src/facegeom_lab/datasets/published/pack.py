@@ -38,7 +38,7 @@ BACKGROUNDS = {"train": range(0, 200), "val": range(200, 300)}
 """Numbers of the photos without a face, by split."""
 
 _BORDER_LEVEL, _BORDER_FRACTION = 12, 0.02
-"""A row or column belongs to the photo if more than this fraction of its pixels is brighter than the level."""
+"""A row or column belongs to the photo if this fraction of its pixels is brighter than the level."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def face_rows(data: Path) -> list[FaceRow]:
 
 
 def face_landmarks(data: Path) -> dict[str, np.ndarray]:
-    """Read the annotated points (68, 2) float32 by file, pixels of the image, of the images that have them."""
+    """Read the annotated points by file, (68, 2) float32 pixels, of the images that have them."""
     return {file: points.astype(np.float32) for file, points in _stored_landmarks(data).items()}
 
 
@@ -103,7 +103,7 @@ def read_images(files: Sequence[Path]) -> list[np.ndarray]:
 
 
 def read_face_rgba(file: Path) -> np.ndarray:
-    """Read an image of ``data/faces`` as (H, W, 4) uint8 RGBA, alpha 0 in the black border around the photo."""
+    """Read an image of ``data/faces`` as (H, W, 4) uint8 RGBA, alpha 0 in the border around the photo."""
     (image,) = read_images([file])
     lit = image.max(axis=2) > _BORDER_LEVEL
     columns = np.flatnonzero(lit.mean(axis=0) > _BORDER_FRACTION)

@@ -1,8 +1,9 @@
-"""Florence Superface: 20 people before a Kinect, with a scan of high resolution of each (Berretti et al.,
-"Superfaces: A super-resolution model for 3D faces", ECCV workshops 2012).
+"""Florence Superface: 20 people before a Kinect, with a scan of high resolution of each.
+
+Berretti et al., "Superfaces: A super-resolution model for 3D faces", ECCV workshops 2012.
 
 Layout: ``subject001/rgbFrame/frameRGB1.png`` and ``subject001/depthFrame/frameD1.depth`` or
-``frameD1.png``, the number the same; the frames of a video lack some numbers. A ``.depth`` file begins with
+``frameD1.png`` with the same number; a video lacks some numbers. A ``.depth`` file begins with
 ``PHDE``, width and height as 32-bit integers, then a 32-bit float for each pixel, row by row; a PNG has 16
 bits. Both are millimetres, 0 where unknown.
 """
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from facegeom_lab.datasets.published.common import check_split, damaged, fold, require
+from facegeom_lab.datasets.published.common import TEST_FOLD, check_split, damaged, fold, require
 from facegeom_lab.datasets.records import DatasetInfo, FaceRecord, photo_reader
 
 INFO = DatasetInfo(
@@ -26,11 +27,10 @@ INFO = DatasetInfo(
 )
 
 MAGIC = b"PHDE"
-TEST_FOLD = 0
 
 
 def records(root: Path, split: str | None = None) -> list[FaceRecord]:
-    """The frames that have depth; no points. A tenth of the people are taken as the test.
+    """Read the frames that have depth; no points. A tenth of the people is test.
 
     Args:
         root: the folder of ``subject001`` ….
@@ -49,7 +49,7 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
 
 
 def _depth_file(frame: Path) -> Path | None:
-    """The depth of a frame; None where the video has none."""
+    """Return the depth file of a frame; None where the video has none."""
     stem = frame.parent.parent / "depthFrame" / frame.stem.replace("frameRGB", "frameD")
     return next(
         (file for file in (stem.with_suffix(".depth"), stem.with_suffix(".png")) if file.is_file()), None
@@ -68,7 +68,7 @@ def _record(root: Path, frame: Path, depth: Path) -> FaceRecord:
 
 
 def read_depth(file: Path) -> np.ndarray:
-    """(H, W) float32 millimetres, 0 where unknown.
+    """Read the depth (H, W) float32 in millimetres, 0 where unknown.
 
     Raises:
         InputError: the file is damaged.
@@ -76,10 +76,10 @@ def read_depth(file: Path) -> np.ndarray:
     if file.suffix == ".depth":
         return _read_floats(file)
     try:
-        with Image.open(file) as picture:
-            return np.asarray(picture).astype(np.float32)
+        with Image.open(file) as image:
+            return np.asarray(image).astype(np.float32)
     except (OSError, UnidentifiedImageError) as error:
-        raise damaged(file, "a picture of 16 bits", str(error), INFO) from error
+        raise damaged(file, "an image of 16 bits", str(error), INFO) from error
 
 
 def _read_floats(file: Path) -> np.ndarray:

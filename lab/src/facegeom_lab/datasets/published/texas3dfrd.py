@@ -1,10 +1,10 @@
-"""Texas 3D Face Recognition Database: 1,149 pairs of portrait and range picture of 118 people, frontal, by
-stereo vision (Gupta et al., "Texas 3D Face Recognition Database", SSIAI 2010).
+"""Texas 3D Face Recognition Database: 1,149 frontal portraits of 118 people with range images, by stereo.
+
+Gupta et al., "Texas 3D Face Recognition Database", SSIAI 2010.
 
 Layout: ``PreprocessedImages/Clean_0001_001_20050912120022_Portrait.png`` and the same with ``_Range.png``,
-751 x 501; the second field is the person. Both pictures are aligned to the pixel, in parallel projection: a
-pixel is 0.32 mm wide, and so is a step of grey of the range picture, in which 255 is nearest and 0 is
-nothing.
+751 x 501; the second field is the person. Both images are aligned to the pixel, in parallel projection: a
+pixel is 0.32 mm wide, a grey level of the range image 0.32 mm deep; 255 is nearest, 0 is unknown.
 """
 
 from functools import partial
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from facegeom_lab.datasets.published.common import base, check_split, damaged, fold, require
+from facegeom_lab.datasets.published.common import TEST_FOLD, base, check_split, damaged, fold, require
 from facegeom_lab.datasets.records import DatasetInfo, FaceRecord, photo_reader
 
 INFO = DatasetInfo(
@@ -26,23 +26,22 @@ INFO = DatasetInfo(
 )
 
 STEP_MM = 0.32
-"""Of a pixel, and of a step of grey."""
+"""Size of a pixel, and of a grey level."""
 
 PORTRAIT, RANGE = "_Portrait.png", "_Range.png"
-TEST_FOLD = 0
 
 
 def records(root: Path, split: str | None = None) -> list[FaceRecord]:
-    """The pairs, with depth; no points. The set has no parts: a tenth of the people are taken as the test.
+    """Read the portraits with depth; no points. The set has no splits: a tenth of the people is test.
 
-    Depth is counted from a plane one step before the nearest grey: parallel projection has no camera.
+    Depth is measured from the plane one grey level before 255: parallel projection has no camera position.
 
     Args:
         root: the folder of ``PreprocessedImages``, or that folder.
         split: train, test, or None for both.
 
     Raises:
-        InputError: another split; pictures are missing.
+        InputError: another split; images are missing.
     """
     check_split(split, INFO)
     folder = base(root, "PreprocessedImages")
@@ -68,14 +67,14 @@ def _record(portrait: Path) -> FaceRecord:
 
 
 def read_range(file: Path) -> np.ndarray:
-    """(H, W) float32 millimetres, 0 where unknown; smaller is nearer.
+    """Read the depth (H, W) float32 in millimetres, 0 where unknown; smaller is nearer.
 
     Raises:
-        InputError: the picture is damaged.
+        InputError: the image is damaged.
     """
     try:
-        with Image.open(file) as picture:
-            grey = np.asarray(picture.convert("L"), np.float32)
+        with Image.open(file) as image:
+            grey = np.asarray(image.convert("L"), np.float32)
     except (OSError, UnidentifiedImageError) as error:
-        raise damaged(file, "a grey picture", str(error), INFO) from error
+        raise damaged(file, "a grey image", str(error), INFO) from error
     return np.where(grey > 0, (256 - grey) * STEP_MM, 0).astype(np.float32)

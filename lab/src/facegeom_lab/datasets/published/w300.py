@@ -1,5 +1,6 @@
-"""300W: 68 points on the photos of five collections (Sagonas et al., "300 Faces in-the-Wild Challenge", ICCV
-workshops 2013).
+"""300W: 68 points on the photos of five collections.
+
+Sagonas et al., "300 Faces in-the-Wild Challenge", ICCV workshops 2013.
 
 Layout: the archives of the facial point annotations side by side, each photo with a ``.pts`` file of the same
 name: ``afw``, ``helen/{trainset,testset}``, ``lfpw/{trainset,testset}``, ``ibug``, and the challenge's own
@@ -35,11 +36,11 @@ _FOLDERS = {
     "test-challenge": _CHALLENGE,
     "test-300w": _OWN,
 }
-"""Source and folder of each part."""
+"""Source and folder of each split."""
 
 
 def records(root: Path, split: str | None = None) -> list[FaceRecord]:
-    """The faces of 300W; no boxes, and nothing is said about which points are covered.
+    """Read the faces of 300W; no boxes, no occlusion labels.
 
     Args:
         root: the folder of ``afw``, ``helen`` and so on.
@@ -50,12 +51,12 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
         InputError: another split; a file is missing or damaged.
     """
     check_split(split, INFO)
-    parts = ("train", "test") if split is None else (split,)
+    subsets = ("train", "test") if split is None else (split,)
     return [
         record
-        for part in parts
-        for source, place in _FOLDERS[part]
-        for record in _folder(root, place, part.partition("-")[0], source)
+        for subset in subsets
+        for source, place in _FOLDERS[subset]
+        for record in _folder(root, place, subset.partition("-")[0], source)
     ]
 
 
@@ -68,10 +69,10 @@ def _folder(root: Path, place: str, split: str, source: str) -> list[FaceRecord]
 
 
 def _record(root: Path, text: Path, split: str, source: str) -> FaceRecord:
-    picture = locate(text.parent, (f"{text.stem}.jpg", f"{text.stem}.png"), INFO)
+    image = locate(text.parent, (f"{text.stem}.jpg", f"{text.stem}.png"), INFO)
     return FaceRecord(
-        name=picture.relative_to(root).as_posix(),
-        read=photo_reader(picture),
+        name=image.relative_to(root).as_posix(),
+        read=photo_reader(image),
         split=split,
         scheme=INFO.scheme,
         points=read_pts(text),
@@ -80,7 +81,7 @@ def _record(root: Path, text: Path, split: str, source: str) -> FaceRecord:
 
 
 def read_pts(text: Path) -> np.ndarray:
-    """(68, 2) points of a ``.pts`` file, whose pixels are counted from 1, counted from 0.
+    """Read the points (68, 2) of a ``.pts`` file; the file counts pixels from 1, the result from 0.
 
     Raises:
         InputError: the file holds something else.

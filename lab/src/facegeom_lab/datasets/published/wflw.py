@@ -1,7 +1,9 @@
-"""WFLW: 10,000 faces with 98 points (Wu et al., "Look at Boundary", CVPR 2018).
+"""WFLW: 10,000 faces with 98 points.
+
+Wu et al., "Look at Boundary: A Boundary-Aware Face Alignment Algorithm", CVPR 2018.
 
 Layout: ``WFLW_images/EVENT/NAME.jpg`` and, in ``WFLW_annotations/list_98pt_rect_attr_train_test``, the lists
-``list_98pt_rect_attr_{train,test}.txt``. A line of a list has 98 times x and y; the rectangle's left, top,
+``list_98pt_rect_attr_{train,test}.txt``. A line of a list holds x and y of 98 points; the box's left, top,
 right and bottom; six attributes, 0 or 1; the photo.
 """
 
@@ -32,7 +34,7 @@ _LISTS = Path("WFLW_annotations/list_98pt_rect_attr_train_test")
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """One line of a list: its numbers (206,), the photo, the list's split."""
+    """One line of a list: its numbers (206,), the photo, the split of the list."""
 
     values: np.ndarray
     file: str
@@ -49,7 +51,7 @@ class _Row:
 
 
 def records(root: Path, split: str | None = None) -> list[FaceRecord]:
-    """The faces of WFLW with their rectangles; occlusion is known of faces, not of points.
+    """Read the faces of WFLW with their boxes; occlusion is labelled for faces, not for points.
 
     Args:
         root: the folder of ``WFLW_images`` and ``WFLW_annotations``.
@@ -59,21 +61,21 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
         InputError: another split; a file is missing or damaged.
     """
     check_split(split, INFO)
-    rows = [row for part in ("train", "test") for row in _list(root, part)]
+    rows = [row for subset in ("train", "test") for row in _list(root, subset)]
     names = face_names([row.file for row in rows])
     return [_record(root, name, row) for name, row in zip(names, rows, strict=True) if row.belongs(split)]
 
 
-def _list(root: Path, part: str) -> list[_Row]:
-    path = root / _LISTS / f"list_98pt_rect_attr_{part}.txt"
-    return [_row(line, f"{path}:{row}", part) for row, line in enumerate(lines(path, INFO), 1)]
+def _list(root: Path, subset: str) -> list[_Row]:
+    path = root / _LISTS / f"list_98pt_rect_attr_{subset}.txt"
+    return [_row(line, f"{path}:{row}", subset) for row, line in enumerate(lines(path, INFO), 1)]
 
 
-def _row(line: str, place: str, part: str) -> _Row:
+def _row(line: str, place: str, subset: str) -> _Row:
     fields = line.split(maxsplit=_FIELDS)
     if len(fields) != _FIELDS + 1:
         raise damaged(place, f"{_FIELDS} numbers and a photo", f"{len(fields)} fields", INFO)
-    return _Row(numbers(fields[:-1], _FIELDS, place, INFO), fields[-1], part)
+    return _Row(numbers(fields[:-1], _FIELDS, place, INFO), fields[-1], subset)
 
 
 def _record(root: Path, name: str, row: _Row) -> FaceRecord:

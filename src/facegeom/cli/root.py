@@ -27,7 +27,7 @@ _EXTRAS = {
     ),
     "batch": ("Analyze large sets of photos into Parquet files.", ("pyarrow", "fsspec")),
 }
-"""Commands that need an extra of the same name: what each is for, and its packages (Ray only if it is used)."""
+"""Commands that need an extra of the same name: purpose, and packages other than Ray."""
 
 
 class _Commands(TyperGroup):

@@ -45,7 +45,7 @@ def accuracy(
     """
     wanted = _interpreters(peers, peer_python or [])
     from facegeom.analyzer import FaceAnalyzer
-    from facegeom_lab.bench.accuracy import run_accuracy
+    from facegeom_lab.bench.accuracy.run import run_accuracy
 
     run_accuracy(data, out, FaceAnalyzer(), wanted, _names(only), _show)
     typer.echo(f"saved {out / 'accuracy.md'} and {out / 'accuracy.json'}")
@@ -66,7 +66,7 @@ def speed(
     """
     wanted = _interpreters(peers, peer_python or [])
     from facegeom.analyzer import FaceAnalyzer
-    from facegeom_lab.bench.speed import Effort, run_speed
+    from facegeom_lab.bench.speed.run import Effort, run_speed
 
     run_speed(data, out, FaceAnalyzer(), wanted, Effort(photos, repetitions), _show)
     typer.echo(f"saved {out / 'speed.md'} and {out / 'speed.json'}")
@@ -87,7 +87,7 @@ def serve(
 
     Example: facegeom bench serve --data data --minutes 10 --load 0.8
     """
-    from facegeom_lab.bench.service import Effort, run_service
+    from facegeom_lab.bench.service.run import Effort, run_service
 
     run_service(data, out, Effort(photos, clients, seconds, minutes, load, overload), _show)
     typer.echo(f"saved {out / 'serve.md'} and {out / 'serve.json'}")
@@ -112,7 +112,7 @@ def batch(
     wanted = _names(engines)
     if not wanted or set(wanted) - {"local", "ray"}:
         raise typer.BadParameter(f"expected some of local, ray, got {engines!r}", param_hint="--engines")
-    from facegeom_lab.bench.batch import Effort, run_batch
+    from facegeom_lab.bench.batch.run import Effort, run_batch
 
     run_batch(photos, out, wanted, Effort(count, workers, part_size, kills, seed, minutes), _show)
     typer.echo(f"saved {out / 'batch.md'} and {out / 'batch.json'}")
@@ -132,7 +132,7 @@ def video(
     """
     wanted = _interpreters(peers, peer_python or [])
     from facegeom.analyzer import FaceAnalyzer
-    from facegeom_lab.bench.video import Effort, run_video_bench
+    from facegeom_lab.bench.video.run import Effort, run_video_bench
 
     run_video_bench(out, FaceAnalyzer(), wanted, Effort(frames, rounds), _show)
     typer.echo(f"saved {out / 'video.md'} and {out / 'video.json'}")
@@ -177,8 +177,8 @@ def rotation(
     Example: facegeom bench rotation --data data --only heads,turning
     """
     wanted = _interpreters(peers, peer_python or [])
-    from facegeom_lab.bench.head_pose import Size, run_rotation
-    from facegeom_lab.bench.speed import Effort
+    from facegeom_lab.bench.rotation.run import Size, run_rotation
+    from facegeom_lab.bench.speed.run import Effort
 
     size = Size(heads, turning, Effort(photos, repetitions))
     run_rotation(data, out, wanted, face_pose_net, size, _names(only), _show)
@@ -205,7 +205,7 @@ def depth(
     Example: facegeom bench depth --data data --labels runs/labels.npz -o results
     """
     wanted = _interpreters(peers, peer_python or [])
-    from facegeom_lab.bench.depth import METHODS, Effort, run_depth
+    from facegeom_lab.bench.depth.run import METHODS, Effort, run_depth
 
     chosen = _names(methods)
     if not chosen or set(chosen) - set(METHODS):

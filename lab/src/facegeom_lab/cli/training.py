@@ -1,0 +1,166 @@
+"""Commands of ``facegeom lab`` that train, measure and export networks."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from facegeom_lab.cli.options import LABELS, Data, Dataset, Labels, Rendered, Workers
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="What to make; `facegeom lab recipes` lists them.")],
+    data: Data,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Run folder; runs/RECIPE by default.")
+    ] = None,
+    dataset: Dataset = "pack",
+    labels: Labels = LABELS,
+    rendered: Rendered = None,
+    hard_negatives: Annotated[
+        Path | None, typer.Option(help="face: false faces, the file of `facegeom lab mine`.")
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            help="face, onepass, depth1, fpnet: checkpoint to start from, or what ships; depth2: stage I's."
+        ),
+    ] = None,
+    workers: Workers = 2,
+    processes: Annotated[int, typer.Option(min=1, help="Training processes or GPUs.")] = 1,
+    values: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe, as YAML; repeatable.")
+    ] = None,
+) -> None:
+    """Train the networks of a recipe; goes on from the last checkpoint. What ships is exported as ONNX too.
+
+    Example: facegeom lab train face --data data --rendered runs/synth
+
+    Example: facegeom lab train landmarks106-mobilenetv3-wing --dataset lapa --data LaPa --set batch=64
+    """
+    from facegeom_lab.export import NETWORKS, export
+    from facegeom_lab.training.trainers import Inputs
+    from facegeom_lab.training.trainers import train as make
+
+    folder = out or Path("runs") / recipe
+    inputs = Inputs(data, folder, dataset, labels, rendered, hard_negatives, start, workers, processes)
+    for name, checkpoint in make(recipe, inputs, _settings(values or [])).items():
+        typer.echo(f"wrote {export(name, checkpoint, folder) if name in NETWORKS else checkpoint}")
+
+
+def _settings(words: list[str]) -> dict[str, object]:
+    """KEY=VALUE words as a dictionary; values are read as YAML, so 1, 0.5 and true do what they say."""
+    pairs = [word.partition("=") for word in words]
+    if wrong := [key for key, equals, _ in pairs if not equals]:
+        raise typer.BadParameter(f"expected KEY=VALUE, got {wrong[0]!r}", param_hint="--set")
+    return {key: _value(value) for key, _, value in pairs}
+
+
+def _value(word: str) -> object:
+    import yaml
+
+    try:
+        value = yaml.safe_load(word)
+    except yaml.YAMLError as error:
+        raise typer.BadParameter(f"expected a YAML value, got {word!r}", param_hint="--set") from error
+    if value is None:
+        raise typer.BadParameter("expected KEY=VALUE, got no value", param_hint="--set")
+    # YAML 1.1 reads 1e-4 as text.
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?\d+e[-+]?\d+", value) else value
+
+
+def recipes() -> None:
+    """List the recipes and their kinds.
+
+    Example: facegeom lab recipes
+    """
+    from facegeom_lab.training import recipes as book
+
+    for name in book.names():
+        typer.echo(f"{name:55} {book.kind(name)}")
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    data: Data,
+    dataset: Dataset = "pack",
+    labels: Labels = LABELS,
+    rendered: Rendered = None,
+    start: Annotated[Path | None, typer.Option(help="depth2: stage I's checkpoint.")] = None,
+    workers: Workers = 2,
+) -> None:
+    """Measure a run: errors on the splits it was not trained on, parameters, multiply-adds, time.
+
+    Example: facegeom lab evaluate runs/landmarks106-mobilenetv3-wing --data data
+    """
+    import json
+
+    from facegeom_lab.training.trainers import Inputs
+    from facegeom_lab.training.trainers import evaluate as measure
+
+    inputs = Inputs(data, run, dataset, labels, rendered, start=start, workers=workers)
+    typer.echo(json.dumps(measure(inputs), indent=2))
+
+
+def evaluate_pose(
+    dataset: Annotated[str, typer.Argument(help="Name of the data set (docs/data.md).")],
+    root: Annotated[Path, typer.Option(help="Folder into which it was unpacked.", show_default=False)],
+    split: Annotated[str | None, typer.Option(help="One of its splits; all of them by default.")] = None,
+    at: Annotated[
+        Literal["detected", "labelled"], typer.Option(help="Own detection, or the labelled box.")
+    ] = "detected",
+    truth: Annotated[
+        Literal["given", "points"],
+        typer.Option(help="The set's rotations, or heads laid under its 68 points."),
+    ] = "given",
+    count: Annotated[int | None, typer.Option(min=1, help="So many faces, spread over the set.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of pose.md and pose.json.")] = Path(
+        "runs/pose"
+    ),
+) -> None:
+    """Measure the head pose on a data set: errors of yaw, pitch and roll by range of yaw, share found.
+
+    Example: facegeom lab evaluate-pose aflw2000 --root AFLW2000 -o runs/aflw2000
+
+    Example: facegeom lab evaluate-pose pack --root data --split test --truth points
+    """
+    from facegeom_lab.evaluation.pose import run
+
+    result = run(dataset, root, split, at, truth, count)
+    result.save(out, "pose")
+    typer.echo(result.markdown())
+
+
+def export(
+    network: Annotated[
+        Literal["depth1", "depth2", "face", "fpnet", "onepass", "pnet", "rnet"],
+        typer.Argument(help="Which network."),
+    ],
+    checkpoint: Annotated[Path, typer.Argument(help="Of its training.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder; a manifest there gets the new hash.")],
+) -> None:
+    """Fold a trained network and write it as ONNX.
+
+    Example: facegeom lab export face runs/face/last.ckpt -o src/facegeom/weights
+    """
+    from facegeom_lab.export import export as write
+
+    typer.echo(f"wrote {write(network, checkpoint, out)}")
+
+
+def quantise(
+    network: Annotated[str, typer.Argument(help="Which network: face, onepass, pnet, rnet, fpnet.")],
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the variants and quantise.md.")],
+    model: Annotated[Path | None, typer.Option(help="Its ONNX file; the one that ships by default.")] = None,
+) -> None:
+    """Make the int8, float16 and pruned variants of a network that ships, and measure them beside it.
+
+    Example: facegeom lab quantise face --data data -o runs/face-variants
+
+    Example: facegeom lab quantise fpnet --data data -o runs/fpnet-variants
+    """
+    from facegeom_lab.quantization.variants import run
+
+    typer.echo(run(network, data, out, model))

@@ -1,4 +1,4 @@
-"""The page in a real Chromium, served by a service of this process."""
+"""The page in a real Chromium; the service runs in this process."""
 
 import shutil
 import threading
@@ -15,8 +15,8 @@ from facegeom.serve.app import Application, listen
 from facegeom.serve.limits import Settings
 from facegeom.serve.work import analyze_tasks
 
-SHOTS = Path(__file__).parents[1] / "out" / "page"
-PATIENCE_MS = 120_000
+SCREENSHOTS = Path(__file__).parents[1] / "out" / "page"
+TIMEOUT_MS = 120_000
 _CHROMIUM = (
     "--no-sandbox",
     "--use-angle=swiftshader",  # 3D without a graphics card
@@ -24,7 +24,7 @@ _CHROMIUM = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 )
-_READING = ("willReadFrequently", "ReadPixels")
+_READBACK_WARNINGS = ("willReadFrequently", "ReadPixels")
 
 
 @pytest.fixture(scope="session")
@@ -34,14 +34,14 @@ def analyzer() -> FaceAnalyzer:
 
 @pytest.fixture(scope="session")
 def origin(analyzer: FaceAnalyzer) -> Iterator[str]:
-    """Address of a running service."""
-    door = listen("127.0.0.1", 0)
+    """Start a service and return its address."""
+    listener = listen("127.0.0.1", 0)
     server = uvicorn.Server(
         uvicorn.Config(Application([partial(analyze_tasks, analyzer)], Settings()), log_level="warning")
     )
-    thread = threading.Thread(target=server.run, args=([door],))
+    thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
-    yield f"http://127.0.0.1:{door.getsockname()[1]}/"
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
     server.should_exit = True
     thread.join()
 
@@ -55,41 +55,42 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def complaints() -> list[str]:
-    """What the browser's console says against the page; a test that provokes some empties it."""
+def console_errors() -> list[str]:
+    """Return the list of console errors and warnings; a test that provokes some clears it."""
     return []
 
 
 @pytest.fixture
-def page(browser: Browser, origin: str, complaints: list[str]) -> Iterator[Page]:
-    """The page, just opened. At the end nothing may have gone to another host or to the console."""
+def page(browser: Browser, origin: str, console_errors: list[str]) -> Iterator[Page]:
+    """Open the page; at the end, check that nothing went to another host or to the console."""
     page = browser.new_page(viewport={"width": 1280, "height": 860}, base_url=origin)
-    page.set_default_timeout(PATIENCE_MS)
-    strangers: list[str] = []
+    page.set_default_timeout(TIMEOUT_MS)
+    foreign: list[str] = []
 
     def note(request: Request) -> None:
         if not request.url.startswith((origin, "blob:", "data:")):
-            strangers.append(request.url)
+            foreign.append(request.url)
 
     page.on("request", note)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: complaints.append(said.text) if is_complaint(said) else None)
+    page.on("pageerror", lambda error: console_errors.append(str(error)))
+    page.on("console", lambda message: console_errors.append(message.text) if is_error(message) else None)
     page.goto("/")
     yield page
     page.close()
-    assert (strangers, complaints) == ([], [])
+    assert (foreign, console_errors) == ([], [])
 
 
-def is_complaint(said: ConsoleMessage) -> bool:
-    """Errors and warnings, but for those of reading pixels back, which only the tests do."""
-    return said.type in ("error", "warning") and not any(part in said.text for part in _READING)
+def is_error(message: ConsoleMessage) -> bool:
+    """Return whether a message is an error or a warning, other than of the tests' own reading of pixels."""
+    known = any(part in message.text for part in _READBACK_WARNINGS)
+    return message.type in ("error", "warning") and not known
 
 
 @pytest.fixture
-def shoot(page: Page) -> Callable[[str], None]:
-    """``shoot("name")`` keeps a picture of the whole page in out/page."""
+def screenshot(page: Page) -> Callable[[str], None]:
+    """``screenshot("name")`` saves an image of the whole page in out/page."""
 
     def function(name: str) -> None:
-        page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+        page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
 
     return function

@@ -1,4 +1,4 @@
-"""What a person does on the page, and what they get."""
+"""The page as a user works with it."""
 
 import json
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from playwright.sync_api import Page, expect
 from facegeom import FaceAnalyzer, Faces
 from facegeom.serve.pages import DEMO
 
-PATIENCE_MS = 120_000
+TIMEOUT_MS = 120_000
 PARTS = ("box", "points", "mesh", "axes")
 RAMP = ((255, 48, 48), (255, 214, 64), (64, 255, 128))  # confidence 0, 1/2, 1
 TIMES, MINUS = "\u00d7", "\u2212"
-expect.set_options(timeout=PATIENCE_MS)
+expect.set_options(timeout=TIMEOUT_MS)
 
 _PIXELS = """([id, points]) => {
   const canvas = document.getElementById(id);
@@ -46,14 +46,14 @@ _PASTE = """async (address) => {
 
 
 @pytest.fixture(scope="session")
-def truth(analyzer: FaceAnalyzer) -> Faces:
-    """The analyzer's answer for the example."""
+def expected_faces(analyzer: FaceAnalyzer) -> Faces:
+    """Return the analyzer's result for the example."""
     return analyzer(DEMO)
 
 
 @pytest.fixture(scope="session")
 def couple(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A photo with two faces, one the mirror image of the other."""
+    """Save a photo with two faces, one the mirror image of the other."""
     portrait = np.asarray(Image.open(DEMO))
     path = tmp_path_factory.mktemp("photos") / "couple.jpg"
     Image.fromarray(np.concatenate([portrait, portrait[:, ::-1]], axis=1)).save(path, quality=92)
@@ -62,7 +62,7 @@ def couple(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def example(page: Page) -> Page:
-    """The page with the example's face found."""
+    """Return the page with the example's face found."""
     page.click("#demo")
     expect(page.locator("#status")).to_contain_text(f"One face found in 512 {TIMES} 512 pixels")
     return page
@@ -74,7 +74,7 @@ def show_only(page: Page, *names: str) -> None:
 
 
 def colours(page: Page, points: Any) -> np.ndarray:
-    """Colours (K, 3) of the drawn photo at points of the example."""
+    """Return the colours (K, 3) of the drawn photo at points of the example."""
     return np.array(page.evaluate(_PIXELS, ["photo", np.asarray(points, float).tolist()]), float)
 
 
@@ -85,16 +85,18 @@ def saved(page: Page, button: str, name: str) -> bytes:
     return Path(download.value.path()).read_bytes()
 
 
-def test_the_way_in(page: Page, shoot: Callable[[str], None]) -> None:
+def test_start(page: Page, screenshot: Callable[[str], None]) -> None:
     expect(page.locator("h1")).to_have_text("facegeom")
     expect(page.get_by_role("button", name="Choose a photo")).to_be_visible()
     expect(page.locator("#head")).to_be_hidden()
-    shoot("empty")
+    screenshot("empty")
 
 
-def test_points_lie_on_the_face(example: Page, truth: Faces, shoot: Callable[[str], None]) -> None:
-    shoot("example")
-    points, confidence = truth.landmarks_px[0], truth.landmarks_confidence[0]
+def test_points_lie_on_the_face(
+    example: Page, expected_faces: Faces, screenshot: Callable[[str], None]
+) -> None:
+    screenshot("example")
+    points, confidence = expected_faces.landmarks_px[0], expected_faces.landmarks_confidence[0]
     show_only(example)
     bare = colours(example, points)
     show_only(example, "points")
@@ -107,8 +109,8 @@ def test_points_lie_on_the_face(example: Page, truth: Faces, shoot: Callable[[st
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_each_part_can_be_switched(example: Page, truth: Faces, name: str) -> None:
-    left, top, right, bottom = truth.box_xyxy[0]
+def test_each_part_can_be_switched(example: Page, expected_faces: Faces, name: str) -> None:
+    left, top, right, bottom = expected_faces.box_xyxy[0]
     grid = [(x, y) for x in np.arange(left - 3, right + 25, 1.5) for y in np.arange(top - 3, bottom + 3, 1.5)]
     show_only(example)
     bare = colours(example, grid)
@@ -118,8 +120,8 @@ def test_each_part_can_be_switched(example: Page, truth: Faces, name: str) -> No
     np.testing.assert_allclose(colours(example, grid), bare, atol=2)
 
 
-def test_angles_are_read(example: Page, truth: Faces) -> None:
-    face = truth[0]
+def test_angles_are_shown(example: Page, expected_faces: Faces) -> None:
+    face = expected_faces[0]
     for row, angle in zip(
         ("Yaw", "Pitch", "Roll"), (face.yaw_deg, face.pitch_deg, face.roll_deg), strict=True
     ):
@@ -127,18 +129,18 @@ def test_angles_are_read(example: Page, truth: Faces) -> None:
         expect(example.locator("#angles > div", has_text=row)).to_contain_text(f"{sign}{abs(angle):.1f}°")
 
 
-def test_downloads(example: Page, truth: Faces) -> None:
+def test_downloads(example: Page, expected_faces: Faces) -> None:
     data = json.loads(saved(example, "#save-json", "example.json"))
-    assert data["faces"] == truth.to_dict()["faces"] and data["image"]["file"] == "example.jpg"
+    assert data["faces"] == expected_faces.to_dict()["faces"] and data["image"]["file"] == "example.jpg"
     picture = Image.open(BytesIO(saved(example, "#save-png", "example.faces.png")))
     assert picture.size == (512, 512)
     scene = trimesh.load(BytesIO(saved(example, "#save-glb", "example.glb")), file_type="glb", process=False)
     mesh = next(iter(scene.geometry.values()))
-    np.testing.assert_allclose(mesh.vertices, truth.mesh_mm[0] * (1e-3, -1e-3, -1e-3), atol=2e-6)
+    np.testing.assert_allclose(mesh.vertices, expected_faces.mesh_mm[0] * (1e-3, -1e-3, -1e-3), atol=2e-6)
     assert mesh.visual.uv.shape == (478, 2) and mesh.visual.material.baseColorTexture is not None
 
 
-def test_a_bad_file_is_explained(page: Page, complaints: list[str], tmp_path: Path, couple: Path) -> None:
+def test_a_bad_file_is_explained(page: Page, console_errors: list[str], tmp_path: Path, couple: Path) -> None:
     bad = tmp_path / "notes.jpg"
     bad.write_text("no photo")
     page.set_input_files("#file", bad)
@@ -147,14 +149,14 @@ def test_a_bad_file_is_explained(page: Page, complaints: list[str], tmp_path: Pa
     page.set_input_files("#file", couple)
     expect(page.locator("#status")).to_contain_text("2 faces found")
     expect(page.get_by_role("alert")).to_be_hidden()
-    assert len(complaints) == 1 and "422" in complaints.pop()
+    assert len(console_errors) == 1 and "422" in console_errors.pop()
 
 
-def test_a_service_that_is_gone(page: Page, complaints: list[str]) -> None:
+def test_service_does_not_answer(page: Page, console_errors: list[str]) -> None:
     page.route("**/v1/analyze*", lambda route: route.abort())
     page.click("#demo")
     expect(page.get_by_role("alert")).to_contain_text("The service does not answer")
-    complaints.clear()
+    console_errors.clear()
 
 
 def test_no_face(page: Page, tmp_path: Path) -> None:
@@ -167,7 +169,7 @@ def test_no_face(page: Page, tmp_path: Path) -> None:
 
 
 def test_several_faces(
-    page: Page, analyzer: FaceAnalyzer, couple: Path, shoot: Callable[[str], None]
+    page: Page, analyzer: FaceAnalyzer, couple: Path, screenshot: Callable[[str], None]
 ) -> None:
     page.set_input_files("#file", couple)
     expect(page.locator("#faces input")).to_have_count(2)
@@ -178,7 +180,7 @@ def test_several_faces(
             page.keyboard.press("ArrowRight")
         expect(angle).to_contain_text(f"{abs(face.yaw_deg):.1f}°")
     page.click("#close")
-    shoot("faces")
+    screenshot("faces")
     page.click("#close")
     box = page.locator("#photo").bounding_box()
     assert box is not None
@@ -187,7 +189,7 @@ def test_several_faces(
     expect(page.locator("#faces input").first).to_be_checked()
 
 
-def test_the_head_turns_by_keys_and_by_hand(example: Page) -> None:
+def test_the_head_rotates_by_keys_and_by_mouse(example: Page) -> None:
     head = example.locator("#head-canvas")
     before = head.screenshot()
     head.focus()
@@ -210,21 +212,21 @@ def test_the_head_turns_by_keys_and_by_hand(example: Page) -> None:
 
 
 def similar(one: bytes, other: bytes) -> bool:
-    first, second = (np.asarray(Image.open(BytesIO(shot)).convert("L"), float) for shot in (one, other))
+    first, second = (np.asarray(Image.open(BytesIO(image)).convert("L"), float) for image in (one, other))
     return bool(np.abs(first - second).mean() < 0.5)
 
 
-def test_by_keyboard_alone(page: Page, truth: Faces) -> None:
+def test_by_keyboard_alone(page: Page, expected_faces: Faces) -> None:
     for _ in range(3):
         page.keyboard.press("Tab")
     expect(page.locator("#demo")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#status")).to_contain_text("One face found")
-    before = colours(page, truth.landmarks_px[0])
+    before = colours(page, expected_faces.landmarks_px[0])
     page.locator("#show-points").focus()
     page.keyboard.press("Space")
     expect(page.locator("#show-points")).not_to_be_checked()
-    assert np.abs(colours(page, truth.landmarks_px[0]) - before).max() > 30
+    assert np.abs(colours(page, expected_faces.landmarks_px[0]) - before).max() > 30
 
 
 @pytest.mark.parametrize("script", [_DROP, _PASTE])
@@ -249,19 +251,19 @@ def test_search_settings(example: Page) -> None:
     expect(example.locator("#status")).to_contain_text("No face found")
 
 
-def test_phone(example: Page, shoot: Callable[[str], None]) -> None:
+def test_phone(example: Page, screenshot: Callable[[str], None]) -> None:
     example.set_viewport_size({"width": 360, "height": 740})
     expect(example.locator("#photo")).to_have_css("width", "334px")
     assert example.evaluate("document.documentElement.scrollWidth") == 360
-    shoot("phone")
+    screenshot("phone")
 
 
-def test_dark(example: Page, shoot: Callable[[str], None]) -> None:
+def test_dark(example: Page, screenshot: Callable[[str], None]) -> None:
     light = example.evaluate("getComputedStyle(document.body).backgroundColor")
     example.emulate_media(color_scheme="dark")
     assert light != "rgb(20, 24, 26)"
     expect(example.locator("body")).to_have_css("background-color", "rgb(20, 24, 26)")
-    shoot("dark")
+    screenshot("dark")
 
 
 def test_everything_has_a_name(example: Page) -> None:

@@ -1,4 +1,4 @@
-"""The answer of this device is the service's: box, points and millimetres of the same photo."""
+"""The local analysis equals the service: box, points and millimetres of the same photo."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page
 
 from facegeom import FaceAnalyzer
 
-Answer = dict[str, Any]
+FacesJson = dict[str, Any]
 
 _ANALYZE = """async ([text, options]) => {
   const { analyze } = await import("/static/local/analyze.js");
@@ -27,9 +27,9 @@ _ANALYZE = """async ([text, options]) => {
   }
 }"""
 
-# Where the answer's numbers are, and how far they may be off: pixels, millimetres, degrees, shares. Sums of
-# the two runtimes differ in their last bits, which eight-bit networks round to the next step; a second look
-# then sees another crop, or is not taken.
+# Keys of the numbers and their tolerances: pixels, millimetres, degrees, fractions. Sums of the two runtimes
+# differ in their last bits, which int8 networks round to the next step; a face may then be re-cropped
+# differently, or not at all.
 _EXACT = {
     **{("box_xyxy",): 0.5, ("landmarks", "ibug68"): 0.5, ("mesh_px",): 0.5, ("mesh_mm",): 15},
     **{("score",): 0.01, ("confidence", "ibug68"): 0.02, ("confidence", "mesh478"): 0.02},
@@ -45,7 +45,7 @@ _JPEG = {
 
 @pytest.fixture(scope="module")
 def loaded_page(browser: Browser, origin: str) -> Iterator[Page]:
-    """The page, its networks loaded once."""
+    """Open the page, for analyses with networks that are loaded once."""
     page = browser.new_page()
     page.goto(origin)
     yield page
@@ -53,11 +53,11 @@ def loaded_page(browser: Browser, origin: str) -> Iterator[Page]:
 
 
 @pytest.fixture
-def locally(loaded_page: Page) -> Callable[..., Answer]:
-    def function(encoded: bytes, **options: Any) -> Answer:
+def locally(loaded_page: Page) -> Callable[..., FacesJson]:
+    def function(encoded: bytes, **options: Any) -> FacesJson:
         text = base64.b64encode(encoded).decode("ascii")
-        answer: Answer = json.loads(loaded_page.evaluate(_ANALYZE, [text, options]))
-        return answer
+        found: FacesJson = json.loads(loaded_page.evaluate(_ANALYZE, [text, options]))
+        return found
 
     return function
 
@@ -68,7 +68,7 @@ def portrait(width: int = 512) -> Image.Image:
 
 
 def collage() -> Image.Image:
-    """Two faces, one of them smaller and tilted."""
+    """Return an image of two faces, one of them smaller and tilted."""
     sheet = Image.new("RGB", (700, 500), (96, 120, 110))
     sheet.paste(portrait(420), (0, 60))
     sheet.paste(portrait(250).rotate(14, Image.Resampling.BICUBIC), (430, 20))
@@ -81,7 +81,7 @@ def encode(image: Image.Image, kind: str) -> bytes:
     return stream.getvalue()
 
 
-def assert_equal(found: Answer, expected: Answer, limits: dict[tuple[str, ...], float]) -> None:
+def assert_equal(found: FacesJson, expected: FacesJson, limits: dict[tuple[str, ...], float]) -> None:
     assert found["image"] == expected["image"]
     assert len(found["faces"]) == len(expected["faces"])
     for ours, theirs in zip(found["faces"], expected["faces"], strict=True):
@@ -107,8 +107,8 @@ def assert_equal(found: Answer, expected: Answer, limits: dict[tuple[str, ...], 
         pytest.param(Image.new("RGB", (3, 2)), 0, id="tiny"),
     ],
 )
-def test_same_pixels_same_answer(
-    locally: Callable[..., Answer], analyzer: FaceAnalyzer, image: Image.Image, faces: int
+def test_same_pixels_same_result(
+    locally: Callable[..., FacesJson], analyzer: FaceAnalyzer, image: Image.Image, faces: int
 ) -> None:
     found = locally(encode(image, "PNG"))
     assert len(found["faces"]) == faces
@@ -117,7 +117,7 @@ def test_same_pixels_same_answer(
 
 @pytest.mark.parametrize("image", [portrait(512), portrait(900), collage()], ids=["512", "900", "two faces"])
 def test_jpeg_within_half_a_pixel(
-    locally: Callable[..., Answer], analyzer: FaceAnalyzer, image: Image.Image
+    locally: Callable[..., FacesJson], analyzer: FaceAnalyzer, image: Image.Image
 ) -> None:
     encoded = encode(image, "JPEG")
     assert_equal(locally(encoded), analyzer(encoded).to_dict(), _JPEG)
@@ -126,13 +126,13 @@ def test_jpeg_within_half_a_pixel(
 @pytest.mark.parametrize(
     "options", [{"min_face": 150}, {"max_faces": 1}, {"min_score": 0.2}, {"fov_deg": 65, "min_face": None}]
 )
-def test_options(locally: Callable[..., Answer], origin: str, options: dict[str, Any]) -> None:
+def test_options(locally: Callable[..., FacesJson], origin: str, options: dict[str, Any]) -> None:
     image = collage()
     expected = FaceAnalyzer(threads=1, **options)(image).to_dict()
     assert_equal(locally(encode(image, "PNG"), **options), expected, _EXACT)
 
 
-def test_schema(locally: Callable[..., Answer]) -> None:
+def test_schema(locally: Callable[..., FacesJson]) -> None:
     schema = json.loads((files("facegeom") / "data" / "faces.schema.json").read_text(encoding="utf-8"))
     jsonschema.validate(locally(encode(collage(), "PNG")), schema)
 
@@ -146,5 +146,7 @@ def test_schema(locally: Callable[..., Answer]) -> None:
         ({"fov_deg": "wide"}, "fov_deg: expected a number from 1 to 179, got wide"),
     ],
 )
-def test_options_out_of_range(locally: Callable[..., Answer], options: dict[str, Any], message: str) -> None:
+def test_options_out_of_range(
+    locally: Callable[..., FacesJson], options: dict[str, Any], message: str
+) -> None:
     assert locally(encode(portrait(64), "PNG"), **options)["error"].startswith(f"InputError: {message}")

@@ -1,4 +1,4 @@
-"""``facegeom bench browser``, at its smallest."""
+"""``facegeom bench browser`` on one photo."""
 
 import json
 import shutil

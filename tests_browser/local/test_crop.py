@@ -1,4 +1,4 @@
-"""Crops equal those of the runtime, also where they reach beyond the picture."""
+"""Crops equal the runtime's, also where they extend beyond the image."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ from facegeom.image.crop import OUTSIDE, cut
         pytest.param((-0.5, -0.5, 23.5, 23.5), id="pixel by pixel"),
         pytest.param((-20.3, -11.1, 30.7, 39.9), id="beyond the top left"),
         pytest.param((30.0, 20.0, 90.0, 80.0), id="beyond the bottom right"),
-        pytest.param((-30.0, -40.0, 110.0, 100.0), id="around the picture"),
+        pytest.param((-30.0, -40.0, 110.0, 100.0), id="around the image"),
         pytest.param((200.0, 200.0, 230.0, 230.0), id="outside"),
         pytest.param((12.1, 12.1, 15.4, 15.4), id="enlarged"),
         pytest.param((9.0, 9.0, 9.0, 9.0), id="empty"),

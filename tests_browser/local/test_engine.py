@@ -1,4 +1,4 @@
-"""The networks answer in the browser as they do in the runtime."""
+"""Outputs of the networks in the browser equal the runtime's."""
 
 import base64
 import json

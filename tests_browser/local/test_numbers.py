@@ -1,4 +1,4 @@
-"""Arithmetic as numpy has it."""
+"""Arithmetic equals numpy."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The one-pass detector around its network equals that of the runtime."""
+"""The one-pass detector's scales and input images equal the runtime's."""
 
 from collections.abc import Callable
 from typing import Any

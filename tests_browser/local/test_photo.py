@@ -1,4 +1,4 @@
-"""The browser's decoders give the pixels that facegeom.image.reading.read gives."""
+"""The browser's decoders give the same pixels as facegeom.image.reading.read."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ from playwright.sync_api import Page
 
 from facegeom.image import reading
 
-# What goes wrong is answered as text: its way through Playwright may change the error's name.
+# Errors are returned as text, because Playwright may change an error's name.
 _READ = """async ([text, maxPixels]) => {
   const { read } = await import("/static/local/photo.js");
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -33,8 +33,8 @@ _READ = """async ([text, maxPixels]) => {
 def read(module_page: Page) -> Callable[..., dict[str, Any]]:
     def function(encoded: bytes, max_pixels: int = reading.MAX_PIXELS) -> dict[str, Any]:
         text = base64.b64encode(encoded).decode("ascii")
-        answer: dict[str, Any] = json.loads(module_page.evaluate(_READ, [text, max_pixels]))
-        return answer
+        result: dict[str, Any] = json.loads(module_page.evaluate(_READ, [text, max_pixels]))
+        return result
 
     return function
 
@@ -46,7 +46,7 @@ def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def smooth(width: int, height: int) -> Image.Image:
-    """Colours that change slowly, as in a photo: what a JPEG keeps."""
+    """Return an image of slowly changing colours, which JPEG preserves."""
     y, x = np.mgrid[:height, :width]
     channels = [127 + 90 * np.sin(x / 9 + phase) * np.cos(y / 7 - phase) for phase in (0, 1, 2)]
     return Image.fromarray(np.stack(channels, axis=2).astype(np.uint8))
@@ -91,7 +91,7 @@ def test_transparent_parts_lie_over_white(read: Any) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_jpeg_as_a_person_sees_it(read: Any, orientation: int) -> None:
+def test_jpeg_orientation(read: Any, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     encoded = encode(smooth(61, 45), "JPEG", quality=90, exif=exif)
@@ -115,6 +115,6 @@ def test_photo_of_several_strips(read: Any) -> None:
         pytest.param(encode(smooth(101, 100), "PNG"), "at most 10000 pixels, got 101 x 100", id="too large"),
     ],
 )
-def test_what_cannot_be_read(read: Any, encoded: bytes, message: str) -> None:
+def test_unreadable_files(read: Any, encoded: bytes, message: str) -> None:
     error = read(encoded, 10_000)["error"]
     assert error.startswith("ImageError: ") and message in error

@@ -1,4 +1,4 @@
-"""Millimetres as in facegeom.geometry.placement."""
+"""Millimetres equal facegeom.geometry.placement."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from facegeom.geometry.placement import place
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.topology import canonical_mm
 
-# ``Camera`` is a class: one is made and used within one call.
+# A ``Camera`` cannot leave the browser, so one call makes and uses it.
 _PLACE = """async ([mesh, head, width, height, fov]) => {
   const { Camera } = await import("/static/local/camera.js");
   const { place } = await import("/static/local/placement.js");
@@ -27,7 +27,7 @@ def test_place(
 ) -> None:
     mesh = size * canonical_mm() @ rotation_from_angles(*angles).T + (*centre, 3)
     mesh += np.random.default_rng(4).normal(0, 2 * size, mesh.shape)
-    expected_mm, expected_translation, _ = place(mesh[None], Camera(640, 480, 60))
+    expected = place(mesh[None], Camera(640, 480, 60))
     found = module_page.evaluate(_PLACE, [mesh.tolist(), canonical_mm().tolist(), 640, 480, 60])
-    np.testing.assert_allclose(found["meshMm"], expected_mm[0], rtol=1e-6)
-    np.testing.assert_allclose(found["translationMm"], expected_translation[0], rtol=1e-6)
+    np.testing.assert_allclose(found["meshMm"], expected.mesh_mm[0], rtol=1e-6)
+    np.testing.assert_allclose(found["translationMm"], expected.translation_mm[0], rtol=1e-6)

@@ -1,4 +1,4 @@
-"""The browser's resizing gives Pillow's pixels, to the last bit."""
+"""The browser's resizing is bit-equal to Pillow's."""
 
 from collections.abc import Callable
 from typing import Any
@@ -51,7 +51,7 @@ def test_resize_of_averaged_pixels(
 
 
 @pytest.mark.parametrize("factors", [(2, 2), (3, 3), (4, 4), (5, 5), (7, 2), (1, 11)])
-def test_reduce_with_rests_at_the_edges(call: Any, noise: Noise, factors: tuple[int, int]) -> None:
+def test_reduce_with_partial_blocks_at_the_edges(call: Any, noise: Noise, factors: tuple[int, int]) -> None:
     image = noise(47, 38)
     np.testing.assert_array_equal(
         call("resample.js", "reduce", image, factors), np.asarray(image.reduce(factors))

@@ -1,4 +1,4 @@
-"""Rotations and alignment as in facegeom.geometry.rotation."""
+"""Rotations and alignment equal facegeom.geometry.rotation."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def test_angles(call: Any, angles: tuple[float, float, float]) -> None:
 @pytest.mark.parametrize("direction", [(0, 0, 5), (300, -200, 600), (-50, 80, 20)])
 def test_line_of_sight(call: Any, direction: tuple[float, float, float]) -> None:
     expected = rotation.rotation_to_line_of_sight(np.array(direction, float))
-    np.testing.assert_allclose(call("rotation.js", "towards", direction), expected, atol=1e-12)
+    np.testing.assert_allclose(call("rotation.js", "rotationToLineOfSight", direction), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("angles", ANGLES)

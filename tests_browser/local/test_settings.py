@@ -1,4 +1,4 @@
-"""What the browser's modules take from the runtime, and the files that they run on."""
+"""Constants that the browser's modules take from the runtime, and their files."""
 
 import hashlib
 import re
@@ -33,8 +33,8 @@ def test_defaults_are_the_analyzers(analyzer: FaceAnalyzer) -> None:
 
 @pytest.mark.parametrize(("name", "variant"), NETWORKS.items())
 def test_sizes_of_the_networks(origin: str, name: str, variant: str) -> None:
-    with urllib.request.urlopen(f"{origin}weights/{model_data()['files'][name]}") as answer:
-        content = answer.read()
+    with urllib.request.urlopen(f"{origin}weights/{model_data()['files'][name]}") as response:
+        content = response.read()
     assert len(content) == model_data()["bytes"][name]
     assert hashlib.sha256(content).hexdigest() == weights.manifest()[name].of(variant)[1]
 
@@ -45,14 +45,14 @@ def test_networks_are_those_of_the_analyzer(analyzer: FaceAnalyzer) -> None:
 
 
 def test_the_modules_use_every_setting(module_page: Page) -> None:
-    """A setting that a module misspells would be undefined, which no number of JavaScript complains about."""
+    """A misspelt setting would be undefined, and JavaScript computes with it without an error."""
     script = """async () => {
       const { FaceAnalyzer } = await import("/static/local/analyzer.js");
-      const asked = new Set();
+      const used = new Set();
       const watched = (value, path) => new Proxy(value, { get(target, key) {
         const found = target[key];
         if (typeof key === "symbol") return found;
-        asked.add([...path, key].join("."));
+        used.add([...path, key].join("."));
         const whole = found !== null && typeof found === "object" && !Array.isArray(found);
         return whole ? watched(found, [...path, key]) : found;
       }});
@@ -64,14 +64,14 @@ def test_the_modules_use_every_setting(module_page: Page) -> None:
       }});
       const analyzer = await FaceAnalyzer.load(document.baseURI, () => {});
       await analyzer.analyze(await (await fetch("/demo.jpg")).blob());
-      return [...asked];
+      return [...used];
     }"""
-    asked = {name for name in module_page.evaluate(script) if not name.startswith(("canonical", "then"))}
-    assert asked - {"toJSON"} == names(model_data())
+    used = {name for name in module_page.evaluate(script) if not name.startswith(("canonical", "then"))}
+    assert used - {"toJSON"} == names(model_data())
 
 
 def names(part: Any, path: tuple[str, ...] = ()) -> set[str]:
-    """All keys below a part of the model data, and their groups."""
+    """Return the dotted names of all keys of a part of the model data, groups included."""
     if not isinstance(part, dict):
         return set()
     inner = [names(value, (*path, key)) for key, value in part.items() if key != "canonical_mm"]

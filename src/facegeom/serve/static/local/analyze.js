@@ -1,21 +1,21 @@
-/** Analysis on this device, for the page: the photo goes to a worker of the same page and nowhere else. */
+/** Local analysis for the page: the photo goes to a web worker of the page and nowhere else. */
 
 import { EngineError } from "./errors.js";
 
 const UNABLE = "this browser has no WebAssembly; use a current browser, or let the service analyze";
 
-/** The worker, the photos that wait for it, and the number of the last one. */
+/** The worker, the pending photos by id, and the last id. */
 const state = { worker: null, waiting: new Map(), last: 0 };
 
 /**
- * Faces of a photo, found in this browser; the networks are loaded with the first photo.
+ * Analyze a photo in this browser; the networks are loaded with the first photo.
  *
- * @param {Blob} blob an encoded picture
+ * @param {Blob} blob an encoded image
  * @param {import("./analyzer.js").Options & {
  *   signal?: AbortSignal, onProgress?: (loaded: number, total: number) => void
- * }} options `onProgress` tells the bytes of the first download
- * @returns {Promise<object>} the JSON of the published schema (/v1/schema)
- * @throws {Error} with a message for people
+ * }} options `onProgress` reports the bytes of the download
+ * @returns {Promise<object>} faces in the published schema (/v1/schema)
+ * @throws {Error} with a message for the user
  */
 export async function analyze(blob, { signal, onProgress = () => {}, ...options } = {}) {
   signal?.throwIfAborted();
@@ -45,7 +45,7 @@ function receive({ id, faces, error, loaded, total }) {
   else photo.resolve(faces);
 }
 
-/** A photo that nobody waits for any more is not begun. */
+/** Abort a photo; the worker skips it if it has not begun. */
 function drop(id, reason) {
   if (state.waiting.has(id)) state.worker.postMessage({ id, drop: true });
   forget(id, reason);
@@ -56,7 +56,7 @@ function forget(id, reason) {
   state.waiting.delete(id);
 }
 
-/** The worker itself is broken: every waiting photo fails, the next one starts a new worker. */
+/** Handle a crash of the worker: all pending photos fail, the next one starts a new worker. */
 function fail(message) {
   const reason = new EngineError(`the analysis on this device stopped (${message ?? "its script did not load"})`);
   for (const id of [...state.waiting.keys()]) forget(id, reason);

@@ -1,4 +1,4 @@
-/** The one place that joins the stages. Mirrors `facegeom.analyzer`; the answer is that of `Faces.to_dict`. */
+/** Analyzer that joins the stages. Mirrors `facegeom.analyzer`; returns the JSON of `Faces.to_dict`. */
 
 import { nms, overlapOfSmaller, square } from "./boxes.js";
 import { Camera } from "./camera.js";
@@ -11,21 +11,21 @@ import { OnePass, joined } from "./onepass.js";
 import { read } from "./photo.js";
 import { place } from "./placement.js";
 import { FacePredictor } from "./predictor.js";
-import { product, towards } from "./rotation.js";
+import { product, rotationToLineOfSight } from "./rotation.js";
 
 const NETWORKS = ["onepass", "face"];
 
 /**
- * @typedef {object} Options all have the defaults of `FaceAnalyzer`
- * @property {number | null} [min_face] height of the smallest face to look for, pixels
- * @property {number | null} [max_faces] keep the best so many faces
- * @property {number} [min_score] least score of a face, in [0, 1]
- * @property {number | null} [fov_deg] angle of view across the photo's longer side; EXIF is not asked for it
+ * @typedef {object} Options with the defaults of `FaceAnalyzer`
+ * @property {number | null} [min_face] height of the smallest face to find, pixels
+ * @property {number | null} [max_faces] largest number of faces, best score first
+ * @property {number} [min_score] smallest score of a face, in [0, 1]
+ * @property {number | null} [fov_deg] angle of view across the photo's longer side, degrees; EXIF is not read
  */
 
 export class FaceAnalyzer {
   /**
-   * @param {object} model the model data: settings of the stages and the canonical head
+   * @param {object} model the content of /model.json
    * @param {Record<string, Engine>} engines by name
    */
   constructor(model, engines) {
@@ -36,7 +36,7 @@ export class FaceAnalyzer {
   }
 
   /**
-   * Load networks and runtime from the page's server.
+   * Load the networks and ONNX Runtime from the page's server.
    *
    * @param {string} base address of the page
    * @param {(loaded: number, total: number) => void} onProgress bytes
@@ -53,9 +53,9 @@ export class FaceAnalyzer {
   }
 
   /**
-   * The faces of one photo, best first, as the JSON of `Faces.to_dict`.
+   * Find the faces of one photo, best score first; return the JSON of `Faces.to_dict`.
    *
-   * @param {Blob} blob an encoded picture
+   * @param {Blob} blob an encoded image
    * @param {Options} options
    */
   async analyze(blob, options = {}) {
@@ -107,11 +107,11 @@ export class FaceAnalyzer {
 
   placed(face, camera) {
     const { meshMm, translationMm } = place(face.mesh, this.canonicalMm, camera);
-    return { ...face, meshMm, translationMm, rotation: product(towards(translationMm), face.rotation) };
+    return { ...face, meshMm, translationMm, rotation: product(rotationToLineOfSight(translationMm), face.rotation) };
   }
 }
 
-/** The options with their defaults, each in its range. */
+/** Check the ranges of the options and fill in the defaults. */
 function checked(options, known) {
   const chosen = {};
   for (const [name, { default: fallback, type, minimum, maximum }] of Object.entries(known)) {

@@ -6,18 +6,18 @@
 
 import { descending } from "./numbers.js";
 
-/** Square pixels; an inverted box has area 0. */
+/** Return the area in square pixels; an inverted box has area 0. */
 export function area([left, top, right, bottom]) {
   return Math.max(right - left, 0) * Math.max(bottom - top, 0);
 }
 
-/** Intersection of two boxes over their union, in [0, 1]. */
+/** Return the intersection over union of two boxes, in [0, 1]. */
 export function iou(one, other) {
   const inter = intersection(one, other);
   return inter / Math.max(area(one) + area(other) - inter, 1e-9);
 }
 
-/** Intersection of two boxes over the smaller one, in [0, 1]. */
+/** Return the intersection of two boxes over the smaller one, in [0, 1]. */
 export function overlapOfSmaller(one, other) {
   return intersection(one, other) / Math.max(Math.min(area(one), area(other)), 1e-9);
 }
@@ -28,7 +28,7 @@ function intersection(one, other) {
 }
 
 /**
- * Greedy non-maximum suppression: indices of the kept boxes, best score first.
+ * Run greedy non-maximum suppression; return the indices of the kept boxes, best score first.
  *
  * @param {Box[]} boxes
  * @param {number[]} scores
@@ -43,7 +43,7 @@ export function nms(boxes, scores, threshold, overlap = iou) {
   return kept;
 }
 
-/** The square around the same centre, its side `scale` times the box's longer side. */
+/** Return the square with the box's centre; its side is `scale` times the box's longer side. */
 export function square([left, top, right, bottom], scale = 1) {
   const [x, y] = [(left + right) / 2, (top + bottom) / 2];
   const half = Math.max(right - left, bottom - top) * (scale / 2);

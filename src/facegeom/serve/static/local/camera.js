@@ -1,4 +1,4 @@
-/** A pinhole camera without distortion; millimetres in, pixels out. Mirrors `facegeom.geometry.camera`. */
+/** Pinhole camera without distortion. Mirrors `facegeom.geometry.camera`. */
 
 export class Camera {
   /**
@@ -11,7 +11,7 @@ export class Camera {
     this.centrePx = [(width - 1) / 2, (height - 1) / 2];
   }
 
-  /** The point (x, y, z) in millimetres at depth z that is seen at a pixel. */
+  /** Return the point [x, y, z], millimetres, at depth z that projects to a pixel. */
   backProject([x, y], z) {
     return [((x - this.centrePx[0]) / this.focalPx) * z, ((y - this.centrePx[1]) / this.focalPx) * z, z];
   }

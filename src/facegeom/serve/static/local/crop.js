@@ -1,4 +1,4 @@
-/** Square pieces of a picture at the size that a network takes. Mirrors `facegeom.image.crop`. */
+/** Square crops of an image at a network's input size. Mirrors `facegeom.image.crop`. */
 
 import { Levels } from "./levels.js";
 import { clip } from "./numbers.js";
@@ -7,12 +7,12 @@ import { resize } from "./resample.js";
 const THINNEST_PX = 1e-3;
 
 /**
- * Antialiased square crops, one after the other, as a network's input.
+ * Cut antialiased square crops; return them as one input batch.
  *
  * @param {import("./resample.js").Picture | Levels} picture
- * @param {import("./boxes.js").Box[]} squares pixels, centres at integers; they may reach beyond the picture
+ * @param {import("./boxes.js").Box[]} squares pixels, centres at integers; they may extend beyond the image
  * @param {number} sizePx side of the crops
- * @param {number} outside grey level beyond the picture's edges
+ * @param {number} outside grey level outside the image
  * @param {number | null} gap see `resize`
  * @returns {Uint8Array} (N, size, size, 3) RGB
  */
@@ -29,7 +29,7 @@ export function cut(picture, squares, sizePx, outside, gap = null) {
   return crops;
 }
 
-/** Which cells of a crop lie in the picture, and the part of the picture, from its edge, that they show. */
+/** Return the crop's cells inside the image, and the part of the image that they show, counted from its edge. */
 function inside([left, top, right, bottom], sizePx, { width, height }) {
   const x = along(left, right, sizePx, width);
   const y = along(top, bottom, sizePx, height);
@@ -50,13 +50,13 @@ function worthwhile(cells, part) {
   return cells[2] > cells[0] && cells[3] > cells[1] && thin > THINNEST_PX;
 }
 
-/** A part of the picture at the size of the cells, where `step` pixels become one. */
+/** Resize a part of the image to the size of the cells; `step` is the downscale factor. */
 function piece(levels, [left, top, right, bottom], part, step, gap) {
   const { copy, factor } = levels.smallest(gap === null ? 1 : step / gap);
   return resize(copy, [right - left, bottom - top], part.map((edge) => edge / factor), gap);
 }
 
-/** Lay a picture onto a wider one of `widthPx` pixels a row, its top left pixel at (left, top). */
+/** Copy an image into a larger one of width `widthPx`, with its top left pixel at (left, top). */
 export function paste(target, widthPx, { width, height, data }, [left, top]) {
   for (let row = 0; row < height; row++) {
     const line = data.subarray(row * width * 3, (row + 1) * width * 3);

@@ -1,10 +1,10 @@
-/** Files from the page's own server, with progress. */
+/** Downloads from the page's own server, with progress. */
 
 import { EngineError } from "./errors.js";
 
 /**
- * @param {{url: string, bytes: number}[]} files with their sizes as they are after unpacking
- * @param {(loaded: number, total: number) => void} onProgress bytes of all files together
+ * @param {{url: string, bytes: number}[]} files and their sizes after decompression
+ * @param {(loaded: number, total: number) => void} onProgress bytes of all files
  * @returns {Promise<Uint8Array[]>}
  */
 export async function download(files, onProgress) {
@@ -29,7 +29,7 @@ async function one({ url, bytes }, count) {
   return whole;
 }
 
-/** A response that is there. */
+/** Fetch a URL; an error status or no response throws. */
 export async function request(url) {
   let response;
   try {

@@ -1,10 +1,10 @@
 /** Jacobi's method for small symmetric matrices. */
 
-const MOST_SWEEPS = 50;
+const MAX_SWEEPS = 50;
 const NEGLIGIBLE = 1e-30;
 
 /**
- * The largest eigenvalue of a symmetric matrix and its eigenvector of length 1.
+ * Return the largest eigenvalue of a symmetric matrix and its unit eigenvector.
  *
  * @param {number[][]} symmetric
  * @returns {{value: number, vector: number[]}}
@@ -13,7 +13,7 @@ export function largestEigenpair(symmetric) {
   const matrix = symmetric.map((row) => [...row]);
   const vectors = matrix.map((row, i) => row.map((_, j) => Number(i === j)));
   const size = squares(matrix, true);
-  for (let sweep = 0; sweep < MOST_SWEEPS && squares(matrix, false) > NEGLIGIBLE * size; sweep++) {
+  for (let sweep = 0; sweep < MAX_SWEEPS && squares(matrix, false) > NEGLIGIBLE * size; sweep++) {
     for (let p = 0; p < matrix.length; p++) {
       for (let q = p + 1; q < matrix.length; q++) rotate(matrix, vectors, p, q);
     }
@@ -28,7 +28,7 @@ function squares(matrix, withDiagonal) {
   return matrix.reduce((sum, row, i) => row.reduce((part, value, j) => part + counted(value, i, j), sum), 0);
 }
 
-/** Turn in the plane of p and q so that entry (p, q) becomes 0. */
+/** Apply the Jacobi rotation in the plane of p and q that makes entry (p, q) zero. */
 function rotate(matrix, vectors, p, q) {
   if (matrix[p][q] === 0) return;
   const ratio = (matrix[q][q] - matrix[p][p]) / (2 * matrix[p][q]);

@@ -1,40 +1,40 @@
-/** ONNX Runtime behind one small class: the only module that imports it. Mirrors `facegeom.models.engine`. */
+/** The only module that imports ONNX Runtime. Mirrors `facegeom.models.engine`. */
 
 import * as ort from "../vendor/onnxruntime-web/ort.wasm.bundle.min.mjs";
 import { EngineError } from "./errors.js";
 
-/** Where the runtime's WebAssembly lies. */
+/** URL of ONNX Runtime's WebAssembly. */
 export const RUNTIME_URL = new URL("../vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm", import.meta.url).href;
 
 const INPUT = "pictures";
-const MOST_THREADS = 4;
+const MAX_THREADS = 4;
 
 /**
- * Hand the runtime its WebAssembly, once, before the first network is opened.
+ * Configure ONNX Runtime, once, before the first network is opened.
  *
- * @param {Uint8Array} binary
+ * @param {Uint8Array} binary the WebAssembly
  * @param {number} threads of one network call
  */
 export function prepare(binary, threads = usualThreads()) {
-  ort.env.logLevel = "error"; // it warns of processors that it does not know, as every one in a browser is
+  ort.env.logLevel = "error"; // it warns of unknown processors, which every one in a browser is
   ort.env.wasm.wasmBinary = binary;
   ort.env.wasm.numThreads = threads;
 }
 
-/** Half of the cores; one where the page may not share memory between threads. */
+/** Return half of the cores; 1 where the page may not share memory between threads. */
 export function usualThreads() {
   if (!globalThis.crossOriginIsolated) return 1;
-  return Math.min(Math.max(Math.floor(navigator.hardwareConcurrency / 2), 1), MOST_THREADS);
+  return Math.min(Math.max(Math.floor(navigator.hardwareConcurrency / 2), 1), MAX_THREADS);
 }
 
-/** A network on the processor of this device. */
+/** A network that runs on this device's CPU. */
 export class Engine {
   constructor(session) {
     this.session = session;
   }
 
   /**
-   * @param {string} name of the network, for messages
+   * @param {string} name of the network, for error messages
    * @param {Uint8Array} bytes of its ONNX file
    */
   static async open(name, bytes) {

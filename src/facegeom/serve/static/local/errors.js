@@ -1,6 +1,6 @@
-/** Errors that a person can act on; their messages are shown in the page. Mirrors `facegeom.errors`. */
+/** Errors that the user can act on; the page shows their messages. Mirrors `facegeom.errors`. */
 
-/** The picture cannot be read or used. */
+/** The photo cannot be read or used. */
 export class ImageError extends Error {
   name = "ImageError";
 }

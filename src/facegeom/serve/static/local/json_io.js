@@ -1,4 +1,4 @@
-/** Faces to the JSON of one photo. Mirrors `facegeom.export.json`; the schema is facegeom/data/faces.schema.json. */
+/** Faces as JSON. Mirrors `facegeom.export.faces_json`; the schema is facegeom/data/faces.schema.json. */
 
 import { rint } from "./numbers.js";
 import { anglesFromRotation } from "./rotation.js";
@@ -6,7 +6,7 @@ import { anglesFromRotation } from "./rotation.js";
 const SCHEMA = 1;
 
 /**
- * @param {object[]} faces answers of the predictor, with `meshMm`, `translationMm`, and the rotation in the camera frame
+ * @param {object[]} faces predictions with `meshMm`, `translationMm` and the rotation in the camera frame
  * @param {{file: string | null, width: number, height: number}} image
  */
 export function toDict(faces, { file, width, height }) {
@@ -37,7 +37,7 @@ function poseToDict({ rotation, translationMm }) {
   };
 }
 
-/** Single precision, as `Faces` keeps it, then so many decimals; lists of any depth. */
+/** Round to single precision, as `Faces` stores it, then to decimals; values may be nested lists. */
 function rounded(values, decimals) {
   if (Array.isArray(values)) return values.map((value) => rounded(value, decimals));
   return to(Math.fround(values), decimals);

@@ -1,4 +1,4 @@
-/** A picture and smaller copies of it, which the stages share. Mirrors `facegeom.image.pyramid`. */
+/** Image pyramid with cached levels, shared by the stages. Mirrors `facegeom.image.pyramid`. */
 
 import { reduce } from "./resample.js";
 
@@ -9,7 +9,7 @@ export class Levels {
     this.copies = new Map([[1, whole]]);
   }
 
-  /** The same, or a picture without copies yet. */
+  /** Return a pyramid unchanged; wrap an image. */
   static of(picture) {
     return picture instanceof Levels ? picture : new Levels(picture);
   }
@@ -22,7 +22,7 @@ export class Levels {
     return this.whole.height;
   }
 
-  /** The copy of which a pixel is the mean of `factor` x `factor` of the picture's. */
+  /** Return the level with an integer downscale factor: each pixel is the mean of `factor` x `factor` pixels. */
   at(factor) {
     if (!this.copies.has(factor)) {
       const nearest = Math.max(...[...this.copies.keys()].filter((each) => factor % each === 0));
@@ -32,7 +32,7 @@ export class Levels {
     return this.copies.get(factor);
   }
 
-  /** Of the copies that were made the one of the largest factor up to `most`, and this factor. */
+  /** Return the coarsest cached level with factor <= `most`, and the factor. */
   smallest(most) {
     const factor = Math.max(...[...this.copies.keys()].filter((each) => each <= Math.max(1, most)));
     return { copy: this.copies.get(factor), factor };

@@ -1,6 +1,6 @@
-/** Small arithmetic that JavaScript lacks. */
+/** Arithmetic that JavaScript lacks. */
 
-/** To the nearest whole number, halves to the even one, as numpy rounds. */
+/** Round to the nearest integer, halves to even, as numpy. */
 export function rint(value) {
   const below = Math.floor(value);
   const rest = value - below;
@@ -12,7 +12,7 @@ export function clip(value, low, high) {
   return Math.min(Math.max(value, low), high);
 }
 
-/** Indices of the values, largest first, equal ones in their order. */
+/** Return the indices of the values, largest first; the sort is stable. */
 export function descending(values) {
   return Array.from(values.keys()).sort((one, other) => values[other] - values[one] || one - other);
 }

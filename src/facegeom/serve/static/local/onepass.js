@@ -1,5 +1,5 @@
 /**
- * One network over the whole photo: candidate squares around faces. Mirrors `facegeom.models.detector`.
+ * One-pass face detector: candidate squares around faces. Mirrors `facegeom.models.detector`.
  *
  * @typedef {{square: import("./boxes.js").Box, score: number}} Candidate
  */
@@ -13,17 +13,17 @@ import { resize } from "./resample.js";
 export class OnePass {
   /**
    * @param {import("./engine.js").Engine} engine of the network "onepass"
-   * @param {object} settings the part "detection" of the model data
+   * @param {object} settings the part "detection" of /model.json
    */
   constructor(engine, settings) {
     Object.assign(this, { engine, settings });
   }
 
   /**
-   * Candidates of a photo, in its pixels, best first.
+   * Find candidates in a photo, in its pixels, best score first.
    *
    * @param {import("./resample.js").Picture | Levels} picture
-   * @param {number} minFacePx smallest face to look for, pixels
+   * @param {number} minFacePx smallest face to find, pixels
    * @returns {Promise<Candidate[]>}
    */
   async find(picture, minFacePx) {
@@ -37,7 +37,7 @@ export class OnePass {
     return nms(squares, scores, this.settings.limits.overlap).map((index) => kept[index]);
   }
 
-  /** Peaks in a level of the photo, whose pixels are `ratio` of the photo's along x and y. */
+  /** Detect candidates in a level; `ratio` is photo pixels per level pixel along x and y. */
   async look(level, ratio) {
     const canvas = painted(level, this.settings);
     const { score, places } = await this.engine.run(canvas.data, [1, canvas.height, canvas.width, 3]);
@@ -48,7 +48,7 @@ export class OnePass {
   }
 }
 
-/** Probability of a face, from the face network's and the detector's. Mirrors `facegeom.models.score_fusion`. */
+/** Fuse the scores of the face network and the detector (log-odds). Mirrors `facegeom.models.score_fusion`. */
 export function joined(faceScore, score, { weight, offset, certain }) {
   const logOdds = (value) => {
     const kept = clip(value, certain, 1 - certain);
@@ -57,13 +57,13 @@ export function joined(faceScore, score, { weight, offset, certain }) {
   return 1 / (1 + Math.exp(-(logOdds(faceScore) + weight * logOdds(score) + offset)));
 }
 
-/** Whether a peak is large and, if seen well, sure enough. */
+/** Check that a candidate is large enough; large ones also need a higher score. */
 export function wanted({ square, score }, minFacePx, { clear_score: clear, clear_times: from, smallest }) {
   const times = (square[2] - square[0]) / minFacePx;
   return times >= smallest && (times < from || score > clear);
 }
 
-/** Scales at which to look: 1 over whole numbers, which shrink fast, or above 1 for tiny faces. */
+/** Return the scales of the levels: 1 over an integer, or above 1 for tiny faces. */
 export function scales(longerPx, minFacePx, settings) {
   const { smallest_px: smallest, largest_scale: largest, single_level_px: single, level_factor: factor } = settings;
   const scale = Math.min(largest, smallest / minFacePx);
@@ -72,7 +72,7 @@ export function scales(longerPx, minFacePx, settings) {
   return found;
 }
 
-/** The picture, `Levels`, at each of `scales`, and its pixels in one there. */
+/** Yield the photo (`Levels`) at each of `scales`, with photo pixels per level pixel. */
 export function* levels(picture, minFacePx, settings) {
   const { width, height } = picture;
   for (const scale of scales(Math.max(width, height), minFacePx, settings)) {
@@ -86,7 +86,7 @@ export function* levels(picture, minFacePx, settings) {
   }
 }
 
-/** The picture in the top left of one of whole grains, grey elsewhere. */
+/** Pad a level with grey at the right and bottom to multiples of `grain`. */
 export function painted(level, { grain, outside }) {
   const [width, height] = [level.width, level.height].map((side) => Math.ceil(side / grain) * grain);
   const data = new Uint8Array(width * height * 3).fill(outside);
@@ -94,7 +94,7 @@ export function painted(level, { grain, outside }) {
   return { width, height, data };
 }
 
-/** Cells above the threshold that none of their eight neighbours exceeds. */
+/** Yield the cells above the threshold that are maxima among their eight neighbours. */
 export function* peaks({ dims: [, rows, columns], data }, threshold) {
   for (let cell = 0; cell < rows * columns; cell++) {
     if (data[cell] > threshold && neighbours(cell, rows, columns).every((one) => data[one] <= data[cell])) yield cell;
@@ -110,7 +110,7 @@ function neighbours(cell, rows, columns) {
   return near;
 }
 
-/** The square of a cell, pixels of the canvas. */
+/** Decode the square of a cell from its offsets and log-size, pixels of the canvas. */
 function squareOf(cell, { dims: [, rows, columns] }, places, { stride, typical_side_px: typical }) {
   const [x, y, logSide] = [0, 1, 2].map((part) => places.data[part * rows * columns + cell]);
   const side = typical * Math.exp(logSide);

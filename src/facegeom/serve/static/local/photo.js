@@ -1,14 +1,14 @@
-/** A file to upright RGB pixels, by the browser's own decoders. Mirrors `facegeom.image.reading.read`. */
+/** Decode a file to upright RGB with the browser's decoders. Mirrors `facegeom.image.reading.read`. */
 
 import { ImageError } from "./errors.js";
 
-const STRIP_PX = 2 ** 20; // pixels are fetched in strips: phones refuse large canvases
+const STRIP_PX = 2 ** 20; // pixels are read in strips: phones refuse large canvases
 
 /**
- * The photo as a person sees it: EXIF orientation applied, transparent parts over white, colour profile ignored.
+ * Read a photo: EXIF orientation applied, transparent parts over white, colour profile ignored.
  *
- * @param {Blob} blob an encoded picture
- * @param {number} maxPixels largest picture that is taken
+ * @param {Blob} blob an encoded image
+ * @param {number} maxPixels largest accepted width times height
  * @returns {Promise<import("./resample.js").Picture>}
  */
 export async function read(blob, maxPixels) {

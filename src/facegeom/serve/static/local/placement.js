@@ -1,6 +1,6 @@
-/** From the mesh in pixels to millimetres in front of the camera. Mirrors `facegeom.geometry.placement`. */
+/** Mesh in pixels to millimetres in front of the camera. Mirrors `facegeom.geometry.placement`. */
 
-import { dot, procrustes, towards } from "./rotation.js";
+import { dot, procrustes, rotationToLineOfSight } from "./rotation.js";
 
 const NEAREST_MM = 1;
 
@@ -16,7 +16,7 @@ export function place(meshPx, canonicalMm, camera) {
   const { scale, translation } = procrustes(canonicalMm, meshPx);
   const distance = camera.focalPx / scale;
   const translationMm = camera.backProject(translation, distance);
-  const depthAxis = towards(translationMm)[2];
+  const depthAxis = rotationToLineOfSight(translationMm)[2];
   const meshMm = meshPx.map((point) => {
     const offset = point.map((value, axis) => (value - translation[axis]) / scale);
     return camera.backProject(point, Math.max(distance + dot(offset, depthAxis), NEAREST_MM));

@@ -1,5 +1,5 @@
 /**
- * Crops through the face network, and its answers back into the photo. Mirrors `facegeom.models.face`.
+ * Face network on crops, with predictions mapped back to the photo. Mirrors `facegeom.models.face`.
  *
  * @typedef {object} Answer what the network says of one square, in pixels of the photo
  * @property {number} score in [0, 1]
@@ -8,7 +8,7 @@
  * @property {number[]} landmarksConfidence 68, in [0, 1]
  * @property {number[][]} mesh 478 points (x, y, z)
  * @property {number[]} meshConfidence 478, in [0, 1]
- * @property {number[][]} rotation as the crop shows the head: straight ahead of the camera
+ * @property {number[][]} rotation relative to the line of sight
  * @property {import("./boxes.js").Box} square where the network looked
  */
 
@@ -19,7 +19,7 @@ import { rotationFrom6d } from "./rotation.js";
 export class FacePredictor {
   /**
    * @param {import("./engine.js").Engine} engine of the face network
-   * @param {object} settings the part "face" of the model data
+   * @param {object} settings the part "face" of /model.json
    */
   constructor(engine, settings) {
     Object.assign(this, { engine, settings });
@@ -51,7 +51,7 @@ export class FacePredictor {
   }
 }
 
-/** One row of each output of the network, as plain numbers. */
+/** Return one row of each output of the network as plain numbers. */
 function rowOf(outputs, row) {
   const rows = Object.entries(outputs).map(([name, { dims, data }]) => {
     const length = dims.slice(1).reduce((product, side) => product * side, 1);
@@ -60,7 +60,7 @@ function rowOf(outputs, row) {
   return Object.fromEntries(rows);
 }
 
-/** Crop units (0 in the middle, ±0.5 at the edges) to pixels of the photo; scales to confidences. */
+/** Map crop units (0 at the centre, ±0.5 at the edges) to pixels of the photo, and scales to confidences. */
 function intoPhoto(crop, out, settings) {
   const side = crop[2] - crop[0];
   const centre = [(crop[0] + crop[2]) / 2, (crop[1] + crop[3]) / 2];
@@ -83,7 +83,7 @@ function points(flat, width) {
   return Array.from({ length: flat.length / width }, (_, index) => flat.slice(index * width, (index + 1) * width));
 }
 
-/** The chance of an exponential error of mean `scale` to stay near each point. */
+/** Return the probability that an exponential error of mean `scale` stays within `near` of the eye distance. */
 function confidence(all, [first, second], scales, near) {
   const eyes = Math.hypot(all[first][0] - all[second][0], all[first][1] - all[second][1]);
   return scales.map((scale) => -Math.expm1((-near * eyes) / scale));

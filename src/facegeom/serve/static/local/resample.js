@@ -1,7 +1,7 @@
 /**
- * Pillow's antialiased resizing and its reduction by whole factors, in the same whole-number arithmetic: the
- * same pixels to the last bit as `PIL.Image.resize(BILINEAR, box)` and `PIL.Image.reduce` of Pillow 13. Before 13
- * Pillow always took the rows first; where that matters the pixels differ by a level at most.
+ * Pillow's antialiased resizing and integer reduction in the same fixed-point arithmetic: bit-equal to
+ * `PIL.Image.resize(BILINEAR, box)` and `PIL.Image.reduce` of Pillow 13. Older versions always resize the rows first;
+ * where that matters, pixels differ by at most one level.
  *
  * @typedef {{width: number, height: number, data: Uint8Array}} Picture RGB, three bytes a pixel, row by row.
  */
@@ -11,15 +11,15 @@ const HALF = 1 << (FRACTION_BITS - 1);
 
 /**
  * @param {Picture} picture
- * @param {[number, number]} sizeWh width and height of the answer, pixels
- * @param {number[]} box left, top, right, bottom of the part to take, counted from the picture's corner
- * @param {number | null} gap how many times larger than the answer the part is left when whole groups of its pixels
- *   are averaged first, as Pillow's `reducing_gap`; null never does so
+ * @param {[number, number]} sizeWh width and height of the result, pixels
+ * @param {number[]} box left, top, right, bottom of the source part, continuous, from the image's corner
+ * @param {number | null} gap Pillow's `reducing_gap`: an integer reduction first leaves the part at least this many
+ *   times larger than the result; null never reduces
  * @returns {Picture}
  */
 export function resize(picture, [width, height], box = [0, 0, picture.width, picture.height], gap = null) {
   if (gap !== null) [picture, box] = reducedPart(picture, [width, height], box, gap);
-  const [left, top, right, bottom] = box.map(Math.fround); // Pillow keeps the box in single precision
+  const [left, top, right, bottom] = box.map(Math.fround); // Pillow stores the box in single precision
   const columns = coefficients(picture.width, left, right, width);
   const rows = coefficients(picture.height, top, bottom, height);
   const [fewerColumns, fewerRows] = [picture.width - width, picture.height - height];
@@ -27,7 +27,7 @@ export function resize(picture, [width, height], box = [0, 0, picture.width, pic
   return alongColumns(alongRows(picture, columns, rows), rows);
 }
 
-/** The picture around a box, its pixels averaged in groups, and the box in it. */
+/** Reduce the image around a box by integer factors; return it and the box in it. */
 function reducedPart(picture, sizeWh, box, gap) {
   const steps = [0, 1].map((axis) => (box[axis + 2] - box[axis]) / sizeWh[axis]);
   const factors = steps.map((step) => Math.trunc(step / gap) || 1);
@@ -40,7 +40,7 @@ function reducedPart(picture, sizeWh, box, gap) {
 }
 
 /**
- * A part of the picture made smaller by whole factors: each pixel is the mean of a block of pixels.
+ * Reduce a part of the image by integer factors: each pixel is the mean of a block.
  *
  * @param {Picture} picture
  * @param {[number, number]} factors along x and y
@@ -80,7 +80,7 @@ function meanOf({ width, data }, left, top, right, bottom, target, to) {
   target[to + 2] = (blue * reciprocal) >>> 24;
 }
 
-/** For each pixel of a line of the answer: the first pixel that it reads, how many, and their weights. */
+/** Return, for each output pixel along an axis, the first input pixel, the count, and the weights. */
 function coefficients(sizeIn, from, to, sizeOut) {
   const scale = Math.fround(to - from) / sizeOut;
   const support = Math.max(scale, 1);
@@ -98,7 +98,7 @@ function coefficients(sizeIn, from, to, sizeOut) {
   return { starts, counts, weights, most, size: sizeOut };
 }
 
-/** Weights of the pixels from start to end, falling off linearly from the centre, of sum 1, fixed point. */
+/** Return the triangle filter's weights of the pixels from start to end: fixed point, sum 1. */
 function triangle(start, end, centre, support) {
   const weights = [];
   let total = 0;
@@ -110,7 +110,7 @@ function triangle(start, end, centre, support) {
   return weights.map((weight) => Math.trunc(0.5 + (total ? weight / total : weight) * 2 ** FRACTION_BITS));
 }
 
-/** One pass: each row to its new width; of a pass that comes first, only the rows that the other one reads. */
+/** Resize each row to its new width; in a first pass, only the rows that the second pass reads. */
 function alongRows(picture, columns, rows = null) {
   const top = rows ? rows.starts[0] : 0;
   const height = rows ? rows.starts[rows.size - 1] + rows.counts[rows.size - 1] - top : picture.height;
@@ -125,7 +125,7 @@ function alongRows(picture, columns, rows = null) {
   return { width: columns.size, height, top, data };
 }
 
-/** The other pass: each column to its new height; the picture's first row may be a later one. */
+/** Resize each column to its new height; `top` is the source row of the image's first row. */
 function alongColumns({ width, top = 0, data: source }, rows) {
   const data = new Uint8Array(width * rows.size * 3);
   for (let row = 0, to = 0; row < rows.size; row++) {
@@ -137,7 +137,7 @@ function alongColumns({ width, top = 0, data: source }, rows) {
   return { width, height: rows.size, data };
 }
 
-/** One pixel: the weighted sum of a run of pixels, `step` bytes apart. */
+/** Write one pixel: the weighted sum of a run of pixels, `step` bytes apart. */
 function weigh(source, first, step, { weights, counts, most }, index, target, to) {
   let [red, green, blue] = [HALF, HALF, HALF];
   const end = index * most + counts[index];

@@ -1,5 +1,5 @@
 /**
- * Rotations of the head as matrices of three rows. Mirrors `facegeom.geometry.rotation`; frames and signs are those of
+ * Rotation matrices, as three rows. Mirrors `facegeom.geometry.rotation`; frames and signs are those of
  * docs/conventions.md: x right, y down, z away from the camera, a frontal head has R = I.
  */
 
@@ -9,7 +9,7 @@ import { largestEigenpair } from "./eigen.js";
 const DEGREES = 180 / Math.PI;
 const LOCKED = 1 - 1e-9;
 
-/** The matrix of two raw vectors, six numbers, by Gram and Schmidt (Zhou et al., CVPR 2019). */
+/** Return the rotation of a 6D representation, by Gram-Schmidt (Zhou et al., CVPR 2019). */
 export function rotationFrom6d(vectors) {
   const b1 = unit(vectors.slice(0, 3));
   const b3 = unit(cross(b1, vectors.slice(3, 6)));
@@ -17,7 +17,7 @@ export function rotationFrom6d(vectors) {
   return [0, 1, 2].map((row) => [b1[row], b2[row], b3[row]]);
 }
 
-/** Yaw, pitch and roll in degrees of R = Rz(roll) · Ry(-yaw) · Rx(-pitch). */
+/** Return [yaw, pitch, roll] in degrees of R = Rz(roll) · Ry(-yaw) · Rx(-pitch). */
 export function anglesFromRotation(r) {
   const sine = clip(r[2][0], -1, 1);
   const locked = Math.abs(sine) > LOCKED;
@@ -26,22 +26,22 @@ export function anglesFromRotation(r) {
   return [Math.asin(sine), pitch, roll].map((angle) => angle * DEGREES);
 }
 
-/** The smallest rotation that carries the z axis onto a direction with positive z. */
-export function towards(direction) {
+/** Return the smallest rotation that carries the z axis onto a direction, z > 0. */
+export function rotationToLineOfSight(direction) {
   const [x, y, z] = unit(direction);
-  const share = 1 / (1 + z);
+  const k = 1 / (1 + z);
   return [
-    [1 - x * x * share, -x * y * share, x],
-    [-x * y * share, 1 - y * y * share, y],
-    [-x, -y, 1 - (x * x + y * y) * share],
+    [1 - x * x * k, -x * y * k, x],
+    [-x * y * k, 1 - y * y * k, y],
+    [-x, -y, 1 - (x * x + y * y) * k],
   ];
 }
 
 /**
- * Least-squares similarity target = scale · rotation · source + translation, never a reflection.
+ * Fit the least-squares similarity target = scale · rotation · source + translation, without reflection.
  *
  * Horn, "Closed-form solution of absolute orientation using unit quaternions", JOSA A 1987; the same optimum as
- * Umeyama's, of which the Python half has the singular values.
+ * Umeyama's by singular values in Python.
  *
  * @param {number[][]} source K points
  * @param {number[][]} target K points
@@ -56,7 +56,7 @@ export function procrustes(source, target) {
   return { scale, rotation, translation: targetMean.map((value, axis) => value - scale * turned[axis]) };
 }
 
-/** Sums of source[a] · target[b] over the points. */
+/** Return the sums of source[a] · target[b] over the points. */
 function covariance(source, target) {
   const entry = (a, b) => source.reduce((sum, point, k) => sum + point[a] * target[k][b], 0);
   return [0, 1, 2].map((a) => [0, 1, 2].map((b) => entry(a, b)));
@@ -79,12 +79,12 @@ function rotationFromQuaternion([w, x, y, z]) {
   ];
 }
 
-/** Matrix times matrix. */
+/** Return the matrix product. */
 export function product(one, other) {
   return one.map((row) => [0, 1, 2].map((column) => dot(row, other.map((line) => line[column]))));
 }
 
-/** Matrix times vector. */
+/** Return the matrix times a vector. */
 export function apply(matrix, vector) {
   return matrix.map((row) => dot(row, vector));
 }

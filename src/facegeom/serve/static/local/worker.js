@@ -1,4 +1,4 @@
-/** The analyzer in a thread of its own, so that the page stays responsive. Photos are taken one after the other. */
+/** Web worker that runs the analyzer, one photo after the other, so that the page stays responsive. */
 
 import { FaceAnalyzer } from "./analyzer.js";
 
@@ -12,7 +12,7 @@ addEventListener("message", ({ data }) => {
 });
 
 async function answer({ id, base, blob, options }) {
-  if (dropped.delete(id)) return; // not begun
+  if (dropped.delete(id)) return; // aborted before it began
   try {
     analyzer ??= await FaceAnalyzer.load(base, (loaded, total) => postMessage({ id, loaded, total }));
     postMessage({ id, faces: await analyzer.analyze(blob, options) });

@@ -1,0 +1,69 @@
+"""Outputs of the networks, and the one-pass detector's scales and input images, equal facegeom.models."""
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page
+
+from facegeom.image.pyramid import Levels
+from facegeom.models import detector, weights
+from facegeom.models.engine import Engine
+from facegeom.serve.pages import model_data
+
+SETTINGS = model_data()["detection"]
+
+_RUN = """async ([name, threads, text, dims]) => {
+  const { Engine, RUNTIME_URL, prepare } = await import("/static/local/engine.js");
+  const bytes = async (url) => new Uint8Array(await (await fetch(url)).arrayBuffer());
+  prepare(await bytes(RUNTIME_URL), threads);
+  const engine = await Engine.open(name, await bytes(`/weights/${name}.onnx`));
+  const outputs = await engine.run(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)), dims);
+  const plain = ([key, { dims, data }]) => [key, { dims, data: Array.from(data) }];
+  return JSON.stringify(Object.fromEntries(Object.entries(outputs).map(plain)));
+}"""
+_CANVASES = """async ([width, height, pixels, minFace, settings]) => {
+  const { levels, painted } = await import(new URL("/static/local/onepass.js", location));
+  const { Levels } = await import(new URL("/static/local/levels.js", location));
+  const all = levels(new Levels({ width, height, data: Uint8Array.from(pixels) }), minFace, settings);
+  return Array.from(all, ({ level, ratio }) => ({ ratio, data: [...painted(level, settings).data] }));
+}"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("name", "shape"), [("onepass", (1, 64, 96, 3)), ("face", (2, 128, 128, 3))])
+def test_outputs(browser: Browser, origin: str, name: str, shape: tuple[int, ...], threads: int) -> None:
+    batch = np.random.default_rng(8).integers(0, 256, shape, np.uint8)
+    page = browser.new_page()
+    page.goto(origin)
+    text = base64.b64encode(batch.tobytes()).decode("ascii")
+    found: dict[str, Any] = json.loads(page.evaluate(_RUN, [name, threads, text, shape]))
+    page.close()
+    assert list(found) == list(weights.manifest()[name].outputs)
+    for output, expected in zip(found.values(), Engine(weights.path(name), threads=1)(batch), strict=True):
+        assert output["dims"] == list(expected.shape)
+        np.testing.assert_allclose(np.reshape(output["data"], expected.shape), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("longer_px", "min_face"), [(640, 35.2), (448, 24.6), (448, 12.0), (100, 1.0), (4000, 20.0), (20, 12.0)]
+)
+def test_scales(call: Any, longer_px: int, min_face: float) -> None:
+    assert call("onepass.js", "scales", longer_px, min_face, SETTINGS) == detector._scales(
+        longer_px, min_face
+    )
+
+
+@pytest.mark.parametrize("min_face", [10.0, 16.0, 33.0, 100.0])
+def test_canvases(module_page: Page, noise: Callable[[int, int], Image.Image], min_face: float) -> None:
+    image = noise(290, 171)
+    pixels = np.asarray(image).ravel().tolist()
+    found = module_page.evaluate(_CANVASES, [image.width, image.height, pixels, min_face, SETTINGS])
+    expected = list(detector._levels(Levels(image), min_face))
+    assert [one["ratio"] for one in found] == [ratio.tolist() for _, ratio in expected]
+    for one, (level, _) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one["data"], detector.painted(level).ravel())

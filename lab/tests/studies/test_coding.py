@@ -59,7 +59,7 @@ def test_lengths_make_a_tree_near_the_entropy(counts: list[int]) -> None:
     share = np.array(counts) / sum(counts)
     lengths = coding.code_lengths(np.array(counts)).astype(int)
     assert (2.0**-lengths).sum() == 1
-    assert lengths.max() <= coding.LONGEST
+    assert lengths.max() <= coding.MAX_BITS
     entropy = -(share * np.log2(share)).sum()
     assert entropy - 1e-9 <= (share * lengths).sum() < entropy + 1
 
@@ -67,16 +67,16 @@ def test_lengths_make_a_tree_near_the_entropy(counts: list[int]) -> None:
 def test_deep_trees_are_held_to_the_longest_code() -> None:
     counts = np.array([1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597, 2584, 4181, 6765])
     lengths = coding.code_lengths(np.array(counts))
-    assert lengths.max() == coding.LONGEST and (2.0 ** -lengths.astype(int)).sum() == 1
+    assert lengths.max() == coding.MAX_BITS and (2.0 ** -lengths.astype(int)).sum() == 1
     values = np.repeat(np.arange(len(counts)), counts)
     np.testing.assert_array_equal(coding.decode(coding.encode(values)), values)
 
 
 def test_as_many_kinds_as_there_may_be() -> None:
-    values = np.random.default_rng(3).permutation(1 << coding.LONGEST)
+    values = np.random.default_rng(3).permutation(1 << coding.MAX_BITS)
     np.testing.assert_array_equal(coding.decode(coding.encode(values)), values)
-    with pytest.raises(InputError, match="at most 65,536 kinds of values, got 65,537; quantise"):
-        coding.encode(np.arange((1 << coding.LONGEST) + 1))
+    with pytest.raises(InputError, match="at most 65,536 distinct values, got 65,537; quantise"):
+        coding.encode(np.arange((1 << coding.MAX_BITS) + 1))
 
 
 def test_equal_values_take_almost_nothing() -> None:

@@ -1,8 +1,8 @@
 """Canonical Huffman coding of integers: arrays to bytes and back, bit for bit.
 
-A stream is a header (how many values, which symbols, the length of each one's code), the number of bits of
-each lane, then the bits. A lane is a run of ``LANE`` values. The decoder walks all lanes abreast, one table
-look-up a step for all of them, so that it needs ``LANE`` steps however many values there are.
+A stream is a header (number of values, symbols, length of each symbol's code), the number of bits of each
+lane, then the bits. A lane is a run of ``LANE`` values. The decoder decodes all lanes in parallel, one table
+look-up per step for all of them, so that it needs ``LANE`` steps for any number of values.
 
 D. Huffman, "A method for the construction of minimum-redundancy codes", Proc. IRE 1952; canonical codes as in
 E. Schwartz and B. Kallick, "Generating a canonical prefix encoding", CACM 1964.
@@ -19,26 +19,26 @@ from facegeom.errors import InputError
 IntArray = npt.NDArray[np.integer]
 Int64Array = npt.NDArray[np.int64]
 
-LONGEST = 16
-"""Bits of the longest code: a table over all words of this length decodes any symbol in one step."""
+MAX_BITS = 16
+"""Length of the longest code: a table over all words of this length decodes any symbol in one step."""
 
 LANE = 1024
-"""Values that are decoded one after the other."""
+"""Values decoded in sequence."""
 
-_CHUNK = 1 << 16  # values whose bits are spread out at a time, 16 bytes each
+_CHUNK = 1 << 16  # values whose bits are unpacked at a time, 16 bytes each
 
 
 def encode(values: IntArray) -> bytes:
-    """Integers of any shape to a stream; the shape is not kept.
+    """Encode integers of any shape as a stream; the shape is not stored.
 
     Raises:
-        InputError: not integers, beyond 64 bits with a sign, or of more than 65,536 kinds.
+        InputError: not integers, beyond signed 64 bits, or more than 65,536 distinct values.
     """
     flat = _as_int64(values)
     symbols, kinds, counts = np.unique(flat, return_inverse=True, return_counts=True)
-    if len(symbols) > 1 << LONGEST:
+    if len(symbols) > 1 << MAX_BITS:
         raise InputError(
-            f"expected at most {1 << LONGEST:,} kinds of values, got {len(symbols):,}; quantise them"
+            f"expected at most {1 << MAX_BITS:,} distinct values, got {len(symbols):,}; quantise them"
         )
     lengths = code_lengths(counts)
     ends = lengths[kinds].cumsum(dtype=np.int64)
@@ -48,10 +48,10 @@ def encode(values: IntArray) -> bytes:
 
 
 def decode(stream: bytes) -> Int64Array:
-    """The values (N,) of a stream made by :func:`encode`.
+    """Decode the values (N,) of a stream of :func:`encode`.
 
     Raises:
-        InputError: the stream is cut short, has something behind its end, or was never one.
+        InputError: the stream is cut short, has trailing bytes, or is none.
     """
     reader = _Reader(stream)
     count, symbols, lengths = _read_header(reader)
@@ -60,18 +60,18 @@ def decode(stream: bytes) -> Int64Array:
     reader.end()
     if len(symbols) < 2:
         return np.repeat(symbols, count)
-    return symbols[_walk(body, lanes, lengths, min(count, LANE))[:count]]
+    return symbols[_decode_lanes(body, lanes, lengths, min(count, LANE))[:count]]
 
 
 def code_lengths(counts: IntArray) -> npt.NDArray[np.uint8]:
-    """Bits (S,) of each symbol's code, at most ``LONGEST``, from how often (S,) each occurs, at least once.
+    """Return the code length (S,) of each symbol, at most ``MAX_BITS``, from its count (S,), at least 1.
 
-    The shortest in all under that limit; a single symbol takes none. L. Larmore and D. Hirschberg, "A fast
+    Optimal under that limit; a single symbol takes no bits. L. Larmore and D. Hirschberg, "A fast
     algorithm for optimal length-limited Huffman codes", JACM 1990 (package-merge).
     """
     order = np.argsort(counts, kind="stable")
     level, leaf_marks = counts[order], [np.ones(len(counts), bool)]
-    for _ in range(LONGEST - 1):
+    for _ in range(MAX_BITS - 1):
         items = np.concatenate([counts[order], level[: len(level) // 2 * 2].reshape(-1, 2).sum(axis=1)])
         sequence = np.argsort(items, kind="stable")
         level = items[sequence]
@@ -86,12 +86,12 @@ def code_lengths(counts: IntArray) -> npt.NDArray[np.uint8]:
 
 
 def join(parts: Sequence[bytes]) -> bytes:
-    """Several streams in one, each after its length; see :func:`split`."""
+    """Join several streams, each after its length; see :func:`split`."""
     return b"".join(_varint(len(part)) + part for part in parts)
 
 
 def split(joined: bytes) -> list[bytes]:
-    """The streams of :func:`join`.
+    """Return the streams given to :func:`join`.
 
     Raises:
         InputError: ``joined`` is cut short.
@@ -103,25 +103,25 @@ def split(joined: bytes) -> list[bytes]:
 
 
 class _Reader:
-    """Takes bytes and variable-length integers off a stream, and says when it is cut short."""
+    """Reads bytes and variable-length integers of a stream; raises InputError at a premature end."""
 
     def __init__(self, stream: bytes) -> None:
         self._stream, self._at = stream, 0
 
     @property
     def left(self) -> int:
-        """Bytes that are still to be read."""
+        """Number of unread bytes."""
         return len(self._stream) - self._at
 
     def take(self, count: int) -> bytes:
-        """The next ``count`` bytes."""
+        """Read the next ``count`` bytes."""
         if count > self.left:
             raise InputError(f"expected {count} more bytes of coded data, got {self.left}; get a whole copy")
         self._at += count
         return self._stream[self._at - count : self._at]
 
     def varint(self) -> int:
-        """The next number of any size, seven bits a byte, the lowest first (LEB128)."""
+        """Read the next number of any size, seven bits a byte, lowest first (LEB128)."""
         value = shift = 0
         while True:
             byte = self.take(1)[0]
@@ -131,7 +131,7 @@ class _Reader:
             shift += 7
 
     def end(self) -> None:
-        """Nothing may be left."""
+        """Raise InputError if bytes are left."""
         if self.left:
             raise InputError(f"expected the end of the coded data, got {self.left} more bytes")
 
@@ -145,42 +145,42 @@ def _as_int64(values: IntArray) -> Int64Array:
 
 
 def _canonical(lengths: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.intp], Int64Array]:
-    """Symbols (S,) by length of code, and their codes followed by the end of all, (S + 1,).
+    """Return the symbols (S,) sorted by code length, and their codes with the end of the last, (S + 1,).
 
-    Codes are at the upper end of ``LONGEST`` bits. So written, each is the sum of what those before it span.
+    Codes are left-aligned in ``MAX_BITS`` bits: each is the sum of the ranges of those before it.
     """
     order = np.argsort(lengths, kind="stable")
-    spans = np.int64(1) << (LONGEST - lengths[order].astype(np.int64))
+    spans = np.int64(1) << (MAX_BITS - lengths[order].astype(np.int64))
     return order, np.concatenate([np.zeros(1, np.int64), spans.cumsum()])
 
 
 def _bits(lengths: npt.NDArray[np.uint8], kinds: IntArray) -> bytes:
-    """The codes of symbols ``kinds`` (N,) one after the other; the last byte is filled with zeros."""
+    """Concatenate the codes of symbols ``kinds`` (N,); the last byte is padded with zeros."""
     order, words = _canonical(lengths)
     codes = np.empty(len(lengths), ">u2")
     codes[order] = words[:-1]
-    spread = np.unpackbits(codes.view(np.uint8).reshape(-1, LONGEST // 8), axis=1)
-    used = np.arange(LONGEST) < lengths[:, None]
+    spread = np.unpackbits(codes.view(np.uint8).reshape(-1, MAX_BITS // 8), axis=1)
+    used = np.arange(MAX_BITS) < lengths[:, None]
     chunks = (kinds[start : start + _CHUNK] for start in range(0, len(kinds), _CHUNK))
     bits = [spread[chunk][used[chunk]] for chunk in chunks]
     return np.packbits(np.concatenate(bits)).tobytes() if bits else b""
 
 
 def _table(lengths: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.intp], int]:
-    """The symbol that each word of ``longest`` bits starts with, and ``longest``."""
+    """Return the first symbol of each word of ``longest`` bits, and ``longest``."""
     order, words = _canonical(lengths)
-    if words[-1] != 1 << LONGEST:
+    if words[-1] != 1 << MAX_BITS:
         raise _damaged("their code lengths make no tree")
     longest = int(lengths.max())
-    return np.repeat(order, np.diff(words) >> (LONGEST - longest)), longest
+    return np.repeat(order, np.diff(words) >> (MAX_BITS - longest)), longest
 
 
-def _walk(
+def _decode_lanes(
     body: npt.NDArray[np.uint8], lane_bits: Int64Array, lengths: npt.NDArray[np.uint8], steps: int
 ) -> IntArray:
-    """Symbols of all lanes, one lane after the other; the last one goes on into nothing behind its end."""
+    """Decode the symbols of all lanes, concatenated; the last lane may run past its end."""
     table, longest = _table(lengths)
-    padded = np.concatenate([body, np.zeros(LANE * LONGEST // 8 + 3, np.uint8)]).astype(np.uint32)
+    padded = np.concatenate([body, np.zeros(LANE * MAX_BITS // 8 + 3, np.uint8)]).astype(np.uint32)
     windows = padded[:-2] << 16 | padded[1:-1] << 8 | padded[2:]  # 24 bits from each byte onwards
     at = lane_bits.cumsum() - lane_bits
     found = np.empty((steps, len(lane_bits)), table.dtype)
@@ -202,7 +202,7 @@ def _header(count: int, symbols: Int64Array, lengths: npt.NDArray[np.uint8]) -> 
 
 def _read_header(reader: _Reader) -> tuple[int, Int64Array, npt.NDArray[np.uint8]]:
     count, kinds = reader.varint(), reader.varint()
-    if kinds > min(count, 1 << LONGEST) or (count and not kinds):
+    if kinds > min(count, 1 << MAX_BITS) or (count and not kinds):
         raise _damaged(f"{count} values of {kinds} kinds")
     steps = [reader.varint() for _ in range(kinds)]
     if steps:
@@ -210,7 +210,7 @@ def _read_header(reader: _Reader) -> tuple[int, Int64Array, npt.NDArray[np.uint8
     symbols = list(accumulate(steps))
     lengths = np.frombuffer(reader.take(kinds), np.uint8)
     limits = np.iinfo(np.int64)
-    if symbols and not (limits.min <= symbols[0] and symbols[-1] <= limits.max and lengths.max() <= LONGEST):
+    if symbols and not (limits.min <= symbols[0] and symbols[-1] <= limits.max and lengths.max() <= MAX_BITS):
         raise _damaged("symbols or code lengths are too large")
     return count, np.array(symbols, np.int64), lengths
 
@@ -220,7 +220,7 @@ def _damaged(what: str) -> InputError:
 
 
 def _varint(value: int) -> bytes:
-    """A number of at least 0, seven bits a byte, the lowest first (LEB128)."""
+    """Encode a number of at least 0, seven bits a byte, lowest first (LEB128)."""
     head = bytearray()
     while value > 127:
         head.append(value & 127 | 128)

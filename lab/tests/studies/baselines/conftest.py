@@ -8,7 +8,7 @@ import pytest
 
 from facegeom_lab.datasets.records import FaceRecord
 from facegeom_lab.studies.baselines.dlib_trees import TreesRecipe
-from facegeom_lab.studies.baselines.trees import TREES, Faces, fit
+from facegeom_lab.studies.baselines.trees import TREES, BoxedFaces, fit
 
 SIZE_WH = (90, 80)
 EYES_NOSE_MOUTH = np.array([[28.0, 30], [60, 30], [44, 44], [32, 58], [56, 58]])
@@ -46,35 +46,35 @@ def _face(rng: np.random.Generator, number: int) -> tuple[FaceRecord, np.ndarray
     return FaceRecord(f"{number}.png", read, "train", "celeba5", points), box
 
 
-def make_faces(count: int, seed: int) -> Faces:
+def make_faces(count: int, seed: int) -> BoxedFaces:
     rng = np.random.default_rng(seed)
     records, boxes = zip(*[_face(rng, number) for number in range(count)], strict=True)
-    return Faces(list(records), np.stack(boxes))
+    return BoxedFaces(list(records), np.stack(boxes))
 
 
 @pytest.fixture(scope="session")
 def recipe() -> TreesRecipe:
-    """Settings of a moment."""
+    """Return settings of a training of a second."""
     return RECIPE
 
 
 @pytest.fixture(scope="session")
-def train_faces() -> Faces:
+def train_faces() -> BoxedFaces:
     return make_faces(60, 1)
 
 
 @pytest.fixture(scope="session")
-def test_faces() -> Faces:
+def test_faces() -> BoxedFaces:
     return make_faces(12, 2)
 
 
 @pytest.fixture(scope="session")
-def run_folder(tmp_path_factory: pytest.TempPathFactory, train_faces: Faces) -> Path:
-    """Grown trees, whole and small."""
+def run_folder(tmp_path_factory: pytest.TempPathFactory, train_faces: BoxedFaces) -> Path:
+    """Train trees; return the folder with both files."""
     return fit(RECIPE, train_faces, tmp_path_factory.mktemp("runs") / "dlib5").parent
 
 
 @pytest.fixture(scope="session")
 def dlib_content(run_folder: Path) -> bytes:
-    """The file that dlib has written."""
+    """Return the file that dlib has written."""
     return (run_folder / TREES).read_bytes()

@@ -10,7 +10,7 @@ import pytest
 from facegeom.errors import InputError
 from facegeom_lab.studies.baselines import compact, dlib_file
 from facegeom_lab.studies.baselines.shape_predictor import ShapePredictor
-from facegeom_lab.studies.baselines.trees import COMPACT, TREES, Faces
+from facegeom_lab.studies.baselines.trees import COMPACT, TREES, BoxedFaces
 
 
 @pytest.fixture
@@ -51,14 +51,14 @@ def test_everything_but_the_leaves_is_as_good_as_before(grown: ShapePredictor) -
     np.testing.assert_allclose(found.deltas, grown.deltas, atol=compact.DELTA_UNIT / 2 + 1e-7)
 
 
-def test_whole_thresholds_change_no_answer(grown: ShapePredictor, test_faces: Faces) -> None:
+def test_whole_thresholds_change_no_answer(grown: ShapePredictor, test_faces: BoxedFaces) -> None:
     whole = replace(grown, thresholds=compact.quantise(grown, 1e-3).predictor().thresholds)
     assert not np.array_equal(whole.thresholds, grown.thresholds)
     for record, box in zip(test_faces.records, test_faces.boxes_xyxy, strict=True):
         np.testing.assert_array_equal(whole.predict(record.read(), box), grown.predict(record.read(), box))
 
 
-def test_answers_stay_within_a_fraction_of_a_pixel(grown: ShapePredictor, test_faces: Faces) -> None:
+def test_answers_stay_within_a_fraction_of_a_pixel(grown: ShapePredictor, test_faces: BoxedFaces) -> None:
     small = compact.quantise(grown, 1e-4).predictor()
     moved = [
         small.predict(record.read(), box) - grown.predict(record.read(), box)

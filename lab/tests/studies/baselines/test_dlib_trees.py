@@ -14,7 +14,7 @@ from facegeom.errors import FacegeomError, InputError
 from facegeom_lab.datasets.records import FaceRecord
 from facegeom_lab.studies.baselines import dlib_trees
 from facegeom_lab.studies.baselines.dlib_trees import TreesRecipe
-from facegeom_lab.studies.baselines.trees import TREES, Faces
+from facegeom_lab.studies.baselines.trees import TREES, BoxedFaces
 from facegeom_lab.training import recipes
 
 
@@ -55,7 +55,7 @@ def test_pictures_end_where_the_photo_ends(tmp_path: Path) -> None:
     assert np.asarray(Image.open(tmp_path / "000000.png")).shape == (50, 40)
 
 
-def test_the_trees_have_learned(run_folder: Path, train_faces: Faces, test_faces: Faces) -> None:
+def test_the_trees_have_learned(run_folder: Path, train_faces: BoxedFaces, test_faces: BoxedFaces) -> None:
     model = dlib.shape_predictor(str(run_folder / TREES))
     mean = np.mean([_in_box(r.points, b) for r, b in _rows(train_faces)], axis=0)
     found = [dlib_trees.predict(model, record.read(), box) for record, box in _rows(test_faces)]
@@ -67,7 +67,7 @@ def test_the_trees_have_learned(run_folder: Path, train_faces: Faces, test_faces
     assert np.mean(error) < 0.7 * np.mean(blind)
 
 
-def _rows(faces: Faces) -> list[tuple[FaceRecord, np.ndarray]]:
+def _rows(faces: BoxedFaces) -> list[tuple[FaceRecord, np.ndarray]]:
     return list(zip(faces.records, faces.boxes_xyxy, strict=True))
 
 
@@ -76,7 +76,7 @@ def _in_box(points: np.ndarray | None, box: np.ndarray) -> np.ndarray:
     return (points - box[:2]) / (box[2:] - box[:2])
 
 
-def test_the_same_seed_gives_the_same_trees(recipe: TreesRecipe, train_faces: Faces) -> None:
+def test_the_same_seed_gives_the_same_trees(recipe: TreesRecipe, train_faces: BoxedFaces) -> None:
     quick = replace(recipe, cascade_depth=1, num_trees_per_cascade_level=2)
     first, again, other = (
         dlib_trees.grow(replace(quick, random_seed=seed), train_faces.records[:9], train_faces.boxes_xyxy[:9])
@@ -85,7 +85,7 @@ def test_the_same_seed_gives_the_same_trees(recipe: TreesRecipe, train_faces: Fa
     assert first == again != other
 
 
-def test_points_that_are_not_annotated(recipe: TreesRecipe, train_faces: Faces) -> None:
+def test_points_that_are_not_annotated(recipe: TreesRecipe, train_faces: BoxedFaces) -> None:
     quick = replace(recipe, cascade_depth=1, num_trees_per_cascade_level=2)
     records = []
     for index, record in enumerate(train_faces.records[:9]):
@@ -95,7 +95,7 @@ def test_points_that_are_not_annotated(recipe: TreesRecipe, train_faces: Faces) 
     assert dlib_trees.grow(quick, records, train_faces.boxes_xyxy[:9])
 
 
-def test_faces_without_points(recipe: TreesRecipe, train_faces: Faces) -> None:
+def test_faces_without_points(recipe: TreesRecipe, train_faces: BoxedFaces) -> None:
     with pytest.raises(InputError, match="labelled faces to train on, got none"):
         dlib_trees.grow(recipe, [], np.zeros((0, 4)))
     bare = replace(train_faces.records[0], points=None)

@@ -9,7 +9,7 @@ import pytest
 from facegeom_lab.studies.baselines import dlib_file
 from facegeom_lab.studies.baselines.dlib_trees import predict
 from facegeom_lab.studies.baselines.shape_predictor import ShapePredictor, intensity
-from facegeom_lab.studies.baselines.trees import TREES, Faces
+from facegeom_lab.studies.baselines.trees import TREES, BoxedFaces
 
 BOX = np.array([10.0, 20, 30, 40])
 
@@ -75,7 +75,7 @@ def test_grey_levels_are_means_rounded_down() -> None:
 
 
 @pytest.mark.parametrize("turn", [False, True], ids=["upright", "transposed"])
-def test_dlib_says_the_same(run_folder: Path, test_faces: Faces, turn: bool) -> None:
+def test_dlib_says_the_same(run_folder: Path, test_faces: BoxedFaces, turn: bool) -> None:
     ours, theirs = dlib_file.read(run_folder / TREES), dlib.shape_predictor(str(run_folder / TREES))
     for record, box in zip(test_faces.records, test_faces.boxes_xyxy, strict=True):
         photo = record.read()

@@ -11,19 +11,23 @@ from facegeom.errors import InputError
 from facegeom_lab.evaluation.run import read_predictions
 from facegeom_lab.studies.baselines import dlib_file, trees
 from facegeom_lab.studies.baselines.dlib_trees import TreesRecipe
-from facegeom_lab.studies.baselines.trees import COMPACT, TREES, Faces
-from facegeom_lab.training.trainers import Inputs, effort
+from facegeom_lab.studies.baselines.trees import COMPACT, TREES, BoxedFaces
+from facegeom_lab.training.trainers import Inputs, training_cost
 
 
-def test_files_of_a_run(run_folder: Path, recipe: TreesRecipe, train_faces: Faces) -> None:
+def test_files_of_a_run(run_folder: Path, recipe: TreesRecipe, train_faces: BoxedFaces) -> None:
     assert {path.name for path in run_folder.iterdir()} == {TREES, COMPACT, "log"}
-    spent = effort(run_folder)
+    spent = training_cost(run_folder)
     assert spent["epochs"] == 1 and spent["train_seconds"] >= 0
     assert spent["samples"] == len(train_faces.records) * recipe.oversampling_amount
 
 
 def test_grown_trees_are_only_rounded_anew(
-    run_folder: Path, recipe: TreesRecipe, train_faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_folder: Path,
+    recipe: TreesRecipe,
+    train_faces: BoxedFaces,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / TREES).write_bytes((run_folder / TREES).read_bytes())
     monkeypatch.setattr(trees, "grow", None)
@@ -32,7 +36,7 @@ def test_grown_trees_are_only_rounded_anew(
     assert (tmp_path / COMPACT).stat().st_size < (run_folder / COMPACT).stat().st_size
 
 
-def test_figures(run_folder: Path, train_faces: Faces, test_faces: Faces, tmp_path: Path) -> None:
+def test_figures(run_folder: Path, train_faces: BoxedFaces, test_faces: BoxedFaces, tmp_path: Path) -> None:
     for name in (TREES, COMPACT):
         (tmp_path / name).write_bytes((run_folder / name).read_bytes())
     figures = trees.measure(tmp_path, {"val": train_faces, "test": replace(test_faces, undetected=2)})
@@ -50,7 +54,7 @@ def test_figures(run_folder: Path, train_faces: Faces, test_faces: Faces, tmp_pa
     assert 0 < figures["cpu_ms"] < 1000 and figures["cpu_threads"] == 1
 
 
-def test_predictions_are_kept(run_folder: Path, test_faces: Faces) -> None:
+def test_predictions_are_kept(run_folder: Path, test_faces: BoxedFaces) -> None:
     trees.measure(run_folder, {"test": test_faces})
     told = read_predictions(run_folder, "test")
     assert told.files.tolist() == [record.name for record in test_faces.records]
@@ -61,7 +65,7 @@ def test_predictions_are_kept(run_folder: Path, test_faces: Faces) -> None:
 
 
 def test_boxes_of_the_detector_else_of_the_points(
-    train_faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_faces: BoxedFaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     points = np.array([[3.0, 8], [np.nan, np.nan], [9, 2], [5, 5], [6, 6]])
     bare, odd = (replace(train_faces.records[0], points=value) for value in (None, points))
@@ -74,7 +78,9 @@ def test_boxes_of_the_detector_else_of_the_points(
     assert faces.undetected == 1
 
 
-def test_a_split_without_points(train_faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_split_without_points(
+    train_faces: BoxedFaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bare = replace(train_faces.records[0], points=None)
     monkeypatch.setattr(trees.registry, "load", lambda *_: [bare])
     with pytest.raises(InputError, match="faces with points in the split test, got none"):
@@ -82,7 +88,7 @@ def test_a_split_without_points(train_faces: Faces, tmp_path: Path, monkeypatch:
 
 
 def test_train_and_evaluate(
-    recipe: TreesRecipe, train_faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: TreesRecipe, train_faces: BoxedFaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trees, "load_faces", lambda inputs, split: train_faces)
     inputs = Inputs(tmp_path, tmp_path / "run")

@@ -45,7 +45,7 @@ def pictures() -> torch.Tensor:
 
 @pytest.fixture(scope="session")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A packed file in which the class is where a light disc lies."""
+    """Write a packed file in which the class is the direction of a light disc."""
     rng = np.random.default_rng(0)
     arrays = {}
     for split, count in (("train", 8), ("tune", 4), ("val", 4)):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facegeom.errors import InputError
-from facegeom_lab.studies.compression.archive import decode, encode, forms
+from facegeom_lab.studies.compression.archive import decode, encode, encodings
 
 
 def _same(content: bytes, state: dict[str, torch.Tensor]) -> None:
@@ -21,7 +21,7 @@ def test_any_tensor_comes_back(small: torch.nn.Module) -> None:
     state = small.state_dict() | {"whole": torch.arange(5), "none": torch.zeros(0, 3), "one": torch.tensor(2)}
     content = encode(state)
     _same(content, state)
-    assert set(forms(content).values()) == {"raw"}
+    assert set(encodings(content).values()) == {"raw"}
 
 
 def test_signs_take_one_bit_each() -> None:
@@ -29,7 +29,7 @@ def test_signs_take_one_bit_each() -> None:
     signs[3] *= 7
     content = encode({"w": signs})
     _same(content, {"w": signs})
-    assert forms(content) == {"w": "signs"}
+    assert encodings(content) == {"w": "signs"}
     assert len(content) < 64 * 100 / 8 + 64 * 4 + 200
 
 

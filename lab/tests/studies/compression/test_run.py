@@ -10,23 +10,23 @@ from torch import nn
 
 from facegeom.errors import InputError
 from facegeom_lab.datasets.training.directions import load, middle
-from facegeom_lab.studies.compression import archive, methods, networks, run, study, training
-from facegeom_lab.studies.compression.costs import onnx_answers, onnx_ms, training_bytes
+from facegeom_lab.quantization.onnx_costs import onnx_ms, onnx_outputs
+from facegeom_lab.studies.compression import archive, methods, networks, report, run, study, training, xnor
 from facegeom_lab.studies.compression.methods import METHODS, find
+from facegeom_lab.studies.compression.run import training_bytes
 from facegeom_lab.studies.compression.training import (
     Budget,
-    Fitter,
-    accuracy,
+    StageTrainer,
+    balanced_accuracy,
     cross_entropy,
     network_input,
 )
-from facegeom_lab.studies.reports import compression
 
 BUDGET = Budget(samples=64, batch=8, precision="32-true", learning_rate=0.003)
 
 
 def little() -> nn.Sequential:
-    """A VGG-S of small widths: the same four parts, the same channels where methods name them."""
+    """Build a small VGG-S: the same four parts, the same channels where methods name them."""
     return nn.Sequential(
         nn.Sequential(*networks.unit(nn.Conv2d(3, 96, 7, 8, bias=False), 96)),
         nn.Sequential(*networks.unit(nn.Conv2d(96, 256, 3, 2, 1, bias=False), 256)),
@@ -46,7 +46,7 @@ SMALLER = {"deep-compression": 8, "binarynet": 8, "binary-weights": 5, "xnor": 4
 
 @pytest.fixture
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Little networks under the names of the large ones."""
+    """Replace the large networks by small ones of the same names."""
 
     def thin() -> nn.Sequential:
         guided = nn.Sequential(nn.Conv2d(3, 48, 3, 16, 1), nn.ReLU())
@@ -59,7 +59,7 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, packed: Path) -> Path:
-    """The file of a little network that has learned where the disc is."""
+    """Train a small network on the discs; return its file."""
     before = networks.NETWORKS
     networks.NETWORKS = {**before, "vgg-s": little}
     try:
@@ -100,7 +100,7 @@ def test_onnx_answers_as_torch_does(trained: Path, packed: Path, tmp_path: Path)
     faces = load(packed, "val")
     with np.load(tmp_path / "run" / "predictions_val.npz") as arrays:
         torch_answers = arrays["answers"]
-    (logits,) = onnx_answers(tmp_path / "run" / "network.onnx", middle(faces.crops))
+    (logits,) = onnx_outputs(tmp_path / "run" / "network.onnx", middle(faces.crops))
     np.testing.assert_array_equal(logits.argmax(axis=1), torch_answers)
 
 
@@ -123,13 +123,13 @@ def test_an_interrupted_method_goes_on_after_its_last_stage(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
-    first = Fitter(tmp_path, load(packed, "train"), BUDGET)
+    first = StageTrainer(tmp_path, load(packed, "train"), BUDGET)
     net = first(nn.Sequential(nn.Flatten(), nn.Linear(96 * 96 * 3, 8)), 0.5)
     monkeypatch.setattr(training.loop, "fit", None)  # nothing may be trained again
-    second = Fitter(tmp_path, load(packed, "train"), BUDGET)
+    second = StageTrainer(tmp_path, load(packed, "train"), BUDGET)
     again = second(nn.Sequential(nn.Flatten(), nn.Linear(96 * 96 * 3, 8)), 0.5)
     assert torch.equal(net[1].weight, again[1].weight)
-    assert second.ms_per_picture == first.ms_per_picture > 0
+    assert second.ms_per_image == first.ms_per_image > 0
 
 
 def test_the_same_batches_come_at_every_run(packed: Path) -> None:
@@ -141,7 +141,7 @@ def test_the_same_batches_come_at_every_run(packed: Path) -> None:
 
 def test_accuracy_counts_classes_alike() -> None:
     classes = np.array([0] * 9 + [1])
-    assert accuracy(np.zeros(10, int), classes) == 50
+    assert balanced_accuracy(np.zeros(10, int), classes) == 50
 
 
 def test_memory_of_a_training_step_by_hand() -> None:
@@ -171,7 +171,7 @@ def test_rows_start_from_rows_before_them_and_pull_them_along() -> None:
         assert not row.start or row.start in names[:place]
     assert [row.name for row in study.select(["cp-*", "int8"])] == ["vgg-s", "cp-vgg-s", "int8"]
     assert study.select([]) == list(study.ROWS)
-    with pytest.raises(InputError, match="no row fits"):
+    with pytest.raises(InputError, match="no row matches"):
         study.select(["alexnet"])
     assert {row.method for row in study.ROWS} == set(methods.METHODS)
 
@@ -180,12 +180,12 @@ def test_rows_start_from_rows_before_them_and_pull_them_along() -> None:
 def test_a_study_from_runs_to_page(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study.directions, "build", lambda data, labels, rendered, file: packed)
     monkeypatch.setattr(study, "PACKED", str(packed))
-    monkeypatch.setattr(study.bits, "SHAPES", {"a product": (2, 64, 3)})
+    monkeypatch.setattr(xnor, "SHAPES", {"a product": (2, 64, 3)})
     names = study.study(tmp_path, tmp_path, None, tmp_path / "runs", ["branchynet"], BUDGET)
     assert names == ["vgg-s", "branchynet"]
     times = json.loads((tmp_path / "runs" / "times.json").read_text())
     assert set(times["onnx_ms"]) == set(names) and all(ms > 0 for ms in times["onnx_ms"].values())
-    page = compression.report(tmp_path / "runs", tmp_path / "docs").read_text()
+    page = report.report(tmp_path / "runs", tmp_path / "docs").read_text()
     assert "| VGG-S |" in page and "43.70 | 33.40 | 372.20 | 97.13" in page
     assert "not run: squeezenet" in page and "**BranchyNet**: " in page and "a product" in page
     assert (tmp_path / "docs" / "figures" / "compression-size.svg").is_file()
@@ -194,7 +194,7 @@ def test_a_study_from_runs_to_page(packed: Path, tmp_path: Path, monkeypatch: py
 
 def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="compress-study"):
-        compression.report(tmp_path, tmp_path / "docs")
+        report.report(tmp_path, tmp_path / "docs")
 
 
 def test_parts_that_few_inputs_reach_weigh_little(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_parts_that_few_inputs_reach_weigh_little(tmp_path: Path) -> None:
         "b/network-2.onnx": 4.0,
         "a/network.onnx": 9.0,
     }
-    assert study._whole(tmp_path, "b", measured) == pytest.approx(1 + 0.5 * 2 + 0.25 * 4)
+    assert study._mean_ms(tmp_path, "b", measured) == pytest.approx(1 + 0.5 * 2 + 0.25 * 4)
 
 
 def test_networks_take_turns(trained: Path) -> None:

@@ -1,1 +1,1 @@
-"""What other methods achieve on the same faces, to compare the networks with."""
+"""Other methods on the same faces, for comparison with the networks: dlib's regression trees."""

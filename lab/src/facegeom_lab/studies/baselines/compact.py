@@ -1,10 +1,10 @@
-"""Regression trees in a small file: everything is rounded to integers, and these are Huffman-coded.
+"""Regression trees in a small file: all arrays are rounded to integers, which are Huffman-coded.
 
-Nearly all of a predictor are its leaves, vectors over all points, and points move together. So the leaves are
-first turned onto the axes of their own scatter, where most coordinates are almost nothing, and those are
-rounded to a common step. Axes with less scatter than the rounding itself makes are left out (reverse
-water-filling; Cover and Thomas, "Elements of Information Theory", section 10.3), and of each leaf the zeros
-behind its last other number. Grey levels are whole, so that rounding the thresholds down changes no answer.
+Leaves make up nearly all of a predictor; they are vectors over all points, and points move together. So the
+leaves are first rotated to their principal axes, where most coordinates are close to zero, and these are
+rounded to a common step. Axes with less variance than the rounding error are left out (reverse
+water-filling; Cover and Thomas, "Elements of Information Theory", section 10.3), and the trailing zeros of
+each leaf. Grey levels are whole, so that rounding the thresholds down changes no prediction.
 """
 
 import json
@@ -22,11 +22,11 @@ IntArray = npt.NDArray[np.integer]
 
 MAGIC = b"fgtrees1"
 SHAPE_UNIT = 2.0**-14
-"""Of the mean shape, sides of the box."""
+"""Step of the mean shape, in sides of the box."""
 DELTA_UNIT = 2.0**-12
-"""Of a pixel's offset from its point, sides of the box."""
+"""Step of a pixel's offset from its point, in sides of the box."""
 AXIS_UNIT = 2.0**-12
-"""Of the axes' components."""
+"""Step of the axes' components."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class CompactTrees:
         deltas: (C, P, 2).
         pixels: (C, T, S, 2).
         thresholds: (C, T, S) whole grey levels.
-        axes: (R, 2 K), orthonormal but for rounding, the one of the largest scatter first.
+        axes: (R, 2 K), orthonormal up to rounding, the one of the largest variance first.
         leaves: (C, T, S + 1, R) along the axes, in units of ``leaf_unit``.
         leaf_unit: sides of the box.
     """
@@ -54,9 +54,9 @@ class CompactTrees:
     leaf_unit: float
 
     def predictor(self) -> ShapePredictor:
-        """The predictor that these integers are; the same to the last bit on every machine."""
+        """Return the predictor of these integers, bit-identical on every machine."""
         forests, trees, leaves, _ = self.leaves.shape
-        steps = self.leaves.astype(np.float64) @ self.axes.astype(np.float64)  # of whole numbers: exact
+        steps = self.leaves.astype(np.float64) @ self.axes.astype(np.float64)  # integers: exact
         return ShapePredictor(
             initial=_scaled(self.initial, SHAPE_UNIT),
             anchors=self.anchors,
@@ -72,7 +72,8 @@ def quantise(predictor: ShapePredictor, leaf_unit: float) -> CompactTrees:
 
     Args:
         predictor: any.
-        leaf_unit: step of the leaves along their axes, sides of the box; larger is smaller and less exact.
+        leaf_unit: step of the leaves along their axes, sides of the box; a larger step gives a smaller and
+            less exact file.
 
     Raises:
         InputError: the step is not positive.
@@ -94,7 +95,7 @@ def quantise(predictor: ShapePredictor, leaf_unit: float) -> CompactTrees:
 
 
 def _axes(vectors: npt.NDArray[np.float64], step: float) -> npt.NDArray[np.float64]:
-    """Directions (R, D) of vectors (N, D) by falling mean square, as long as it is above that of rounding."""
+    """Return the principal axes (R, D) of vectors (N, D), largest first, that exceed the rounding error."""
     mean_square, directions = np.linalg.eigh(vectors.T @ vectors / len(vectors))
     kept = mean_square > step**2 / 12
     kept[-1] = True
@@ -110,8 +111,8 @@ def _scaled(values: npt.NDArray, unit: float) -> npt.NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class _Sizes:
-    """The head of a file."""
+class _Header:
+    """The header of a file."""
 
     forests: int
     trees: int
@@ -122,7 +123,7 @@ class _Sizes:
     leaf_unit: float
 
     def shapes(self) -> list[tuple[int, ...]]:
-        """Of the coded arrays: as in :class:`CompactTrees`, but last the numbers that each leaf has."""
+        """Return the shapes of the coded arrays; the last are the leaves' lengths, else see CompactTrees."""
         every_split = (self.forests, self.trees, self.splits)
         every_pixel = (self.forests, self.pixels)
         shared = [(self.points, 2), every_pixel, (*every_pixel, 2), (*every_split, 2), every_split]
@@ -130,40 +131,40 @@ class _Sizes:
 
 
 def encode(trees: CompactTrees) -> bytes:
-    """The content of the small file: a mark, a checksum, the sizes, a Huffman stream for each array.
+    """Encode as the small file: magic bytes, a checksum, the header, a Huffman stream for each array.
 
-    The leaves get a stream of their lengths up to the last number that is not 0, and one, and so a code, for
-    each axis, of those that reach it.
+    The leaves are stored as a stream of their lengths without trailing zeros, then a stream for each axis,
+    with a code of its own, of the leaves that reach it.
     """
     pixels, points, axes = trees.anchors.shape[1], len(trees.initial), len(trees.axes)
     forests, count, splits = trees.thresholds.shape
-    sizes = _Sizes(forests, count, splits, pixels, points, axes, trees.leaf_unit)
+    header = _Header(forests, count, splits, pixels, points, axes, trees.leaf_unit)
     lengths = ((trees.leaves != 0) * np.arange(1, axes + 1)).max(axis=-1)
     by_axis = [trees.leaves[lengths > axis, axis] for axis in range(axes)]
     arrays = (trees.initial, trees.anchors, trees.deltas, trees.pixels, trees.thresholds, trees.axes, lengths)
     streams = [coding.encode(array) for array in [*arrays, *by_axis]]
-    body = coding.join([json.dumps(asdict(sizes)).encode(), *streams])
+    body = coding.join([json.dumps(asdict(header)).encode(), *streams])
     return MAGIC + crc32(body).to_bytes(4, "big") + body
 
 
 def decode(content: bytes) -> CompactTrees:
-    """What :func:`encode` was given, bit for bit.
+    """Decode what :func:`encode` returned, bit for bit.
 
     Raises:
-        InputError: the content is damaged, or something else.
+        InputError: the content is damaged, or of another format.
     """
-    mark, checksum, body = content[: len(MAGIC)], content[len(MAGIC) :][:4], content[len(MAGIC) + 4 :]
-    if mark != MAGIC:
-        raise InputError(f"expected compact trees, which begin with {MAGIC!r}, got {mark!r}")
+    magic, checksum, body = content[: len(MAGIC)], content[len(MAGIC) :][:4], content[len(MAGIC) + 4 :]
+    if magic != MAGIC:
+        raise InputError(f"expected compact trees, which begin with {MAGIC!r}, got {magic!r}")
     if crc32(body) != int.from_bytes(checksum, "big"):
         raise InputError("the compact trees are damaged (wrong checksum); get a whole copy")
-    head, *streams = coding.split(body)
-    sizes = _Sizes(**json.loads(head))
-    shapes = sizes.shapes()
+    first, *streams = coding.split(body)
+    header = _Header(**json.loads(first))
+    shapes = header.shapes()
     parts = [coding.decode(stream) for stream in streams]
     *shared, lengths = (part.reshape(shape) for part, shape in zip(parts, shapes, strict=False))
-    leaves = np.zeros((*lengths.shape, sizes.axes), np.int64)
+    leaves = np.zeros((*lengths.shape, header.axes), np.int64)
     for axis, values in enumerate(parts[len(shapes) :]):
         leaves[lengths > axis, axis] = values
     initial, anchors, deltas, pixels, thresholds, axes = shared
-    return CompactTrees(initial, anchors, deltas, pixels, thresholds, axes, leaves, sizes.leaf_unit)
+    return CompactTrees(initial, anchors, deltas, pixels, thresholds, axes, leaves, header.leaf_unit)

@@ -1,4 +1,4 @@
-"""An ensemble of regression trees for face alignment, grown by dlib's own trainer.
+"""Training of an ensemble of regression trees for face alignment by dlib's own trainer.
 
 V. Kazemi and J. Sullivan, "One millisecond face alignment with an ensemble of regression trees", CVPR 2014.
 """
@@ -23,8 +23,8 @@ from facegeom_lab.studies.baselines.shape_predictor import intensity
 FloatArray = npt.NDArray[np.floating]
 UInt8Array = npt.NDArray[np.uint8]
 
-SURROUNDINGS = 0.5
-"""What is kept of the photo around the box in training, as a share of the box's size, on each side."""
+MARGIN = 0.5
+"""Margin of the training images around the box on each side, as a fraction of the box's size."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class TreesRecipe:
 
 
 def load_dlib() -> Any:
-    """The module ``dlib``, which the laboratory does without elsewhere.
+    """Import ``dlib``, an optional dependency.
 
     Raises:
         FacegeomError: it is not installed.
@@ -67,12 +67,12 @@ def load_dlib() -> Any:
 
 
 def grow(recipe: TreesRecipe, records: Sequence[FaceRecord], boxes_xyxy: FloatArray) -> bytes:
-    """Train on labelled faces; the content of dlib's file.
+    """Train on labelled faces; return the content of dlib's file.
 
     Args:
         recipe: settings.
         records: with points, all of one scheme; dlib skips points that are not annotated (NaN).
-        boxes_xyxy: (N, 4) pixels; whole pixels count, as dlib rounds everything.
+        boxes_xyxy: (N, 4) pixels; rounded to whole pixels, as dlib rounds everything.
 
     Raises:
         InputError: no faces.
@@ -83,11 +83,13 @@ def grow(recipe: TreesRecipe, records: Sequence[FaceRecord], boxes_xyxy: FloatAr
         raise InputError("expected labelled faces to train on, got none")
     with TemporaryDirectory() as name:
         folder = Path(name)
-        listing, answer = write_imglab(folder, records, boxes_xyxy), folder / "trees.dat"
+        listing, output = write_imglab(folder, records, boxes_xyxy), folder / "trees.dat"
         trees = recipe.cascade_depth * recipe.num_trees_per_cascade_level
-        tqdm.write(f"dlib grows {trees:,} trees on {len(records):,} faces, in silence", file=sys.stderr)
-        dlib.train_shape_predictor(str(listing), str(answer), _options(dlib, recipe))
-        return answer.read_bytes()
+        tqdm.write(
+            f"dlib grows {trees:,} trees on {len(records):,} faces, without progress reports", file=sys.stderr
+        )
+        dlib.train_shape_predictor(str(listing), str(output), _options(dlib, recipe))
+        return output.read_bytes()
 
 
 def _options(dlib: Any, recipe: TreesRecipe) -> Any:
@@ -100,12 +102,12 @@ def _options(dlib: Any, recipe: TreesRecipe) -> Any:
 
 
 def write_imglab(folder: Path, records: Sequence[FaceRecord], boxes_xyxy: FloatArray) -> Path:
-    """Write faces as grey pictures and a list of them in the XML of dlib's imglab; the path of the list."""
+    """Write faces as grey images and dlib's imglab XML; return the path of the XML file."""
     root = ElementTree.Element("dataset")
     images = ElementTree.SubElement(root, "images")
     rows = zip(records, np.rint(boxes_xyxy), strict=True)
-    for index, (record, box) in enumerate(tqdm(rows, total=len(records), desc="pictures for dlib")):
-        corner, grey = _surroundings(record.read(), box)
+    for index, (record, box) in enumerate(tqdm(rows, total=len(records), desc="images for dlib")):
+        corner, grey = _cut_around(record.read(), box)
         file = folder / f"{index:06d}.png"
         Image.fromarray(grey).save(file, compress_level=1)
         image = ElementTree.SubElement(images, "image", file=str(file))
@@ -115,9 +117,9 @@ def write_imglab(folder: Path, records: Sequence[FaceRecord], boxes_xyxy: FloatA
     return listing
 
 
-def _surroundings(photo: UInt8Array, box_xyxy: FloatArray) -> tuple[FloatArray, UInt8Array]:
-    """Left top corner (2,) and grey levels (h, w) of the part of a photo around a box."""
-    margin = np.ceil((box_xyxy[2:] - box_xyxy[:2]) * SURROUNDINGS)
+def _cut_around(photo: UInt8Array, box_xyxy: FloatArray) -> tuple[FloatArray, UInt8Array]:
+    """Return the top left corner (2,) and the grey levels (h, w) of the part of a photo around a box."""
+    margin = np.ceil((box_xyxy[2:] - box_xyxy[:2]) * MARGIN)
     low = np.maximum(box_xyxy[:2] - margin, 0).astype(int)
     high = (box_xyxy[2:] + margin).astype(int) + 1
     return low.astype(np.float64), intensity(photo[low[1] : high[1], low[0] : high[0]])
@@ -133,12 +135,12 @@ def _add_face(image: ElementTree.Element, box_xyxy: FloatArray, points: FloatArr
 
 
 def rectangle(box_xyxy: FloatArray) -> Any:
-    """A box (4,) as dlib's own, in whole pixels."""
+    """Convert a box (4,) to dlib's rectangle, in whole pixels."""
     return load_dlib().rectangle(*np.rint(box_xyxy).astype(int).tolist())
 
 
 def predict(model: Any, image: UInt8Array, box_xyxy: FloatArray) -> FloatArray:
-    """Points (K, 2) by dlib itself, whole pixels.
+    """Return the points (K, 2) that dlib predicts, whole pixels.
 
     Args:
         model: ``dlib.shape_predictor``.
@@ -149,7 +151,11 @@ def predict(model: Any, image: UInt8Array, box_xyxy: FloatArray) -> FloatArray:
 
 
 def points_of(record: FaceRecord) -> FloatArray:
-    """The points (K, 2) of a face, NaN where not annotated; InputError for a face without points."""
+    """Return the points (K, 2) of a face, NaN where not annotated.
+
+    Raises:
+        InputError: the face has no points.
+    """
     if record.points is None:
         raise InputError(f"expected faces with points, got {record.name} without")
     return record.points.astype(np.float64)

@@ -1,4 +1,4 @@
-"""The run of the regression trees: grown on a data set, made small, measured whole and small."""
+"""A run of the regression trees: trained on a data set, compacted, both versions measured."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from facegeom.export.files import write
 from facegeom.geometry.boxes import from_points
 from facegeom_lab.datasets import registry
 from facegeom_lab.datasets.records import FaceRecord
-from facegeom_lab.datasets.training.boxes import detected_boxes
+from facegeom_lab.datasets.training.landmark_crops import detected_boxes
 from facegeom_lab.evaluation import points, run
 from facegeom_lab.measures.timing import calls_ms
 from facegeom_lab.studies.baselines import compact, dlib_file
@@ -31,19 +31,19 @@ from facegeom_lab.studies.baselines.shape_predictor import ShapePredictor
 from facegeom_lab.training.trainers import Inputs
 
 TREES, COMPACT = "trees.dat", "trees.compact"
-"""Files of a run: dlib's own, and the small one."""
+"""Files of a run: dlib's own, and the compact one."""
 
 TIMED_FACES = 100
 
 
 @dataclass(frozen=True, eq=False)
-class Faces:
+class BoxedFaces:
     """Labelled faces of one point scheme.
 
     Attributes:
         records: with points.
-        boxes_xyxy: (N, 4) pixels: where a detector found them, or the extent of the points.
-        undetected: faces that the detector did not find.
+        boxes_xyxy: (N, 4) pixels: the detector's, or the extent of the points.
+        undetected: number of faces that the detector did not find.
     """
 
     records: Sequence[FaceRecord]
@@ -52,7 +52,7 @@ class Faces:
 
 
 def train(recipe: TreesRecipe, inputs: Inputs) -> Path:
-    """Grow the trees on the split train in the detector's boxes; dlib's file."""
+    """Train on the split train in the detector's boxes; return dlib's file."""
     return fit(recipe, load_faces(inputs, "train"), inputs.out)
 
 
@@ -61,8 +61,8 @@ def evaluate(recipe: TreesRecipe, inputs: Inputs) -> dict[str, Any]:
     return measure(inputs.out, {split: load_faces(inputs, split) for split in ("val", "test")})
 
 
-def load_faces(inputs: Inputs, split: str) -> Faces:
-    """The faces of a split that have points, in the boxes that the networks get."""
+def load_faces(inputs: Inputs, split: str) -> BoxedFaces:
+    """Load the faces of a split that have points, in the boxes that the networks use."""
     every = registry.load(inputs.dataset, inputs.data, split)
     records = [record for record in every if record.points is not None]
     if not records:
@@ -74,11 +74,11 @@ def load_faces(inputs: Inputs, split: str) -> Faces:
     for index in np.flatnonzero(missed):
         truth = points_of(records[index])
         boxes[index] = from_points(truth[np.isfinite(truth).all(axis=1)])
-    return Faces(records, boxes, int(missed.sum()))
+    return BoxedFaces(records, boxes, int(missed.sum()))
 
 
-def fit(recipe: TreesRecipe, faces: Faces, out: Path) -> Path:
-    """Grow the trees and round them; dlib's file, ``out/trees.dat``. Those already there are not grown again.
+def fit(recipe: TreesRecipe, faces: BoxedFaces, out: Path) -> Path:
+    """Train the trees and write both files; return dlib's, ``out/trees.dat``, which is kept if it exists.
 
     Raises:
         InputError: a face without points.
@@ -95,31 +95,31 @@ def fit(recipe: TreesRecipe, faces: Faces, out: Path) -> Path:
 
 
 def _log(out: Path, recipe: TreesRecipe, seconds: float, faces: int) -> None:
-    """One row in place of a network's learning curve; a face counts once for each shape it starts from."""
+    """Log the training as one epoch; a face counts once for each initial shape."""
     trees = recipe.cascade_depth * recipe.num_trees_per_cascade_level
     row = f"0,{trees},{seconds:.1f},{faces * recipe.oversampling_amount}"
     write(out / "log" / "version_0" / "metrics.csv", f"epoch,step,seconds,samples\n{row}\n".encode())
 
 
-def measure(out: Path, splits: Mapping[str, Faces]) -> dict[str, Any]:
-    """Everything measured of a run for ``result.json``; keeps the predictions of the whole trees.
+def measure(out: Path, splits: Mapping[str, BoxedFaces]) -> dict[str, Any]:
+    """Measure a run for ``result.json``; write the predictions of the unrounded trees.
 
     Args:
         out: folder with the files of :func:`fit`.
         splits: faces by split, ``test`` among them.
 
     Returns:
-        By split the figures of :func:`points.measure` of the whole trees; ``quantised``, those of the small
-        ones on test, and ``nme_quantised``, the first of them; ``bytes`` and ``bytes_quantised`` of the two
+        By split, the figures of :func:`points.measure` of the unrounded trees; ``quantised``, those of the
+        compact ones on test, and ``nme_quantised``, their NME; ``bytes`` and ``bytes_quantised`` of the two
         files; ``cpu_ms`` by :func:`latency_ms`.
     """
     whole = dlib_file.read(out / TREES)
     small = compact.decode((out / COMPACT).read_bytes()).predictor()
     figures: dict[str, Any] = {}
     for split, faces in splits.items():
-        told = predict(whole, faces)
-        run.write_predictions(out, split, told)
-        figures[split] = _figures(told) | {"undetected": faces.undetected}
+        predictions = predict(whole, faces)
+        run.write_predictions(out, split, predictions)
+        figures[split] = _figures(predictions) | {"undetected": faces.undetected}
     figures["quantised"] = _figures(predict(small, splits["test"]))
     return figures | {
         "nme_quantised": figures["quantised"][f"nme_{figures['quantised']['normaliser']}"],
@@ -130,29 +130,29 @@ def measure(out: Path, splits: Mapping[str, Faces]) -> dict[str, Any]:
     }
 
 
-def _figures(told: run.Predictions) -> dict[str, Any]:
-    return points.measure(told.predicted, told.truth, told.scheme, told.sizes_wh)
+def _figures(each: run.Predictions) -> dict[str, Any]:
+    return points.measure(each.predicted, each.truth, each.scheme, each.sizes_wh)
 
 
-def predict(predictor: ShapePredictor, faces: Faces) -> run.Predictions:
-    """The points of every face, not rounded to whole pixels as dlib does."""
+def predict(predictor: ShapePredictor, faces: BoxedFaces) -> run.Predictions:
+    """Predict the points of every face, not rounded to whole pixels as dlib does."""
     rows = zip(faces.records, faces.boxes_xyxy, strict=True)
     photos = ((record.read(), box) for record, box in rows)
-    told = [
+    predictions = [
         (predictor.predict(photo, box), photo.shape[1::-1])
         for photo, box in tqdm(photos, desc="predictions", total=len(faces.records))
     ]
     return run.Predictions(
         files=np.array([record.name for record in faces.records]),
-        predicted=np.stack([each for each, _ in told]),
+        predicted=np.stack([each for each, _ in predictions]),
         truth=np.stack([points_of(record) for record in faces.records]),
-        sizes_wh=np.array([size for _, size in told]),
+        sizes_wh=np.array([size for _, size in predictions]),
         scheme=faces.records[0].scheme,
     )
 
 
-def latency_ms(file: Path, faces: Faces, repetitions: int = 5) -> float:
-    """Median milliseconds of dlib itself for one face in a decoded photo; it uses one thread."""
+def latency_ms(file: Path, faces: BoxedFaces, repetitions: int = 5) -> float:
+    """Return dlib's median milliseconds for one face in a decoded photo; it uses one thread."""
     model = load_dlib().shape_predictor(str(file))
     times: list[float] = []
     for record, box in zip(faces.records[:TIMED_FACES], faces.boxes_xyxy, strict=False):

@@ -1,1 +1,1 @@
-"""Networks made small and fast: one module a method, each a transformation of a module; their comparison."""
+"""Networks made small and fast: one module for each method, which transforms a network; their comparison."""

@@ -1,12 +1,14 @@
-"""The file of a compressed network: every tensor in the shortest form that gives it back bit for bit.
+"""The file of a compressed network: every tensor in the shortest encoding that restores it bit for bit.
 
 - ``raw``: its bytes.
-- ``signs``: one bit a weight and one scale a filter (BinaryNet, Binary-Weight-Network, XNOR-Net).
+- ``signs``: one bit for each weight and one scale for each filter (BinaryNet, Binary-Weight-Network,
+  XNOR-Net).
 - ``shared``: few values, many zeros: the table, the gaps between weights that are not zero and their indices,
   both Huffman-coded (Han, Mao and Dally, "Deep compression", ICLR 2016, sections 2 to 4; gaps need no filler
   zeros here, since the code has a word for each gap that occurs).
 
-Magic, a JSON header with names, shapes and forms, then a stream for each tensor. Nothing is unpickled.
+Magic bytes, a checksum, a JSON header with names, shapes and encodings, then a stream for each tensor.
+Nothing is unpickled.
 """
 
 import json
@@ -21,33 +23,39 @@ from facegeom.errors import InputError
 from facegeom_lab.studies import coding
 
 MAGIC = b"fgnet001"
-MOST_VALUES = 1 << 15
-LEAST_CODED = 4096
+MAX_VALUES = 1 << 15
+"""Longest table of the encoding ``shared``."""
+MIN_CODED = 4096
 """Tensors of fewer numbers stay raw."""
 
 State = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
-class _Form:
-    """A way to write an array of floats: None where it does not fit, else bytes; and back."""
+class _Encoding:
+    """One way to store an array of floats.
+
+    Attributes:
+        write: array -> bytes, or None where the encoding does not fit.
+        read: bytes and shape -> array.
+    """
 
     write: Callable[[np.ndarray], bytes | None]
     read: Callable[[bytes, tuple[int, ...]], np.ndarray]
 
 
 def encode(state: State, about: Mapping[str, object] | None = None) -> bytes:
-    """A network's tensors as a file.
+    """Encode a network's tensors as a file.
 
     Args:
-        state: tensors by name, as of ``state_dict()``.
-        about: goes into the header, JSON.
+        state: tensors by name, as ``state_dict()`` returns them.
+        about: stored in the header, JSON.
     """
     entries, streams = [], []
     for name, tensor in state.items():
         array = tensor.detach().cpu().contiguous().numpy()
-        form, stream = _shortest(array)
-        entries.append([name, form, str(array.dtype), list(array.shape)])
+        encoding, stream = _shortest(array)
+        entries.append([name, encoding, str(array.dtype), list(array.shape)])
         streams.append(stream)
     header = json.dumps({"about": dict(about or {}), "tensors": entries}).encode()
     body = coding.join([header, *streams])
@@ -55,7 +63,7 @@ def encode(state: State, about: Mapping[str, object] | None = None) -> bytes:
 
 
 def decode(content: bytes) -> tuple[dict[str, torch.Tensor], dict[str, object]]:
-    """The tensors of :func:`encode`, the same bits, and what was said about them.
+    """Return the tensors given to :func:`encode`, bit for bit, and its ``about``.
 
     Raises:
         InputError: not such a file, or a damaged one.
@@ -66,22 +74,25 @@ def decode(content: bytes) -> tuple[dict[str, torch.Tensor], dict[str, object]]:
     header, *streams = coding.split(body)
     values = json.loads(header)
     state = {}
-    for (name, form, dtype, shape), stream in zip(values["tensors"], streams, strict=True):
-        array = FORMS[form].read(stream, tuple(shape)) if form != "raw" else np.frombuffer(stream, dtype)
+    for (name, encoding, dtype, shape), stream in zip(values["tensors"], streams, strict=True):
+        if encoding == "raw":
+            array = np.frombuffer(stream, dtype)
+        else:
+            array = ENCODINGS[encoding].read(stream, tuple(shape))
         state[name] = torch.from_numpy(array.reshape(shape).copy())
     return state, values["about"]
 
 
-def forms(content: bytes) -> dict[str, str]:
-    """Which form each tensor of a file has, by name."""
+def encodings(content: bytes) -> dict[str, str]:
+    """Return the encoding of each tensor of a file, by name."""
     header = json.loads(coding.split(content[len(MAGIC) + 4 :])[0])
-    return {name: form for name, form, _, _ in header["tensors"]}
+    return {name: encoding for name, encoding, _, _ in header["tensors"]}
 
 
 def _shortest(array: np.ndarray) -> tuple[str, bytes]:
-    if array.dtype == np.float32 and array.size >= LEAST_CODED and array.ndim > 1:
-        for name, form in FORMS.items():
-            stream = form.write(array)
+    if array.dtype == np.float32 and array.size >= MIN_CODED and array.ndim > 1:
+        for name, encoding in ENCODINGS.items():
+            stream = encoding.write(array)
             if stream is not None and len(stream) < array.nbytes:
                 return name, stream
     return "raw", array.tobytes()
@@ -103,14 +114,14 @@ def _read_signs(stream: bytes, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _write_shared(array: np.ndarray) -> bytes | None:
-    bits = array.ravel().view(np.uint32)  # bits, not numbers: -0.0 is no 0.0
+    bits = array.ravel().view(np.uint32)  # bit patterns, not numbers: -0.0 differs from 0.0
     places = np.flatnonzero(bits)
-    sample = np.unique(bits[places[:: max(1, len(places) // (4 * MOST_VALUES))]])
-    if len(sample) > MOST_VALUES:
+    sample = np.unique(bits[places[:: max(1, len(places) // (4 * MAX_VALUES))]])
+    if len(sample) > MAX_VALUES:
         return None
     table, index = np.unique(bits[places], return_inverse=True)
     gaps = np.diff(places, prepend=-1)
-    if len(table) > MOST_VALUES or len(np.unique(gaps)) > MOST_VALUES:
+    if len(table) > MAX_VALUES or len(np.unique(gaps)) > MAX_VALUES:
         return None
     return coding.join([table.tobytes(), coding.encode(gaps), coding.encode(index.astype(np.int64))])
 
@@ -122,5 +133,5 @@ def _read_shared(stream: bytes, shape: tuple[int, ...]) -> np.ndarray:
     return bits.view(np.float32).reshape(shape)
 
 
-FORMS = {"signs": _Form(_write_signs, _read_signs), "shared": _Form(_write_shared, _read_shared)}
+ENCODINGS = {"signs": _Encoding(_write_signs, _read_signs), "shared": _Encoding(_write_shared, _read_shared)}
 """In the order in which they are tried."""

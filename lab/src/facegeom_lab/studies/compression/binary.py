@@ -1,31 +1,37 @@
 """Weights, and activations, of one bit: BinaryNet and Binary-Weight-Networks.
 
-Real weights are kept in training; forward passes see their signs, gradients go straight through to them.
-Saves 31 of 32 bits of each weight on disk. Costs accuracy; arithmetic gets no faster without kernels for bits
-(see ``bits.py``), and the training keeps the real weights beside.
+Real weights are kept in training; forward passes see their signs, and gradients pass straight through to the
+real ones. Saves 31 of 32 bits of each weight on disk. Costs accuracy; arithmetic gets no faster without
+kernels for bits (see ``xnor.py``), and the training keeps the real weights as well.
 """
 
 import torch
 from torch import nn
 
-from facegeom_lab.studies.compression.layers import Layer, inner, parametrise, sequences, weighted
+from facegeom_lab.studies.compression.networks import (
+    Layer,
+    inner_layers,
+    parametrise,
+    sequences,
+    weighted_layers,
+)
 
 
 class Sign(torch.autograd.Function):
-    """sign(x), 1 for 0; its gradient is that of x where |x| <= 1 and 0 beyond.
+    """sign(x), with sign(0) = 1; its gradient is that of x where |x| <= 1 and 0 beyond.
 
     M. Courbariaux, I. Hubara, D. Soudry, R. El-Yaniv and Y. Bengio, "Binarized neural networks", 2016, eq. 4.
     """
 
     @staticmethod
     def forward(ctx, x: torch.Tensor) -> torch.Tensor:
-        """Tensors of any shape."""
+        """Map a tensor of any shape to -1 and 1."""
         ctx.save_for_backward(x)
         return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
 
     @staticmethod
     def backward(ctx, gradient: torch.Tensor) -> torch.Tensor:
-        """The straight-through estimate."""
+        """Return the straight-through estimate."""
         (x,) = ctx.saved_tensors
         return gradient * (x.abs() <= 1)
 
@@ -34,15 +40,15 @@ class BinaryActivation(nn.Module):
     """sign(x) in place of ReLU."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Tensors of any shape -> -1 and 1."""
+        """Map a tensor of any shape to -1 and 1."""
         return Sign.apply(x) if torch.is_grad_enabled() else torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
 
 
 class BinaryWeight(nn.Module):
-    """sign(W), all of one size: BinaryNet's weights. Batch normalisation makes up for the size."""
+    """sign(W): BinaryNet's weights, without a scale. Batch normalisation replaces the scale."""
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        """W -> the size's multiple of ±1."""
+        """Map W to ±1."""
         return Sign.apply(weight)
 
 
@@ -53,30 +59,30 @@ class ScaledBinaryWeight(nn.Module):
     """
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        """W (out, …) -> ±a, a scale for each output."""
+        """Map W (out, …) to ±a, one scale for each output."""
         scale = weight.abs().flatten(1).mean(dim=1).view(-1, *[1] * (weight.ndim - 1))
         return scale * Sign.apply(weight)
 
 
 def binary_net(net: nn.Module, classes: int = 8) -> nn.Module:
-    """BinaryNet: all weights ±1, ReLU replaced by the sign, the answer normalised.
+    """Build BinaryNet: all weights ±1, ReLU replaced by the sign, the logits normalised.
 
     Returns:
-        A new row of the changed network and the normalisation.
+        The changed network followed by the normalisation.
     """
-    parametrise(net, weighted(net), lambda layer: BinaryWeight())
-    for row in sequences(net):
-        for index, part in enumerate(row):
+    parametrise(net, weighted_layers(net), lambda layer: BinaryWeight())
+    for sequence in sequences(net):
+        for index, part in enumerate(sequence):
             if isinstance(part, nn.ReLU):
-                row[index] = BinaryActivation()
+                sequence[index] = BinaryActivation()
             elif isinstance(part, nn.Dropout):
-                row[index] = nn.Identity()
+                sequence[index] = nn.Identity()
     return nn.Sequential(net, nn.BatchNorm1d(classes))
 
 
 def binary_weights(net: nn.Module) -> nn.Module:
-    """Binary-Weight-Network: a · sign(W) in all layers but the first and the last; in place."""
-    parametrise(net, inner(net), _scaled)
+    """Build a Binary-Weight-Network: a · sign(W) in all layers but the first and the last, in place."""
+    parametrise(net, inner_layers(net), _scaled)
     return net
 
 

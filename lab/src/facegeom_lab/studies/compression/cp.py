@@ -3,8 +3,8 @@
 V. Lebedev, Y. Ganin, M. Rakhuba, I. Oseledets and V. Lempitsky, "Speeding-up convolutional neural networks
 using fine-tuned CP-decomposition", ICLR 2015, eqs. 4 to 8: the kernel (T, S, d, d) as a sum of R products;
 1 x 1 to R channels, d x 1 and 1 x d for each channel, 1 x 1 to T. Saves multiply-adds and parameters,
-S·T·d² → R (S + T + 2 d); costs accuracy, which a short training mostly brings back. Of a 1 x 1 convolution
-the decomposition is that of a matrix: two of them, S·T → R (S + T).
+S·T·d² → R (S + T + 2 d); costs accuracy, which a short training mostly restores. A 1 x 1 convolution is a
+matrix and becomes two of them, S·T → R (S + T).
 """
 
 from collections.abc import Sequence
@@ -16,42 +16,42 @@ from tensorly.tenalg import khatri_rao
 from torch import nn
 
 from facegeom.errors import InputError
-from facegeom_lab.studies.compression.layers import inner, replace
+from facegeom_lab.studies.compression.networks import inner_layers, replace_module
 
 ROUNDS = 40
-"""Of alternating least squares."""
+"""Iterations of alternating least squares."""
 
 
 def decompose(net: nn.Module, factor: float, pointwise: float | None = None) -> nn.Module:
-    """Decompose the convolutions but the first so that each needs ``factor`` times less; in place.
+    """Decompose all convolutions but the first to ``factor`` times fewer weights each, in place.
 
     Args:
-        net: any.
-        factor: of those wider than 1 x 1.
-        pointwise: the same of 1 x 1 convolutions but a last one; None leaves them.
+        net: any network.
+        factor: of convolutions wider than 1 x 1.
+        pointwise: factor of 1 x 1 convolutions except a last one; None leaves them.
 
     Raises:
         InputError: a factor is not above 1.
     """
     if not (factor > 1 and (pointwise is None or pointwise > 1)):
         raise InputError(f"expected factors above 1, got {factor} and {pointwise}")
-    for name, layer in inner(net):
+    for name, layer in inner_layers(net):
         if isinstance(layer, nn.Conv2d) and layer.groups == 1:
             less = factor if max(layer.kernel_size) > 1 else pointwise
             if less is not None:
-                replace(net, name, decomposed(layer, rank_for(layer, less)))
+                replace_module(net, name, decomposed(layer, rank_for(layer, less)))
     return net
 
 
 def rank_for(layer: nn.Conv2d, factor: float) -> int:
-    """The rank R at which the convolutions need ``factor`` times fewer weights than the one."""
+    """Return the rank R at which the decomposed layer has ``factor`` times fewer weights."""
     outs, ins, height, width = layer.weight.shape
     around = height + width if max(layer.kernel_size) > 1 else 0
     return max(1, int(layer.weight.numel() / factor / (outs + ins + around)))
 
 
 def decomposed(layer: nn.Conv2d, rank: int) -> nn.Sequential:
-    """A convolution as four (or two) of a rank, nearest to it by alternating least squares."""
+    """Approximate a convolution by four (or two) of a rank, by alternating least squares."""
     if layer.groups != 1 or layer.dilation != (1, 1):
         raise InputError("expected a convolution of one group without dilation")
     kernel = layer.weight.detach().cpu().numpy().astype(np.float64)
@@ -61,9 +61,10 @@ def decomposed(layer: nn.Conv2d, rank: int) -> nn.Sequential:
 
 
 def als(kernel: np.ndarray, rank: int, rounds: int = ROUNDS) -> list[np.ndarray]:
-    """The factors (side, R) of the sum of R products nearest to a kernel (T, S, h, w), by turns.
+    """Return the factors (side, R) of the sum of R products nearest to a kernel (T, S, h, w).
 
-    tensorly's ``parafac`` does the same, but makes a matrix of T · S · h rows on the way, gigabytes of it.
+    Alternating least squares. tensorly's ``parafac`` does the same, but builds a matrix of T · S · h rows,
+    several gigabytes.
     """
     rng = np.random.default_rng(0)
     factors = [rng.standard_normal((side, rank)) for side in kernel.shape]
@@ -76,7 +77,7 @@ def als(kernel: np.ndarray, rank: int, rounds: int = ROUNDS) -> list[np.ndarray]
 
 
 def _against_others(kernel: np.ndarray, factors: list[np.ndarray], mode: int) -> np.ndarray:
-    """The kernel times all factors but one, (side, R); long sides are summed up first."""
+    """Return the kernel times all factors but one, (side, R); long sides are summed first."""
     if mode < 2:
         return unfold(kernel, mode) @ khatri_rao(factors, skip_matrix=mode)
     outs, ins, *_ = factors
@@ -86,27 +87,27 @@ def _against_others(kernel: np.ndarray, factors: list[np.ndarray], mode: int) ->
 
 
 def balanced(factors: list[np.ndarray]) -> list[np.ndarray]:
-    """The same sum with each product's factors of equal length, which training bears best."""
+    """Rescale the factors of each product to equal length, which trains best; the sum stays the same."""
     lengths = np.stack([np.linalg.norm(factor, axis=0) for factor in factors]).clip(1e-12)
     common = lengths.prod(axis=0) ** 0.25
     return [factor / length * common for factor, length in zip(factors, lengths, strict=True)]
 
 
 def _two(layer: nn.Conv2d, matrix: np.ndarray, rank: int) -> nn.Sequential:
-    """A 1 x 1 convolution as two, by the largest singular values."""
+    """Approximate a 1 x 1 convolution by two, from the largest singular values."""
     u, sizes, vt = np.linalg.svd(matrix, full_matrices=False)
     root = np.sqrt(sizes[:rank])
     two = nn.Sequential(
         nn.Conv2d(matrix.shape[1], rank, 1, layer.stride, layer.padding, bias=False),
         nn.Conv2d(rank, len(matrix), 1, bias=layer.bias is not None),
     )
-    return _filled(two, (root[:, None] * vt[:rank], u[:, :rank] * root), layer.bias)
+    return _with_weights(two, (root[:, None] * vt[:rank], u[:, :rank] * root), layer.bias)
 
 
 def _four(
     layer: nn.Conv2d, out: np.ndarray, into: np.ndarray, rows: np.ndarray, columns: np.ndarray
 ) -> nn.Sequential:
-    """Factors (T, R), (S, R), (d, R), (d, R) as convolutions."""
+    """Build the four convolutions of factors (T, R), (S, R), (d, R), (d, R)."""
     (height, width), (down, right) = layer.kernel_size, layer.stride
     pad_y, pad_x = layer.padding if isinstance(layer.padding, tuple) else (height // 2, width // 2)
     outs, rank = out.shape
@@ -116,13 +117,15 @@ def _four(
         nn.Conv2d(rank, rank, (1, width), (1, right), (0, pad_x), groups=rank, bias=False),
         nn.Conv2d(rank, outs, 1, bias=layer.bias is not None),
     )
-    return _filled(four, (into.T, rows.T, columns.T, out), layer.bias)
+    return _with_weights(four, (into.T, rows.T, columns.T, out), layer.bias)
 
 
-def _filled(row: nn.Sequential, weights: Sequence[np.ndarray], bias: torch.Tensor | None) -> nn.Sequential:
-    """Put weights into a row of convolutions, and the bias into the last."""
-    for part, values in zip(row, weights, strict=True):
+def _with_weights(
+    sequence: nn.Sequential, weights: Sequence[np.ndarray], bias: torch.Tensor | None
+) -> nn.Sequential:
+    """Set the weights of a sequence of convolutions, and the bias of the last."""
+    for part, values in zip(sequence, weights, strict=True):
         part.weight.data.copy_(torch.from_numpy(np.ascontiguousarray(values)).reshape(part.weight.shape))
     if bias is not None:
-        row[-1].bias.data.copy_(bias.detach())
-    return row
+        sequence[-1].bias.data.copy_(bias.detach())
+    return sequence

@@ -1,4 +1,4 @@
-"""Compressed networks as ONNX files that take pictures in bytes."""
+"""Compressed networks as ONNX files that take uint8 images."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from facegeom_lab.studies.compression.training import network_input
 
 
 class _FromBytes(nn.Module):
-    """uint8 (N, 96, 96, 3) -> what the network answers."""
+    """uint8 (N, 96, 96, 3) -> the network's outputs."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class _FromBytes(nn.Module):
 
 
 class _Segment(nn.Module):
-    """A part of a trunk and its branch: what goes on, and the branch's logits."""
+    """A part of a trunk and its branch: the part's output and the branch's logits."""
 
     def __init__(self, part: nn.Module, branch: nn.Module) -> None:
         super().__init__()
@@ -41,9 +41,9 @@ def write_onnx(net: nn.Module, folder: Path, calibration: np.ndarray | None = No
     """Write ``network.onnx``, or ``network-0.onnx`` … for the parts between a BranchyNet's exits.
 
     Args:
-        net: plain, in evaluation mode.
-        folder: for the files.
-        calibration: pictures (N, 96, 96, 3) uint8; given, the network becomes an eight-bit one.
+        net: without parametrisations, in evaluation mode.
+        folder: of the files.
+        calibration: images (N, 96, 96, 3) uint8; if given, the network is quantised to eight bits.
     """
     if isinstance(net, BranchyNet):
         return _write_segments(net, folder)
@@ -54,7 +54,7 @@ def write_onnx(net: nn.Module, folder: Path, calibration: np.ndarray | None = No
 
 
 def to_onnx(net: nn.Module) -> bytes:
-    """A network as ONNX: uint8 (N, 96, 96, 3) -> logits."""
+    """Return a network as ONNX: uint8 (N, 96, 96, 3) -> logits."""
     example = torch.zeros(2, SIZE_PX, SIZE_PX, 3, dtype=torch.uint8)
     return _onnx(_FromBytes(net), example, ("logits",))
 
@@ -76,7 +76,7 @@ def _write_segments(net: BranchyNet, folder: Path) -> list[Path]:
         file = folder / f"network-{number}.onnx"
         write(file, _onnx(module, x, outputs))
         with torch.no_grad():
-            answer = module(x)
-        x = answer[0] if number < count else x
+            output = module(x)
+        x = output[0] if number < count else x
         files.append(file)
     return files

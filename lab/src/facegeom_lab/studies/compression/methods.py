@@ -8,19 +8,17 @@ from torch import nn
 from facegeom.errors import InputError
 from facegeom_lab.studies.compression.binary import binary_net, binary_weights
 from facegeom_lab.studies.compression.cp import decompose
-from facegeom_lab.studies.compression.early_exit import branchy, branchy_loss
-from facegeom_lab.studies.compression.hashing import hashed
-from facegeom_lab.studies.compression.hints import Hinted, hint_loss, knowledge_loss
-from facegeom_lab.studies.compression.layers import settle
-from facegeom_lab.studies.compression.networks import create
-from facegeom_lab.studies.compression.pruning import prune, settle_zeros
-from facegeom_lab.studies.compression.sharing import share
+from facegeom_lab.studies.compression.deep_compression import prune, remove_masks, share_weights
+from facegeom_lab.studies.compression.early_exit import add_branches, branchy_loss
+from facegeom_lab.studies.compression.fitnets import Hinted, hint_loss, knowledge_loss
+from facegeom_lab.studies.compression.hashing import hash_weights
+from facegeom_lab.studies.compression.networks import create, remove_parametrisations
 from facegeom_lab.studies.compression.tensor_train import tensorise
-from facegeom_lab.studies.compression.training import Fitter
+from facegeom_lab.studies.compression.training import StageTrainer
 from facegeom_lab.studies.compression.xnor import xnor_net
 
 CP_FACTOR, CP_POINTWISE = 6.0, 2.0
-"""Times fewer weights in each convolution wider than 1 x 1, and in the others; the whole: 3 times less."""
+"""Factor of fewer weights in each convolution wider than 1 x 1, and in the others; in all 3."""
 
 KEEP_CONV, KEEP_LINEAR = 0.25, 0.06
 HASHED_SHARE = 1 / 8
@@ -28,7 +26,7 @@ TT_RANK = 16
 HINT_CHANNELS = (48, 256)
 BRANCHES = (96, 256)
 
-Make = Callable[[nn.Module, Fitter], nn.Module]
+Make = Callable[[nn.Module, StageTrainer], nn.Module]
 
 
 @dataclass(frozen=True)
@@ -36,10 +34,10 @@ class Method:
     """One way to a small or fast network.
 
     Attributes:
-        title: as people write it.
-        networks: plain networks that it takes; the first is the usual one.
+        title: for tables and figures.
+        networks: the plain networks that it accepts; the first is the usual one.
         trained: whether it starts from such a network trained, else from a random one.
-        make: (network, fitter) -> the network as it is stored, in evaluation mode.
+        make: (network, trainer) -> the network as it is stored, in evaluation mode.
         eight_bits: whether its ONNX file is quantised afterwards.
     """
 
@@ -51,7 +49,7 @@ class Method:
 
 
 def find(name: str) -> Method:
-    """A method by name.
+    """Return a method by name.
 
     Raises:
         InputError: an unknown name.
@@ -61,54 +59,54 @@ def find(name: str) -> Method:
     return METHODS[name]
 
 
-def _plain(net: nn.Module, fit: Fitter) -> nn.Module:
-    return fit(net)
+def _plain(net: nn.Module, train: StageTrainer) -> nn.Module:
+    return train(net)
 
 
-def _cp(net: nn.Module, fit: Fitter) -> nn.Module:
-    return fit(decompose(net, CP_FACTOR, CP_POINTWISE), rate=0.3)
+def _cp(net: nn.Module, train: StageTrainer) -> nn.Module:
+    return train(decompose(net, CP_FACTOR, CP_POINTWISE), rate=0.3)
 
 
-def _deep_compression(net: nn.Module, fit: Fitter) -> nn.Module:
-    net = settle_zeros(fit(prune(net, KEEP_CONV, KEEP_LINEAR), 0.6, rate=0.3))
-    return settle(fit(share(net), 0.4, rate=0.1))
+def _deep_compression(net: nn.Module, train: StageTrainer) -> nn.Module:
+    net = remove_masks(train(prune(net, KEEP_CONV, KEEP_LINEAR), 0.6, rate=0.3))
+    return remove_parametrisations(train(share_weights(net), 0.4, rate=0.1))
 
 
-def _fitnets(teacher: nn.Module, fit: Fitter) -> nn.Module:
+def _fitnets(teacher: nn.Module, train: StageTrainer) -> nn.Module:
     student = create("thin")
-    fit(Hinted(student[0], HINT_CHANNELS), 0.3, hint_loss(teacher[:2]))
-    return fit(student, 0.7, knowledge_loss(teacher, fit.progress))
+    train(Hinted(student[0], HINT_CHANNELS), 0.3, hint_loss(teacher[:2]))
+    return train(student, 0.7, knowledge_loss(teacher, train.progress))
 
 
-def _hashed(net: nn.Module, fit: Fitter) -> nn.Module:
-    return fit(hashed(net, HASHED_SHARE))
+def _hashed(net: nn.Module, train: StageTrainer) -> nn.Module:
+    return train(hash_weights(net, HASHED_SHARE))
 
 
-def _tensor_train(net: nn.Module, fit: Fitter) -> nn.Module:
-    return fit(tensorise(net, TT_RANK))
+def _tensor_train(net: nn.Module, train: StageTrainer) -> nn.Module:
+    return train(tensorise(net, TT_RANK))
 
 
-def _binary_net(net: nn.Module, fit: Fitter) -> nn.Module:
-    return settle(fit(binary_net(net)))
+def _binary_net(net: nn.Module, train: StageTrainer) -> nn.Module:
+    return remove_parametrisations(train(binary_net(net)))
 
 
-def _binary_weights(net: nn.Module, fit: Fitter) -> nn.Module:
-    return settle(fit(binary_weights(net)))
+def _binary_weights(net: nn.Module, train: StageTrainer) -> nn.Module:
+    return remove_parametrisations(train(binary_weights(net)))
 
 
-def _xnor(net: nn.Module, fit: Fitter) -> nn.Module:
-    return settle(fit(xnor_net(net)))
+def _xnor(net: nn.Module, train: StageTrainer) -> nn.Module:
+    return remove_parametrisations(train(xnor_net(net)))
 
 
-def _xnor_real(net: nn.Module, fit: Fitter) -> nn.Module:
-    return settle(fit(xnor_net(net, binary_activations=False)))
+def _xnor_real(net: nn.Module, train: StageTrainer) -> nn.Module:
+    return remove_parametrisations(train(xnor_net(net, binary_activations=False)))
 
 
-def _branchy(net: nn.Module, fit: Fitter) -> nn.Module:
-    return fit(branchy(net, BRANCHES), loss=branchy_loss, rate=0.3)
+def _branchy(net: nn.Module, train: StageTrainer) -> nn.Module:
+    return train(add_branches(net, BRANCHES), loss=branchy_loss, rate=0.3)
 
 
-def _as_is(net: nn.Module, fit: Fitter) -> nn.Module:
+def _untrained(net: nn.Module, train: StageTrainer) -> nn.Module:
     return net.eval()
 
 
@@ -127,5 +125,5 @@ METHODS = {
     "xnor": Method("XNOR-Net", ("vgg-s",), False, _xnor),
     "xnor-real": Method("XNOR-Net without binary activations", ("vgg-s",), False, _xnor_real),
     "branchynet": Method("BranchyNet", ("vgg-s",), True, _branchy),
-    "int8": Method("eight bits", ("vgg-s", "squeezenet", "tiny-darknet"), True, _as_is, eight_bits=True),
+    "int8": Method("eight bits", ("vgg-s", "squeezenet", "tiny-darknet"), True, _untrained, eight_bits=True),
 }

@@ -1,4 +1,4 @@
-"""The whole comparison: every method on one task with an equal budget, then all times in one run; resumes."""
+"""The whole comparison: every method on one task with an equal budget, then all times in one process."""
 
 import json
 from collections.abc import Sequence
@@ -14,9 +14,10 @@ from facegeom.export.files import write
 from facegeom_lab.datasets.training import directions
 from facegeom_lab.evaluation.run import RESULT
 from facegeom_lab.measures.about import machine
-from facegeom_lab.studies.compression import bits, costs
+from facegeom_lab.quantization.onnx_costs import onnx_ms
 from facegeom_lab.studies.compression.run import FILE, compress
 from facegeom_lab.studies.compression.training import Budget
+from facegeom_lab.studies.compression.xnor import compare_products
 
 PACKED, TIMES = "directions.npz", "times.json"
 
@@ -49,7 +50,7 @@ ROWS = (
     Row("vgg-s-longer", "longer", "vgg-s"),
     Row("hashednets", "hashednets"),
 )
-"""In the order in which they run: those that others start from come first."""
+"""In the order of running: rows that others start from come first."""
 
 
 def study(
@@ -60,18 +61,18 @@ def study(
     only: Sequence[str] = (),
     budget: Budget | None = None,
 ) -> list[str]:
-    """Run the rows that are not finished and measure the times of all; the names of the finished rows.
+    """Run the unfinished rows, measure the times of all, and return the names of the finished rows.
 
     Args:
         data: the data pack.
         labels: mesh labels.
         rendered: folder of ``facegeom lab synth`` and ``profile``.
         out: folder of the runs, one folder a row, ``directions.npz``, ``times.json``.
-        only: patterns of the rows wanted, as of a shell; those that they start from come along.
+        only: shell patterns of rows; the rows that they start from are added.
         budget: of each row.
 
     Raises:
-        InputError: a pattern that fits no row; missing data; a folder with runs of another budget.
+        InputError: a pattern that matches no row; missing data; a folder with runs of another budget.
     """
     chosen = select(only)
     packed = directions.build(data, labels, rendered, out / PACKED)
@@ -83,18 +84,21 @@ def study(
 
 
 def select(only: Sequence[str]) -> list[Row]:
-    """The rows that fit a pattern, and those that they start from; all without patterns."""
+    """Return the rows that match a pattern, and those that they start from; all without patterns."""
     wanted = {row.name for row in ROWS if not only or any(fnmatch(row.name, each) for each in only)}
     if not wanted:
-        raise InputError(f"no row fits {', '.join(only)}; there are {', '.join(row.name for row in ROWS)}")
+        raise InputError(f"no row matches {', '.join(only)}; there are {', '.join(row.name for row in ROWS)}")
     wanted |= {row.start for row in ROWS if row.name in wanted}
     return [row for row in ROWS if row.name in wanted]
 
 
 def times(out: Path) -> dict[str, Any]:
-    """Milliseconds of one picture for every finished row, taking turns on one thread, and the bit products.
+    """Measure one image on one thread for every finished row, interleaved, and the bit products.
 
-    BranchyNet's are those of its parts, each weighed by the share of the inputs that reach it.
+    BranchyNet's time is that of its parts, each weighted by the fraction of the inputs that reach it.
+
+    Returns:
+        The content of ``times.json``.
     """
     finished = [row for row in ROWS if (out / row.name / RESULT).is_file()]
     files = {
@@ -102,17 +106,18 @@ def times(out: Path) -> dict[str, Any]:
         for row in finished
         for file in sorted((out / row.name).glob("network*.onnx"))
     }
-    pictures = directions.middle(directions.load(out / PACKED, "val").crops[:1])
-    measured = costs.onnx_ms(files, pictures)
+    images = directions.middle(directions.load(out / PACKED, "val").crops[:1])
+    measured = onnx_ms(files, images)
     return {
         "about": machine(("facegeom", "torch", "onnxruntime", "numpy")),
         "threads": 1,
-        "onnx_ms": {row.name: _whole(out / row.name, row.name, measured) for row in finished},
-        "bits": bits.compare(),
+        "onnx_ms": {row.name: _mean_ms(out / row.name, row.name, measured) for row in finished},
+        "bits": compare_products(),
     }
 
 
-def _whole(folder: Path, name: str, measured: dict[str, float]) -> float:
+def _mean_ms(folder: Path, name: str, measured: dict[str, float]) -> float:
+    """Return a row's mean time from those of its parts, by ``row/file``."""
     parts = [ms for key, ms in measured.items() if key.startswith(f"{name}/")]
     shares = json.loads((folder / RESULT).read_text(encoding="utf-8")).get("exit_shares", [1.0])
     reached = [sum(shares[number:]) for number in range(len(parts))]

@@ -2,7 +2,7 @@
 
 A. Novikov, D. Podoprikhin, A. Osokin and D. Vetrov, "Tensorizing neural networks", NIPS 2015,
 sections 3 and 4. A matrix of (m1·m2·…) x (n1·n2·…) becomes cores (r, m, n, r'). Saves memory:
-m1·…·md·n1·…·nd → Σ r·m·n·r'; multiply-adds fall less, and small matrix products use a processor badly.
+m1·…·md·n1·…·nd → Σ r·m·n·r'; multiply-adds fall less, and small matrix products use a processor poorly.
 """
 
 import numpy as np
@@ -12,13 +12,14 @@ from tensorly.decomposition import tensor_train_matrix
 from torch import nn
 
 from facegeom.errors import InputError
-from facegeom_lab.studies.compression.layers import inner, replace
+from facegeom_lab.studies.compression.networks import inner_layers, replace_module
 
 MODES = 4
+"""Cores of a tensor train."""
 
 
 class TTLinear(nn.Module):
-    """y = W x + b with W (out, in) given by its cores.
+    """y = W x + b with W (out, in) stored as cores.
 
     Args:
         cores: (r, m, n, r') each; products of m and n are ``out`` and ``in``; the outer ranks are 1.
@@ -31,7 +32,7 @@ class TTLinear(nn.Module):
         self.bias = None if bias is None else nn.Parameter(bias.clone())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, in) -> (N, out), a core at a time (section 4; never the whole matrix)."""
+        """Map (N, in) to (N, out), one core at a time (section 4; the matrix is never built)."""
         batch = x.shape[0]
         state = x.reshape(batch, 1, -1)  # (N · outputs so far, rank, inputs left)
         for core in self.cores:
@@ -43,7 +44,7 @@ class TTLinear(nn.Module):
         return y if self.bias is None else y + self.bias
 
     def matrix(self) -> torch.Tensor:
-        """W (out, in)."""
+        """Return W (out, in)."""
         ins = int(np.prod([core.shape[2] for core in self.cores]))
         with torch.no_grad():
             columns = self(torch.eye(ins))
@@ -51,21 +52,21 @@ class TTLinear(nn.Module):
 
 
 def tensorise(net: nn.Module, rank: int = 16) -> nn.Module:
-    """Put a tensor train in place of every linear layer but the last, the nearest of that rank; in place.
+    """Approximate every linear layer but the last by a tensor train of a rank, in place.
 
     Raises:
         InputError: the rank is below 1.
     """
     if rank < 1:
         raise InputError(f"expected a rank of at least 1, got {rank}")
-    for name, layer in inner(net):
+    for name, layer in inner_layers(net):
         if isinstance(layer, nn.Linear):
-            replace(net, name, tensorised(layer, rank))
+            replace_module(net, name, tensorised(layer, rank))
     return net
 
 
 def tensorised(layer: nn.Linear, rank: int) -> TTLinear:
-    """A linear layer as a tensor train by truncated singular value decompositions (tensorly)."""
+    """Approximate a linear layer by truncated singular value decompositions (tensorly)."""
     outs, ins = factors(layer.out_features), factors(layer.in_features)
     weight = layer.weight.detach().cpu().numpy().reshape(*outs, *ins)
     cores = tensor_train_matrix(tensorly.tensor(weight), rank=[1, *[rank] * (MODES - 1), 1])
@@ -74,9 +75,9 @@ def tensorised(layer: nn.Linear, rank: int) -> TTLinear:
 
 
 def factors(number: int) -> list[int]:
-    """Four factors of a number, as equal as its primes allow, the largest first."""
+    """Return four factors of a number, as equal as its primes allow, the largest first."""
     found = [1] * MODES
-    for prime in _primes(number):  # the largest first, each to the factor that is smallest so far
+    for prime in _primes(number):  # largest first, each to the smallest factor so far
         found[int(np.argmin(found))] *= prime
     return sorted(found, reverse=True)
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from facegeom_lab.studies.compression.early_exit import BranchyNet, branchy, branchy_loss, entropy
-from facegeom_lab.studies.compression.hints import TEMPERATURE, Hinted, hint_loss, knowledge_loss
+from facegeom_lab.studies.compression.early_exit import BranchyNet, add_branches, branchy_loss, entropy
+from facegeom_lab.studies.compression.fitnets import TEMPERATURE, Hinted, hint_loss, knowledge_loss
 
 
 def test_a_student_with_the_teachers_hint_has_no_loss(small: nn.Sequential, pictures: torch.Tensor) -> None:
@@ -49,7 +49,7 @@ def test_sure_inputs_leave_early_and_skip_the_rest() -> None:
     assert last.calls == 0
     torch.testing.assert_close(net(hard), hard)
     assert last.calls == 1
-    together, number = net.chosen(torch.cat([easy, hard]))
+    together, number = net.with_exits(torch.cat([easy, hard]))
     assert number.tolist() == [0, 1]
     torch.testing.assert_close(together, torch.cat([10 * easy, hard]))
 
@@ -60,15 +60,17 @@ def test_thresholds_are_as_high_as_accuracy_allows() -> None:
     unsure = (torch.arange(100) < 30)[:, None]
     branch = torch.where(unsure, 0.2 * (1 - right), 8 * right)  # wrong where it is unsure
     net = BranchyNet(nn.Sequential(nn.Identity(), nn.Identity()), [nn.Identity()])
-    net.tune(torch.stack([branch, 5 * right]), classes)
+    net.choose_thresholds(torch.stack([branch, 5 * right]), classes)
     assert entropy(8 * right)[0] < net.thresholds[0] < entropy(0.2 * right)[0]
-    net.tune(torch.stack([5 * (1 - right), 5 * right]), classes)  # surely wrong: nothing may leave
+    net.choose_thresholds(
+        torch.stack([5 * (1 - right), 5 * right]), classes
+    )  # surely wrong: nothing may leave
     assert net.thresholds[0] == 0
 
 
 def test_every_exit_is_trained(small: nn.Sequential, pictures: torch.Tensor) -> None:
-    net = branchy(small, (8, 16))
-    answers = net.answers(pictures)
+    net = add_branches(small, (8, 16))
+    answers = net.exit_logits(pictures)
     assert [tuple(each.shape) for each in answers] == [(6, 8)] * 3
     branchy_loss(net, pictures, torch.arange(6)).backward()
     assert all(p.grad is not None for p in net.parameters())

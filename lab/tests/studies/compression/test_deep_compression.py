@@ -5,9 +5,15 @@ from torch import nn
 
 from facegeom.errors import InputError
 from facegeom_lab.studies.compression import archive
-from facegeom_lab.studies.compression.layers import settle, weighted
-from facegeom_lab.studies.compression.pruning import density, prune, settle_zeros
-from facegeom_lab.studies.compression.sharing import kmeans_1d, nearest, share
+from facegeom_lab.studies.compression.deep_compression import (
+    density,
+    kmeans_1d,
+    nearest,
+    prune,
+    remove_masks,
+    share_weights,
+)
+from facegeom_lab.studies.compression.networks import remove_parametrisations, weighted_layers
 
 
 def _step(net: nn.Module, pictures: torch.Tensor) -> None:
@@ -19,18 +25,18 @@ def _step(net: nn.Module, pictures: torch.Tensor) -> None:
 def test_the_largest_weights_stay_and_the_others_stay_zero(
     small: nn.Sequential, pictures: torch.Tensor
 ) -> None:
-    before = {name: layer.weight.detach().clone() for name, layer in weighted(small)}
+    before = {name: layer.weight.detach().clone() for name, layer in weighted_layers(small)}
     prune(small, 0.25, 0.1)
     _step(small, pictures)
-    settle_zeros(small)
-    for name, layer in weighted(small)[:-1]:
+    remove_masks(small)
+    for name, layer in weighted_layers(small)[:-1]:
         keep = 0.25 if isinstance(layer, nn.Conv2d) else 0.1
         kept = layer.weight != 0
         assert kept.float().mean() == pytest.approx(keep, abs=0.01)
         assert before[name][kept].abs().min() >= before[name][~kept].abs().max()
         assert not torch.equal(layer.weight[kept], before[name][kept])  # trained on
     assert density(small) < 0.2
-    assert (weighted(small)[-1][1].weight != 0).all()
+    assert (weighted_layers(small)[-1][1].weight != 0).all()
 
 
 @pytest.mark.parametrize("shares", [(0, 0.5), (0.5, 1.1)])
@@ -51,15 +57,15 @@ def test_a_table_entry_gets_the_sum_of_its_weights_gradients(
     small: nn.Sequential, pictures: torch.Tensor
 ) -> None:
     prune(small, 0.5, 0.5)
-    settle_zeros(small)
+    remove_masks(small)
     zeros = small[1][0].weight == 0
-    share(small, 4, 3)
+    share_weights(small, 4, 3)
     layer = small[1][0]
     rule = layer.parametrizations["weight"][0]
     small.eval()
     small(pictures).square().sum().backward()
     table_gradient = rule.table.grad.clone()
-    settle(small)
+    remove_parametrisations(small)
     layer.weight.requires_grad_().grad = None
     small(pictures).square().sum().backward()
     gradient = layer.weight.grad.flatten()
@@ -71,11 +77,11 @@ def test_a_table_entry_gets_the_sum_of_its_weights_gradients(
 
 def test_deep_compression_comes_back_bit_for_bit_and_is_small(small: nn.Sequential) -> None:
     wide = nn.Sequential(nn.Linear(512, 512), nn.Linear(512, 512), nn.Linear(512, 8))
-    settle(share(settle_zeros(prune(wide, 1, 0.08))))
+    remove_parametrisations(share_weights(remove_masks(prune(wide, 1, 0.08))))
     content = archive.encode(wide.state_dict(), {"network": "wide"})
     state, about = archive.decode(content)
     assert about == {"network": "wide"}
     assert all(torch.equal(state[name], value) for name, value in wide.state_dict().items())
-    assert archive.forms(content)["0.weight"] == "shared"
+    assert archive.encodings(content)["0.weight"] == "shared"
     raw = sum(t.numel() * 4 for t in wide.state_dict().values())
     assert raw / len(content) > 15

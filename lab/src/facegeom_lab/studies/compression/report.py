@@ -2,19 +2,31 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from facegeom.errors import InputError
 from facegeom.export.files import write
+from facegeom_lab.evaluation.run import RESULT
 from facegeom_lab.measures.tables import Cell, Table
-from facegeom_lab.studies.compression.study import ROWS
+from facegeom_lab.studies.compression.methods import METHODS
+from facegeom_lab.studies.compression.study import ROWS, TIMES, Row
 from facegeom_lab.studies.reports.comparison import bootstrap_interval
-from facegeom_lab.studies.reports.compression_figures import figures
-from facegeom_lab.studies.reports.compression_rows import BASELINE, MEGA, Measured, collect
 from facegeom_lab.studies.reports.published import Compression, load
+from facegeom_lab.studies.reports.style import COLOURS, GREY, MARKERS, log_scale, panels, render
 
-FILE, VARIANTS = "compression.md", "variants/quantise.json"
+FILE, FIGURES, VARIANTS = "compression.md", "figures", "variants/quantise.json"
+BASELINE, MEGA = "vgg-s", 1e6
+CAPTIONS = {
+    "size": "Accuracy against size on disk",
+    "time": "Accuracy against the time of one picture",
+}
 
 _INTRODUCTION = """\
 # Small and fast networks
@@ -34,19 +46,45 @@ validation faces.
 
 Methods that start from a trained network had that network's training before their own; the rows *the same
 training again* say what the second training alone is worth. VGG-S has batch normalisation in place of
-response normalisation, and smaller matrix products than at 224 pixels. What each method does is told by its
-module in `src/facegeom/lab/compress`."""
+response normalisation, and smaller matrix products than at 224 pixels. Each method is described in its module
+in `lab/src/facegeom_lab/studies/compression`."""
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredRow:
+    """One finished row.
+
+    Attributes:
+        row: of the study.
+        figures: the content of its result.json.
+        onnx_ms: milliseconds in ONNX Runtime; None where not measured.
+        classes: (N,) ground truth of the validation faces.
+        correct: (N,) whether each was classified correctly.
+    """
+
+    row: Row
+    figures: dict[str, Any]
+    onnx_ms: float | None
+    classes: np.ndarray
+    correct: np.ndarray
+
+    @property
+    def title(self) -> str:
+        """Method and, where it is not VGG-S, network."""
+        network = METHODS[self.figures["network"]].title
+        own = METHODS[self.row.method].title
+        return own if own == network or self.figures["network"] == BASELINE else f"{own}, {network}"
 
 
 def report(runs: Path, out: Path) -> Path:
     """Write ``out/compression.md`` and its figures.
 
     Args:
-        runs: folder of ``facegeom lab compress-study``; ``runs/variants`` that of ``facegeom lab quantise``.
+        runs: folder of ``facegeom lab compress-study``; in it ``variants``, that of ``quantise``.
         out: folder to write into.
 
     Raises:
-        InputError: no finished row there.
+        InputError: no finished row in ``runs``.
         OutputError: the folder cannot be written.
     """
     rows, about, bits = collect(runs)
@@ -66,7 +104,32 @@ def report(runs: Path, out: Path) -> Path:
     return out / FILE
 
 
-def _setting(rows: dict[str, Measured], about: dict[str, str]) -> str:
+def collect(runs: Path) -> tuple[dict[str, MeasuredRow], dict[str, str], dict[str, dict[str, float]]]:
+    """Return the finished rows by name, the machine, and the times of the bit products.
+
+    Raises:
+        InputError: no row is finished.
+    """
+    finished = [row for row in ROWS if (runs / row.name / RESULT).is_file()]
+    if not finished:
+        raise InputError(f"expected rows of `facegeom lab compress-study` in {runs}, found none")
+    file = runs / TIMES
+    times = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return (
+        {row.name: _read_row(row, runs, times.get("onnx_ms", {}).get(row.name)) for row in finished},
+        times.get("about", {}),
+        times.get("bits", {}),
+    )
+
+
+def _read_row(row: Row, runs: Path, onnx_ms: float | None) -> MeasuredRow:
+    figures = json.loads((runs / row.name / RESULT).read_text(encoding="utf-8"))
+    with np.load(runs / row.name / "predictions_val.npz") as arrays:
+        classes, predictions = arrays["classes"], arrays["answers"]
+    return MeasuredRow(row, figures, onnx_ms, classes, predictions == classes)
+
+
+def _setting(rows: dict[str, MeasuredRow], about: dict[str, str]) -> str:
     samples = sorted({row.figures["samples"] for row in rows.values() if row.figures["samples"]})
     spent = ", ".join(f"{count:,}" for count in samples)
     faces = next(iter(rows.values())).figures["faces"]
@@ -76,8 +139,8 @@ def _setting(rows: dict[str, Measured], about: dict[str, str]) -> str:
     return "\n".join([*lines, *([f"- not run: {', '.join(missing)}"] if missing else [])])
 
 
-def results(rows: dict[str, Measured], published: Compression) -> Table:
-    """Training and run times, size and accuracy of every row."""
+def results(rows: dict[str, MeasuredRow], published: Compression) -> Table:
+    """Tabulate training and run times, size and accuracy of every row."""
     table: list[tuple[Cell, ...]] = []
     for name, row in rows.items():
         theirs = published.results.get(name)
@@ -110,14 +173,14 @@ def results(rows: dict[str, Measured], published: Compression) -> Table:
     return Table("Time, size, accuracy", protocol, (*columns, "accuracy, %", *theirs_columns), table)
 
 
-def memory(rows: dict[str, Measured], published: Compression) -> Table:
-    """How many times less memory than VGG-S, and how many times faster."""
+def memory(rows: dict[str, MeasuredRow], published: Compression) -> Table:
+    """Tabulate the memory and the time of VGG-S divided by those of each row."""
     table: list[tuple[Cell, ...]] = []
     base = rows.get(BASELINE)
     for name, row in rows.items():
         theirs = published.memory.get(name)
         cells = (theirs.training, theirs.use, theirs.faster) if theirs else (None,) * 3
-        table.append((row.title, *_times_less(row, base), *cells))
+        table.append((row.title, *_ratios(row, base), *cells))
     protocol = (
         "Against VGG-S. Training: parameters, gradients, Adam's two moments and what the forward pass of two "
         "pictures keeps for the backward one. On disk: the file. In memory: parameters and buffers when the "
@@ -135,7 +198,7 @@ def memory(rows: dict[str, Measured], published: Compression) -> Table:
     return Table("Memory", protocol, (*columns, *theirs_columns), table)
 
 
-def _times_less(row: Measured, base: Measured | None) -> tuple[Cell, ...]:
+def _ratios(row: MeasuredRow, base: MeasuredRow | None) -> tuple[Cell, ...]:
     if base is None:
         return (None,) * 4
     keys = ("training_bytes", "file_bytes", "resident_bytes")
@@ -143,19 +206,19 @@ def _times_less(row: Measured, base: Measured | None) -> tuple[Cell, ...]:
     return (*(base.figures[key] / row.figures[key] for key in keys), faster)
 
 
-def sentences(rows: dict[str, Measured]) -> Sequence[str]:
-    """What each row gains and loses against the one that it starts from, or against VGG-S."""
+def sentences(rows: dict[str, MeasuredRow]) -> Sequence[str]:
+    """Compare each row with the one that it starts from, or with VGG-S."""
     lines = []
     for row in rows.values():
         base = rows.get(row.row.start or BASELINE)
         if base is not None and base is not row:
-            lines.append(_compared(row, base))
+            lines.append(_comparison(row, base))
         if "exit_shares" in row.figures:
-            lines.append(_exits(row))
+            lines.append(_exits_sentence(row))
     return lines
 
 
-def _compared(row: Measured, base: Measured) -> str:
+def _comparison(row: MeasuredRow, base: MeasuredRow) -> str:
     smaller = base.figures["file_bytes"] / row.figures["file_bytes"]
     fewer = base.figures["macs"] / row.figures["macs"]
     low, high = _interval(row, base)
@@ -166,14 +229,14 @@ def _compared(row: Measured, base: Measured) -> str:
     )
 
 
-def _interval(row: Measured, base: Measured) -> tuple[float, float]:
-    """Of the difference in accuracy; faces weigh so that classes count alike."""
+def _interval(row: MeasuredRow, base: MeasuredRow) -> tuple[float, float]:
+    """Return the interval of the difference in accuracy; faces are weighted so that classes count equally."""
     counts = np.bincount(row.classes)
     weight = 100 * len(row.classes) / (np.count_nonzero(counts) * counts[row.classes])
-    return bootstrap_interval(weight * (row.right.astype(float) - base.right.astype(float)))
+    return bootstrap_interval(weight * (row.correct.astype(float) - base.correct.astype(float)))
 
 
-def _exits(row: Measured) -> str:
+def _exits_sentence(row: MeasuredRow) -> str:
     shares = row.figures["exit_shares"]
     early = 100 * sum(shares[:-1])
     each = ", ".join(f"{100 * share:.0f} %" for share in shares)
@@ -186,7 +249,7 @@ def _exits(row: Measured) -> str:
 
 
 def variants(file: Path) -> list[str]:
-    """The tables of ``facegeom lab quantise`` as Markdown; none where it was not run."""
+    """Return the tables of ``facegeom lab quantise`` as Markdown; none where it was not run."""
     if not file.is_file():
         return []
     saved = json.loads(file.read_text(encoding="utf-8"))
@@ -195,7 +258,7 @@ def variants(file: Path) -> list[str]:
 
 
 def bit_products(bits: dict[str, dict[str, float]]) -> Table:
-    """Real bit operations beside floats."""
+    """Tabulate the times of bit operations and of floats."""
     table: list[tuple[Cell, ...]] = [
         (title, row["bits_ms"], row["floats_ms"], row["floats_ms"] / row["bits_ms"], 32.0)
         for title, row in bits.items()
@@ -207,3 +270,42 @@ def bit_products(bits: dict[str, dict[str, float]]) -> Table:
     )
     columns = ("product", "bits, ms", "float32, ms", "times faster", "times less memory")
     return Table("Binary layers as bit operations", protocol, columns, table)
+
+
+def figures(rows: dict[str, MeasuredRow], published: Compression, out: Path) -> str:
+    """Write both figures below ``out``; return the Markdown that shows those with points."""
+    blocks = []
+    for what, caption in CAPTIONS.items():
+        name = f"compression-{what}"
+        if render(partial(_accuracy_against, rows, published, what), out / FIGURES, name):
+            link = f"[![{caption}]({FIGURES}/{name}.png)]({FIGURES}/{name}.svg)"
+            blocks.append(f"{link}\n\n*{caption}*: ours filled, published hollow.")
+    return "\n\n".join(blocks)
+
+
+def _accuracy_against(rows: dict[str, MeasuredRow], published: Compression, what: str) -> Figure | None:
+    """Plot the accuracy of all rows against their size in MB or their time in milliseconds."""
+    figure, (axes,) = panels(1, height=5.0)
+    drawn = 0
+    for number, (name, row) in enumerate(rows.items()):
+        marker: dict[str, Any] = {
+            "color": COLOURS[number % len(COLOURS)],
+            "marker": MARKERS[number // len(COLOURS) % len(MARKERS)],
+        }
+        ours = row.figures["file_bytes"] / MEGA if what == "size" else row.onnx_ms
+        theirs = published.results.get(name)
+        if ours:
+            axes.plot(ours, row.figures["accuracy"], linestyle="", label=row.title, **marker)
+            drawn += 1
+        if theirs:
+            cost = theirs.megabytes if what == "size" else theirs.run_ms
+            axes.plot(cost, theirs.accuracy, linestyle="", fillstyle="none", alpha=0.7, **marker)
+    _label(axes, what)
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure if drawn else None
+
+
+def _label(axes: Axes, what: str) -> None:
+    axes.set_xlabel("MB on disk" if what == "size" else "ms for one picture, one thread (ONNX Runtime)")
+    axes.set_ylabel("accuracy, %", color=GREY)
+    log_scale(axes, "x")

@@ -11,44 +11,45 @@ from PIL import Image
 
 from facegeom.geometry.boxes import face_box
 from facegeom.results import Faces
-from facegeom_lab.bench import peers
-from facegeom_lab.bench.peers import WORKERS, PeerKind
+from facegeom_lab.external import process
+from facegeom_lab.external.environments import PACKAGE_SETS
 
 WIDTH, HEIGHT = 64, 48
 SHIFT = 1.0  # px, the fake analyzer's error along x
 EYES = 20.0  # px between the outer eye corners
 
-FAKE_WORKER = f"""
-import sys
-sys.path.insert(0, {str(WORKERS)!r})
+FAKE_WORKER = """
 import numpy as np
-from protocol import Model, serve
 
-def read(answer, width, height):
-    return answer
+
+def read(output, width, height):
+    return output
+
 
 def detector(**options):
-    def run(picture):
-        print("noise on stdout must not disturb the conversation", flush=True)
+    def run(image):
+        print("noise on stdout must not disturb the protocol", flush=True)
         if options.get("broken"):
             raise RuntimeError("the fake peer is broken")
-        if picture.mean() < 128:
-            return {{"box_xyxy": [], "score": []}}
-        return {{"box_xyxy": [[20, 10, 44, 40]], "score": [0.9]}}
-    return Model(run, read)
+        if image.mean() < 128:
+            return {"box_xyxy": [], "score": []}
+        return {"box_xyxy": [[20, 10, 44, 40]], "score": [0.9]}
+    return run, read
+
 
 def mesh(**options):
     x, y = np.meshgrid(np.linspace(20, 44, 24), np.linspace(12, 38, 20))
     grid = np.stack([x.ravel(), y.ravel(), 0 * x.ravel()], axis=1)[:478]
-    answer = {{"box_xyxy": [[20, 12, 44, 38]], "score": [1.0], "mesh_px": [grid.tolist()]}}
-    return Model(lambda picture: answer, read)
+    output = {"box_xyxy": [[20, 12, 44, 38]], "score": [1.0], "mesh_px": [grid.tolist()]}
+    return lambda image: output, read
 
-serve({{"detector": detector, "mesh": mesh}}, {{"fake": "1.0"}})
+
+MODELS, VERSIONS = {"detector": detector, "mesh": mesh}, {"fake": "1.0"}
 """
 
 
 def truth68() -> np.ndarray:
-    """The 68 points of every labelled face of the pack."""
+    """Return the 68 points of every labelled face of the pack."""
     points = np.random.default_rng(5).uniform((22, 16), (42, 36), (68, 2))
     points[[36, 45]] = (22, 20), (22 + EYES, 20)
     return points
@@ -98,7 +99,7 @@ def analyzer() -> FakeAnalyzer:
 
 @pytest.fixture
 def analyzer_nme() -> float:
-    """The fake analyzer's NME in percent."""
+    """Return the fake analyzer's NME in percent."""
     return 100 * SHIFT / EYES
 
 
@@ -146,10 +147,10 @@ def _write_faces(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def fake_peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    """All peers played by one fake worker; their interpreters for ``--peer-python``."""
-    script = tmp_path_factory.mktemp("worker") / "fake_worker.py"
-    script.write_text(FAKE_WORKER)
-    fake = PeerKind(("fake==1",), (), script)
+    """All peers with one fake worker script; their interpreters for ``--peer-python``."""
+    folder = tmp_path_factory.mktemp("workers")
+    for name in PACKAGE_SETS:
+        (folder / f"{name}.py").write_text(FAKE_WORKER)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(peers, "KINDS", {"mediapipe": fake, "mtcnn": fake, "dlib": fake})
-        yield {name: Path(sys.executable) for name in peers.KINDS}
+        patch.setattr(process, "WORKERS", folder)
+        yield {name: Path(sys.executable) for name in PACKAGE_SETS}

@@ -1,6 +1,5 @@
-"""Peers' environments and workers, with a fake peer."""
+"""Peers' workers and the cache of their predictions, with a fake peer."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -8,9 +7,9 @@ import numpy as np
 import pytest
 
 from facegeom.errors import InputError
-from facegeom_lab.bench import peers
-from facegeom_lab.bench.cache import peer_answers
-from facegeom_lab.bench.peers import Peer, PeerError, PeerKind
+from facegeom_lab.bench.peers import Peer, peer_predictions, started
+from facegeom_lab.external import process
+from facegeom_lab.external.environments import ExternalError
 
 
 @pytest.fixture
@@ -20,7 +19,7 @@ def bright(tmp_path: Path) -> Path:
     return array
 
 
-def test_a_worker_tells_its_versions_and_finds_faces(fake_peers: dict[str, Path], bright: Path) -> None:
+def test_a_worker_reports_its_versions_and_finds_faces(fake_peers: dict[str, Path], bright: Path) -> None:
     with Peer("mtcnn", fake_peers["mtcnn"]) as peer:
         assert peer.versions["fake"] == "1.0"
         reply = peer.ask(op="find", model="detector", array=str(bright))
@@ -36,65 +35,38 @@ def test_a_worker_times_calls(fake_peers: dict[str, Path], bright: Path) -> None
 
 def test_a_failing_request_is_shown_and_the_worker_goes_on(fake_peers: dict[str, Path], bright: Path) -> None:
     with Peer("mtcnn", fake_peers["mtcnn"]) as peer:
-        with pytest.raises(PeerError, match="the fake peer is broken"):
+        with pytest.raises(ExternalError, match="the fake peer is broken"):
             peer.ask(op="find", model="detector", array=str(bright), options={"broken": True})
         assert peer.ask(op="find", model="detector", array=str(bright))["score"] == [0.9]
 
 
-def test_a_worker_that_dies_is_shown_with_its_last_words(
+def test_a_worker_that_dies_is_shown_with_its_last_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = tmp_path / "dies.py"
-    script.write_text("raise SystemExit('no such library')")
-    monkeypatch.setattr(peers, "KINDS", {"mtcnn": PeerKind((), (), script)})
-    with pytest.raises(PeerError, match="no such library"):
-        Peer("mtcnn", Path(sys.executable))
+    (tmp_path / "mtcnn.py").write_text("raise SystemExit('no such library')")
+    monkeypatch.setattr(process, "WORKERS", tmp_path)
+    with pytest.raises(ExternalError, match="no such library"), started({"mtcnn": Path(sys.executable)}):
+        pass
 
 
 def test_a_missing_interpreter_is_named(fake_peers: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(PeerError, match="nowhere"):
-        Peer("mtcnn", tmp_path / "nowhere")
+    with pytest.raises(ExternalError, match="nowhere"), started({"mtcnn": tmp_path / "nowhere"}):
+        pass
 
 
 def test_an_unknown_peer_is_an_input_error() -> None:
-    with pytest.raises(InputError, match="mediapipe, mtcnn, dlib"):
-        peers.ensure_environment("onet")
+    with pytest.raises(InputError, match="mediapipe, mtcnn, dlib"), started({"onet": Path(sys.executable)}):
+        pass
 
 
-def test_an_environment_is_made_once(
-    fake_peers: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commands: list[tuple[str, ...]] = []
-
-    def run(command: tuple[str, ...], **options: object) -> subprocess.CompletedProcess[str]:
-        commands.append(tuple(command))
-        (tmp_path / "home").mkdir(exist_ok=True)
-        return subprocess.CompletedProcess(command, 0, "", "")
-
-    monkeypatch.setattr(subprocess, "run", run)
-    python = peers.ensure_environment("mtcnn", tmp_path / "home")
-    assert peers.ensure_environment("mtcnn", tmp_path / "home") == python
-    assert [command[1:3] for command in commands] == [("-m", "venv"), ("-m", "pip")]
-    assert commands[1][-1] == "fake==1"
-
-
-def test_a_failing_installation_shows_its_output(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def run(command: tuple[str, ...], **options: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(command, 1, "", "no space left")
-
-    monkeypatch.setattr(subprocess, "run", run)
-    with pytest.raises(PeerError, match="no space left"):
-        peers.ensure_environment("mtcnn", tmp_path)
-
-
-def test_answers_are_kept_on_disk(
+def test_predictions_are_kept_on_disk(
     fake_peers: dict[str, Path], pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures = [pack / "backgrounds" / "200.jpg", pack / "scenes" / "scene_0.png"]
     with Peer("mediapipe", Path(sys.executable)) as peer:
-        first = {m: peer_answers(peer, m, {}, pictures, tmp_path / "cache") for m in ("detector", "mesh")}
+        first = {m: peer_predictions(peer, m, {}, pictures, tmp_path / "cache") for m in ("detector", "mesh")}
         monkeypatch.setattr(Peer, "ask", None)  # asking again would fail
-        again = {m: peer_answers(peer, m, {}, pictures, tmp_path / "cache") for m in ("detector", "mesh")}
+        again = {m: peer_predictions(peer, m, {}, pictures, tmp_path / "cache") for m in ("detector", "mesh")}
     assert [len(found.score) for found in again["detector"]] == [0, 1]
     for model in first:
         for one, other in zip(first[model], again[model], strict=True):

@@ -1,4 +1,4 @@
-"""A stand-in for MediaPipe's worker process, and heads for it to find."""
+"""A fake of MediaPipe's worker process, and heads for it to find."""
 
 from pathlib import Path
 
@@ -8,50 +8,50 @@ from PIL import Image
 
 from facegeom.geometry import topology
 from facegeom.geometry.rotation import rotation_from_angles
-from facegeom_lab.teachers import mesher
+from facegeom_lab.external import process
 
 FAKE_WORKER = """
-import json
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
-# Red of the first pixel: faces of the picture; of the second: those in the mirror, in the other order.
+# Red of the first pixel: faces of the image; of the second: those of the mirrored image, in the other order.
 # Green: shift of the second face in the mirror, pixels; 255 ends the process. Blue: a wait, centiseconds.
 here = Path(__file__).parent
 heads = np.load(here / "heads.npy")
 mirror = np.load(here / "mirror.npy")
-if len(sys.argv) > 2 and not Path(sys.argv[2]).read_bytes().startswith(b"model"):
-    raise SystemExit("no such model")
-out = sys.stdout.buffer
-out.write(json.dumps({"version": "fake", "edges": [[0, 1]]}).encode() + b"\\n")
-out.flush()
-for line in iter(sys.stdin.buffer.readline, b""):
-    size = json.loads(line)
-    rgb = sys.stdin.buffer.read(size["width"] * size["height"] * 3)
-    shift, wait = rgb[1], rgb[2]
+
+
+def mesh_of_both_views(max_faces, model_file):
+    if model_file and not Path(model_file).read_bytes().startswith(b"model"):
+        raise ValueError("no such model")
+    return run, lambda views, width, height: dict(zip(("plain", "mirrored"), views))
+
+
+def run(rgb):
+    (plain_count, shift, wait), mirrored_count = rgb[0, 0].tolist(), int(rgb[0, 1, 0])
     if shift == 255:
         raise SystemExit("out of memory")
     time.sleep(wait / 100)
-    with open(here / "asked.log", "a") as log:
+    with open(here / "requests.log", "a") as log:
         log.write("x")
-    plain = heads[: rgb[0]]
-    mirrored = heads[: rgb[3], mirror] * (-1, 1, 1) + (size["width"] - 1, 0, 0)
+    plain = heads[:plain_count]
+    mirrored = heads[:mirrored_count, mirror] * (-1, 1, 1) + (rgb.shape[1] - 1, 0, 0)
     mirrored[1:2, :, 0] += shift
-    answer = b"".join(part.astype(np.float32).tobytes() for part in (plain, mirrored[::-1]))
-    out.write(json.dumps({"plain": len(plain), "mirrored": len(mirrored)}).encode() + b"\\n" + answer)
-    out.flush()
+    return plain.astype(np.float32), mirrored[::-1].astype(np.float32)
+
+
+MODELS, VERSIONS, ABOUT = {"mesh_of_both_views": mesh_of_both_views}, {}, {"edges": [[0, 1]]}
 """
 
 
 class FakeTeacher:
-    """The stand-in's files, and the pictures that tell it what to answer.
+    """The fake worker's files, and images whose pixels determine its replies.
 
     Attributes:
-        folder: of the script; it lists there what it was asked, a letter a picture.
-        heads: (3, 478, 3) pixels, what it finds.
+        folder: of the script; it logs the requests there, a letter each.
+        heads: (3, 478, 3) pixels, the faces that it finds.
     """
 
     SIDE = 60
@@ -61,25 +61,24 @@ class FakeTeacher:
         self.heads = heads(3, side=self.SIDE)
         np.save(folder / "heads.npy", self.heads)
         np.save(folder / "mirror.npy", topology.mirror())
-        (folder / "mediapipe_worker.py").write_text(FAKE_WORKER, encoding="utf-8")
-        (folder / "mediapipe.py").write_text("raise ImportError('not MediaPipe')", encoding="utf-8")
+        (folder / "mediapipe.py").write_text(FAKE_WORKER, encoding="utf-8")
 
-    def picture(self, file: Path, plain: int, mirrored: int, shift: int = 0, wait: int = 0) -> Path:
-        """A picture in which so many faces are found as it is, and in the mirror."""
+    def image(self, file: Path, plain: int, mirrored: int, shift: int = 0, wait: int = 0) -> Path:
+        """Write an image in which so many faces are found as it is, and mirrored."""
         pixels = np.zeros((self.SIDE, self.SIDE, 3), np.uint8)
         pixels[0, 0], pixels[0, 1, 0] = (plain, shift, wait), mirrored
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(file)
         return file
 
-    def asked(self) -> int:
-        """How many pictures it has been asked about."""
-        log = self.folder / "asked.log"
+    def requests(self) -> int:
+        """Count the images that it was asked to mesh."""
+        log = self.folder / "requests.log"
         return len(log.read_text()) if log.exists() else 0
 
 
 def heads(count: int, noise: float = 0.0, side: int = 200) -> np.ndarray:
-    """(count, 478, 3) heads, one third of a picture's side apart; eyes about a sixth of its side."""
+    """Return heads (count, 478, 3), one third of an image's side apart; eyes about a sixth of its side."""
     rng = np.random.default_rng(21)
     rotation = rotation_from_angles(*rng.uniform(-20, 20, (3, count)))
     turned = topology.canonical_mm() @ np.swapaxes(rotation, 1, 2) * side / 600
@@ -89,8 +88,8 @@ def heads(count: int, noise: float = 0.0, side: int = 200) -> np.ndarray:
 
 @pytest.fixture
 def fake_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTeacher:
-    """Stands in for MediaPipe in this process."""
+    """Put a fake in the place of MediaPipe's worker."""
     folder = tmp_path / "worker"
     folder.mkdir()
-    monkeypatch.setattr(mesher, "__file__", str(folder / "mesher.py"))
+    monkeypatch.setattr(process, "WORKERS", folder)
     return FakeTeacher(folder)

@@ -19,8 +19,8 @@ def faces(scheme: Scheme, count: int, seed: int, dimensions: int = 2) -> np.ndar
     return rng.uniform(0, 40, (count, scheme.count, dimensions)) + places[:, None]
 
 
-def in_a_mirror(points: np.ndarray, width: int, scheme: Scheme) -> np.ndarray:
-    """What a perfect teacher says of the mirrored picture: a left eye stays on the left of the person."""
+def mirrored_points(points: np.ndarray, width: int, scheme: Scheme) -> np.ndarray:
+    """Return a perfect teacher's points of the mirrored image: a left eye stays on the left of the person."""
     seen = points[:, scheme.mirror].copy()
     seen[..., 0] = width - 1 - seen[..., 0]
     return seen
@@ -40,14 +40,14 @@ def test_unmirror_by_hand() -> None:
 @given(seed=SEEDS, width=st.integers(1, 5000))
 def test_unmirror_undoes_the_mirror(scheme: Scheme, seed: int, width: int) -> None:
     points = faces(scheme, 2, seed)
-    back = consistency.unmirror(in_a_mirror(points, width, scheme), width, scheme.mirror)
+    back = consistency.unmirror(mirrored_points(points, width, scheme), width, scheme.mirror)
     np.testing.assert_allclose(back, points, atol=1e-9)
 
 
 @every_scheme
 @settings(max_examples=10)
 @given(seed=SEEDS)
-def test_equal_answers_agree(scheme: Scheme, seed: int) -> None:
+def test_equal_predictions_agree(scheme: Scheme, seed: int) -> None:
     points = faces(scheme, 3, seed)
     both = consistency.agreement(points, points, scheme)
     np.testing.assert_allclose(both.points, points)
@@ -58,7 +58,7 @@ def test_equal_answers_agree(scheme: Scheme, seed: int) -> None:
 @every_scheme
 @settings(max_examples=10)
 @given(seed=SEEDS, factor=st.floats(0.1, 50), across=st.floats(-500, 500))
-def test_error_is_a_share_of_the_face(scheme: Scheme, seed: int, factor: float, across: float) -> None:
+def test_error_is_relative_to_the_face(scheme: Scheme, seed: int, factor: float, across: float) -> None:
     first, second = faces(scheme, 2, seed), faces(scheme, 2, seed) + 1.0
     plain = consistency.agreement(first, second, scheme)
     moved = consistency.agreement(first * factor + across, second * factor + across, scheme)
@@ -83,7 +83,7 @@ def test_a_larger_threshold_keeps_more(seed: int, low: float, high: float) -> No
     assert (both.kept(min(low, high)) <= both.kept(max(low, high))).all()
 
 
-def test_no_answer_and_no_size_are_not_kept() -> None:
+def test_missing_points_and_faces_without_size_are_not_kept() -> None:
     points = np.stack([np.full((68, 2), np.nan), np.zeros((68, 2))])
     both = consistency.agreement(points, points, SCHEMES["ibug68"])
     assert np.isnan(both.error).all() and not both.kept(np.inf).any()

@@ -16,7 +16,7 @@ from facegeom.geometry.rotation import (
 )
 from facegeom.image.crop import cut
 from facegeom_lab.datasets.training.pose_photos import PosePhoto, five_point_photo, pack_photos
-from facegeom_lab.datasets.training.pose_windows import MIRRORED_VECTORS, PoseWindows, _placed
+from facegeom_lab.datasets.training.pose_windows import MIRRORED_VECTORS, PoseWindows, _warp_window
 from facegeom_lab.synth import profiles
 from facegeom_lab.teachers import distillation
 from facegeom_lab.teachers.distillation import (
@@ -148,7 +148,7 @@ def test_stored_window_holds_the_proposed_one() -> None:
     window = np.array([[102.0, 101, 202, 201]])
     stored = cut(ramp, square(window, STORED_SCALE), STORED_PX)[0]
     direct = cut(ramp, window, 48)[0]
-    assert np.abs(_placed(stored, np.zeros(2), np.eye(2)).astype(int) - direct).max() <= 2
+    assert np.abs(_warp_window(stored, np.zeros(2), np.eye(2)).astype(int) - direct).max() <= 2
 
 
 def test_changes_keep_the_face_in_its_place(built: Path) -> None:

@@ -23,13 +23,13 @@ def teacher(dimensions: int = 2) -> SimpleNamespace:
     return SimpleNamespace(scheme=SCHEME, dimensions=dimensions, settings=lambda: {"teacher": "hand"})
 
 
-def said(points: np.ndarray) -> PhotoLabels:
+def photo_labels(points: np.ndarray) -> PhotoLabels:
     flip_error, keep = np.array([0.01, np.nan]), np.array([True, False])
     return PhotoLabels(30, 20, points, flip_error, keep, np.array([0.9, 0.2]))
 
 
 def test_rows_of_a_photo() -> None:
-    first, second = labels.rows("a/b.jpg", SCHEME, said(POINTS))
+    first, second = labels.rows("a/b.jpg", SCHEME, photo_labels(POINTS))
     assert (first["file"], first["face"], second["face"]) == ("a/b.jpg", 0, 1)
     assert second["points"].tolist() == list(range(10, 20)) and second["confidence"] == 0.2
     assert first["flip_error"] == 0.01 and second["flip_error"] is None
@@ -48,7 +48,7 @@ def test_records_of_the_kept_faces(tmp_path: Path, dimensions: int) -> None:
     points = np.arange(10.0 * dimensions).reshape(2, 5, dimensions)
     Image.new("RGB", (30, 20)).save(tmp_path / "b.png")
     table = pa.Table.from_pylist(
-        labels.rows("b.png", SCHEME, said(points)) + labels.rows("c.png", SCHEME, ImageError("bad")),
+        labels.rows("b.png", SCHEME, photo_labels(points)) + labels.rows("c.png", SCHEME, ImageError("bad")),
         labels.schema(teacher(dimensions)),
     )
     pq.write_table(table, tmp_path / "labels.parquet")

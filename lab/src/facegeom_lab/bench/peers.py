@@ -1,130 +1,39 @@
-"""Peers in interpreters of their own: making the environment, starting the worker, asking it."""
+"""Peers: other packages' detectors and meshes, each in a worker process; their predictions kept on disk."""
 
+import hashlib
 import json
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, cast
+from typing import Any
 
-from facegeom.errors import FacegeomError, InputError
+import numpy as np
+import numpy.typing as npt
 
-WORKERS = Path(__file__).parent / "workers"
+from facegeom.image import reading
+from facegeom_lab.bench.progress import track
+from facegeom_lab.external import process, protocol
+from facegeom_lab.external.environments import ensure_python, package_set
+from facegeom_lab.external.process import WorkerProcess
 
-
-class PeerError(FacegeomError):
-    """A peer's environment could not be made, or its worker failed; the message carries its own words."""
-
-
-@dataclass(frozen=True)
-class PeerKind:
-    """What a peer is made of: requirements, those to install without their own pins, the worker script."""
-
-    requirements: tuple[str, ...]
-    unpinned: tuple[str, ...]
-    worker: Path
+FloatArray = npt.NDArray[np.floating]
 
 
-KINDS: Mapping[str, PeerKind] = {
-    # 0.10.21 is the last release that carries its models
-    "mediapipe": PeerKind(("mediapipe==0.10.21",), (), WORKERS / "mediapipe_peer.py"),
-    # its own pins (numpy < 2, torch < 2.3, Pillow 10.2) exclude current interpreters
-    "mtcnn": PeerKind(
-        ("torch", "torchvision", "numpy", "pillow", "requests", "tqdm"),
-        ("facenet-pytorch==2.6.0",),
-        WORKERS / "mtcnn_peer.py",
-    ),
-    "dlib": PeerKind(("dlib-bin", "numpy"), (), WORKERS / "dlib_peer.py"),  # dlib alone has to be compiled
-}
+class Peer(WorkerProcess):
+    """A peer's worker process; use as a context manager."""
 
-
-def kind(name: str) -> PeerKind:
-    """The peer called ``name``; an unknown name raises InputError."""
-    if name not in KINDS:
-        raise InputError(f"expected a peer among {', '.join(KINDS)}, got {name!r}")
-    return KINDS[name]
-
-
-def default_directory(name: str) -> Path:
-    """Where the environment of a peer is kept unless the caller says otherwise."""
-    return Path.home() / ".cache" / "facegeom" / "peers" / name
-
-
-def ensure_environment(name: str, directory: Path | None = None) -> Path:
-    """The interpreter of a peer's virtual environment, made on the first call (needs a package index).
-
-    Raises:
-        InputError: the peer is unknown.
-        PeerError: venv or pip failed; the message ends with what they printed.
-    """
-    wanted = kind(name)
-    home = directory or default_directory(name)
-    python = home / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    record = home / "facegeom-peer.json"
-    contents = json.dumps([wanted.requirements, wanted.unpinned])
-    if not (record.is_file() and record.read_text() == contents):
-        _run(sys.executable, "-m", "venv", str(home))
-        _run(str(python), "-m", "pip", "install", *wanted.requirements)
-        if wanted.unpinned:
-            _run(str(python), "-m", "pip", "install", "--no-deps", *wanted.unpinned)
-        record.write_text(contents)
-    return python
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise PeerError(f"`{' '.join(command)}` failed:\n{(done.stdout + done.stderr)[-2000:]}")
-
-
-class Peer:
-    """A running worker. Use as a context manager; it ends with the block.
-
-    Attributes:
-        name: of :data:`KINDS`.
-        versions: package name to version, as the worker's interpreter reports them.
-    """
-
-    def __init__(self, name: str, python: Path) -> None:
-        self.name = name
-        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed by close()
-        try:
-            self._process = subprocess.Popen(
-                [str(python), str(kind(name).worker)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                encoding="utf-8",
-            )
-        except OSError as error:
-            raise PeerError(f"cannot start {name} with {python}: {error}") from error
-        self._requests = cast(IO[str], self._process.stdin)
-        self._replies = cast(IO[str], self._process.stdout)
-        self.versions: dict[str, str] = self.ask(op="about")["versions"]
-
-    def ask(self, **request: Any) -> dict[str, Any]:
-        """Send one request of ``workers/protocol.py`` and wait for its reply; a failure raises PeerError."""
-        try:
-            self._requests.write(json.dumps(request) + "\n")
-            self._requests.flush()
-            line = self._replies.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            raise PeerError(f"{self.name} ended without an answer:\n{self._last_words()}")
-        reply: dict[str, Any] = json.loads(line)
-        if "error" in reply:
-            raise PeerError(f"{self.name} failed:\n{reply['error']}")
-        return reply
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """Package name to version, as the worker's interpreter reports them."""
+        versions: dict[str, str] = self.ask(op="about")["versions"]
+        return versions
 
     def time_ms(
         self, model: str, array: Path, repetitions: int, warm: int, options: Mapping[str, Any] | None = None
     ) -> list[float]:
-        """Milliseconds of ``repetitions`` calls on the array of a .npy file after ``warm`` others."""
+        """Return the milliseconds of ``repetitions`` calls on a .npy file's image after ``warm`` others."""
         reply = self.ask(
             op="time",
             model=model,
@@ -135,34 +44,97 @@ class Peer:
         )
         return [float(value) for value in reply["milliseconds"]]
 
-    def _last_words(self) -> str:
-        self._process.wait(timeout=10)
-        self._log.seek(0)
-        return self._log.read()[-2000:]
-
-    def close(self) -> None:
-        """End the worker."""
-        self._requests.close()
-        self._replies.close()
-        self._process.wait(timeout=30)
-        self._log.close()
-
-    def __enter__(self) -> "Peer":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 @contextmanager
 def started(peers: Mapping[str, Path | None]) -> Iterator[dict[str, Peer]]:
-    """The peers' workers by name, running inside the block."""
+    """Run the peers' workers inside the block.
+
+    Args:
+        peers: interpreters by name; None for the environment that facegeom makes.
+
+    Raises:
+        InputError: an unknown peer.
+        ExternalError: an environment could not be made, or a worker did not start.
+    """
     for name in peers:
-        kind(name)
+        package_set(name)
     with ExitStack() as stack:
-        yield {
-            name: stack.enter_context(Peer(name, python or ensure_environment(name)))
+        workers = {
+            name: stack.enter_context(Peer(name, python or ensure_python(name)))
             for name, python in peers.items()
         }
+        for worker in workers.values():
+            _ = worker.versions  # a worker that cannot load its packages fails here
+        yield workers
+
+
+@dataclass(frozen=True, eq=False)
+class PeerFaces:
+    """A peer's predictions on one image, pixels, pixel centres at integers.
+
+    Attributes:
+        box_xyxy: (N, 4).
+        score: (N,).
+        mesh_px: (N, K, 3); K is 0 for models without points.
+    """
+
+    box_xyxy: FloatArray
+    score: FloatArray
+    mesh_px: FloatArray
+
+    @classmethod
+    def from_reply(cls, reply: Mapping[str, Any]) -> "PeerFaces":
+        """Read the worker's reply."""
+        boxes = np.array(reply["box_xyxy"], np.float64).reshape(-1, 4)
+        mesh = np.array(reply.get("mesh_px", []), np.float32)
+        points = mesh if mesh.size else np.zeros((len(boxes), 0, 3), np.float32)
+        return cls(boxes, np.array(reply["score"], np.float64), points)
+
+
+def peer_predictions(
+    peer: Peer, model: str, options: Mapping[str, Any], images: Sequence[Path], cache: Path
+) -> list[PeerFaces]:
+    """Return the peer's predictions on every image, from ``cache`` where they were made before.
+
+    The cache's key covers the images' bytes, the options, the peer's versions and its worker's code.
+    """
+    file = cache / f"{peer.name}-{model}-{_key(peer, model, options, images)}.npz"
+    if file.is_file():
+        return _load(file)
+    found = [
+        PeerFaces.from_reply(
+            peer.ask(op="find", model=model, options=dict(options), array=reading.read(path))
+        )
+        for path in track(images, f"{peer.name} {model}, {len(images)} pictures")
+    ]
+    _save(file, found)
+    return found
+
+
+def _key(peer: Peer, model: str, options: Mapping[str, Any], images: Sequence[Path]) -> str:
+    question = json.dumps([peer.name, peer.versions, model, dict(options)], sort_keys=True)
+    digest = hashlib.sha256(question.encode())
+    for path in [Path(protocol.__file__), process.WORKERS / f"{peer.name}.py", *images]:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _save(file: Path, found: Sequence[PeerFaces]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part.npz")
+    points = max((one.mesh_px.shape[1] for one in found), default=0)
+    np.savez_compressed(
+        part,
+        count=[len(one.score) for one in found],
+        box_xyxy=np.concatenate([one.box_xyxy for one in found]),
+        score=np.concatenate([one.score for one in found]),
+        mesh_px=np.concatenate([one.mesh_px.reshape(len(one.score), points, 3) for one in found]),
+    )
+    part.replace(file)
+
+
+def _load(file: Path) -> list[PeerFaces]:
+    with np.load(file) as stored:
+        cuts = np.cumsum(stored["count"])[:-1]
+        parts = [np.split(stored[name], cuts) for name in ("box_xyxy", "score", "mesh_px")]
+    return [PeerFaces(*row) for row in zip(*parts, strict=True)]

@@ -1,1 +1,1 @@
-"""Teachers that label photos: MediaPipe, heat maps, head poses."""
+"""Teachers that label photos: MediaPipe's meshes, heat maps, head rotations."""

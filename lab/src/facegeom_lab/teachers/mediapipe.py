@@ -1,46 +1,186 @@
-"""Mesh labels of the data pack by MediaPipe 0.10.21, run in an environment of its own.
+"""MediaPipe 0.10.21 as a teacher of meshes: worker pool, labels of whole photos, labels of the data pack.
 
-Each picture is meshed twice, as it is and mirrored (see ``consistency``). The mirror map of the 478 points
-follows from the pairs: which point of one answer lies on which point of the other.
+Each image is meshed twice, as it is and mirrored (see ``consistency``).
 """
 
-import subprocess
+import hashlib
 import sys
-import venv
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
 
-from facegeom.errors import FacegeomError, ImageError
-from facegeom.geometry.schemes import SCHEMES
+from facegeom.errors import FacegeomError, ImageError, InputError
+from facegeom.geometry.schemes import SCHEMES, Scheme
+from facegeom.image import reading
 from facegeom_lab.datasets.published.pack import FaceRow, face_landmarks, face_rows
+from facegeom_lab.external.environments import PACKAGE_SETS
+from facegeom_lab.external.process import WorkerProcess
 from facegeom_lab.files import save_npz
 from facegeom_lab.teachers import consistency
+from facegeom_lab.teachers.labels import PhotoLabels
 from facegeom_lab.teachers.linear_map import LinearMap, fit_linear_map
-from facegeom_lab.teachers.mesher import SHAPE, meshers
 
-REQUIREMENT = "mediapipe==0.10.21"
+NAME = "mediapipe"
+MESH = SCHEMES["mesh478"]
+SHAPE = (478, 3)
+
 MAX_MIRROR_ERROR = 0.05  # of the mesh's eye distance, mean over the points
 MAX_HUMAN_ERROR = 0.10  # of the inter-ocular distance, mean over the 68 points
 HUMAN_SOURCES = ("helen", "lfpw")
-MESH = SCHEMES["mesh478"]
 
-MOST = 3
-"""Faces looked for in a picture; the one nearest to the middle counts."""
+MAX_FACES_OF_PHOTO = 50
+"""Most faces looked for in a whole photo."""
+
+MAX_FACES_OF_CROP = 3
+"""Most faces looked for in an image of the data pack; the one nearest to the middle is taken."""
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """What the teacher said of N pictures with one face in the middle of each.
+class Views:
+    """Meshes found in one image.
+
+    Attributes:
+        plain: (F, 478, 3) pixels.
+        mirrored: (G, 478, 3) found in the mirrored image, pixels of that.
+        width: of the image, pixels.
+        height: of the image, pixels.
+    """
+
+    plain: np.ndarray
+    mirrored: np.ndarray
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, eq=False)
+class MeshWorkers:
+    """A pool of worker processes.
+
+    Attributes:
+        processes: all of them running.
+        options: of the worker's model.
+        edges: (E, 2) published edges of the mesh.
+    """
+
+    processes: Sequence[WorkerProcess]
+    options: dict[str, Any]
+    edges: np.ndarray
+
+    def find(self, images: Iterable[Path]) -> Iterator[Views | ImageError]:
+        """Yield the meshes of each image, in order; the error for one that cannot be read.
+
+        Raises:
+            ExternalError: a worker has stopped.
+        """
+        idle: SimpleQueue[WorkerProcess] = SimpleQueue()
+        for process in self.processes:
+            idle.put(process)
+
+        def find_in(path: Path) -> Views | ImageError:
+            try:
+                rgb = reading.read(path)
+            except ImageError as error:
+                return error
+            process = idle.get()
+            try:
+                found = process.ask(op="find", model="mesh_of_both_views", options=self.options, array=rgb)
+            finally:
+                idle.put(process)
+            return Views(found["plain"], found["mirrored"], rgb.shape[1], rgb.shape[0])
+
+        with ThreadPoolExecutor(len(self.processes) + 1) as threads:  # one reads while the others wait
+            yield from threads.map(find_in, images)
+
+
+@contextmanager
+def mesh_workers(
+    python: Path, workers: int, max_faces: int, model: Path | None = None
+) -> Iterator[MeshWorkers]:
+    """Run worker processes inside the block.
+
+    Args:
+        python: an interpreter that can import MediaPipe 0.10.21.
+        workers: number of processes.
+        max_faces: most faces looked for in an image.
+        model: a ``.task`` file of the Face Landmarker; None for the Face Mesh of the package.
+
+    Raises:
+        ExternalError: a worker did not start.
+    """
+    options = {"max_faces": max_faces, "model_file": str(model) if model else None}
+    with ExitStack() as stack:
+        processes = [stack.enter_context(closing(WorkerProcess(NAME, python))) for _ in range(workers)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.ask(op="load", model="mesh_of_both_views", options=options)
+        edges = processes[0].ask(op="about")["edges"]
+        yield MeshWorkers(processes, options, np.array(edges, np.int16))
+
+
+@dataclass(frozen=True)
+class MediaPipeTeacher:
+    """A :class:`facegeom_lab.teachers.labels.Teacher` of the 478 points.
+
+    Attributes:
+        python: an interpreter that can import MediaPipe 0.10.21.
+        model: a ``.task`` file of its Face Landmarker; None for the Face Mesh of the package.
+        workers: number of processes.
+        max_flip_error: labels of photo and mirror image that differ by more are not kept.
+
+    Raises:
+        InputError: the model's file is missing.
+    """
+
+    python: Path
+    model: Path | None = None
+    workers: int = 2
+    max_flip_error: float = MAX_MIRROR_ERROR
+    scheme: ClassVar[Scheme] = MESH
+    dimensions: ClassVar[int] = 3
+
+    def __post_init__(self) -> None:
+        if self.model is not None and not self.model.is_file():
+            raise InputError(
+                f"expected a model file at {self.model}, found nothing; get face_landmarker.task from"
+                " https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker#models"
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """Return the package's version or the model file's hash, and the threshold."""
+        (requirement,) = PACKAGE_SETS[NAME].requirements
+        model = hashlib.sha256(self.model.read_bytes()).hexdigest() if self.model else requirement
+        return {"teacher": NAME, "model": model, "max_flip_error": self.max_flip_error}
+
+    def __call__(self, photos: Sequence[Path]) -> Iterator[PhotoLabels | ImageError]:
+        """Yield the faces of each photo, in order; the error for one that cannot be read."""
+        with mesh_workers(self.python, self.workers, MAX_FACES_OF_PHOTO, self.model) as pool:
+            for views in pool.find(photos):
+                yield views if isinstance(views, ImageError) else self._labels(views)
+
+    def _labels(self, views: Views) -> PhotoLabels:
+        back = consistency.unmirror(views.mirrored, views.width, self.scheme.mirror)
+        both = consistency.matched_agreement(views.plain, back, self.scheme)
+        kept = both.kept(self.max_flip_error)
+        return PhotoLabels(views.width, views.height, both.points, both.error, kept)
+
+
+@dataclass(frozen=True, eq=False)
+class CentralMeshes:
+    """Meshes of the central faces of N images.
 
     Attributes:
         mesh: (N, 478, 3) pixels; NaN where no face was found.
-        mirrored: (N, 478, 3) pixels of the mirrored picture.
-        widths: (N,) of the pictures, pixels.
+        mirrored: (N, 478, 3) pixels of the mirrored image.
+        widths: (N,) of the images, pixels.
         edges: (E, 2) published edges of the mesh.
     """
 
@@ -50,58 +190,49 @@ class Answers:
     edges: np.ndarray
 
 
-def ensure_python(directory: Path) -> Path:
-    """An interpreter that can import MediaPipe 0.10.21, made in ``directory`` when it is not there."""
-    python = directory / "bin" / "python"
-    if not python.exists():
-        venv.create(directory, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", REQUIREMENT], check=True)
-    return python
-
-
-def ask(pictures: Sequence[Path], python: Path, workers: int) -> Answers:
-    """Mesh the central face of every picture; a progress bar on stderr.
+def find_central(images: Sequence[Path], python: Path, workers: int) -> CentralMeshes:
+    """Mesh the central face of every image, with a progress bar on stderr.
 
     Raises:
-        ImageError: a picture cannot be read.
-        FacegeomError: a worker process has stopped.
+        ImageError: an image cannot be read.
+        ExternalError: a worker process has stopped.
     """
-    mesh = np.full((len(pictures), *SHAPE), np.nan, np.float32)
-    mirrored, widths = mesh.copy(), np.zeros(len(pictures), int)
-    with meshers(python, workers, MOST) as teacher:
-        seen = tqdm(teacher.ask(pictures), "mediapipe", len(pictures), unit="picture", file=sys.stderr)
-        for row, views in enumerate(seen):
+    mesh = np.full((len(images), *SHAPE), np.nan, np.float32)
+    mirrored, widths = mesh.copy(), np.zeros(len(images), int)
+    with mesh_workers(python, workers, MAX_FACES_OF_CROP) as pool:
+        found = tqdm(pool.find(images), NAME, len(images), unit="picture", file=sys.stderr)
+        for row, views in enumerate(found):
             if isinstance(views, ImageError):
                 raise views
             widths[row] = views.width
             mesh[row] = central(views.plain, views.width, views.height)
             mirrored[row] = central(views.mirrored, views.width, views.height)
-    return Answers(mesh, mirrored, widths, teacher.edges)
+    return CentralMeshes(mesh, mirrored, widths, pool.edges)
 
 
 def central(meshes: np.ndarray, width: int, height: int) -> np.ndarray:
-    """(478, 3) of the face whose mean point lies nearest to the picture's middle; NaN when there is none.
+    """Return the mesh (478, 3) whose mean point lies nearest to the image's middle; NaN when there is none.
 
     Args:
         meshes: (F, 478, 3) pixels.
-        width: of the picture.
-        height: of the picture.
+        width: of the image, pixels.
+        height: of the image, pixels.
     """
     if not len(meshes):
         return np.full(SHAPE, np.nan, np.float32)
-    share = (meshes[..., :2].mean(axis=1) + 0.5) / (width, height)
-    return meshes[np.linalg.norm(share - 0.5, axis=1).argmin()]
+    relative = (meshes[..., :2].mean(axis=1) + 0.5) / (width, height)
+    return meshes[np.linalg.norm(relative - 0.5, axis=1).argmin()]
 
 
 def derive_mirror(mesh: np.ndarray, back: np.ndarray) -> np.ndarray:
-    """(478,) the mirror map: the assignment that puts one answer's points onto the other's.
+    """Return the mirror map (478,): the assignment that puts points of mirrored images onto the others.
 
     Args:
         mesh: (N, 478, 3) pixels.
-        back: (N, 478, 3) answers for the mirrored pictures, turned back, in the order of the teacher.
+        back: (N, 478, 3) points of the mirrored images, mirrored back, in the order of the teacher.
 
     Raises:
-        FacegeomError: when the assignment is not its own inverse (too few faces to decide).
+        FacegeomError: the assignment is not its own inverse (too few faces).
     """
     scale = consistency.face_size(mesh, MESH)
     cost = np.zeros((mesh.shape[1], mesh.shape[1]))
@@ -114,27 +245,27 @@ def derive_mirror(mesh: np.ndarray, back: np.ndarray) -> np.ndarray:
 
 
 def human_error(mesh: np.ndarray, landmarks: np.ndarray, linear_map: LinearMap) -> np.ndarray:
-    """(N,) mean distance of the mesh's 68 points from given ones (NaN where none), inter-ocular."""
+    """Return mean distances (N,) of the 68 points from human annotations, inter-ocular; NaN without any."""
     return consistency.distance(landmarks, linear_map.apply(mesh[..., :2]), SCHEMES["ibug68"])
 
 
-def label(data: Path, out: Path, python: Path, workers: int = 2) -> dict[str, int]:
-    """Label ``data/faces`` and write ``out`` (npz): files, mesh, keep, mirror, edges,
-    linear map, the faces it was fitted on and their points.
+def label_pack(data: Path, out: Path, python: Path, workers: int = 2) -> dict[str, int]:
+    """Label ``data/faces`` and write ``out`` (npz): what ``facegeom lab label`` does.
 
-    A label is kept when the teacher found the face in both views, agrees with itself within 5 % of the eye
-    distance and with the human points, where there are any, within 10 %.
+    Arrays: files, mesh, keep, mirror, edges, the linear map, the faces it was fitted on and their points. A
+    label is kept when a face was found in both views, the two agree within 5 % of the eye distance, and they
+    agree with human annotations, where there are any, within 10 %.
 
     Returns:
         Counts: pictures, found, kept, and those dropped for each reason.
     """
     rows = face_rows(data)
-    answers = ask([data / "faces" / row.file for row in rows], python, workers)
-    found = np.isfinite(answers.mesh[:, 0, 0]) & np.isfinite(answers.mirrored[:, 0, 0])
-    back = consistency.unmirror(answers.mirrored, answers.widths, np.arange(SHAPE[0]))
-    mirror = derive_mirror(answers.mesh[found], back[found])
-    both = consistency.agreement(answers.mesh, back[:, mirror], MESH)
-    landmarks = _known_landmarks(data, rows)
+    found = find_central([data / "faces" / row.file for row in rows], python, workers)
+    in_both = np.isfinite(found.mesh[:, 0, 0]) & np.isfinite(found.mirrored[:, 0, 0])
+    back = consistency.unmirror(found.mirrored, found.widths, np.arange(SHAPE[0]))
+    mirror = derive_mirror(found.mesh[in_both], back[in_both])
+    both = consistency.agreement(found.mesh, back[:, mirror], MESH)
+    landmarks = _human_landmarks(data, rows)
     sure = both.kept(MAX_MIRROR_ERROR)
     fitted = sure & np.array([row.source in HUMAN_SOURCES and row.split == "train" for row in rows])
     linear_map = fit_linear_map(both.points[fitted], landmarks[fitted])
@@ -146,7 +277,7 @@ def label(data: Path, out: Path, python: Path, workers: int = 2) -> dict[str, in
         mesh=both.points,
         keep=keep,
         mirror=mirror.astype(np.int16),
-        edges=answers.edges,
+        edges=found.edges,
         map_indices=linear_map.indices,
         map_weights=linear_map.weights,
         fitted=fitted,
@@ -154,15 +285,15 @@ def label(data: Path, out: Path, python: Path, workers: int = 2) -> dict[str, in
     )
     return {
         "pictures": len(rows),
-        "found": int(found.sum()),
-        "unsure": int((found & ~sure).sum()),
-        "against the human points": int((found & disagree).sum()),
+        "found": int(in_both.sum()),
+        "unsure": int((in_both & ~sure).sum()),
+        "against the human points": int((in_both & disagree).sum()),
         "kept": int(keep.sum()),
     }
 
 
-def _known_landmarks(data: Path, rows: Sequence[FaceRow]) -> np.ndarray:
-    """(N, 68, 2) human points of the pictures, NaN where there are none."""
+def _human_landmarks(data: Path, rows: Sequence[FaceRow]) -> np.ndarray:
+    """Return the annotated points (N, 68, 2) of the images, NaN where there are none."""
     known = face_landmarks(data)
     nothing = np.full((68, 2), np.nan, np.float32)
     return np.stack([known.get(row.file, nothing) for row in rows])

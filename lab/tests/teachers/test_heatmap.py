@@ -1,4 +1,4 @@
-"""Labelling by a heat-map network: its run, the way from crops to the photo, both views, the whole folder."""
+"""Labels by a heat-map network: its run, points from crops to the photo, both views, a whole folder."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +12,17 @@ from PIL import Image
 
 from facegeom.errors import InputError
 from facegeom_lab.networks.heatmap import HeatmapNet
-from facegeom_lab.teachers import heatmap_teacher
+from facegeom_lab.teachers import heatmap
 from facegeom_lab.teachers.folder import label_folder
-from facegeom_lab.teachers.heatmap_teacher import HeatmapTeacher
+from facegeom_lab.teachers.heatmap import HeatmapTeacher
 from facegeom_lab.training import recipes
-from facegeom_lab.training.runs import save_recipe
 from facegeom_lab.training.tasks.heatmap import HeatmapRecipe
+from facegeom_lab.training.trainers import save_recipe
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkpoint of an untrained network."""
+    """Save the checkpoint of an untrained network."""
     run = tmp_path_factory.mktemp("run")
     recipe = replace(recipes.load(HeatmapRecipe, "heatmap68"), backbone="resnet18", size_px=64)
     save_recipe(run, "heatmap68", "heatmap", recipe)
@@ -63,24 +63,24 @@ BOXES = np.array([[10, 15, 50, 70], [70, 30, 110, 60]])
 def test_points_of_both_views_come_back_to_the_photo(model: Path, photo: np.ndarray) -> None:
     teacher = HeatmapTeacher(model)
     teacher.__dict__["network"] = Brightest()
-    told = teacher.label(photo, BOXES)
-    np.testing.assert_allclose(told.points[:, 0], [(30, 40), (85, 50)], atol=0.5)
+    labels = teacher.label(photo, BOXES)
+    np.testing.assert_allclose(labels.points[:, 0], [(30, 40), (85, 50)], atol=0.5)
     sides = BOXES[:, 2] - BOXES[:, 0]
-    eyes = told.points[:, 45] - told.points[:, 36]
+    eyes = labels.points[:, 45] - labels.points[:, 36]
     np.testing.assert_allclose(eyes[:, 0], sides * (1 + teacher.recipe.margin) / 4, rtol=1e-5)
-    np.testing.assert_allclose(told.flip_error, 0, atol=0.01)
-    np.testing.assert_allclose(told.confidence, 0.5, atol=1e-5)
-    assert told.keep.all() and (told.width, told.height) == (120, 90)
+    np.testing.assert_allclose(labels.flip_error, 0, atol=0.01)
+    np.testing.assert_allclose(labels.confidence, 0.5, atol=1e-5)
+    assert labels.keep.all() and (labels.width, labels.height) == (120, 90)
 
 
 def test_a_network_that_contradicts_itself_is_not_kept(model: Path, photo: np.ndarray) -> None:
     teacher = HeatmapTeacher(model, max_flip_error=0.1)
     for off, kept in ((0.01, True), (0.02, False)):
         teacher.__dict__["network"] = Brightest(off)
-        told = teacher.label(photo, BOXES)
-        np.testing.assert_allclose(told.flip_error, 8 * off, rtol=0.02)  # twice, of a quarter of the crop
-        np.testing.assert_allclose(told.points[:, 0], [(30, 40), (85, 50)], atol=0.5)  # the mean is right
-        assert (told.keep == kept).all()
+        labels = teacher.label(photo, BOXES)
+        np.testing.assert_allclose(labels.flip_error, 8 * off, rtol=0.02)  # twice, of a quarter of the crop
+        np.testing.assert_allclose(labels.points[:, 0], [(30, 40), (85, 50)], atol=0.5)  # the mean is right
+        assert (labels.keep == kept).all()
 
 
 def test_a_folder(model: Path, photo: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_a_folder(model: Path, photo: np.ndarray, tmp_path: Path, monkeypatch: p
     analyzer = SimpleNamespace(
         FaceAnalyzer=lambda: lambda picture: SimpleNamespace(box_xyxy=found[picture.shape[1]])
     )
-    monkeypatch.setattr(heatmap_teacher, "FaceAnalyzer", analyzer.FaceAnalyzer)
+    monkeypatch.setattr(heatmap, "FaceAnalyzer", analyzer.FaceAnalyzer)
     counts = label_folder(folder, out, HeatmapTeacher(model, max_flip_error=1e9))
     assert counts == {"photos": 3, "unreadable": 1, "without a face": 1, "faces": 2, "kept": 2}
     rows = pq.read_table(out).to_pylist()

@@ -1,4 +1,4 @@
-"""2D points of all faces of whole photos by a trained heat-map network, for the labelling of a folder."""
+"""A trained heat-map network as a teacher: 2D points of all faces of whole photos."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -15,27 +15,27 @@ from facegeom.errors import ImageError, InputError
 from facegeom.geometry.schemes import SCHEMES, Scheme
 from facegeom.geometry.transforms import box_to_square
 from facegeom.image import reading
-from facegeom_lab.datasets.training.crops import cut, to_photo, widen
+from facegeom_lab.datasets.training.landmark_crops import points_to_photo, warp, widen
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.networks.heatmap import HeatmapNet
 from facegeom_lab.teachers.consistency import agreement, unmirror
 from facegeom_lab.teachers.labels import PhotoLabels
-from facegeom_lab.training.runs import read_recipe
 from facegeom_lab.training.tasks.heatmap import HeatmapRecipe
+from facegeom_lab.training.trainers import read_recipe
 
 MAX_FLIP_ERROR = 0.05
-"""Of the eyes' distance; labels whose two answers differ by more are not kept."""
+"""By the eyes' distance; labels of photo and mirror image that differ by more are not kept."""
 
 
 @dataclass(frozen=True)
 class HeatmapTeacher:
-    """A :class:`facegeom_lab.teachers.labels.Teacher` of the points that its network has learned.
+    """A :class:`facegeom_lab.teachers.labels.Teacher` of the points that its network was trained on.
 
     facegeom's own analyzer finds the faces.
 
     Attributes:
-        model: a checkpoint in the run folder of its training, where ``recipe.yaml`` says what it is.
-        max_flip_error: labels whose two answers differ by more are not kept.
+        model: a checkpoint in the run folder of its training, beside its ``recipe.yaml``.
+        max_flip_error: labels of photo and mirror image that differ by more are not kept.
 
     Raises:
         InputError: the folder holds no run of a heat-map network, or the checkpoint is missing or damaged.
@@ -46,11 +46,11 @@ class HeatmapTeacher:
     dimensions: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        _ = self.network  # a wrong file is told before any work
+        _ = self.network  # a wrong file fails before any work
 
     @cached_property
     def recipe(self) -> HeatmapRecipe:
-        """Of the training."""
+        """Recipe of the training."""
         values = read_recipe(self.model.parent)
         name, kind = values.pop("recipe"), values.pop("kind")
         if kind != "heatmap":
@@ -59,23 +59,23 @@ class HeatmapTeacher:
 
     @cached_property
     def network(self) -> HeatmapNet:
-        """With the checkpoint's weights, on a GPU where there is one."""
+        """Network with the checkpoint's weights, on a GPU where there is one."""
         net = HeatmapNet(self.recipe.backbone, self.scheme.count)
         network_from_checkpoint(self.model, net)
         return net.to("cuda" if torch.cuda.is_available() else "cpu")
 
     @property
     def scheme(self) -> Scheme:
-        """Of the points."""
+        """Point scheme of the labels."""
         return SCHEMES[self.recipe.scheme]
 
     def settings(self) -> dict[str, Any]:
-        """The checkpoint's hash and the threshold."""
+        """Return the checkpoint's hash and the threshold."""
         model = hashlib.sha256(self.model.read_bytes()).hexdigest()
         return {"teacher": "heatmap", "model": model, "max_flip_error": self.max_flip_error}
 
     def __call__(self, photos: Sequence[Path]) -> Iterator[PhotoLabels | ImageError]:
-        """The faces of each photo, in their order; its error for one that cannot be read."""
+        """Yield the faces of each photo, in order; the error for one that cannot be read."""
         analyzer = FaceAnalyzer()
         for path in photos:
             try:
@@ -86,7 +86,7 @@ class HeatmapTeacher:
             yield self.label(photo, analyzer(photo).box_xyxy)
 
     def label(self, photo: np.ndarray, boxes_xyxy: np.ndarray) -> PhotoLabels:
-        """The points in the given boxes.
+        """Find the points in the given boxes.
 
         Args:
             photo: (H, W, 3) uint8 RGB.
@@ -94,9 +94,9 @@ class HeatmapTeacher:
         """
         size, scheme = self.recipe.size_px, self.scheme
         onto = box_to_square(widen(boxes_xyxy.astype(np.float64), self.recipe.margin), size)
-        points, back, confidence = self._answers([cut(photo, matrix, size) for matrix in onto])
+        points, back, confidence = self._predict([warp(photo, matrix, size) for matrix in onto])
         plain, other = (
-            np.reshape([to_photo(*pair, size) for pair in zip(each, onto, strict=True)], points.shape)
+            np.reshape([points_to_photo(*pair, size) for pair in zip(each, onto, strict=True)], points.shape)
             for each in (points, back)
         )
         both = agreement(plain, other, scheme)
@@ -106,8 +106,8 @@ class HeatmapTeacher:
         )
 
     @torch.inference_mode()
-    def _answers(self, crops: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Points (F, K, 2) of crops and of their mirror images, turned back; mean confidence (F, K)."""
+    def _predict(self, crops: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return points (F, K, 2) of crops and of mirrored crops, mirrored back; mean confidence (F, K)."""
         count, scheme = len(crops), self.scheme
         if not count:
             nothing = np.zeros((0, scheme.count, 2))
@@ -115,9 +115,9 @@ class HeatmapTeacher:
         views = (
             torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).to(next(self.network.parameters()).device)
         )
-        answers, heights = (
+        points, heights = (
             part.cpu().double().numpy() for part in self.network.read(torch.cat([views, views.flip(-1)]))
         )
-        # In units of half the crop the mirror image of x is -x, as in a picture of one pixel.
-        back = unmirror(answers[count:], 1, scheme.mirror)
-        return answers[:count], back, (heights[:count] + heights[count:, scheme.mirror]) / 2
+        # In units of half the crop the mirror image of x is -x, as in an image of one pixel.
+        back = unmirror(points[count:], 1, scheme.mirror)
+        return points[:count], back, (heights[:count] + heights[count:, scheme.mirror]) / 2

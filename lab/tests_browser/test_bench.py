@@ -13,6 +13,7 @@ from facegeom_lab.bench import browser as bench
 
 
 def test_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run the benchmark on one photo and check its table."""
     monkeypatch.setattr(bench, "_photos", lambda: [bench._portrait(200)])
     chromium = shutil.which("chromium")
     assert chromium is not None

@@ -44,7 +44,7 @@ def workers() -> Iterator[list[FakeWorker]]:
 
 @pytest.fixture
 def start(workers: list[FakeWorker]) -> Iterator[Callable[..., Batcher]]:
-    """``start(count, max_batch)`` makes a batcher of so many fake workers; it is closed in the end."""
+    """``start(count, max_batch)`` makes a batcher of `count` fake workers; it is closed at the end."""
     batchers: list[Batcher] = []
 
     def make(count: int, max_batch: int = 16) -> Batcher:

@@ -71,11 +71,12 @@ export class FaceAnalyzer {
     return toDict(faces.map((face) => this.placed(face, camera)), { file: blob.name ?? null, width, height });
   }
 
+  /** Return the default of `min_face`, pixels. */
   smallestFace({ width, height }) {
     return Math.max(this.settings.min_face_px, this.settings.min_face_share * Math.max(width, height));
   }
 
-  /** Answers for the candidates; those nested in or around a face are not looked at. */
+  /** Verify the candidates: NMS survivors first, then the remaining ones that overlap no face found. */
   async judge(picture, candidates, minScore) {
     const { nested } = this.settings;
     const squares = candidates.map((one) => one.square);
@@ -87,7 +88,7 @@ export class FaceAnalyzer {
     return [...first, ...(await this.look(picture, rest))];
   }
 
-  /** Answers for candidates; their scores are those of both networks together. */
+  /** Predict candidates; their scores are fused from both networks. */
   async look(picture, candidates) {
     const answers = await this.predictor.look(picture, candidates.map((one) => one.square));
     const { evidence } = this.detector.settings;
@@ -97,7 +98,7 @@ export class FaceAnalyzer {
     }));
   }
 
-  /** The faces among the answers, each once, best first. */
+  /** Return the faces among the predictions, without duplicates, best score first. */
   distinct(answers, { min_score: minScore, max_faces: maxFaces }) {
     const faces = answers.filter((one) => one.score >= minScore);
     const boxes = faces.map((one) => one.box);
@@ -105,6 +106,7 @@ export class FaceAnalyzer {
     return kept.slice(0, maxFaces ?? kept.length).map((index) => faces[index]);
   }
 
+  /** Add millimetres and the rotation in the camera frame. */
   placed(face, camera) {
     const { meshMm, translationMm } = place(face.mesh, this.canonicalMm, camera);
     return { ...face, meshMm, translationMm, rotation: product(rotationToLineOfSight(translationMm), face.rotation) };

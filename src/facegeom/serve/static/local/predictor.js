@@ -1,7 +1,7 @@
 /**
  * Face network on crops, with predictions mapped back to the photo. Mirrors `facegeom.models.face`.
  *
- * @typedef {object} Answer what the network says of one square, in pixels of the photo
+ * @typedef {object} Prediction of the network for one square, in pixels of the photo
  * @property {number} score in [0, 1]
  * @property {import("./boxes.js").Box} box
  * @property {number[][]} landmarks 68 points (x, y)
@@ -9,7 +9,7 @@
  * @property {number[][]} mesh 478 points (x, y, z)
  * @property {number[]} meshConfidence 478, in [0, 1]
  * @property {number[][]} rotation relative to the line of sight
- * @property {import("./boxes.js").Box} square where the network looked
+ * @property {import("./boxes.js").Box} square crop box without its margin
  */
 
 import { iou, square } from "./boxes.js";
@@ -26,9 +26,11 @@ export class FacePredictor {
   }
 
   /**
+   * Run the network on squares of a photo.
+   *
    * @param {import("./resample.js").Picture | import("./levels.js").Levels} picture
    * @param {import("./boxes.js").Box[]} squares
-   * @returns {Promise<Answer[]>}
+   * @returns {Promise<Prediction[]>}
    */
   async look(picture, squares) {
     const { crop_px: size, crop_scale: scale, batch, outside, reducing_gap: gap } = this.settings;
@@ -42,7 +44,7 @@ export class FacePredictor {
     return answers;
   }
 
-  /** A second look at the faces whose own box lies beside the square that was looked at; scores stay. */
+  /** Refine: crop again the faces whose box has drifted from the square, and predict again; scores stay. */
   async lookAgain(picture, answers) {
     const aside = answers.filter((one) => iou(square(one.box), one.square) < this.settings.look_again_iou);
     const better = await this.look(picture, aside.map((one) => square(one.box)));

@@ -245,6 +245,14 @@ def test_demo_with_the_real_networks(tmp_path: Path) -> None:
     assert np.linalg.norm(eyes - (225, 102)) < 8  # seen in the picture
 
 
+def test_depth_formats_of_the_demo(tmp_path: Path) -> None:
+    code, _, reported = run("--demo", "-o", tmp_path, "--format", "json,depth,surface")
+    assert (code, reported) == (0, "")
+    assert tree(tmp_path) == [
+        *("astronaut.0.depth.png", "astronaut.0.points.ply", "astronaut.0.surface.glb", "astronaut.json")
+    ]
+
+
 def test_installed_command(tmp_path: Path) -> None:
     """Photos and a folder from a shell, with a photo that is none."""
     store(tmp_path / "album/wall.jpg")

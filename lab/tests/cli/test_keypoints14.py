@@ -25,7 +25,7 @@ COMMANDS = ["prepare", "train", "detect", "evaluate"]
 
 
 def run(*arguments: object) -> str:
-    """What was printed."""
+    """Return stdout."""
     result = CliRunner().invoke(app, [str(each) for each in arguments], env={"COLUMNS": "200"})
     if result.exception is not None:
         raise result.exception
@@ -34,7 +34,7 @@ def run(*arguments: object) -> str:
 
 @pytest.fixture
 def given(tmp_path: Path) -> tuple[Path, Path]:
-    """A table of four pictures, and their folder."""
+    """Make a table of four images, and their folder."""
     rng, images = np.random.default_rng(0), tmp_path / "images"
     images.mkdir()
     lines = [",".join(HEADER)]
@@ -59,10 +59,10 @@ def test_detect_and_evaluate(given: tuple[Path, Path], tmp_path: Path) -> None:
     torch.manual_seed(0)
     model, answers = tmp_path / "model.ckpt", tmp_path / "answers.csv"
     save_network(model, KeypointNet(32).state_dict(), Effort(1, 4, 1.0, 9.0))
-    assert "wrote 4 pictures' points" in run("detect", model, images, "-o", answers)
+    assert "wrote 4 images' points" in run("detect", model, images, "-o", answers)
     assert answers.read_text().splitlines()[0] == ",".join(HEADER)
     printed = run("evaluate", answers, gt, images, "-o", tmp_path / "run", "--name", "afw", "--model", model)
-    error = float(re.search(r"error ([\d.]+) on 4 pictures, mark 0", printed)[1])
+    error = float(re.search(r"error ([\d.]+) on 4 images, mark 0", printed)[1])
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["error_100x100_afw"] == pytest.approx(error, abs=1e-3)
     assert result["samples"] == 4 and result["macs"] > 0

@@ -1,4 +1,4 @@
-"""``facegeom lab`` as a user types it: help, what reaches the laboratory, what is said of mistakes."""
+"""``facegeom lab`` as a user types it: help, arguments that reach the training, error messages."""
 
 import json
 import re
@@ -39,7 +39,7 @@ NEEDS_DATA = {
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    """Exit code, what was printed, what was reported."""
+    """Return the exit code, stdout and stderr."""
     result = CliRunner().invoke(app, ["lab", *arguments], env={"COLUMNS": "200"})
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -51,6 +51,12 @@ def test_every_command_is_listed() -> None:
     wanted = {"label", "canonical", "synth", "train", "recipes", "evaluate", "reproduce", "mine", "export"}
     assert code == 0 and wanted <= set(CALLBACKS)
     assert all(re.search(rf"\b{name}\b", printed) for name in CALLBACKS)
+
+
+@pytest.mark.parametrize("group", [["bench"], ["lab"], ["lab", "keypoints14"]])
+def test_groups_have_help(group: list[str]) -> None:
+    short, long = (CliRunner().invoke(app, [*group, flag]) for flag in ("-h", "--help"))
+    assert long.exit_code == 0 and short.exit_code == 0 and short.stdout == long.stdout
 
 
 @pytest.mark.parametrize("name", CALLBACKS)
@@ -123,7 +129,7 @@ def test_recipes_are_listed_with_their_kinds() -> None:
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Inputs, dict[str, object]]]:
-    """What the laboratory is asked to train; it makes one network that ships and one that does not."""
+    """Record what is trained; the training makes one network that ships and one that does not."""
     asked: list[tuple[str, Inputs, dict[str, object]]] = []
 
     def train(name: str, inputs: Inputs, overrides: dict[str, object]) -> dict[str, Path]:
@@ -196,7 +202,7 @@ def test_settings_that_say_nothing(word: str) -> None:
 
 
 def test_evaluate_pose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What is typed reaches the evaluation; its report is printed and written."""
+    """Pass the arguments on to the evaluation; print and write its report."""
     asked: list[tuple[object, ...]] = []
 
     def measure(*arguments: object) -> Report:

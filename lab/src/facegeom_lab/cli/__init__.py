@@ -1,1 +1,1 @@
-"""Commands of the laboratory, added to ``facegeom`` by entry points."""
+"""Commands of the laboratory, which join ``facegeom`` through entry points."""

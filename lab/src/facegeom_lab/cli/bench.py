@@ -1,28 +1,32 @@
-"""``facegeom bench``: accuracy and speed beside the peers. Needs the data pack."""
+"""``facegeom bench``: measure accuracy and speed beside other libraries, the peers."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from facegeom.cli.options import CONTEXT_SETTINGS
+from facegeom_lab.cli.options import LABELS, Data, Labels, Seed
+
 if TYPE_CHECKING:
     from facegeom_lab.measures.tables import Table
 
-app = typer.Typer(help="Measure accuracy and speed beside other libraries.", no_args_is_help=True)
+app = typer.Typer(
+    help="Measure accuracy and speed beside other libraries.",
+    no_args_is_help=True,
+    context_settings=CONTEXT_SETTINGS,
+)
 
-Data = Annotated[
-    Path, typer.Option("--data", help="The data pack: faces/, scenes/, backgrounds/, the head model.")
-]
 Out = Annotated[
-    Path, typer.Option("--out", "-o", help="Where the tables go, and the cache of the peers' answers.")
+    Path, typer.Option("--out", "-o", help="Folder of the tables and of the peers' cached predictions.")
 ]
 Peers = Annotated[
-    str, typer.Option("--peers", help="Peers to measure beside facegeom, with commas; '' for none.")
+    str, typer.Option("--peers", help="Libraries to compare with, separated by commas; '' for none.")
 ]
 Pythons = Annotated[
     list[str] | None,
     typer.Option(
-        "--peer-python", help="NAME=PYTHON: a peer's interpreter; without it its environment is made."
+        "--peer-python", help="NAME=PYTHON: interpreter of a peer; by default its environment is installed."
     ),
 ]
 OUT = Path("benchmarks/results")
@@ -36,10 +40,12 @@ def accuracy(
     peer_python: Pythons = None,
     only: Annotated[
         str,
-        typer.Option(help="Sections with commas: detection, hard, end-to-end, mesh, confidence, rotation."),
+        typer.Option(
+            help="Sections, separated by commas: detection, hard, end-to-end, mesh, confidence, rotation."
+        ),
     ] = "",
 ) -> None:
-    """Detection, points, mesh, confidence and rotation, with default settings.
+    """Measure detection, points, mesh, confidence and rotation with default settings.
 
     Example: facegeom bench accuracy --data data --only detection,end-to-end
     """
@@ -47,7 +53,7 @@ def accuracy(
     from facegeom.analyzer import FaceAnalyzer
     from facegeom_lab.bench.accuracy.run import run_accuracy
 
-    run_accuracy(data, out, FaceAnalyzer(), wanted, _names(only), _show)
+    run_accuracy(data, out, FaceAnalyzer(), wanted, _split_names(only), _print_table)
     typer.echo(f"saved {out / 'accuracy.md'} and {out / 'accuracy.json'}")
 
 
@@ -58,17 +64,17 @@ def speed(
     peers: Peers = "mediapipe,mtcnn,dlib",
     peer_python: Pythons = None,
     photos: Annotated[int, typer.Option(min=1, help="Photos to time.")] = 24,
-    repetitions: Annotated[int, typer.Option(min=1, help="Counted calls in a time block.")] = 15,
+    repetitions: Annotated[int, typer.Option(min=1, help="Timed calls in each block.")] = 15,
 ) -> None:
-    """One photo in, one answer out; memory, import and command times. Leave the machine alone meanwhile.
+    """Measure the time of one photo, of imports and commands, and memory. Needs an idle machine.
 
     Example: facegeom bench speed --data data -o results
     """
     wanted = _interpreters(peers, peer_python or [])
     from facegeom.analyzer import FaceAnalyzer
-    from facegeom_lab.bench.speed.run import Effort, run_speed
+    from facegeom_lab.bench.speed.run import SpeedConfig, run_speed
 
-    run_speed(data, out, FaceAnalyzer(), wanted, Effort(photos, repetitions), _show)
+    run_speed(data, out, FaceAnalyzer(), wanted, SpeedConfig(photos, repetitions), _print_table)
     typer.echo(f"saved {out / 'speed.md'} and {out / 'speed.json'}")
 
 
@@ -76,45 +82,45 @@ def speed(
 def serve(
     data: Data,
     out: Out = OUT,
-    photos: Annotated[int, typer.Option(min=1, help="Different photos.")] = 24,
-    clients: Annotated[int, typer.Option(min=1, help="Clients that ask at once.")] = 16,
-    seconds: Annotated[float, typer.Option(min=0.5, help="Length of a time block.")] = 10,
-    minutes: Annotated[float, typer.Option(min=0, help="Length of the steady load; 0 for none.")] = 0,
-    load: Annotated[float, typer.Option(min=0.01, help="Of the steady load, share of the throughput.")] = 0.8,
-    overload: Annotated[bool, typer.Option(help="Ask for more than the service takes.")] = True,
+    photos: Annotated[int, typer.Option(min=1, help="Number of different photos.")] = 24,
+    clients: Annotated[int, typer.Option(min=1, help="Concurrent clients.")] = 16,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Length of each timed block.")] = 10,
+    minutes: Annotated[float, typer.Option(min=0, help="Length of the steady load test; 0 for none.")] = 0,
+    load: Annotated[float, typer.Option(min=0.01, help="Steady load as a fraction of the throughput.")] = 0.8,
+    overload: Annotated[bool, typer.Option(help="Test a load above the throughput, too.")] = True,
 ) -> None:
-    """The service beside the analyzer alone. Leave the machine alone meanwhile.
+    """Measure the HTTP service beside the analyzer alone. Needs an idle machine.
 
     Example: facegeom bench serve --data data --minutes 10 --load 0.8
     """
-    from facegeom_lab.bench.service.run import Effort, run_service
+    from facegeom_lab.bench.service.run import ServiceConfig, run_service
 
-    run_service(data, out, Effort(photos, clients, seconds, minutes, load, overload), _show)
+    run_service(data, out, ServiceConfig(photos, clients, seconds, minutes, load, overload), _print_table)
     typer.echo(f"saved {out / 'serve.md'} and {out / 'serve.json'}")
 
 
 @app.command()
 def batch(
-    photos: Annotated[Path, typer.Argument(help="Folder of photos, to make all the others from.")],
+    photos: Annotated[Path, typer.Argument(help="Folder of photos; the run's photos are made from them.")],
     out: Out = OUT,
-    engines: Annotated[str, typer.Option(help="Engines with commas: local, ray.")] = "local,ray",
-    count: Annotated[int, typer.Option(min=60, help="Photos to analyse.")] = 5000,
-    workers: Annotated[int, typer.Option(min=1, help="Of each engine.")] = 2,
-    part_size: Annotated[int, typer.Option(min=1, help="Photos of a part.")] = 64,
-    kills: Annotated[int, typer.Option(min=0, help="Of each engine; 0 leaves them out.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Of the photos and of the kills.")] = 0,
-    minutes: Annotated[float, typer.Option(min=0.1, help="Longest that one run may take.")] = 60,
+    engines: Annotated[str, typer.Option(help="Engines, separated by commas: local, ray.")] = "local,ray",
+    count: Annotated[int, typer.Option(min=60, help="Photos to analyze.")] = 5000,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes of each engine.")] = 2,
+    part_size: Annotated[int, typer.Option(min=1, help="Photos in each file of results.")] = 64,
+    kills: Annotated[int, typer.Option(min=0, help="Kills of each engine; 0 for none.")] = 20,
+    seed: Seed = 0,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Time limit of each run.")] = 60,
 ) -> None:
-    """Many photos: workers against one process alone, and what kills do. Leave the machine alone meanwhile.
+    """Measure batch throughput beside a single process, and recovery from kills. Needs an idle machine.
 
     Example: facegeom bench batch album -o results
     """
-    wanted = _names(engines)
+    wanted = _split_names(engines)
     if not wanted or set(wanted) - {"local", "ray"}:
         raise typer.BadParameter(f"expected some of local, ray, got {engines!r}", param_hint="--engines")
-    from facegeom_lab.bench.batch.run import Effort, run_batch
+    from facegeom_lab.bench.batch.run import BatchConfig, run_batch
 
-    run_batch(photos, out, wanted, Effort(count, workers, part_size, kills, seed, minutes), _show)
+    run_batch(photos, out, wanted, BatchConfig(count, workers, part_size, kills, seed, minutes), _print_table)
     typer.echo(f"saved {out / 'batch.md'} and {out / 'batch.json'}")
 
 
@@ -124,17 +130,17 @@ def video(
     peers: Peers = "mediapipe",
     peer_python: Pythons = None,
     frames: Annotated[int, typer.Option(min=31, help="Frames of each clip.")] = 300,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of ours, peer, peer, ours.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; each measures ours, peer, peer, ours.")] = 3,
 ) -> None:
-    """One face through a clip: frames per second, jitter and lag. Leave the machine alone meanwhile.
+    """Measure frames per second, jitter and lag on clips of one face. Needs an idle machine.
 
     Example: facegeom bench video -o results
     """
     wanted = _interpreters(peers, peer_python or [])
     from facegeom.analyzer import FaceAnalyzer
-    from facegeom_lab.bench.video.run import Effort, run_video_bench
+    from facegeom_lab.bench.video.run import VideoConfig, run_video_bench
 
-    run_video_bench(out, FaceAnalyzer(), wanted, Effort(frames, rounds), _show)
+    run_video_bench(out, FaceAnalyzer(), wanted, VideoConfig(frames, rounds), _print_table)
     typer.echo(f"saved {out / 'video.md'} and {out / 'video.json'}")
 
 
@@ -142,18 +148,18 @@ def video(
 def browser(
     out: Out = OUT,
     chromium: Annotated[
-        Path | None, typer.Option(help="The browser's program; by default Playwright's own.")
+        Path | None, typer.Option(help="Executable of the browser; by default Playwright's own.")
     ] = None,
-    calls: Annotated[int, typer.Option(min=1, help="Counted calls in a time block.")] = 15,
+    calls: Annotated[int, typer.Option(min=1, help="Timed calls in each block.")] = 15,
 ) -> None:
-    """The networks in the service's page beside the analyzer. Leave the machine alone meanwhile.
+    """Measure the networks in the service's page beside the analyzer. Needs an idle machine.
 
     Example: facegeom bench browser --chromium /usr/bin/chromium
     """
     from facegeom.analyzer import FaceAnalyzer
     from facegeom_lab.bench.browser import run_browser
 
-    run_browser(out, FaceAnalyzer(), chromium, calls, _show)
+    run_browser(out, FaceAnalyzer(), chromium, calls, _print_table)
     typer.echo(f"saved {out / 'browser.md'} and {out / 'browser.json'}")
 
 
@@ -166,62 +172,64 @@ def rotation(
     face_pose_net: Annotated[
         Path | None, typer.Option(help="ONNX file of an FPNet; by default the one that ships.")
     ] = None,
-    only: Annotated[str, typer.Option(help="Sections with commas: heads, turning, scenes, speed.")] = "",
+    only: Annotated[
+        str, typer.Option(help="Sections, separated by commas: heads, turning, scenes, speed.")
+    ] = "",
     heads: Annotated[int, typer.Option(min=1, help="Rendered heads.")] = 400,
-    turning: Annotated[int, typer.Option(min=1, help="Heads that turn, 161 pictures each.")] = 3,
+    turning: Annotated[int, typer.Option(min=1, help="Heads that turn, 161 images each.")] = 3,
     photos: Annotated[int, typer.Option(min=1, help="Photos to time.")] = 24,
-    repetitions: Annotated[int, typer.Option(min=1, help="Counted calls in a time block.")] = 15,
+    repetitions: Annotated[int, typer.Option(min=1, help="Timed calls in each block.")] = 15,
 ) -> None:
-    """The head's rotation by the face network, by FPNet, by peers; times. Leave the machine alone meanwhile.
+    """Measure head rotations of the face network, FPNet and peers, and times. Needs an idle machine.
 
     Example: facegeom bench rotation --data data --only heads,turning
     """
     wanted = _interpreters(peers, peer_python or [])
-    from facegeom_lab.bench.rotation.run import Size, run_rotation
-    from facegeom_lab.bench.speed.run import Effort
+    from facegeom_lab.bench.rotation.run import RotationConfig, run_rotation
 
-    size = Size(heads, turning, Effort(photos, repetitions))
-    run_rotation(data, out, wanted, face_pose_net, size, _names(only), _show)
+    config = RotationConfig(heads, turning, photos, repetitions)
+    run_rotation(data, out, wanted, face_pose_net, config, _split_names(only), _print_table)
     typer.echo(f"saved {out / 'rotation.md'} and {out / 'rotation.json'}")
 
 
 @app.command()
 def depth(
     data: Data,
-    labels: Annotated[Path, typer.Option(help="Mesh labels: the file of `facegeom lab label`.")] = Path(
-        "runs/labels.npz"
-    ),
+    labels: Labels = LABELS,
     out: Out = OUT,
-    methods: Annotated[str, typer.Option(help="Of mesh, network; with commas.")] = "mesh,network",
+    methods: Annotated[
+        str, typer.Option(help="Methods, separated by commas: mesh, network.")
+    ] = "mesh,network",
     peers: Peers = "mediapipe",
     peer_python: Pythons = None,
     heads: Annotated[int, typer.Option(min=1, help="Rendered heads.")] = 300,
-    every: Annotated[int, typer.Option(min=1, help="Take every so many faces of val.")] = 4,
+    every: Annotated[int, typer.Option(min=1, help="Take only every N-th face of val.")] = 4,
     photos: Annotated[int, typer.Option(min=1, help="Photos to time.")] = 12,
-    repetitions: Annotated[int, typer.Option(min=1, help="Counted calls in a time block.")] = 15,
+    repetitions: Annotated[int, typer.Option(min=1, help="Timed calls in each block.")] = 15,
 ) -> None:
-    """Depth maps of rendered heads and of real faces, and their times. Needs the extra `lab`.
+    """Measure depth maps of rendered heads and of real faces, and times. Needs an idle machine.
 
     Example: facegeom bench depth --data data --labels runs/labels.npz -o results
     """
     wanted = _interpreters(peers, peer_python or [])
-    from facegeom_lab.bench.depth.run import METHODS, Effort, run_depth
+    from facegeom_lab.bench.depth.run import METHODS, DepthConfig, run_depth
 
-    chosen = _names(methods)
+    chosen = _split_names(methods)
     if not chosen or set(chosen) - set(METHODS):
         raise typer.BadParameter(f"expected some of mesh, network, got {methods!r}", param_hint="--methods")
-    run_depth(data, labels, out, chosen, wanted, Effort(heads, every, photos, repetitions), _show)
+    run_depth(data, labels, out, chosen, wanted, DepthConfig(heads, every, photos, repetitions), _print_table)
     typer.echo(f"saved {out / 'depth.md'} and {out / 'depth.json'}")
 
 
 @app.command()
 def summary(
-    results: Annotated[Path, typer.Option(help="Folder of the saved results.")] = OUT,
+    results: Annotated[Path, typer.Option(help="Folder of the results.")] = OUT,
     readme: Annotated[
-        Path | None, typer.Option(help="File whose marked table is replaced; by default it is printed.")
+        Path | None,
+        typer.Option(help="File whose marked table is replaced; by default the table is printed."),
     ] = None,
 ) -> None:
-    """Make the table of the README from the saved runs of accuracy, depth, speed and video.
+    """Make the table of the README from the results of accuracy, depth, speed and video.
 
     Example: facegeom bench summary --readme README.md
     """
@@ -235,20 +243,20 @@ def summary(
         typer.echo(f"wrote {readme}")
 
 
-def _names(listed: str) -> list[str]:
+def _split_names(listed: str) -> list[str]:
     return [name.strip() for name in listed.split(",") if name.strip()]
 
 
 def _interpreters(peers: str, assignments: list[str]) -> dict[str, Path | None]:
-    """Each wanted peer's interpreter, None where it is to be made."""
+    """Return the interpreter of each wanted peer; None if its environment is to be installed."""
     given: dict[str, Path] = {}
     for assignment in assignments:
         name, sign, python = assignment.partition("=")
         if not (sign and python):
             raise typer.BadParameter(f"expected NAME=PYTHON, got {assignment!r}", param_hint="--peer-python")
         given[name] = Path(python)
-    return {name: given.get(name) for name in _names(peers)}
+    return {name: given.get(name) for name in _split_names(peers)}
 
 
-def _show(table: "Table") -> None:
+def _print_table(table: "Table") -> None:
     typer.echo(table.markdown())

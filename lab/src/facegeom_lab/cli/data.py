@@ -1,23 +1,23 @@
-"""Commands of ``facegeom lab`` that make data: labels, rendered heads, samples to train on."""
+"""Commands of ``facegeom lab`` that make training data: labels, rendered heads, samples."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from facegeom_lab.cli.options import LABELS, Data, Labels, Rendered
+from facegeom_lab.cli.options import LABELS, Data, Labels, Preview, Rendered, Seed, Shards
 
 
 def label(
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write (npz).")] = LABELS,
-    teacher: Annotated[Literal["mediapipe"], typer.Option(help="Who labels.")] = "mediapipe",
+    teacher: Annotated[Literal["mediapipe"], typer.Option(help="Teacher network.")] = "mediapipe",
     python: Annotated[
-        Path | None, typer.Option(help="Interpreter with MediaPipe 0.10.21; by default one is made.")
+        Path | None, typer.Option(help="Python with MediaPipe 0.10.21; by default one is installed.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
 ) -> None:
-    """Label the centred faces with 478-point meshes, twice each, and drop what the teacher doubts.
+    """Label the centred faces with 478-point meshes, twice each, and drop doubtful labels.
 
     Example: facegeom lab label --data data -o runs/labels.npz
     """
@@ -29,25 +29,26 @@ def label(
 
 
 def label_folder(
-    photos: Annotated[Path, typer.Argument(help="Folder of photos, searched with its folders.")],
+    photos: Annotated[Path, typer.Argument(help="Folder of photos, searched with its sub-folders.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write (parquet).")] = Path(
         "runs/labels.parquet"
     ),
     teacher: Annotated[
-        Literal["mediapipe", "mediapipe-task", "heatmap"], typer.Option(help="Who labels.")
+        Literal["mediapipe", "mediapipe-task", "heatmap"], typer.Option(help="Teacher network.")
     ] = "mediapipe",
     model: Annotated[
         Path | None, typer.Option(help="mediapipe-task: a .task file; heatmap: best.ckpt of a run.")
     ] = None,
     python: Annotated[
-        Path | None, typer.Option(help="Interpreter with MediaPipe 0.10.21; by default one is made.")
+        Path | None, typer.Option(help="Python with MediaPipe 0.10.21; by default one is installed.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="MediaPipe's processes side by side.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes of MediaPipe.")] = 2,
     max_flip_error: Annotated[
-        float, typer.Option(min=0, help="Labels are kept when photo and mirror image agree this well.")
+        float,
+        typer.Option(min=0, help="Largest difference between the labels of a photo and its mirror image."),
     ] = 0.05,
 ) -> None:
-    """Label every face of every photo of a folder; resumes, unreadable photos keep a row with the reason.
+    """Label every face of every photo of a folder; resumes. An unreadable photo gets a row with the reason.
 
     Example: facegeom lab label-folder photos -o labels.parquet
     """
@@ -60,11 +61,13 @@ def label_folder(
 
 def inspect(
     dataset: Annotated[str, typer.Argument(help="Name of the data set (docs/data.md).")],
-    root: Annotated[Path, typer.Option(help="Folder into which it was unpacked.", show_default=False)],
-    split: Annotated[str | None, typer.Option(help="One of its splits; all of them by default.")] = None,
-    count: Annotated[int, typer.Option(min=1, help="Faces on the sheet.")] = 24,
-    seed: Annotated[int, typer.Option(min=0, help="Of the choice of faces.")] = 0,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Contact sheet (png).")] = Path("sheet.png"),
+    root: Annotated[Path, typer.Option(help="Folder of the unpacked data set.", show_default=False)],
+    split: Annotated[str | None, typer.Option(help="One of its splits; by default all.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="Number of faces to draw.")] = 24,
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Contact sheet to write (png).")] = Path(
+        "sheet.png"
+    ),
 ) -> None:
     """Count the faces of a data set and draw some of them with their labels.
 
@@ -96,58 +99,60 @@ def canonical(
 
 def synth(
     data: Data,
-    count: Annotated[int, typer.Option(min=1, help="Pictures wanted in all.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the shards.")],
-    seed: Annotated[int, typer.Option(min=0, help="Of the set.")] = 0,
-    split: Annotated[Literal["train", "test"], typer.Option(help="Other people and backgrounds.")] = "train",
-    size: Annotated[int, typer.Option(min=32, help="Side of the pictures, pixels.")] = 224,
-    preview: Annotated[Path | None, typer.Option(help="Save a contact sheet here.")] = None,
-    depth: Annotated[bool, typer.Option(help="Also depth maps and meshes.")] = False,
+    count: Annotated[int, typer.Option(min=1, help="Total number of images.")],
+    out: Shards,
+    seed: Seed = 0,
+    split: Annotated[
+        Literal["train", "test"], typer.Option(help="Split; they share no person and no background.")
+    ] = "train",
+    size: Annotated[int, typer.Option(min=32, help="Side of the images in pixels.")] = 224,
+    preview: Preview = None,
+    depth: Annotated[bool, typer.Option(help="Store depth maps and meshes, too.")] = False,
     model: Annotated[
         Path | None,
-        typer.Option(help="Your file of the Basel Face Model (.mat, .h5) in place of ICT's head."),
+        typer.Option(help="File of the Basel Face Model (.mat, .h5), to use instead of the ICT head."),
     ] = None,
 ) -> None:
-    """Render heads with known rotation and points; resumes, the same pictures for the same seed.
+    """Render heads with known rotation and points; resumes. The same seed gives the same images.
 
     Example: facegeom lab synth --data data --count 6000 --size 192 --seed 1 -o runs/synth
     """
     from facegeom_lab.synth.generate import run
 
     shards = run(data, count, out, seed, split, size, preview, depth, model)
-    typer.echo(f"{count} pictures in {len(shards)} files under {out}")
+    typer.echo(f"{count} images in {len(shards)} files under {out}")
 
 
 def profile(
     data: Data,
-    count: Annotated[int, typer.Option(min=1, help="Pictures wanted in all.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the shards.", show_default=False)],
+    count: Annotated[int, typer.Option(min=1, help="Total number of images.")],
+    out: Shards,
     labels: Labels = LABELS,
-    seed: Annotated[int, typer.Option(min=0, help="Of the set.")] = 0,
-    preview: Annotated[Path | None, typer.Option(help="Save a contact sheet here.")] = None,
+    seed: Seed = 0,
+    preview: Preview = None,
 ) -> None:
-    """Turn labelled faces in 3D to yaws of 35 to 85 degrees, with all their labels; resumes.
+    """Rotate labelled faces in 3D to yaws of 35 to 85 degrees, with all their labels; resumes.
 
     Example: facegeom lab profile --data data --count 4000 -o runs/synth
     """
-    from facegeom_lab.synth.profiles import run
+    from facegeom_lab.synth.face_profiling import run
 
     shards = run(data, labels, count, out, seed, preview)
-    typer.echo(f"{count} pictures in {len(shards)} files under {out}")
+    typer.echo(f"{count} images in {len(shards)} files under {out}")
 
 
 def fit(
     data: Data,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the shards.", show_default=False)],
-    labels: Labels = Path("runs/labels.npz"),
-    split: Annotated[Literal["train", "val", "test"], typer.Option(help="Its faces.")] = "train",
-    every: Annotated[int, typer.Option(min=1, help="Take every so many faces.")] = 1,
+    out: Shards,
+    labels: Labels = LABELS,
+    split: Annotated[Literal["train", "val", "test"], typer.Option(help="Split of the faces.")] = "train",
+    every: Annotated[int, typer.Option(min=1, help="Take only every N-th face.")] = 1,
 ) -> None:
     """Fit the head model to labelled faces: identity, expression, pose and depth of real photos; resumes.
 
     Example: facegeom lab fit --data data --labels runs/labels.npz -o runs/depth/fit
     """
-    from facegeom_lab.fitting.run import run
+    from facegeom_lab.fitting.head_fit import run
 
     counts = run(data, labels, split, out, every)
     typer.echo(f"{counts['faces']} faces fitted, {counts['kept']} kept under {out}")
@@ -155,23 +160,23 @@ def fit(
 
 def build_pose_set(
     data: Data,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the shards.", show_default=False)],
+    out: Shards,
     dataset: Annotated[
-        Literal["pack", "celeba"], typer.Option(help="Which data set lies at --data.")
+        Literal["pack", "celeba"], typer.Option(help="Name of the data set at --data.")
     ] = "pack",
-    split: Annotated[Literal["train", "val"], typer.Option(help="Its photos.")] = "train",
+    split: Annotated[Literal["train", "val"], typer.Option(help="Split of the photos.")] = "train",
     labels: Labels = LABELS,
     rendered: Rendered = None,
     teachers: Annotated[
-        str, typer.Option(help="Who answers, with commas: points, face, 6drepnet, 6drepnet-published.")
+        str, typer.Option(help="Teachers, separated by commas: points, face, 6drepnet, 6drepnet-published.")
     ] = "points",
     model: Annotated[
-        Path | None, typer.Option(help="6drepnet: best.ckpt of a run, or the published file.")
+        Path | None, typer.Option(help="6drepnet: best.ckpt of a run, or the published weights.")
     ] = None,
-    every: Annotated[int, typer.Option(min=1, help="Take every so many photos.")] = 1,
-    preview: Annotated[Path | None, typer.Option(help="Save a contact sheet here.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Take only every N-th photo.")] = 1,
+    preview: Preview = None,
 ) -> None:
-    """Run P-Net and R-Net over photos and keep faces and false faces with the teachers' rotations; resumes.
+    """Run P-Net and R-Net on photos; store faces with teacher rotations, and false positives; resumes.
 
     Example: facegeom lab build-pose-set --data data --rendered runs/synth -o runs/poses/train
     """
@@ -191,11 +196,11 @@ def build_pose_set(
 
 def mine(
     data: Data,
-    pnet: Annotated[Path, typer.Option(help="ONNX file.")],
-    rnet: Annotated[Path, typer.Option(help="ONNX file.")],
+    pnet: Annotated[Path, typer.Option(help="ONNX file of P-Net.")],
+    rnet: Annotated[Path, typer.Option(help="ONNX file of R-Net.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write (npz).")] = Path("runs/hard.npz"),
 ) -> None:
-    """Collect what the cascade wrongly takes for a face, as negatives for the face network.
+    """Collect false positives of the cascade, as hard negatives for the face network.
 
     Example: facegeom lab mine --data data --pnet runs/detector/pnet.onnx --rnet runs/detector/rnet.onnx
     """

@@ -5,33 +5,38 @@ from typing import Annotated, Literal
 
 import typer
 
+from facegeom.cli.options import CONTEXT_SETTINGS
+from facegeom_lab.cli.options import Data
+
 app = typer.Typer(
-    help="14 points of a tightly cropped face: prepare, train, detect, evaluate.", no_args_is_help=True
+    help="14 points of a tightly cropped face: prepare, train, detect, evaluate.",
+    no_args_is_help=True,
+    context_settings=CONTEXT_SETTINGS,
 )
 
 Loss = Literal["wing", "smooth_l1", "mse"]
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop"]
-Images = Annotated[Path, typer.Argument(help="Folder of the pictures.")]
-Table = Annotated[Path, typer.Argument(help="Points: filename,x1,y1,...,x14,y14 (gt.csv).")]
+Images = Annotated[Path, typer.Argument(help="Folder of the images.")]
+Table = Annotated[Path, typer.Argument(help="Table of points: filename,x1,y1,...,x14,y14 (gt.csv).")]
 
 
 @app.command()
 def prepare(
-    data: Annotated[Path, typer.Option(help="Folder of the data pack (docs/data.md).", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make.")],
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")],
     labels: Annotated[
         Path | None,
-        typer.Option(help="Mesh labels: the file of `facegeom lab label`; many more pictures to train on."),
+        typer.Option(help="Mesh labels: the file of `facegeom lab label`; they add many training images."),
     ] = None,
 ) -> None:
-    """Cut the task's folders out of the data pack: train, val and afw, each with images and gt.csv.
+    """Make the task's folders from the data pack: train, val and afw, each with images and gt.csv.
 
     Example: facegeom lab keypoints14 prepare --data data --labels runs/labels.npz -o runs/keypoints14
     """
     from facegeom_lab.keypoints14.prepare import prepare as make
 
     counts = make(data, out, labels)
-    typer.echo(", ".join(f"{name}: {count} pictures" for name, count in counts.items()))
+    typer.echo(", ".join(f"{name}: {count} images" for name, count in counts.items()))
 
 
 @app.command()
@@ -41,13 +46,13 @@ def train(
     out: Annotated[Path, typer.Option("--out", "-o", help="File of the network.")] = Path(
         "facepoints_model.ckpt"
     ),
-    fast: Annotated[bool, typer.Option("--fast", help="A trial of a few batches; writes nothing.")] = False,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare pictures.")] = 0,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Other than the recipe's.")] = None,
-    loss: Annotated[Loss | None, typer.Option(help="Other than the recipe's.")] = None,
-    optimizer: Annotated[Optimizer | None, typer.Option(help="Other than the recipe's.")] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Try a few batches; write nothing.")] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare images.")] = 0,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Replaces the value of the recipe.")] = None,
+    loss: Annotated[Loss | None, typer.Option(help="Replaces the value of the recipe.")] = None,
+    optimizer: Annotated[Optimizer | None, typer.Option(help="Replaces the value of the recipe.")] = None,
 ) -> None:
-    """Train from scratch on the given pictures alone; goes on from the last epoch when it was stopped.
+    """Train from scratch on the given images only; a run that was stopped resumes at its last epoch.
 
     Example: facegeom lab keypoints14 train train/gt.csv train/images -o facepoints_model.ckpt
     """
@@ -58,16 +63,16 @@ def train(
     changed = {"epochs": epochs, "loss": loss, "optimizer": optimizer}
     recipe = recipes.load(Keypoints14Recipe, "keypoints14", **changed)
     train_detector(gt, images, fast, out=out, recipe=recipe, workers=workers)
-    typer.echo("the trial went through; nothing was written" if fast else f"wrote {out}")
+    typer.echo("the trial succeeded; nothing was written" if fast else f"wrote {out}")
 
 
 @app.command()
 def detect(
-    model: Annotated[Path, typer.Argument(help="File of the network; `shipped` for the package's own.")],
+    model: Annotated[Path, typer.Argument(help="File of the network; `shipped` for the one in the package.")],
     images: Images,
     out: Annotated[Path, typer.Option("--out", "-o", help="Table to write (csv).")] = Path("answers.csv"),
 ) -> None:
-    """Find the 14 points of every picture of a folder.
+    """Predict the 14 points of every image in a folder.
 
     Example: facegeom lab keypoints14 detect facepoints_model.ckpt val/images -o answers.csv
     """
@@ -77,7 +82,7 @@ def detect(
 
     answers = find(SHIPPED if str(model) == "shipped" else model, images)
     write_table(out, answers)
-    typer.echo(f"wrote {len(answers)} pictures' points to {out}")
+    typer.echo(f"wrote {len(answers)} images' points to {out}")
 
 
 @app.command()
@@ -86,14 +91,14 @@ def evaluate(
     gt: Table,
     images: Images,
     run: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Run folder, for result.json and the predictions.")
+        Path | None, typer.Option("--out", "-o", help="Run folder for result.json and the predictions.")
     ] = None,
-    name: Annotated[str, typer.Option(help="Of the pictures in result.json: error_100x100_NAME.")] = "val",
-    model: Annotated[
-        Path | None, typer.Option(help="File of the network, to measure what it costs as well.")
-    ] = None,
+    name: Annotated[
+        str, typer.Option(help="Name of the image set, for result.json: error_100x100_NAME.")
+    ] = "val",
+    model: Annotated[Path | None, typer.Option(help="File of the network, to measure its cost, too.")] = None,
 ) -> None:
-    """Measure answers: mean squared error with pictures scaled to 100 x 100, and the task's mark.
+    """Evaluate predictions: mean squared error with images scaled to 100 x 100, and the task's mark.
 
     Example: facegeom lab keypoints14 evaluate answers.csv afw/gt.csv afw/images -o runs/k14 --name afw
     """
@@ -104,4 +109,4 @@ def evaluate(
     error = measures.error_of(compared)
     if run:
         measures.write_run(run, name, compared, model)
-    typer.echo(f"error {error:.3f} on {len(compared.files)} pictures, mark {measures.mark(error)}")
+    typer.echo(f"error {error:.3f} on {len(compared.files)} images, mark {measures.mark(error)}")

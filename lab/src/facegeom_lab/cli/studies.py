@@ -7,9 +7,9 @@ import typer
 
 from facegeom_lab.cli.options import LABELS, Data, Labels, Rendered
 
-Samples = Annotated[int, typer.Option(min=32, help="Pictures that each method sees in training.")]
+Samples = Annotated[int, typer.Option(min=32, help="Training images of each method.")]
 Precision = Annotated[
-    str, typer.Option(help="Of the training: bf16-mixed where the processor has it, 32-true, 16-mixed.")
+    str, typer.Option(help="Training precision: bf16-mixed, if the processor has it, 32-true, 16-mixed.")
 ]
 SAMPLES, BF16 = 16000, "bf16-mixed"
 STUDY = Path("runs/pose-study")
@@ -19,10 +19,12 @@ def reproduce(
     data: Data,
     labels: Labels = LABELS,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the runs.")] = Path("runs/reproduction"),
-    only: Annotated[list[str] | None, typer.Option(help="Pattern of run names; repeatable.")] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Runs at once, one thread each.")] = 2,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Pattern of run names, such as vgg*; repeatable.")
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Runs in parallel, one thread each.")] = 2,
 ) -> None:
-    """Rerun the documents' experiments on the data pack; resumes. `facegeom lab report` makes the page.
+    """Reproduce the published experiments on the data pack; resumes. `facegeom lab report` makes the page.
 
     Example: facegeom lab reproduce --data data --only "landmarks106-mobilenetv3-*"
     """
@@ -32,15 +34,17 @@ def reproduce(
 
 
 def report_reproduction(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders of them.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the page and its figures.")] = Path(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run folders, or folders of run folders.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the report and its figures.")] = Path(
         "runs/report"
     ),
     about: Annotated[
-        Path | None, typer.Option(help="Markdown for the page: how the runs differ from the published ones.")
+        Path | None, typer.Option(help="Markdown to insert: how the runs differ from the published ones.")
     ] = None,
 ) -> None:
-    """Turn finished runs into the documents' tables and figures: Markdown, PNG and SVG.
+    """Write the published tables and figures with the results of finished runs: Markdown, PNG and SVG.
 
     Example: facegeom lab report runs/reproduction -o runs/report
     """
@@ -50,7 +54,7 @@ def report_reproduction(
 
 
 def compress(
-    method: Annotated[str, typer.Argument(help="How: vgg-s, cp, deep-compression, and so on.")],
+    method: Annotated[str, typer.Argument(help="Method: vgg-s, cp, deep-compression, and so on.")],
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.", show_default=False)],
     checkpoint: Annotated[
@@ -62,11 +66,11 @@ def compress(
     samples: Samples = SAMPLES,
     precision: Precision = BF16,
 ) -> None:
-    """Apply one method to a network of head directions: transform, train, store, measure; resumes.
+    """Compress a network for head directions with one method: transform, train, store, measure; resumes.
 
     Example: facegeom lab compress vgg-s --data data --rendered runs/synth -o runs/compress/vgg-s
 
-    Example: facegeom lab compress deep-compression runs/compress/vgg-s/network.fgnet --data data -o runs/small
+    Example: facegeom lab compress deep-compression runs/compress/vgg-s/network.fgnet --data data -o small
     """
     import json
 
@@ -83,11 +87,13 @@ def compress_study(
     labels: Labels = LABELS,
     rendered: Rendered = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the runs.")] = Path("runs/compress"),
-    only: Annotated[list[str] | None, typer.Option(help="Pattern of row names; repeatable.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Pattern of row names, such as vgg*; repeatable.")
+    ] = None,
     samples: Samples = SAMPLES,
     precision: Precision = BF16,
 ) -> None:
-    """Compare all methods on eight classes of head direction with an equal budget each; resumes.
+    """Compare all methods on eight classes of head direction with equal budgets; resumes.
 
     Example: facegeom lab compress-study --data data --rendered runs/synth -o runs/compress
     """
@@ -99,11 +105,11 @@ def compress_study(
 
 def report_compression(
     runs: Annotated[Path, typer.Argument(help="Folder of `facegeom lab compress-study`.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the page and its figures.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the report and its figures.")] = Path(
         "runs/report"
     ),
 ) -> None:
-    """Turn a finished study into its tables and figures beside the published ones: Markdown, PNG and SVG.
+    """Write the tables and figures of a finished study beside the published ones: Markdown, PNG and SVG.
 
     Example: facegeom lab report-compression runs/compress -o docs
     """
@@ -113,6 +119,7 @@ def report_compression(
 
 
 def _budget(samples: int, precision: str) -> Any:
+    """Return the training budget of a compression method."""
     from facegeom_lab.studies.compression.training import Budget
 
     return Budget(samples=samples, precision=precision)
@@ -123,17 +130,19 @@ def pose_study(
         Path, typer.Option(help="Folder with the sets train and val of build-pose-set.", show_default=False)
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the runs.")] = STUDY,
-    teacher: Annotated[str, typer.Option(help="Whose vectors are learned: of those in the sets.")] = "face",
-    epochs: Annotated[int, typer.Option(min=1, help="Of each of the four runs.")] = 12,
+    teacher: Annotated[
+        str, typer.Option(help="Teacher whose vectors are learned, one of those in the sets.")
+    ] = "face",
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each of the four runs.")] = 12,
     heads: Annotated[
-        Path | None, typer.Option(help="Rendered heads of `facegeom lab synth --split test`, to measure on.")
+        Path | None, typer.Option(help="Rendered heads of `facegeom lab synth --split test`, to evaluate on.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="With --heads: the checkpoint of 6drepnet that answered the sets.")
+        Path | None, typer.Option(help="With --heads: checkpoint of the 6drepnet that labelled the sets.")
     ] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Runs at once, one thread each.")] = 2,
+    processes: Annotated[int, typer.Option(min=1, help="Runs in parallel, one thread each.")] = 2,
 ) -> None:
-    """Train FPNet with and without mining, on vectors and on angles; measure it beside its teacher; resumes.
+    """Train FPNet with and without hard mining, on vectors and on angles; compare with its teacher; resumes.
 
     Example: facegeom lab pose-study --data runs/poses --heads runs/heads-test
     """
@@ -144,11 +153,11 @@ def pose_study(
 
 def report_pose(
     study: Annotated[Path, typer.Argument(help="Folder of `facegeom lab pose-study`.")] = STUDY,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the page and its figures.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the report and its figures.")] = Path(
         "runs/report"
     ),
 ) -> None:
-    """Turn the study of FPNet into a page with tables and figures.
+    """Write the report of the FPNet study: tables and figures.
 
     Example: facegeom lab pose-report runs/pose-study -o docs
     """
@@ -158,17 +167,18 @@ def report_pose(
 
 
 def report_depth(
-    first: Annotated[Path, typer.Argument(help="Run of depth1.", show_default=False)],
-    second: Annotated[Path, typer.Argument(help="Run of depth2.", show_default=False)],
+    first: Annotated[Path, typer.Argument(help="Run folder of depth1.", show_default=False)],
+    second: Annotated[Path, typer.Argument(help="Run folder of depth2.", show_default=False)],
     rendered: Annotated[
-        Path, typer.Option(help="Folder with val/: shards of `lab synth --depth`, `lab fit`.")
+        Path,
+        typer.Option(help="Folder with val/: shards of `facegeom lab synth --depth` and `facegeom lab fit`."),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the page and its figures.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the report and its figures.")] = Path(
         "runs/report-depth"
     ),
-    count: Annotated[int, typer.Option(min=8, help="Crops to look at.")] = 400,
+    count: Annotated[int, typer.Option(min=8, help="Crops to evaluate.")] = 400,
 ) -> None:
-    """Draw the figures of the two depth networks: errors, curves, best and worst, filters, models.
+    """Draw the figures of the two depth networks: errors, curves, best and worst crops, filters, models.
 
     Example: facegeom lab report-depth runs/depth1 runs/depth2 --rendered runs/depth
     """
@@ -179,11 +189,13 @@ def report_depth(
 
 def depth_sheet(
     sources: Annotated[list[Path], typer.Argument(metavar="PHOTO|DIR", show_default=False, help="Photos.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write (png).")] = Path("depth.png"),
-    method: Annotated[Literal["mesh", "network"], typer.Option(help="Where depth comes from.")] = "mesh",
-    count: Annotated[int, typer.Option(min=1, help="Faces.")] = 20,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Contact sheet to write (png).")] = Path(
+        "depth.png"
+    ),
+    method: Annotated[Literal["mesh", "network"], typer.Option(help="Source of the depth.")] = "mesh",
+    count: Annotated[int, typer.Option(min=1, help="Most faces to draw.")] = 20,
 ) -> None:
-    """Draw a contact sheet of depth on photos: photo, depth, lit surface, turned surface.
+    """Draw a contact sheet of depth: photo, depth map, lit surface, rotated surface.
 
     Example: facegeom lab depth-sheet album --count 20 -o depth.png
     """

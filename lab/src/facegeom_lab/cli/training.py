@@ -10,30 +10,31 @@ from facegeom_lab.cli.options import LABELS, Data, Dataset, Labels, Rendered, Wo
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="What to make; `facegeom lab recipes` lists them.")],
+    recipe: Annotated[str, typer.Argument(help="Name of the recipe; `facegeom lab recipes` lists them.")],
     data: Data,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Run folder; runs/RECIPE by default.")
+        Path | None, typer.Option("--out", "-o", help="Run folder; by default runs/RECIPE.")
     ] = None,
     dataset: Dataset = "pack",
     labels: Labels = LABELS,
     rendered: Rendered = None,
     hard_negatives: Annotated[
-        Path | None, typer.Option(help="face: false faces, the file of `facegeom lab mine`.")
+        Path | None, typer.Option(help="face: hard negatives, the file of `facegeom lab mine`.")
     ] = None,
     start: Annotated[
         Path | None,
         typer.Option(
-            help="face, onepass, depth1, fpnet: checkpoint to start from, or what ships; depth2: stage I's."
+            help="face, onepass, depth1, fpnet: checkpoint or shipped weights to start from; depth2: stage I."
         ),
     ] = None,
     workers: Workers = 2,
     processes: Annotated[int, typer.Option(min=1, help="Training processes or GPUs.")] = 1,
     values: Annotated[
-        list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe, as YAML; repeatable.")
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE that replaces one of the recipe, as YAML; repeatable."),
     ] = None,
 ) -> None:
-    """Train the networks of a recipe; goes on from the last checkpoint. What ships is exported as ONNX too.
+    """Train the networks of a recipe; resumes. Networks that ship are exported as ONNX, too.
 
     Example: facegeom lab train face --data data --rendered runs/synth
 
@@ -50,7 +51,7 @@ def train(
 
 
 def _settings(words: list[str]) -> dict[str, object]:
-    """KEY=VALUE words as a dictionary; values are read as YAML, so 1, 0.5 and true do what they say."""
+    """Parse KEY=VALUE words; values are YAML, so that 1, 0.5 and true get their types."""
     pairs = [word.partition("=") for word in words]
     if wrong := [key for key, equals, _ in pairs if not equals]:
         raise typer.BadParameter(f"expected KEY=VALUE, got {wrong[0]!r}", param_hint="--set")
@@ -87,10 +88,10 @@ def evaluate(
     dataset: Dataset = "pack",
     labels: Labels = LABELS,
     rendered: Rendered = None,
-    start: Annotated[Path | None, typer.Option(help="depth2: stage I's checkpoint.")] = None,
+    start: Annotated[Path | None, typer.Option(help="depth2: checkpoint of stage I.")] = None,
     workers: Workers = 2,
 ) -> None:
-    """Measure a run: errors on the splits it was not trained on, parameters, multiply-adds, time.
+    """Evaluate a run: errors on held-out splits, parameters, multiply-adds, time.
 
     Example: facegeom lab evaluate runs/landmarks106-mobilenetv3-wing --data data
     """
@@ -105,21 +106,23 @@ def evaluate(
 
 def evaluate_pose(
     dataset: Annotated[str, typer.Argument(help="Name of the data set (docs/data.md).")],
-    root: Annotated[Path, typer.Option(help="Folder into which it was unpacked.", show_default=False)],
-    split: Annotated[str | None, typer.Option(help="One of its splits; all of them by default.")] = None,
+    root: Annotated[Path, typer.Option(help="Folder of the unpacked data set.", show_default=False)],
+    split: Annotated[str | None, typer.Option(help="One of its splits; by default all.")] = None,
     at: Annotated[
-        Literal["detected", "labelled"], typer.Option(help="Own detection, or the labelled box.")
+        Literal["detected", "labelled"], typer.Option(help="Boxes: of the detector, or of the labels.")
     ] = "detected",
     truth: Annotated[
         Literal["given", "points"],
-        typer.Option(help="The set's rotations, or heads laid under its 68 points."),
+        typer.Option(help="Ground truth: the given rotations, or heads fitted to the 68 points."),
     ] = "given",
-    count: Annotated[int | None, typer.Option(min=1, help="So many faces, spread over the set.")] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Number of faces, spread evenly over the set; by default all.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of pose.md and pose.json.")] = Path(
         "runs/pose"
     ),
 ) -> None:
-    """Measure the head pose on a data set: errors of yaw, pitch and roll by range of yaw, share found.
+    """Evaluate head pose on a data set: errors of yaw, pitch, roll by yaw range; fraction of faces found.
 
     Example: facegeom lab evaluate-pose aflw2000 --root AFLW2000 -o runs/aflw2000
 
@@ -135,14 +138,16 @@ def evaluate_pose(
 def export(
     network: Annotated[
         Literal["depth1", "depth2", "face", "fpnet", "onepass", "pnet", "rnet"],
-        typer.Argument(help="Which network."),
+        typer.Argument(help="Kind of the network."),
     ],
-    checkpoint: Annotated[Path, typer.Argument(help="Of its training.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder; a manifest there gets the new hash.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of its training.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Output folder; a manifest there gets the new hash.")
+    ],
 ) -> None:
-    """Fold a trained network and write it as ONNX.
+    """Fold the branches of a trained network and write it as ONNX.
 
-    Example: facegeom lab export face runs/face/last.ckpt -o src/facegeom/weights
+    Example: facegeom lab export face runs/face/last.ckpt -o src/facegeom/models/weights
     """
     from facegeom_lab.export import export as write
 
@@ -150,12 +155,14 @@ def export(
 
 
 def quantise(
-    network: Annotated[str, typer.Argument(help="Which network: face, onepass, pnet, rnet, fpnet.")],
+    network: Annotated[str, typer.Argument(help="Network: face, onepass, pnet, rnet, fpnet.")],
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the variants and quantise.md.")],
-    model: Annotated[Path | None, typer.Option(help="Its ONNX file; the one that ships by default.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="ONNX file of the network; by default the one that ships.")
+    ] = None,
 ) -> None:
-    """Make the int8, float16 and pruned variants of a network that ships, and measure them beside it.
+    """Make int8, float16 and pruned variants of a network that ships, and compare them with it.
 
     Example: facegeom lab quantise face --data data -o runs/face-variants
 

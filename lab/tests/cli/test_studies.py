@@ -1,4 +1,4 @@
-"""``facegeom lab depth-sheet`` and ``facegeom analyze --format depth`` as a user runs them."""
+"""The commands of the studies as a user types them."""
 
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -12,13 +12,19 @@ from facegeom.cli.root import app
 runner = CliRunner()
 
 
-def test_analyze_writes_depth(tmp_path: Path) -> None:
-    done = runner.invoke(app, ["analyze", "--demo", "-o", str(tmp_path), "--format", "json,depth,surface"])
-    assert done.exit_code == 0, done.output
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == [
-        *("astronaut.0.depth.png", "astronaut.0.points.ply", "astronaut.0.surface.glb", "astronaut.json")
-    ]
+@pytest.mark.parametrize("command", ["compress", "compress-study", "report-compression", "quantise"])
+def test_help_has_an_example(command: str) -> None:
+    done = runner.invoke(app, ["lab", command, "--help"])
+    assert done.exit_code == 0
+    assert "facegeom lab" in done.output
+
+
+def test_a_method_that_needs_a_checkpoint_says_so(tmp_path: Path) -> None:
+    (tmp_path / "directions.npz").touch()
+    words = ["lab", "compress", "fitnets", "--data", str(tmp_path), "-o", str(tmp_path / "run")]
+    done = runner.invoke(app, words)
+    assert done.exit_code == 2
+    assert "starts from a trained vgg-s" in " ".join(done.output.split())
 
 
 def test_a_sheet(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ CheckRecords = Callable[[list[FaceRecord], str], None]
 
 @pytest.fixture
 def write_photo(tmp_path: Path) -> WritePhoto:
-    """Writes a tiny picture below ``tmp_path``; its size tells pictures apart."""
+    """Write a tiny image below ``tmp_path``; images differ in their width."""
 
     def write(place: str, width: int = 12) -> Path:
         path = tmp_path / place
@@ -28,7 +28,7 @@ def write_photo(tmp_path: Path) -> WritePhoto:
 
 @pytest.fixture
 def check_records() -> CheckRecords:
-    """Checks what every adapter promises: names, splits, shapes, readers."""
+    """Check the records of an adapter: names, splits, shapes, readers."""
     from facegeom.geometry.schemes import SCHEMES
 
     def check(records: list[FaceRecord], scheme: str) -> None:
@@ -43,7 +43,7 @@ def check_records() -> CheckRecords:
                 assert record.visible.shape == (SCHEMES[scheme].count,) and record.visible.dtype == bool
             if record.box_xyxy is not None:
                 assert record.box_xyxy.shape == (4,) and (record.box_xyxy[2:] > record.box_xyxy[:2]).all()
-            picture = record.read()
-            assert picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8
+            image = record.read()
+            assert image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
 
     return check

@@ -23,7 +23,7 @@ def rotations(seed: int) -> np.ndarray:
 
 
 def elementary(axis: int, angle: float) -> np.ndarray:
-    """The right-handed matrix of a turn about x, y or z by so many radians."""
+    """Return the right-handed rotation matrix about x, y or z by an angle in radians."""
     c, s = np.cos(angle), np.sin(angle)
     return np.roll([[1, 0, 0], [0, c, -s], [0, s, c]], (axis, axis), (0, 1))
 
@@ -47,7 +47,7 @@ def test_single_turns_have_the_published_signs(
 
 @given(st.floats(-1.5, 1.5), st.floats(-1.5, 1.5), st.floats(-3, 3))
 def test_pose_para_is_the_turn_of_the_morphable_model(pitch: float, yaw: float, roll: float) -> None:
-    """x right, y up, z towards the camera: Rx(-pitch) Ry(-yaw) Rz(-roll); then y and z are turned over."""
+    """With x right, y up, z towards the camera: Rx(-pitch) Ry(-yaw) Rz(-roll); then y and z are flipped."""
     model = elementary(0, -pitch) @ elementary(1, -yaw) @ elementary(2, -roll)
     flip = np.diag([1, -1, -1])
     np.testing.assert_allclose(

@@ -54,7 +54,7 @@ def test_an_unknown_name_lists_the_known() -> None:
 
 @pytest.fixture
 def flat(tmp_path: Path) -> Path:
-    """The 14 points of 60 pictures in one folder: a set without a val split."""
+    """Write the 14 points of 60 images in one folder: a set without a val split."""
     names = [f"{number:05d}.jpg" for number in range(60)]
     (tmp_path / "images").mkdir()
     for name in names:

@@ -1,1 +1,1 @@
-"""Data sets: records, adapters of published sets, samples for training."""
+"""Data sets: records, adapters of published sets, training samples."""

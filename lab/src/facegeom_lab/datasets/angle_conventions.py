@@ -1,16 +1,16 @@
-"""Head rotations as other data sets and tools write them, from and to facegeom's.
+"""Conversion of head rotations between facegeom and other data sets and tools.
 
 facegeom (docs/conventions.md): x right, y down, z away from the camera; a frontal head has R = I;
 R = Rz(roll) · Ry(-yaw) · Rx(-pitch). All functions take any leading axes (...).
 
 - 300W-LP and AFLW2000-3D: ``Pose_Para`` holds pitch, yaw, roll in radians. In a frame with y up and z
-  towards the camera their model is turned by Rx(-pitch) · Ry(-yaw) · Rz(-roll) (Zhu et al., CVPR 2016).
-  Pitch and roll have facegeom's signs, yaw is positive towards the picture's **left** edge, and the turns
-  follow in the other order: a head turned about more than one axis has other angles here and there.
+  towards the camera their model is rotated by Rx(-pitch) · Ry(-yaw) · Rz(-roll) (Zhu et al., CVPR 2016).
+  Pitch and roll have facegeom's signs, yaw is positive towards the image's **left** edge, and the order of
+  the rotations is reversed: a head rotated about more than one axis has different angles in the two.
 - HopeNet and 6DRepNet learn the matrix Rz(roll) · Ry(yaw) · Rx(pitch) of the same three angles, the
   transpose of that one (Ruiz et al., CVPR workshops 2018; Hempel et al., ICIP 2022).
 - BIWI: the matrix is facegeom's own. The angles that papers derive from it are facegeom's with the sign of
-  yaw changed (Fanelli et al., IJCV 2013; Ruiz et al., 2018).
+  yaw reversed (Fanelli et al., IJCV 2013; Ruiz et al., 2018).
 - MediaPipe: a matrix (4, 4) from its canonical face in centimetres to a camera with y up that looks along
   -z.
 """
@@ -23,31 +23,31 @@ from facegeom.geometry.rotation import angles_from_rotation, rotation_from_angle
 FloatArray = npt.NDArray[np.floating]
 
 _UP = np.array([1.0, -1.0, -1.0])
-"""(x, y, z) to the frame with y up and z towards the camera, and back."""
+"""Factors of (x, y, z) to the frame with y up and z towards the camera, and back."""
 
 _MM_PER_CM = 10.0
 
 MEDIAPIPE_PITCH_DEG = 2.2
-"""So much MediaPipe's canonical face must lift its nose to lie on facegeom's canonical head."""
+"""Pitch of facegeom's canonical head relative to MediaPipe's canonical face."""
 
 MEDIAPIPE_ORIGIN_MM = (0.0, 27.6, 29.5)
-"""Where the origin of MediaPipe's canonical face then lies in facegeom's head frame, millimetres.
+"""Origin of MediaPipe's canonical face, so rotated, in facegeom's head frame, millimetres.
 
-Both by Procrustes over points 0, 1, 33, 61, 133, 152, 263, 291, 362; the sizes agree to 0.4 %.
+Both by Procrustes alignment of points 0, 1, 33, 61, 133, 152, 263, 291, 362; the sizes agree to 0.4 %.
 """
 
 
 def rotation_from_pose_para(pitch_yaw_roll_rad: FloatArray) -> FloatArray:
-    """R (..., 3, 3) of the first three numbers of a ``Pose_Para`` (..., 3), radians."""
+    """Convert the first three numbers of a ``Pose_Para`` (..., 3), radians, to R (..., 3, 3)."""
     pitch, yaw, roll = np.moveaxis(np.rad2deg(np.asarray(pitch_yaw_roll_rad, np.float64)), -1, 0)
     return np.swapaxes(rotation_from_angles(yaw, -pitch, -roll), -1, -2)
 
 
 def pose_para_from_rotation(rotation: FloatArray) -> FloatArray:
-    """(..., 3) pitch, yaw, roll in radians: the inverse of :func:`rotation_from_pose_para`.
+    """Convert R to pitch, yaw, roll (..., 3) in radians: the inverse of :func:`rotation_from_pose_para`.
 
-    Two triples turn the same way; given is the one with the smaller sum of sizes, so that a head beyond the
-    profile has a yaw of more than 90° as in the data sets, and not a pitch and a roll of 180°.
+    Two triples give the same rotation. The one with the smaller sum of absolute angles is returned, so that a
+    head beyond the profile has a yaw of more than 90°, as in the data sets, and not a pitch and roll of 180°.
     """
     yaw, pitch, roll = np.moveaxis(np.deg2rad(angles_from_rotation(np.swapaxes(rotation, -1, -2))), -1, 0)
     first = np.stack([-pitch, yaw, -roll], axis=-1)
@@ -57,24 +57,24 @@ def pose_para_from_rotation(rotation: FloatArray) -> FloatArray:
 
 
 def other_angles(pitch_yaw_roll_rad: FloatArray) -> FloatArray:
-    """The other triple (..., 3) of the same turn, in (-π, π]: pitch + π, π - yaw, roll + π.
+    """Return the other triple (..., 3) of the same rotation, in (-π, π]: pitch + π, π - yaw, roll + π.
 
-    It holds for every order of turns with yaw in the middle, so for facegeom's angles as well.
+    It holds for every order of rotations with yaw in the middle, so for facegeom's angles as well.
     """
     turned = pitch_yaw_roll_rad * (1, -1, 1) + np.pi
     return np.asarray(np.pi - (np.pi - turned) % (2 * np.pi))
 
 
 def rotation_from_6drepnet(matrix: FloatArray) -> FloatArray:
-    """R of the matrix (..., 3, 3) that 6DRepNet gives, Rz(roll) · Ry(yaw) · Rx(pitch) of ``Pose_Para``.
+    """Convert 6DRepNet's matrix (..., 3, 3), Rz(roll) · Ry(yaw) · Rx(pitch) of ``Pose_Para``, to R.
 
-    The map is its own inverse: it also gives the matrix of a rotation R.
+    The conversion is its own inverse.
     """
     return np.asarray(np.swapaxes(matrix, -1, -2) * np.outer(_UP, _UP))
 
 
 def biwi_angles_deg(rotation: FloatArray) -> FloatArray:
-    """(..., 3) pitch, yaw, roll in degrees, as HopeNet and its successors derive them from BIWI's matrices.
+    """Return pitch, yaw, roll (..., 3) in degrees, as HopeNet and its successors derive them from BIWI.
 
     pitch = -atan2(R32, R33), yaw = atan2(-R31, √(R32² + R33²)), roll = atan2(R21, R11), counted from 1.
     """
@@ -82,24 +82,24 @@ def biwi_angles_deg(rotation: FloatArray) -> FloatArray:
 
 
 def rotation_from_biwi_angles(pitch_yaw_roll_deg: FloatArray) -> FloatArray:
-    """R (..., 3, 3), which is BIWI's matrix, of the angles (..., 3) of :func:`biwi_angles_deg`."""
+    """Convert the angles (..., 3) of :func:`biwi_angles_deg` to R (..., 3, 3), which is BIWI's matrix."""
     pitch, yaw, roll = np.moveaxis(np.asarray(pitch_yaw_roll_deg, np.float64), -1, 0)
     return rotation_from_angles(-yaw, pitch, roll)
 
 
 def pose_from_mediapipe(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """R (..., 3, 3) and translation (..., 3) in mm of MediaPipe's facial transformation matrices (..., 4, 4).
+    """Convert MediaPipe's facial transformation matrices (..., 4, 4) to R and translation (..., 3), mm.
 
-    The distance is that of MediaPipe's camera, whose angle of view is 63° from top to bottom by default.
+    The distance is that of MediaPipe's camera, whose vertical field of view is 63° by default.
     """
-    turn = _without_scale(matrix[..., :3, :3]) * np.outer(_UP, _UP)
-    rotation = turn @ _mediapipe_head().T
+    canonical = _without_scale(matrix[..., :3, :3]) * np.outer(_UP, _UP)
+    rotation = canonical @ _mediapipe_head().T
     origin = matrix[..., :3, 3] * _UP * _MM_PER_CM
     return rotation, origin - rotation @ np.array(MEDIAPIPE_ORIGIN_MM)
 
 
 def mediapipe_from_pose(rotation: FloatArray, translation_mm: FloatArray) -> FloatArray:
-    """The matrices (..., 4, 4) of R (..., 3, 3), translation (..., 3): the inverse of the former."""
+    """Convert R (..., 3, 3), translation (..., 3) to matrices (..., 4, 4): the inverse of the former."""
     matrix = np.zeros((*rotation.shape[:-2], 4, 4))
     matrix[..., :3, :3] = (rotation @ _mediapipe_head()) * np.outer(_UP, _UP)
     origin = translation_mm + rotation @ np.array(MEDIAPIPE_ORIGIN_MM)
@@ -109,7 +109,7 @@ def mediapipe_from_pose(rotation: FloatArray, translation_mm: FloatArray) -> Flo
 
 
 def _mediapipe_head() -> FloatArray:
-    """(3, 3) turns MediaPipe's canonical face, its axes made facegeom's, onto facegeom's head."""
+    """Return the rotation (3, 3) from MediaPipe's canonical face, in facegeom's axes, to facegeom's head."""
     return rotation_from_angles(0, MEDIAPIPE_PITCH_DEG, 0)
 
 

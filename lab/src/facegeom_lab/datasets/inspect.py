@@ -1,4 +1,4 @@
-"""What a data set holds: counts, and a sheet of random faces with their labels drawn."""
+"""Inspect a data set: counts, and a contact sheet of random faces with their labels drawn."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,16 +22,16 @@ _CANVAS_PX = 2 * TILE_PX  # drawn twice as large and shrunk, for smooth lines
 
 Colour: TypeAlias = tuple[int, int, int]
 
-_LINE, _POINT, _COVERED, _BOX = (0, 200, 255), (64, 255, 128), (255, 72, 72), (255, 255, 255)
+_LINE, _POINT, _HIDDEN, _BOX = (0, 200, 255), (64, 255, 128), (255, 72, 72), (255, 255, 255)
 _NUMBER, _SHADE, _MESH = (255, 240, 120), (0, 0, 0), (255, 120, 220)
 
 _CROP_SCALE = 1.4
-_NUMBERS = 8
-"""So many of a face's points get their number."""
+_NUMBERED = 8
+"""Count of a face's points that are drawn with their index."""
 
 
 def run(name: str, root: Path, out: Path, split: str | None = None, count: int = 24, seed: int = 0) -> str:
-    """Count a data set's faces and write a sheet of some of them as PNG; the counts as text.
+    """Write a contact sheet of a data set as PNG and return its counts as text.
 
     Args:
         name: key of ``registry.DATASETS``.
@@ -39,11 +39,11 @@ def run(name: str, root: Path, out: Path, split: str | None = None, count: int =
         out: file of the sheet.
         split: one of the set's splits, or None for all.
         count: faces on the sheet.
-        seed: of their choice.
+        seed: of the choice of faces.
 
     Raises:
         InputError: the name or the split is unknown; a file is missing or damaged.
-        ImageError: a picture cannot be read.
+        ImageError: an image cannot be read.
         OutputError: the sheet cannot be written.
     """
     records = load(name, root, split)
@@ -52,13 +52,13 @@ def run(name: str, root: Path, out: Path, split: str | None = None, count: int =
 
 
 def summary(records: Sequence[FaceRecord]) -> dict[str, Any]:
-    """Counts of the records; reads no picture.
+    """Count the records; no image is read.
 
     Returns:
         ``faces``, ``photos``; ``splits``, ``sources``, ``schemes`` count faces by name; ``labels`` counts
-        faces that have points, a box and so on; ``annotated`` is the share of points that were annotated and
-        ``visible`` the share that is visible, in [0, 1], None where nothing is known; ``size_px`` the
-        smallest, middle and largest longer side of the faces, None without faces of known size.
+        faces that have points, a box and so on; ``annotated`` is the fraction of points that were annotated,
+        ``visible`` the fraction that is visible, in [0, 1], None where nothing is known; ``size_px`` the
+        minimum, median and maximum of the faces' longer sides, None without faces of known size.
     """
     sizes = [float(np.ptp(corners.reshape(2, 2), axis=0).max()) for corners in map(extent, records)]
     known = [size for size in sizes if np.isfinite(size)]
@@ -72,18 +72,18 @@ def summary(records: Sequence[FaceRecord]) -> dict[str, Any]:
         "sources": dict(Counter(record.source for record in records)),
         "schemes": dict(Counter(record.scheme or "none" for record in records)),
         "labels": {name: sum(getattr(record, name) is not None for record in records) for name in labels},
-        "annotated": _share(points),
-        "visible": _share(visible),
-        "size_px": tuple(float(np.quantile(known, share)) for share in (0, 0.5, 1)) if known else None,
+        "annotated": _fraction(points),
+        "visible": _fraction(visible),
+        "size_px": tuple(float(np.quantile(known, q)) for q in (0, 0.5, 1)) if known else None,
     }
 
 
-def _share(flags: list[np.ndarray]) -> float | None:
+def _fraction(flags: list[np.ndarray]) -> float | None:
     return float(np.concatenate(flags).mean()) if flags else None
 
 
 def table(counts: dict[str, Any]) -> str:
-    """A :func:`summary` as lines of text, one for each entry."""
+    """Format a :func:`summary` as text, a line for each entry."""
     return "\n".join(f"{name.replace('_', ' '):<10} {_text(value)}" for name, value in counts.items())
 
 
@@ -98,7 +98,7 @@ def _text(value: Any) -> str:
 
 
 def extent(record: FaceRecord) -> np.ndarray:
-    """(4,) the box around a record's points, mesh and box; NaN when it has none of them."""
+    """Return the box (4,) around a record's points, mesh and box; NaN when it has none of them."""
     corners = [np.empty((0, 2))]
     if record.points is not None:
         corners.append(record.points[np.isfinite(record.points).all(axis=1)])
@@ -106,27 +106,27 @@ def extent(record: FaceRecord) -> np.ndarray:
         corners.append(record.mesh[:, :2])
     if record.box_xyxy is not None:
         corners.append(record.box_xyxy.reshape(2, 2))
-    places = np.concatenate(corners)
-    return boxes.from_points(places) if len(places) else np.full(4, np.nan)
+    points = np.concatenate(corners)
+    return boxes.from_points(points) if len(points) else np.full(4, np.nan)
 
 
 def contact_sheet(
     records: Sequence[FaceRecord], columns: int = 6, seed: int = 0, count: int = 24
 ) -> Image.Image:
-    """Random faces side by side, each cut out around its labels, with the labels drawn.
+    """Draw random faces in a grid, each cropped around its labels, with the labels.
 
-    Points are green, red where covered, joined as their scheme says, a few with their number; boxes white,
-    meshes pink. Under each face stands its name.
+    Points are green, red where occluded, connected by the lines of their scheme, a few with their index;
+    boxes are white, meshes pink. The name stands below each face.
 
     Args:
         records: of one or more data sets.
         columns: faces in a row.
-        seed: the same one chooses the same faces.
-        count: faces in all, or as many as there are.
+        seed: of the choice of faces.
+        count: most faces in all.
 
     Raises:
         InputError: no records, or not a single row and column.
-        ImageError: a picture cannot be read.
+        ImageError: an image cannot be read.
     """
     if not records or columns < 1 or count < 1:
         raise InputError(
@@ -137,62 +137,62 @@ def contact_sheet(
     columns = min(columns, len(chosen))
     rows = -(-len(chosen) // columns)
     sheet = Image.new("RGB", (columns * TILE_PX, rows * TILE_PX))
-    for place, index in enumerate(chosen):
-        corner = (place % columns * TILE_PX, place // columns * TILE_PX)
+    for k, index in enumerate(chosen):
+        corner = (k % columns * TILE_PX, k // columns * TILE_PX)
         sheet.paste(_tile(records[index]), corner)
     return sheet
 
 
 def _tile(record: FaceRecord) -> Image.Image:
-    """One face (TILE_PX, TILE_PX) with its labels and name."""
-    picture = Image.fromarray(record.read())
-    square = _square(record, picture)
-    canvas = Image.fromarray(crop.cut(picture, square[None], _CANVAS_PX)[0])
-    pen, onto = ImageDraw.Draw(canvas), box_to_square(square, _CANVAS_PX)
+    """Draw one face (TILE_PX, TILE_PX) with its labels and name."""
+    photo = Image.fromarray(record.read())
+    square = _square(record, photo)
+    canvas = Image.fromarray(crop.cut(photo, square[None], _CANVAS_PX)[0])
+    pen, to_canvas = ImageDraw.Draw(canvas), box_to_square(square, _CANVAS_PX)
     if record.box_xyxy is not None:
-        pen.rectangle(apply(onto, record.box_xyxy.reshape(2, 2)).ravel().tolist(), outline=_BOX, width=2)
+        pen.rectangle(apply(to_canvas, record.box_xyxy.reshape(2, 2)).ravel().tolist(), outline=_BOX, width=2)
     if record.mesh is not None:
-        _draw_lines(pen, apply(onto, record.mesh[:, :2]), SCHEMES["mesh478"], _MESH, 1)
+        _draw_lines(pen, apply(to_canvas, record.mesh[:, :2]), SCHEMES["mesh478"], _MESH, 1)
     if record.points is not None:
-        places = apply(onto, record.points)
-        _draw_lines(pen, places, SCHEMES[record.scheme], _LINE, 2)
-        _draw_points(pen, places, record.visible)
+        points = apply(to_canvas, record.points)
+        _draw_lines(pen, points, SCHEMES[record.scheme], _LINE, 2)
+        _draw_points(pen, points, record.visible)
     _draw_name(pen, f"{record.split} {record.name}")
     return canvas.reduce(2)
 
 
-def _square(record: FaceRecord, picture: Image.Image) -> np.ndarray:
-    """(4,) around the labels, or around the picture where they have no extent."""
+def _square(record: FaceRecord, photo: Image.Image) -> np.ndarray:
+    """Return the square (4,) around the labels, or around the photo where they have no extent."""
     area = extent(record)
     if np.ptp(area.reshape(2, 2), axis=0).max() >= 1:
         return boxes.square(area, _CROP_SCALE)
-    return boxes.square(np.array([-0.5, -0.5, picture.width - 0.5, picture.height - 0.5]))
+    return boxes.square(np.array([-0.5, -0.5, photo.width - 0.5, photo.height - 0.5]))
 
 
 def _draw_lines(
-    pen: ImageDraw.ImageDraw, places: np.ndarray, scheme: Scheme, colour: Colour, width: int
+    pen: ImageDraw.ImageDraw, points: np.ndarray, scheme: Scheme, colour: Colour, width: int
 ) -> None:
-    for ends in places[np.array(scheme.lines)]:
+    for ends in points[np.array(scheme.lines)]:
         if np.isfinite(ends).all():
             pen.line(ends.ravel().tolist(), fill=colour, width=width)
 
 
-def _draw_points(pen: ImageDraw.ImageDraw, places: np.ndarray, visible: np.ndarray | None) -> None:
-    """A dot for each point, a number for a few that are spread over all indices."""
-    numbered = np.linspace(0, len(places) - 1, min(_NUMBERS, len(places))).round().astype(int).tolist()
-    annotated = np.flatnonzero(np.isfinite(places).all(axis=1)).tolist()
+def _draw_points(pen: ImageDraw.ImageDraw, points: np.ndarray, visible: np.ndarray | None) -> None:
+    """Draw a dot for each point, and the index of a few that are spread over all indices."""
+    numbered = np.linspace(0, len(points) - 1, min(_NUMBERED, len(points))).round().astype(int).tolist()
+    annotated = np.flatnonzero(np.isfinite(points).all(axis=1)).tolist()
     font = ImageFont.load_default(20)
     for index in annotated:
-        x, y = places[index].tolist()
-        fill = _POINT if visible is None or visible[index] else _COVERED
+        x, y = points[index].tolist()
+        fill = _POINT if visible is None or visible[index] else _HIDDEN
         pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=fill, outline=_SHADE)
         if index in numbered:
-            place, text = (x + 5, y - 5), str(index)
-            pen.text(place, text, fill=_NUMBER, font=font, anchor="ls", stroke_width=2, stroke_fill=_SHADE)
+            corner, text = (x + 5, y - 5), str(index)
+            pen.text(corner, text, fill=_NUMBER, font=font, anchor="ls", stroke_width=2, stroke_fill=_SHADE)
 
 
 def _draw_name(pen: ImageDraw.ImageDraw, name: str) -> None:
-    """As much of a name's end as there is room for, along the lower edge."""
+    """Write as much of a name's end as there is room for, along the lower edge."""
     font, text = ImageFont.load_default(20), name
     while pen.textlength(text, font=font) > _CANVAS_PX - 12:
         text = f"…{text[2:]}"

@@ -53,8 +53,8 @@ def info(name: str) -> DatasetInfo:
 def load(name: str, root: Path, split: str | None = None) -> list[FaceRecord]:
     """Read the records of a data set.
 
-    A set that is published without a val split gets a fixed tenth of its training photos as val. The adapter's
-    own ``records`` returns the training split as published.
+    A set that is published without a val split gets a fixed tenth of its training photos as val. The
+    adapter's own ``records`` returns the training split as published.
 
     Args:
         name: key of ``DATASETS``.

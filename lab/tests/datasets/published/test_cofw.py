@@ -23,7 +23,7 @@ def shapes(count: int) -> np.ndarray:
 
 
 def write(path: Path, suffix: str, pictures: list[np.ndarray], **changes: np.ndarray | None) -> None:
-    """A file in HDF5, where MATLAB's arrays lie transposed and its cells are references."""
+    """Write a file in HDF5, where MATLAB's arrays are transposed and its cells are references."""
     count = len(pictures)
     arrays = {f"phis{suffix}": shapes(count), f"bboxes{suffix}": np.tile([3.0, 4, 20, 30], (count, 1))}
     with h5py.File(path, "w") as file:

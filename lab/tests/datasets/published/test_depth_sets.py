@@ -126,7 +126,7 @@ def compressed(depth: np.ndarray) -> bytes:
 
 @pytest.fixture
 def frame(tmp_path: Path) -> Path:
-    """A depth file of 8 x 6 pixels beside its calibration; the colour camera stands 100 mm farther behind."""
+    """Write a depth file of 8 x 6 pixels and its calibration; the colour camera stands 100 mm back."""
     depth = np.zeros((6, 8), np.int16)
     depth[2, 3:6], depth[5, 7] = (900, 910, 920), 800
     (tmp_path / "frame_00003_depth.bin").write_bytes(compressed(depth))

@@ -40,7 +40,7 @@ def write_scenes(root: Path, entries: list[dict[str, object]]) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Two faces, three scenes; the backgrounds are empty files, which these tests do not decode."""
+    """Write two faces, three scenes, and backgrounds as empty files, which are not decoded here."""
     write_faces(tmp_path, TABLE, ["helen/00001.jpg"], np.arange(136.0).reshape(1, 68, 2))
     write_scenes(tmp_path, [{"file": f"{s}.jpg", "split": s, "faces": []} for s in ("train", "val", "test")])
     (tmp_path / "backgrounds").mkdir()
@@ -98,7 +98,7 @@ def test_colours_are_rgb(tmp_path: Path) -> None:
 
 @pytest.fixture
 def labelled_photos(data: Path) -> Path:
-    """Two val scenes with one annotated face each, the second with MTCNN's boxes; four val faces, one masked."""
+    """Write two val scenes, the second with MTCNN's boxes, and four val faces, one of them masked."""
     points = np.random.default_rng(5).uniform(20, 42, (68, 2))
     face = {"box": [22, 16, 42, 36], "landmarks68": points.tolist(), "origin": "human"}
     found = {"box": [0, 0, 9, 9], "score": 0.9, "origin": "teacher"}
@@ -143,7 +143,7 @@ def test_a_folder_that_is_no_pack_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture
 def faces(tmp_path: Path, write_photo: Callable[..., Path]) -> Path:
-    """Six faces, four of them with points."""
+    """Write six faces, four of them with points."""
     for file in FILES:
         write_photo(f"faces/{file}")
     write_faces(tmp_path, RECORDS, FILES[:4], np.arange(4 * 136.0).reshape(4, 68, 2))

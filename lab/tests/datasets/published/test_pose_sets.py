@@ -46,7 +46,7 @@ POSE = """0.980639 0.109899 0.162077
 
 
 def write_3ddfa(photo: Path, **changes: np.ndarray) -> None:
-    """The labels of a photo as the authors of 300W-LP write them."""
+    """Write the labels of a photo as the authors of 300W-LP do."""
     solid = np.vstack([POINTS.T, np.full(68, 7.0)])
     content = {"Pose_Para": POSE_PARA, "pt2d": POINTS.T, "pt3d_68": solid, "Shape_Para": np.zeros((199, 1))}
     savemat(photo.with_suffix(".mat"), content | changes)

@@ -1,4 +1,4 @@
-"""Changes of training pictures: same shape, same geometry, the input left alone."""
+"""Augmentation: same shape, same geometry, the input unchanged."""
 
 from collections.abc import Callable
 
@@ -17,22 +17,22 @@ CHANGES = {
     "recolour": augment.recolour,
     "lower_resolution": augment.lower_resolution,
     "compress": augment.compress,
-    "cover": lambda rng, picture: augment.cover(rng, picture, PHOTOS),
-    "degrade": lambda rng, picture: augment.degrade(rng, picture, PHOTOS),
+    "occlude": lambda rng, image: augment.occlude(rng, image, PHOTOS),
+    "degrade": lambda rng, image: augment.degrade(rng, image, PHOTOS),
 }
 Change = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 
 
 def blob(centre: tuple[float, float] = (70, 41)) -> np.ndarray:
-    """A light spot on grey, (128, 128, 3)."""
+    """Draw a light spot on grey, (128, 128, 3)."""
     y, x = np.mgrid[:128, :128]
     spot = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * 9**2))
     return np.repeat((60 + 120 * spot)[..., None], 3, axis=2).astype(np.uint8)
 
 
-def place(picture: np.ndarray) -> np.ndarray:
-    """(2,) centre of what is much lighter than the median, pixels."""
-    grey = picture.astype(float).mean(axis=2)
+def place(image: np.ndarray) -> np.ndarray:
+    """Return the centre (2,) of what is much lighter than the median, pixels."""
+    grey = image.astype(float).mean(axis=2)
     mass = np.clip(grey - np.median(grey) - 0.3 * np.ptp(grey), 0, None)
     y, x = np.mgrid[: grey.shape[0], : grey.shape[1]]
     return np.array([(mass * x).sum(), (mass * y).sum()]) / mass.sum()
@@ -41,10 +41,10 @@ def place(picture: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", CHANGES)
 def test_shape_and_input(name: str) -> None:
     for seed in range(30):
-        picture = blob()
-        changed = CHANGES[name](np.random.default_rng(seed), picture)
-        assert changed.shape == picture.shape and changed.dtype == np.uint8
-        np.testing.assert_array_equal(picture, blob())
+        image = blob()
+        changed = CHANGES[name](np.random.default_rng(seed), image)
+        assert changed.shape == image.shape and changed.dtype == np.uint8
+        np.testing.assert_array_equal(image, blob())
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -65,9 +65,9 @@ def test_recolour_makes_a_fifth_grey() -> None:
     colourful = np.zeros((8, 8, 3), np.uint8) + np.array([200, 120, 60], np.uint8)
     rng = np.random.default_rng(0)
     changed = [augment.recolour(rng, colourful) for _ in range(600)]
-    grey = np.mean([np.ptp(picture[0, 0].astype(int)) == 0 for picture in changed])
+    grey = np.mean([np.ptp(image[0, 0].astype(int)) == 0 for image in changed])
     assert 0.13 < grey < 0.27
-    assert np.std([picture.mean() for picture in changed]) > 15
+    assert np.std([image.mean() for image in changed]) > 15
 
 
 def test_compress_keeps_the_order_of_colours() -> None:
@@ -87,7 +87,7 @@ def test_cover_hides_a_part() -> None:
     shares = []
     for seed in range(60):
         grey = np.full((100, 100, 3), 90, np.uint8)
-        shares.append((augment.cover(np.random.default_rng(seed), grey, red) != 90).any(axis=2).mean())
+        shares.append((augment.occlude(np.random.default_rng(seed), grey, red) != 90).any(axis=2).mean())
     assert min(shares) > 0 and max(shares) <= 2 * 0.41**2
 
 

@@ -1,4 +1,4 @@
-"""Depth crops: what labels count from, their unit, picture and depth together, mirrored and moved."""
+"""Depth crops: origin and unit of the labels; image and depth stay together, mirrored and shifted."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from facegeom.geometry import topology
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom_lab.datasets.training.depth_crops import DepthCrops, DepthTable, read_tables
-from facegeom_lab.synth.depth import to_counts
+from facegeom_lab.synth.anatomy import to_counts
 from facegeom_lab.synth.rasterise import rasterise
 
 FOV_DEG = 30.0
@@ -20,7 +20,7 @@ BACKGROUND = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uin
 
 
 def table(*angles: tuple[float, float, float], larger: float = 1.0, far_mm: float = 900) -> DepthTable:
-    """The canonical head, turned, its nearness as its red."""
+    """Render the canonical head in some rotations, its nearness as its red."""
     camera = Camera(160, 160, FOV_DEG)
     place = np.array([10.0, -5, far_mm])
     rows = []
@@ -48,7 +48,7 @@ def test_depth_is_counted_from_the_nose_tip() -> None:
 
 @pytest.mark.parametrize(("larger", "far_mm"), [(1.2, 1080.0), (0.8, 720.0), (1.0, 700.0)])
 def test_millimetres_are_those_of_an_average_head(larger: float, far_mm: float) -> None:
-    """A larger head farther away gives the same picture, so the same depth."""
+    """A larger head farther away gives the same image, so the same depth."""
     plain, other = (
         DepthCrops([each])[0]["depth"].numpy()
         for each in (table((20, 0, 0)), table((20, 0, 0), larger=larger, far_mm=far_mm))
@@ -58,13 +58,13 @@ def test_millimetres_are_those_of_an_average_head(larger: float, far_mm: float) 
     assert np.median(np.abs(plain - other)[both]) < (0.3 if larger != 1 else 1.5)
 
 
-@pytest.mark.parametrize("changed", [False, True])
-def test_picture_and_depth_belong_together(changed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("augment", [False, True])
+def test_picture_and_depth_belong_together(augment: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "facegeom_lab.datasets.training.depth_crops.degrade", lambda rng, crop, backgrounds: crop
     )
     torch.manual_seed(2)
-    crops = DepthCrops([table((25, 5, 40)), table((-40, 0, 0))], [BACKGROUND], changed=changed)
+    crops = DepthCrops([table((25, 5, 40)), table((-40, 0, 0))], [BACKGROUND], augment=augment)
     for number in range(2):
         item = crops[number]
         red = item["crop"][0].float().reshape(80, 2, 80, 2).numpy()
@@ -78,7 +78,7 @@ def test_picture_and_depth_belong_together(changed: bool, monkeypatch: pytest.Mo
 def test_training_crops_differ_and_plain_ones_do_not() -> None:
     plain, changed = (
         DepthCrops([table((0, 0, 0))]),
-        DepthCrops([table((0, 0, 0))], [BACKGROUND], changed=True),
+        DepthCrops([table((0, 0, 0))], [BACKGROUND], augment=True),
     )
     assert torch.equal(plain[0]["crop"], plain[0]["crop"])
     assert not torch.equal(changed[0]["crop"], changed[0]["crop"])

@@ -47,7 +47,7 @@ def test_a_mirror_image_has_the_mirrored_sector() -> None:
 
 
 def _numbered() -> Directions:
-    """A bright spot at the right of every picture; few faces of class 2."""
+    """Draw a bright right half in every crop; few faces of class 2."""
     classes = np.array([0] * 5 + [2] + [4] * 3 + [1, 3, 5, 6, 7])
     crops = np.zeros((len(classes), STORED_PX, STORED_PX, 3), np.uint8)
     crops[:, :, STORED_PX // 2 :] = 10 * np.arange(1, len(classes) + 1)[:, None, None, None]
@@ -68,7 +68,7 @@ def test_batches_hold_all_classes_alike_and_mirror_the_label_with_the_picture() 
 
 def test_the_middle_of_a_stored_crop() -> None:
     crops = np.arange(STORED_PX, dtype=np.uint8)[None, :, None, None].repeat(STORED_PX, 2).repeat(3, 3)
-    found = directions.middle(crops)
+    found = directions.centre_crops(crops)
     assert found.shape == (1, SIZE_PX, SIZE_PX, 3)
     assert found[0, 0, 0, 0] == 4 and found[0, -1, 0, 0] == STORED_PX - 5
 
@@ -78,7 +78,7 @@ def test_a_pack_becomes_one_file_whose_people_do_not_cross(
 ) -> None:
     groups = [_group(range(0, 40), 0), _group(range(40, 60), 1), _group(range(60, 90), 2)]
     monkeypatch.setattr(directions, "_real", lambda data, labels: groups[0])
-    monkeypatch.setattr(directions, "_made", lambda data, rendered: groups[1:])
+    monkeypatch.setattr(directions, "_synthetic", lambda data, rendered: groups[1:])
     monkeypatch.setattr(directions, "background_files", lambda data, split: [])
     monkeypatch.setattr(directions, "read_images", lambda files: [np.zeros((40, 40, 3), np.uint8)])
     file = directions.build(tmp_path, tmp_path, tmp_path, tmp_path / "out" / "directions.npz")
@@ -93,7 +93,7 @@ def test_a_pack_becomes_one_file_whose_people_do_not_cross(
 
 
 def _group(numbers: range, split: int) -> directions._Candidates:
-    """Grey pictures whose shade is their number, of class number mod 8."""
+    """Make grey images whose shade is their number, of class number mod 8."""
     points = 50 + 20 * np.random.default_rng(0).uniform(-1, 1, (len(numbers), 68, 2))
     return directions._Candidates(
         lambda index: np.full((100, 100, 3), numbers[index], np.uint8),
@@ -105,7 +105,7 @@ def _group(numbers: range, split: int) -> directions._Candidates:
 
 def test_a_direction_without_faces_is_told() -> None:
     with pytest.raises(InputError, match="tune faces of every direction, found none of 0"):
-        directions._chosen([_group(range(16), 0)], 1, 5, np.random.default_rng(0))
+        directions._choose([_group(range(16), 0)], 1, 5, np.random.default_rng(0))
 
 
 def test_real_and_made_faces_are_found(training_pack) -> None:
@@ -113,7 +113,7 @@ def test_real_and_made_faces_are_found(training_pack) -> None:
     assert real.read(0).shape == (160, 160, 4)
     assert real.landmarks.shape == (14, 68, 2)  # ten train, four val; one in doubt
     assert (real.splits[-4:] == 2).all()
-    heads = directions._made(training_pack.data, training_pack.rendered)[0]
+    heads = directions._synthetic(training_pack.data, training_pack.rendered)[0]
     np.testing.assert_array_equal(heads.classes, [4, -1, 0])
     np.testing.assert_array_equal(heads.splits, [2, 1, 0])
 

@@ -45,7 +45,7 @@ EVERY_VIEW = pytest.mark.parametrize(
 @pytest.fixture(autouse=True)
 def only_geometry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Images keep their colours, the padding outside the photo is 77."""
-    monkeypatch.setattr(face_samples, "degrade", lambda rng, picture, backgrounds: picture)
+    monkeypatch.setattr(face_samples, "degrade", lambda rng, image, backgrounds: image)
     monkeypatch.setattr(
         face_samples, "random_patch", lambda rng, photos, size: np.full((size, size, 3), 77, np.uint8)
     )
@@ -62,19 +62,19 @@ def labels_of(head: object, weight: np.ndarray | None = None) -> FaceLabels:
     )
 
 
-def samples(picture: np.ndarray, labels: FaceLabels, count: int = 40, **options: object) -> Samples:
+def samples(image: np.ndarray, labels: FaceLabels, count: int = 40, **options: object) -> Samples:
     torch.manual_seed(3)
-    crops = FaceCrops([picture], labels, [picture], negatives=0, seed=1, **options)
+    crops = FaceCrops([image], labels, [image], negatives=0, seed=1, **options)
     return [{key: value.numpy() for key, value in crops[0].items()} for _ in range(count)]
 
 
 def dotted(head: object) -> np.ndarray:
-    """A grey picture with a green dot at the person's right eye corner."""
-    picture = np.full((160, 160, 3), 60, np.uint8)
+    """Draw a grey image with a green dot at the person's right eye corner."""
+    image = np.full((160, 160, 3), 60, np.uint8)
     x, y = head.landmarks[DOT68]
     grid = np.stack(np.meshgrid(np.arange(160), np.arange(160)), axis=2)
     share = np.exp(-((grid - (x, y)) ** 2).sum(axis=2) / (2 * 1.5**2))[..., None]
-    return np.rint(picture * (1 - share) + GREEN * share).astype(np.uint8)
+    return np.rint(image * (1 - share) + GREEN * share).astype(np.uint8)
 
 
 def dot(crop: np.ndarray) -> np.ndarray:
@@ -230,12 +230,12 @@ def test_random_crop_is_square_upright_and_around_the_face(make_head: Maker, tur
 
 def test_outside_of_the_photo_is_laid_over_the_patch() -> None:
     matrix, patch = np.array([[1.0, 0, 20], [0, 1, 0]]), np.full((128, 128, 3), 77, np.uint8)
-    picture = np.full((128, 90, 3), 200, np.uint8)
-    crop = warp(picture, matrix, patch.copy())
+    image = np.full((128, 90, 3), 200, np.uint8)
+    crop = warp(image, matrix, patch.copy())
     assert (crop[:, :19] == 77).all() and (crop[:, 111:] == 77).all() and (crop[:, 21:109] == 200).all()
     alpha = np.full((128, 90, 1), 255, np.uint8)
     alpha[:, :30] = 0
-    crop = warp(np.concatenate([picture, alpha], axis=2), matrix, patch.copy())
+    crop = warp(np.concatenate([image, alpha], axis=2), matrix, patch.copy())
     assert (crop[:, :49] == 77).all() and (crop[:, 51:109] == 200).all() and (crop[:, 111:] == 77).all()
 
 

@@ -1,4 +1,4 @@
-"""Crops of labelled faces: a dot under a landmark stays under it; which detected box belongs to which face."""
+"""Crops of labelled faces: landmarks follow the pixels; which detected box belongs to which face."""
 
 from dataclasses import replace
 from pathlib import Path

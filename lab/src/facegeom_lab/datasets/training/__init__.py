@@ -1,1 +1,1 @@
-"""Samples for the training of each network."""
+"""Training samples of each network."""

@@ -145,5 +145,5 @@ def synthetic_faces(folder: Path | None) -> tuple[list[np.ndarray], FaceLabels |
 
 
 def _as_seen(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
-    """Convert rotations (N, 3, 3) of the camera frame to those that a crop shows, relative to the line of sight."""
+    """Convert rotations (N, 3, 3) from the camera frame to the frame of the line of sight."""
     return np.swapaxes(rotation_to_line_of_sight(translation.astype(np.float64)), 1, 2) @ rotation

@@ -34,7 +34,7 @@ FRAME_SCALE = 2.0
 LOOSE_THRESHOLDS = Thresholds(propose=0.3, propose_most=96, refine=0.1, refine_overlap=0.5)
 MIN_FACE_PX = 24.0
 MAX_NEGATIVE_IOU = 0.1
-"""Hard negatives: detections of a cascade with loose thresholds that overlap no labelled face by more than this."""
+"""Hard negatives: detections at loose thresholds that overlap the labelled faces less than this."""
 
 
 class FaceCrops(Dataset):
@@ -105,7 +105,7 @@ class FaceCrops(Dataset):
     def _labelled(
         self, index: int, matrix: np.ndarray, turn_deg: float, rng: np.random.Generator, change: float
     ) -> dict[str, torch.Tensor]:
-        """Return the crop and its targets; mirrored and degraded where ``change``, the strength, is above 0."""
+        """Return the crop and its targets; mirrored and degraded if the strength ``change`` is above 0."""
         labels = self.labels
         crop = warp(self.images[index], matrix, random_patch(rng, self.backgrounds, self.size_px))
         landmarks = apply(matrix, labels.landmarks[index].astype(np.float64))
@@ -171,15 +171,15 @@ def random_crop(
     scale: float = CROP_SCALE,
 ) -> np.ndarray:
     """Return the transform (2, 3) to a crop around the rotated points (68, 2); see :func:`random_square`."""
-    turn = rotation_from_angles(0, 0, turn_deg)[:2, :2]
-    onto = box_to_square(random_square(rng, landmarks @ turn.T, strength, scale), size_px)
-    return np.concatenate([onto[:, :2] @ turn, onto[:, 2:]], axis=1)
+    rotation = rotation_from_angles(0, 0, turn_deg)[:2, :2]
+    to_crop = box_to_square(random_square(rng, landmarks @ rotation.T, strength, scale), size_px)
+    return np.concatenate([to_crop[:, :2] @ rotation, to_crop[:, 2:]], axis=1)
 
 
 def random_square(
     rng: np.random.Generator, landmarks: np.ndarray, strength: float = 1.0, scale: float = CROP_SCALE
 ) -> np.ndarray:
-    """Return the crop box (4,) around points (68, 2), shifted and scaled at random as a detector's boxes are."""
+    """Return the crop box (4,) of points (68, 2), shifted and scaled at random as a detector's boxes are."""
     size = scale * np.clip(np.exp(rng.normal(0, 0.11 * strength)), 0.78, 1.35)
     box = square(face_box(landmarks), size)
     shift = np.clip(rng.normal(0, 0.05 * strength, 2), -0.14, 0.14) * (box[2] - box[0])
@@ -259,7 +259,7 @@ class SceneFaces(Dataset):
 
 
 def mine_hard_negatives(data: Path, pnet: Path, rnet: Path, out: Path) -> int:
-    """Run a cascade with loose thresholds over the train split and keep the crops far from every labelled face.
+    """Run a cascade at loose thresholds over the train split; keep the crops far from the labelled faces.
 
     Args:
         data: the data pack.

@@ -1,4 +1,4 @@
-"""Crops of labelled faces for networks that predict landmarks, and the detector's boxes around these faces."""
+"""Crops of labelled faces for networks that predict landmarks, and the detector's boxes of these faces."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from facegeom_lab.datasets.training.augment import jitter_colour
 from facegeom_lab.files import save_npz
 
 MIN_OVERLAP = 0.5
-"""Least intersection of a detection with the box of the true points, as a fraction of the smaller of the two."""
+"""Least intersection of a detection with the box of the true points, as a fraction of the smaller one."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def widen(box_xyxy: np.ndarray, margin: float) -> np.ndarray:
 
 
 def rotated_box_to_square(box_xyxy: np.ndarray, size_px: int, turn_deg: float) -> np.ndarray:
-    """Return the transform (2, 3) of a box (4,) to a crop; the photo is rotated clockwise about its middle first."""
+    """Return the transform (2, 3) of a box (4,) to a crop; the photo turns clockwise about the box first."""
     rotation = rotation_from_angles(0, 0, turn_deg)[:2, :2]
     middle = (box_xyxy[:2] + box_xyxy[2:]) / 2
     to_crop = box_to_square(box_xyxy, size_px)

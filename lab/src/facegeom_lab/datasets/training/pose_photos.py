@@ -1,5 +1,4 @@
-"""Photos for the distillation of head directions: where the five points of each face are, and what is known
-of its rotation."""
+"""Photos for the distillation of head pose: five points of each face, and its rotation where known."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from facegeom.geometry.schemes import five_from_68
 from facegeom.image import reading
 from facegeom.image.crop import OUTSIDE
 from facegeom_lab.datasets.published import celeba, pack
-from facegeom_lab.datasets.published.pack import read_face_rgba
 from facegeom_lab.datasets.training.face_labels import (
     FaceLabels,
     landmark_map,
@@ -24,8 +22,10 @@ from facegeom_lab.datasets.training.face_labels import (
 from facegeom_lab.fitting.pose_fit import rotation_under_points
 
 SIDE_OF_FIVE = 2.72
-"""Side of a face's square by the larger of the distances of the eyes and of eyes and mouth; with the square's
-centre 4 % of a side above the middle between eyes and mouth: means over 300W's HELEN and LFPW, spread 8 %."""
+"""Side of a face's square by the larger of two distances: between the eyes, from eyes to mouth.
+
+Its centre lies 4 % of the side above the middle between eyes and mouth. Means over 300W's HELEN and LFPW,
+with a standard deviation of 8 %."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +34,10 @@ class PosePhoto:
 
     Attributes:
         name: unique within a set.
-        read: gives the picture (H, W, 3) uint8 RGB.
+        read: reads the photo, (H, W, 3) uint8 RGB.
         five: (F, 5, 2) centres of the eyes, nose tip, corners of the mouth, pixels.
         squares_xyxy: (F, 4) around the faces.
-        others_xyxy: (G, 4) faces without points, which are no example of anything.
+        others_xyxy: (G, 4) faces without points, which give neither positive nor negative samples.
         rotation: (F, 3, 3) as a crop shows the head, NaN where unknown.
     """
 
@@ -68,11 +68,11 @@ def _photo(
 
 
 def pack_photos(data: Path, labels: Path, split: str, rendered: Path | None = None) -> list[PosePhoto]:
-    """A split of the data pack: centred faces, scenes, photos without a face; rendered heads, turned faces.
+    """Read a split of the data pack: centred faces, scenes, backgrounds; with rendered and profiled faces.
 
     Args:
         data: the data pack.
-        labels: mesh labels; the canonical head laid on them gives the rotations.
+        labels: mesh labels; the canonical head fitted to them gives the rotations.
         split: ``train`` or ``val``.
         rendered: folder of ``facegeom lab synth``, whose rotations are exact, and ``facegeom lab profile``.
 
@@ -92,20 +92,20 @@ def pack_photos(data: Path, labels: Path, split: str, rendered: Path | None = No
 
 
 def rendered_photos(folder: Path) -> list[PosePhoto]:
-    """The rendered heads of ``facegeom lab synth`` alone.
+    """Read the rendered heads of ``facegeom lab synth`` alone.
 
     Raises:
-        InputError: none there.
+        InputError: the folder has none.
     """
     shards = sorted(folder.glob("synth_*.npz"))
     if not shards:
         raise InputError(f"expected the shards of `facegeom lab synth` in {folder}, found none")
-    return [photo for shard in shards for photo in _made("rendered", shard)]
+    return [photo for shard in shards for photo in _shard_photos("rendered", shard)]
 
 
 def _profiled_photos(folder: Path) -> Iterator[PosePhoto]:
     for shard in sorted(folder.glob("profile_*.npz")):
-        yield from _made("profiled", shard)
+        yield from _shard_photos("profiled", shard)
 
 
 def _scenes(data: Path, split: str) -> Iterator[PosePhoto]:
@@ -127,50 +127,50 @@ def _faces(data: Path, labels: Path, split: str) -> Iterator[PosePhoto]:
             points = linear_map.apply(table["mesh"][index : index + 1, :, :2].astype(np.float64))
             yield _photo(
                 f"faces/{row.file}",
-                partial(_filled, data / "faces" / row.file),
+                partial(_read_face, data / "faces" / row.file),
                 points,
                 rotation=rotation_under_points(points),
             )
 
 
-def _filled(file: Path) -> np.ndarray:
-    """A centred face, the black around its photo made the grey that the runtime has there."""
-    return _on_grey(read_face_rgba(file))
+def _read_face(file: Path) -> np.ndarray:
+    """Read a centred face; the black around its photo becomes the runtime's grey padding."""
+    return _on_grey(pack.read_face_rgba(file))
 
 
-def _on_grey(picture: np.ndarray) -> np.ndarray:
-    """RGB of a picture (H, W, 4) with alpha 0 where there is no photo; RGB (H, W, 3) as it is."""
-    if picture.shape[2] == 3:
-        return picture
-    return np.where(picture[..., 3:] > 0, picture[..., :3], np.uint8(OUTSIDE))
+def _on_grey(image: np.ndarray) -> np.ndarray:
+    """Return RGB, grey where the alpha of an image (H, W, 4) is 0; an image (H, W, 3) as it is."""
+    if image.shape[2] == 3:
+        return image
+    return np.where(image[..., 3:] > 0, image[..., :3], np.uint8(OUTSIDE))
 
 
-def _made(kind: str, shard: Path) -> Iterator[PosePhoto]:
-    """The photos of one shard of rendered or profiled faces."""
-    pictures, labels = _opened(shard)
-    for index in range(len(pictures)):
+def _shard_photos(kind: str, shard: Path) -> Iterator[PosePhoto]:
+    """Iterate over the photos of one shard of rendered or profiled faces."""
+    images, labels = _read_shard(shard)
+    for index in range(len(images)):
         one = slice(index, index + 1)
         yield _photo(
             f"{kind}/{shard.stem}#{index}",
-            partial(_made_picture, shard, index),
+            partial(_read_shard_image, shard, index),
             labels.landmarks[one].astype(np.float64),
             rotation=labels.rotation[one],
         )
 
 
-def _made_picture(shard: Path, index: int) -> np.ndarray:
-    return _on_grey(_opened(shard)[0][index])
+def _read_shard_image(shard: Path, index: int) -> np.ndarray:
+    return _on_grey(_read_shard(shard)[0][index])
 
 
 @lru_cache(maxsize=1)
-def _opened(shard: Path) -> tuple[list[np.ndarray], FaceLabels]:
-    """Pictures and labels of one shard; photos come shard by shard, so one is kept."""
+def _read_shard(shard: Path) -> tuple[list[np.ndarray], FaceLabels]:
+    """Read images and labels of one shard; the last shard is cached, since photos come shard by shard."""
     read = profiled_faces if shard.name.startswith("profile_") else rendered_faces
     return read([shard])
 
 
 def celeba_photos(root: Path, split: str) -> list[PosePhoto]:
-    """A split of CelebA; its five points stand for the face's square.
+    """Read a split of CelebA; its five points give the face's square.
 
     Raises:
         InputError: a file is missing or damaged.
@@ -182,7 +182,7 @@ def celeba_photos(root: Path, split: str) -> list[PosePhoto]:
 
 
 def five_point_photo(name: str, read: Callable[[], np.ndarray], five: np.ndarray) -> PosePhoto:
-    """A photo of one face with five points (5, 2) alone."""
+    """Return a photo of one face with five points (5, 2) alone."""
     eyes, mouth = five[:2].mean(axis=0), five[3:].mean(axis=0)
     length = max(np.linalg.norm(five[1] - five[0]), np.linalg.norm(mouth - eyes))
     half = SIDE_OF_FIVE * length / 2

@@ -1,4 +1,4 @@
-"""Training samples of FPNet: windows of a distillation set, moved, turned, mirrored, recoloured a little."""
+"""Training samples of FPNet: windows of a distillation set, shifted, rotated, mirrored and recoloured."""
 
 from pathlib import Path
 
@@ -12,23 +12,23 @@ from facegeom_lab.datasets.training.augment import recolour
 from facegeom_lab.networks.cascade import FPNet
 from facegeom_lab.teachers.distillation import FACE, STORED_PX
 
-MOVE, SCALE, TURN_DEG = 0.05, 0.06, 12.0
-"""Standard deviations of a window's shift, in its sides, of the logarithm of its side, and of its turn."""
+SHIFT, SCALE, TURN_DEG = 0.05, 0.06, 12.0
+"""Standard deviations of a window's shift, in sides, of the logarithm of its side, and of its rotation."""
 
 MIRRORED_VECTORS = np.array([1, -1, -1, -1, 1, 1], np.float32)
 """Raw vectors of the mirrored head, element by element: R becomes M·R·M with M = diag(-1, 1, 1)."""
 
 
 class PoseWindows(Dataset):
-    """Windows (3, 48, 48) uint8 with what is to be said of them.
+    """Windows with the teacher's predictions.
 
-    ``face``; ``offsets`` (4,) of the face's square from the window's edges, in window sides; the teacher's
-    vectors ``raw`` (6,).
+    Samples: ``window`` (3, 48, 48) uint8; ``face`` 0 or 1; ``offsets`` (4,) of the face's square from the
+    window's edges, in window sides; ``raw`` (6,), the teacher's rotation vectors.
 
     Args:
         folder: of the shards of ``facegeom lab build-pose-set``.
-        teacher: whose vectors are learned. Faces without them are left out.
-        plain: the windows as they are: for validation.
+        teacher: whose vectors are learned; faces without them are left out.
+        plain: no augmentation: for validation.
 
     Attributes:
         kind: (N,) FACE, OUTSIDE or INSIDE.
@@ -36,12 +36,12 @@ class PoseWindows(Dataset):
         rotation: (N, 3, 3) the labels' rotations, NaN where unknown.
 
     Raises:
-        InputError: no shards, or the teacher has not answered them.
+        InputError: there are no shards, or none of the teacher's predictions in them.
     """
 
     def __init__(self, folder: Path, teacher: str, plain: bool = False) -> None:
         self.plain, self._folder = plain, folder
-        arrays = _joined(folder, teacher)
+        arrays = _read_shards(folder, teacher)
         known = np.isfinite(arrays["raw"]).all(axis=1) | (arrays["kind"] != FACE)
         self._known = known
         self.windows, self.kind = arrays["windows"][known], arrays["kind"][known]
@@ -52,22 +52,22 @@ class PoseWindows(Dataset):
     def __len__(self) -> int:
         return len(self.kind)
 
-    def answers_of(self, teacher: str) -> np.ndarray:
-        """(N, 6) another teacher's vectors of the same windows, NaN where it has none.
+    def predictions_of(self, teacher: str) -> np.ndarray:
+        """Return another teacher's vectors (N, 6) of the same windows, NaN where it has none.
 
         Raises:
-            InputError: it has not answered the set.
+            InputError: the set has no predictions of that teacher.
         """
-        return _joined(self._folder, teacher)["raw"][self._known]
+        return _read_shards(self._folder, teacher)["raw"][self._known]
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         cv2.setNumThreads(0)
         offsets, raw = self.offsets[index], self.raw[index]
         if self.plain:
-            window = _placed(self.windows[index], np.zeros(2), np.eye(2))
+            window = _warp_window(self.windows[index], np.zeros(2), np.eye(2))
         else:
             rng = np.random.default_rng(torch.randint(2**31, (2,)).tolist())
-            window, offsets, raw = self._changed(rng, self.windows[index], offsets, raw)
+            window, offsets, raw = self._augmented(rng, self.windows[index], offsets, raw)
         return {
             "window": torch.from_numpy(np.ascontiguousarray(window)).permute(2, 0, 1),
             "face": torch.tensor(float(self.kind[index] == FACE)),
@@ -76,22 +76,22 @@ class PoseWindows(Dataset):
         }
 
     @staticmethod
-    def _changed(
+    def _augmented(
         rng: np.random.Generator, stored: np.ndarray, offsets: np.ndarray, raw: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        move = np.clip(rng.normal(0, MOVE, 2), -0.12, 0.12)
+        shift = np.clip(rng.normal(0, SHIFT, 2), -0.12, 0.12)
         scale = float(np.clip(np.exp(rng.normal(0, SCALE)), 0.85, 1.15))
-        turn = np.deg2rad(np.clip(rng.normal(0, TURN_DEG), -30, 30))
-        turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-        # A window's point lies in the stored one at move + scale · turnedᵀ · point, sides from the middle.
-        window = recolour(rng, _placed(stored, move, scale * turned.T))
+        angle = np.deg2rad(np.clip(rng.normal(0, TURN_DEG), -30, 30))
+        rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        # A window's point lies in the stored one at shift + scale · rotationᵀ · point, in sides.
+        window = recolour(rng, _warp_window(stored, shift, scale * rotation.T))
         edges = np.array([-0.5, -0.5, 0.5, 0.5])
         face = offsets + edges
         middle, half = (face[:2] + face[2:]) / 2, (face[2:] - face[:2]) / (2 * scale)
-        middle = turned @ (middle - move) / scale
+        middle = rotation @ (middle - shift) / scale
         offsets = np.concatenate([middle - half, middle + half]) - edges
         vectors = raw.reshape(2, 3).copy()
-        vectors[:, :2] = vectors[:, :2] @ turned.T
+        vectors[:, :2] = vectors[:, :2] @ rotation.T
         raw = vectors.reshape(6)
         if rng.random() < 0.5:
             window, raw = window[:, ::-1], raw * MIRRORED_VECTORS
@@ -99,19 +99,20 @@ class PoseWindows(Dataset):
         return window, offsets, raw
 
 
-def _placed(stored: np.ndarray, move: np.ndarray, linear: np.ndarray) -> np.ndarray:
-    """The window (48, 48, 3) whose points, from its middle, are ``linear`` (2, 2) times those of the stored.
+def _warp_window(stored: np.ndarray, shift: np.ndarray, linear: np.ndarray) -> np.ndarray:
+    """Cut the window (48, 48, 3) of a stored one.
 
-    Its middle is moved by ``move`` (2,), parts of its side.
+    Its points, relative to its middle, are mapped by ``linear`` (2, 2); its middle is shifted by ``shift``
+    (2,), in sides.
     """
     middle, own = (STORED_PX - 1) / 2, np.full(2, (FPNet.WINDOW - 1) / 2)
-    corner = middle + move * FPNet.WINDOW - linear @ own
+    corner = middle + shift * FPNet.WINDOW - linear @ own
     back = np.column_stack([linear, corner])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(stored, back, (FPNet.WINDOW,) * 2, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _joined(folder: Path, teacher: str) -> dict[str, np.ndarray]:
+def _read_shards(folder: Path, teacher: str) -> dict[str, np.ndarray]:
     files = sorted(folder.glob("poses_*.npz"))
     if not files:
         raise InputError(f"expected the shards of `facegeom lab build-pose-set` in {folder}, found none")
@@ -130,7 +131,7 @@ def _joined(folder: Path, teacher: str) -> dict[str, np.ndarray]:
                     name.removeprefix("raw_") for name in arrays.files if name.startswith("raw_")
                 )
                 raise InputError(
-                    f"expected answers of the teacher {teacher} in {file}; it has those of {known}"
+                    f"expected predictions of the teacher {teacher} in {file}; it has those of {known}"
                 )
             parts.append({name: arrays[stored] for name, stored in names.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in names}

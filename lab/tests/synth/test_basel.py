@@ -11,8 +11,8 @@ from facegeom.depth.mesh_depth import closed_triangles
 from facegeom.errors import InputError
 from facegeom.geometry import topology
 from facegeom.geometry.camera import Camera
+from facegeom_lab.synth.anatomy import face_depth
 from facegeom_lab.synth.basel import load_basel
-from facegeom_lab.synth.depth import face_depth
 
 AXES = np.array([1, -1, -1])
 SHIFT_MM = np.array([3.0, -20, 70])

@@ -17,7 +17,7 @@ from facegeom.geometry.rotation import (
 from facegeom.image.crop import cut
 from facegeom_lab.datasets.training.pose_photos import PosePhoto, five_point_photo, pack_photos
 from facegeom_lab.datasets.training.pose_windows import MIRRORED_VECTORS, PoseWindows, _warp_window
-from facegeom_lab.synth import profiles
+from facegeom_lab.synth import face_profiling
 from facegeom_lab.teachers import distillation
 from facegeom_lab.teachers.distillation import (
     FACE,
@@ -231,7 +231,7 @@ def test_photos_of_the_pack(training_pack) -> None:
 def test_turned_faces_follow_the_rendered_heads(training_pack, tmp_path: Path) -> None:
     for shard in training_pack.rendered.glob("synth_*.npz"):
         (tmp_path / shard.name).write_bytes(shard.read_bytes())
-    profiles.run(training_pack.data, training_pack.labels, 2, tmp_path)
+    face_profiling.run(training_pack.data, training_pack.labels, 2, tmp_path)
     photos = pack_photos(training_pack.data, training_pack.labels, "train", tmp_path)
     turned = photos[-2:]
     assert [photo.name for photo in turned] == ["profiled/profile_0000#0", "profiled/profile_0000#1"]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from facegeom.errors import InputError
 from facegeom.geometry import topology
 from facegeom.geometry.camera import Camera
-from facegeom.geometry.rotation import towards
+from facegeom.geometry.rotation import rotation_to_line_of_sight
 from facegeom.geometry.schemes import IBUG68_REGIONS, facepoints14_from_68, five_from_68
 
 FloatArray = npt.NDArray[np.floating]
@@ -100,7 +100,7 @@ def rotation_under_points(points_px: FloatArray) -> FloatArray:
     size = (np.nanmax(points_px, axis=1) - np.nanmin(points_px, axis=1)).max(axis=1)[:, None, None]
     placed = (points_px - middle) * (_POINTS_PX / size) + _CAMERA.centre_px
     fit = fit_pose(placed, "ibug68", _CAMERA)
-    return np.asarray(np.swapaxes(towards(fit.translation_mm), 1, 2) @ fit.rotation)
+    return np.asarray(np.swapaxes(rotation_to_line_of_sight(fit.translation_mm), 1, 2) @ fit.rotation)
 
 
 class _Task(NamedTuple):

@@ -18,10 +18,9 @@ from rich.progress import Progress
 from facegeom.errors import InputError, OutputError
 from facegeom.geometry.camera import Camera
 from facegeom_lab.files import save_npz
+from facegeom_lab.synth.anatomy import from_counts, to_counts
 from facegeom_lab.synth.basel import load_basel
-from facegeom_lab.synth.depth import from_counts, to_counts
-from facegeom_lab.synth.light import lighten
-from facegeom_lab.synth.model import HeadModel, load_model
+from facegeom_lab.synth.model import HeadModel, load_model, simplify
 from facegeom_lab.synth.scene import Image, Sample, render
 
 SHARD = 500
@@ -65,7 +64,7 @@ def run(
     """
     photos = load_backgrounds(Path(data) / "backgrounds", split)
     head = load_basel(model) if model else load_model(Path(data) / MODEL_FILE)
-    head = lighten(head) if depth else head
+    head = simplify(head) if depth else head
     with Progress() as progress:
         task = progress.add_task(f"rendering {split} heads", total=count)
         shards = synthesise(
@@ -94,7 +93,7 @@ def synthesise(
 
     Arrays: images (n, S, S, 3) uint8 RGB, landmarks_px (n, 68, 2), rotation (n, 3, 3), translation (n, 3)
     millimetres, visible (n, 68) bool, fov_deg (n,), and seed, split for checking. Finished shards are kept.
-    With depth also: depth (n, S, S) uint16, counts of :mod:`facegeom_lab.synth.depth`, and mesh_mm
+    With depth also: depth (n, S, S) uint16, counts of :mod:`facegeom_lab.synth.anatomy`, and mesh_mm
     (n, 478, 3), camera frame.
 
     Args:

@@ -1,4 +1,4 @@
-"""Coloured triangle meshes and the simple shapes that clothes, hair and glasses are made of."""
+"""Coloured triangle meshes, simple shapes to build them from, and smooth noise."""
 
 from __future__ import annotations
 
@@ -100,3 +100,13 @@ def wobble(rng: np.random.Generator, points: Floats, period_mm: float, waves: in
     heights = np.sin(direction.T.astype(np.float32) @ points.T + phase[:, None].astype(np.float32))
     total = heights.sum(axis=0)
     return (total * np.sqrt(2 / waves)).astype(np.float32)
+
+
+def inside_polygon(points: Floats, polygon: Floats) -> NDArray[np.bool_]:
+    """(N,) whether points (N, 2) lie in the closed polygon (K, 2), by the even-odd rule."""
+    inside = np.zeros(len(points), dtype=bool)
+    for (x1, y1), (x2, y2) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        if y1 != y2:
+            crosses = (y1 > points[:, 1]) != (y2 > points[:, 1])
+            inside ^= crosses & (points[:, 0] < (x2 - x1) * (points[:, 1] - y1) / (y2 - y1) + x1)
+    return inside

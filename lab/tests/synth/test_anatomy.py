@@ -1,4 +1,4 @@
-"""Depth of rendered heads: against the vertices, through the counts, on the lighter model, in shards."""
+"""The face of a head model: depth against the vertices, as counts, on the simplified model, in shards."""
 
 from pathlib import Path
 
@@ -7,12 +7,10 @@ import pytest
 
 from facegeom.errors import OutputError
 from facegeom.geometry.camera import Camera
-from facegeom_lab.fitting.solve import make_basis
-from facegeom_lab.synth.anatomy import find_anatomy
-from facegeom_lab.synth.depth import UNIT_MM, face_depth, from_counts, to_counts
+from facegeom_lab.fitting.head_fit import make_basis
+from facegeom_lab.synth.anatomy import UNIT_MM, face_depth, find_anatomy, from_counts, to_counts
 from facegeom_lab.synth.generate import read_samples, synthesise
-from facegeom_lab.synth.light import lighten
-from facegeom_lab.synth.model import HeadModel
+from facegeom_lab.synth.model import HeadModel, simplify
 
 CAMERA = Camera(120, 120, 30)
 
@@ -42,16 +40,16 @@ def test_counts_keep_depth_to_half_a_unit() -> None:
     np.testing.assert_allclose(from_counts(counts, 600), depth, atol=UNIT_MM / 2 + 1e-4)
 
 
-def test_the_lighter_model_is_the_same_head(ball_head: HeadModel) -> None:
-    light = lighten(ball_head)
-    assert len(light.neutral_mm) < len(ball_head.neutral_mm)
+def test_the_simplified_model_is_the_same_head(ball_head: HeadModel) -> None:
+    simple = simplify(ball_head)
+    assert len(simple.neutral_mm) < len(ball_head.neutral_mm)
     np.testing.assert_array_equal(
-        light.neutral_mm[light.landmarks], ball_head.neutral_mm[ball_head.landmarks]
+        simple.neutral_mm[simple.landmarks], ball_head.neutral_mm[ball_head.landmarks]
     )
-    assert light.triangles.max() < len(light.neutral_mm)
+    assert simple.triangles.max() < len(simple.neutral_mm)
     full, less = (
         face_depth(model.neutral_mm + np.array([0, 0, 600], np.float32), model, CAMERA)
-        for model in (ball_head, light)
+        for model in (ball_head, simple)
     )
     both = (full > 0) & (less > 0)
     assert both.sum() > 0.8 * (full > 0).sum()
@@ -81,5 +79,5 @@ def test_the_fits_basis_is_the_model(ball_head: HeadModel) -> None:
     basis = make_basis(ball_head)
     identity, expression = np.array([0.5, -1, 0.3]), np.zeros(2)
     expected = ball_head.vertices(identity, expression)[find_anatomy(ball_head).mesh478[:468]]
-    told = basis.shapes(np.concatenate([identity, expression])[None])[0]
-    np.testing.assert_allclose(told, expected, atol=1e-3)
+    found = basis.shapes(np.concatenate([identity, expression])[None])[0]
+    np.testing.assert_allclose(found, expected, atol=1e-3)

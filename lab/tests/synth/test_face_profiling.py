@@ -8,9 +8,8 @@ import pytest
 
 from facegeom.errors import InputError
 from facegeom.geometry.rotation import angles_from_rotation, geodesic_deg, rotation_from_angles
-from facegeom_lab.datasets.training.faces import made_faces, profiled_faces
-from facegeom_lab.synth.profile import Profiled, profile
-from facegeom_lab.synth.profiles import SIZE_PX, run
+from facegeom_lab.datasets.training.face_labels import profiled_faces, synthetic_faces
+from facegeom_lab.synth.face_profiling import SIZE_PX, Profiled, profile, run
 
 NOSE = 1
 
@@ -99,8 +98,8 @@ def test_labels_for_training(training_pack, tmp_path: Path) -> None:
         np.float32(0.5),
         np.float32(0.15),
     }
-    more, both = made_faces(tmp_path)
-    assert len(more) == 2 and both is not None and made_faces(None) == ([], None)
+    more, both = synthetic_faces(tmp_path)
+    assert len(more) == 2 and both is not None and synthetic_faces(None) == ([], None)
 
 
 @pytest.mark.parametrize(("count", "seed"), [(0, 0), (3, -1)])

@@ -5,7 +5,7 @@ import pytest
 
 from facegeom.geometry import topology
 from facegeom.geometry.rotation import geodesic_deg, rotation_from_angles
-from facegeom_lab.fitting.solve import EXPRESSION_SPREAD, Basis, fit, mean_residual
+from facegeom_lab.fitting.head_fit import EXPRESSION_SPREAD, Basis, fit, mean_residual
 
 IDENTITIES, EXPRESSIONS = 4, 3
 

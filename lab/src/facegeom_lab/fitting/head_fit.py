@@ -1,31 +1,49 @@
-"""``facegeom lab fit``: labelled photos with the fitted head's depth, as shards like those of rendered heads.
+"""The head model fitted to labelled meshes of photos, and depth maps from the fits: ``facegeom lab fit``.
 
-The pictures are cut upright around the face; their camera is a narrow one, since nothing is known of the true
-one and the meshes are in parallel projection.
+Regularised least squares over many faces at once. Minimised for each face is the sum over the points of
+|residual|² / (CORRELATED · NOISE²), x, y and z apart, plus |identity|² plus |expression /
+EXPRESSION_SPREAD|²: the prior of Blanz and Vetter ("A morphable model for the synthesis of 3D faces", 1999).
+Pose and coefficients alternate; the latter by coordinate descent, which keeps expressions within [0, 1].
+
+The shards are like those of rendered heads. The images are upright crops around the face; their camera is a
+narrow one, since the photo's is unknown and the meshes are in parallel projection.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from facegeom.depth.depth_map import SIDE_MM, SIZE_PX, depth_squares
 from facegeom.errors import InputError
 from facegeom.geometry.camera import Camera
-from facegeom.geometry.rotation import towards
+from facegeom.geometry.rotation import Similarity, procrustes, rotation_to_line_of_sight
 from facegeom.geometry.transforms import apply, invert
-from facegeom_lab.datasets.published.pack import face_rows, mesh_labels
-from facegeom_lab.datasets.training.faces import without_border
+from facegeom_lab.datasets.published.pack import face_rows, mesh_labels, read_face_rgba
 from facegeom_lab.files import save_npz
-from facegeom_lab.fitting.solve import Fits, Floats, fit, make_basis, mean_residual
-from facegeom_lab.synth.anatomy import find_anatomy
-from facegeom_lab.synth.depth import face_depth, to_counts
+from facegeom_lab.synth.anatomy import face_depth, find_anatomy, to_counts
 from facegeom_lab.synth.generate import MODEL_FILE
-from facegeom_lab.synth.light import lighten
-from facegeom_lab.synth.model import HeadModel, load_model
+from facegeom_lab.synth.model import HeadModel, load_model, simplify
+
+Floats = NDArray[np.floating]
+
+POINTS = slice(0, 468)
+"""Points of the surface; the irises move with the gaze, which is not fitted."""
+
+NOISE_MM = (2.0, 2.0, 5.0)
+"""Expected error of a teacher's x, y and z on a head of average size."""
+
+CORRELATED = 12.0
+"""So many neighbours err together: they count as one."""
+
+EXPRESSION_SPREAD = 0.35
+IDENTITY_LIMIT = 3.0
+ROUNDS, SWEEPS = 5, 12
 
 SHARD = 500
 PICTURE_PX = 200
@@ -37,6 +55,100 @@ OUTSIDE = 127
 BIAS_FACES, BIAS_ROUNDS = 400, 3
 LARGEST_RESIDUAL_MM = 3.5
 """Of the root of the mean square over the points; what fits worse is no label."""
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """The head model at the mesh's points, with products that every face needs.
+
+    Attributes:
+        mean_mm: (P, 3) neutral head, head frame.
+        offsets_mm: (C, P, 3) identity's offsets, then expression's.
+        products: (3, 3, C, C) sums over the points of offsets along two axes.
+        identities: how many of the C are identity's.
+    """
+
+    mean_mm: Floats
+    offsets_mm: Floats
+    products: Floats
+    identities: int
+
+    def shapes(self, coefficients: Floats) -> Floats:
+        """(N, P, 3) millimetres, head frame, of coefficients (N, C)."""
+        return self.mean_mm + np.tensordot(coefficients, self.offsets_mm, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """Fitted faces.
+
+    Attributes:
+        coefficients: (N, C) identity, then expression.
+        pose: carries the head frame's millimetres to the meshes' pixels.
+        residual_mm: (N, P, 3) mesh minus model, head frame.
+    """
+
+    coefficients: Floats
+    pose: Similarity
+    residual_mm: Floats
+
+
+def make_basis(model: HeadModel, bias_mm: Floats | float = 0.0) -> Basis:
+    """The model at the mesh's points; ``bias_mm`` (P, 3) is what meshes differ from any head on average."""
+    index = find_anatomy(model).mesh478[POINTS]
+    centres = np.stack([model.eyes_midpoint(offset) for offset in model.identity_mm])
+    identity = model.identity_mm[:, index] - centres[:, None]
+    offsets = np.concatenate([identity, model.expression_mm[:, index]]).astype(np.float64)
+    products = np.einsum("cpa,dpb->abcd", offsets, offsets, optimize=True)
+    return Basis(model.neutral_mm[index] + bias_mm, offsets, products, len(identity))
+
+
+def fit(basis: Basis, meshes_px: Floats) -> Fits:
+    """Fit faces.
+
+    Args:
+        basis: of the model.
+        meshes_px: (N, 478, 3) x, y pixels, z on the same scale, in parallel projection.
+    """
+    target = meshes_px[:, POINTS].astype(np.float64)
+    coefficients: Floats = np.zeros((len(target), len(basis.offsets_mm)))
+    for _ in range(ROUNDS):
+        pose = procrustes(basis.shapes(coefficients), target)
+        coefficients = _descend(basis, coefficients, _in_head_frame(pose, target), pose.rotation)
+    pose = procrustes(basis.shapes(coefficients), target)
+    return Fits(coefficients, pose, _in_head_frame(pose, target) - basis.shapes(coefficients))
+
+
+def mean_residual(fits: Fits) -> Floats:
+    """(P, 3) millimetres, head frame: by how much the meshes differ from the fitted heads on average."""
+    return fits.residual_mm.mean(axis=0)
+
+
+def _in_head_frame(pose: Similarity, points: Floats) -> Floats:
+    moved = (points - pose.translation[:, None]) / pose.scale[:, None, None]
+    return moved @ pose.rotation
+
+
+def _descend(basis: Basis, start: Floats, points_mm: Floats, rotation: Floats) -> Floats:
+    """Coefficients (N, C) after some sweeps of coordinate descent within their limits."""
+    weights = np.einsum("nka,k,nkb->nab", rotation, np.array(NOISE_MM) ** -2.0 / CORRELATED, rotation)
+    wanted = (points_mm - basis.mean_mm) @ weights
+    pull = np.tensordot(wanted, basis.offsets_mm, axes=((1, 2), (1, 2)))
+    count = basis.products.shape[-1]
+    curvature = np.tensordot(weights.reshape(-1, 9), basis.products.reshape(9, -1), 1)
+    curvature = curvature.reshape(-1, count, count)
+    expression = np.arange(count) >= basis.identities
+    diagonal = np.einsum("ncc->nc", curvature)
+    diagonal += np.where(expression, EXPRESSION_SPREAD**-2.0, 1.0)
+    low, high = np.where(expression, 0, -IDENTITY_LIMIT), np.where(expression, 1, IDENTITY_LIMIT)
+    found = start.copy()
+    slope = (curvature @ found[..., None])[..., 0] - pull
+    for _ in range(SWEEPS):
+        for c in range(count):
+            moved = np.clip(found[:, c] - slope[:, c] / diagonal[:, c], low[c], high[c])
+            slope += curvature[:, c] * (moved - found[:, c])[:, None]
+            found[:, c] = moved
+    return found
 
 
 def run(data: Path, labels: Path, split: str, out: Path, every: int = 1) -> dict[str, int]:
@@ -59,7 +171,7 @@ def run(data: Path, labels: Path, split: str, out: Path, every: int = 1) -> dict
     Raises:
         InputError: data or labels are missing, or the split has no labelled face.
     """
-    model = lighten(load_model(data / MODEL_FILE))
+    model = simplify(load_model(data / MODEL_FILE))
     table, rows = mesh_labels(labels), face_rows(data)
     chosen = _labelled(table, rows, split)[::every]
     if not chosen:
@@ -138,13 +250,13 @@ def _placed(fits: Fits, camera: Camera) -> tuple[Floats, Floats]:
     """Rotations (N, 3, 3) and translations (N, 3) of the heads before the narrow camera."""
     distance = camera.focal_px / fits.pose.scale
     translation = camera.back_project(fits.pose.translation[:, :2], distance)
-    return towards(translation) @ fits.pose.rotation, translation
+    return rotation_to_line_of_sight(translation) @ fits.pose.rotation, translation
 
 
 def picture(file: Path, square: Floats) -> np.ndarray:
     """The upright cut (200, 200, 3) of a face's picture, grey where the photo ends."""
     cut = cv2.warpAffine(
-        without_border(file),
+        read_face_rgba(file),
         square,
         (PICTURE_PX, PICTURE_PX),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from facegeom.batch.reading import Reader
 from facegeom.batch.sources import list_photos
 from facegeom.errors import InputError
-from facegeom_lab.bench.batch_photos import make_photos
-from facegeom_lab.bench.batch_runs import differing_parts
+from facegeom_lab.bench.batch.driver import differing_parts
+from facegeom_lab.bench.batch.photos import make_photos
 from facegeom_lab.cli.bench import app
 
 

@@ -11,18 +11,23 @@ from facegeom.depth.depth_map import DepthMap
 from facegeom.depth.mesh_depth import mesh_depths
 from facegeom.geometry.camera import Camera
 from facegeom.results import Faces
-from facegeom_lab.bench.depth import errors
-from facegeom_lab.bench.depth_classes import classes_in_crop, shares
-from facegeom_lab.bench.depth_errors import compare, nose_along, sampled
-from facegeom_lab.bench.depth_truth import KnownDepth, known
+from facegeom_lab.bench.depth.errors import (
+    classes_in_crop,
+    depth_error,
+    nose_distance,
+    sample_depth,
+    top_accuracy,
+)
+from facegeom_lab.bench.depth.run import errors_table
+from facegeom_lab.bench.depth.truth import KnownDepth, known
 from facegeom_lab.datasets.depth_classes import CLASSES
-from facegeom_lab.synth.depth import to_counts
+from facegeom_lab.synth.anatomy import to_counts
 
 MakeFaces = Callable[..., Faces]
 
 
 def with_depth(faces: Faces, farther_mm: float = 0.0) -> Faces:
-    """The faces with the mesh's depth, all but the nose's surroundings ``farther_mm`` behind."""
+    """Give the faces the mesh's depth, moved back by ``farther_mm`` except around the nose."""
     (plain,) = mesh_depths(faces.mesh_px, faces.mesh_mm)
     moved = np.where(
         plain.mask & (plain.z_mm > plain.z_mm[plain.mask].min() + 20), plain.z_mm + farther_mm, plain.z_mm
@@ -31,33 +36,33 @@ def with_depth(faces: Faces, farther_mm: float = 0.0) -> Faces:
 
 
 def truth_of(faces: Faces) -> KnownDepth:
-    """What the photo's pixels show of the face."""
+    """Return the true depth of a photo of the faces."""
     face = with_depth(faces)[0]
     row, column = np.indices((faces.height, faces.width)).reshape(2, -1)
     pixels = np.column_stack([column, row]).astype(float)
-    along, seen = sampled(face, pixels)
-    return KnownDepth(Path("photo.png"), None, pixels[seen], along[seen] - nose_along(face), 1.1)
+    along, seen = sample_depth(face, pixels)
+    return KnownDepth(Path("photo.png"), None, pixels[seen], along[seen] - nose_distance(face), 1.1)
 
 
-def test_a_right_answer_has_no_error(make_faces: MakeFaces) -> None:
+def test_a_correct_depth_map_has_no_error(make_faces: MakeFaces) -> None:
     faces = make_faces(translation_mm=(0, 0, 300))
-    found = compare(with_depth(faces), truth_of(faces))
+    found = depth_error(with_depth(faces), truth_of(faces))
     assert found is not None
     assert found.aligned_mm == pytest.approx(0, abs=1e-6) and found.nose_mm == pytest.approx(0, abs=1e-6)
-    assert found.cover == 1 and found.own_mm > 0.5  # the head itself is a tenth larger
+    assert found.coverage == 1 and found.own_mm > 0.5  # the head itself is a tenth larger
 
 
 def test_a_shift_shows_from_the_nose_and_less_when_aligned(make_faces: MakeFaces) -> None:
     faces = make_faces(translation_mm=(0, 0, 300))
-    found = compare(with_depth(faces, farther_mm=5), truth_of(faces))
+    found = depth_error(with_depth(faces, farther_mm=5), truth_of(faces))
     assert found is not None
     assert 3 < found.nose_mm < 5.3 and found.aligned_mm < found.nose_mm / 1.5
 
 
 def test_a_face_elsewhere_is_another_face(make_faces: MakeFaces) -> None:
     truth = truth_of(make_faces(translation_mm=(0, 0, 600)))
-    assert compare(with_depth(make_faces(translation_mm=(200, 0, 600))), truth) is None
-    assert compare(Faces.empty(320, 240), truth) is None
+    assert depth_error(with_depth(make_faces(translation_mm=(200, 0, 600))), truth) is None
+    assert depth_error(Faces.empty(320, 240), truth) is None
 
 
 def test_known_depth_of_a_rendered_head(make_faces: MakeFaces) -> None:
@@ -73,8 +78,8 @@ def test_known_depth_of_a_rendered_head(make_faces: MakeFaces) -> None:
     unit = place / np.linalg.norm(place)
     expected = (near.mesh_mm[0, :468] - near.mesh_mm[0, 4]) @ unit
     at = {tuple(pixel): value for pixel, value in zip(pixels.astype(int).tolist(), behind, strict=True)}
-    told = np.array([at[(x, y)] for x, y in zip(column.tolist(), row.tolist(), strict=True)])
-    assert np.median(np.abs(told - expected)) < 1
+    found = np.array([at[(x, y)] for x, y in zip(column.tolist(), row.tolist(), strict=True)])
+    assert np.median(np.abs(found - expected)) < 1
 
 
 def test_classes_of_a_crop(make_faces: MakeFaces) -> None:
@@ -87,9 +92,9 @@ def test_classes_of_a_crop(make_faces: MakeFaces) -> None:
     right = np.zeros((CLASSES, 80, 80), np.float32)
     small = classes[::2, ::2]
     np.put_along_axis(right, small[None], 9, axis=0)
-    top1, top3 = shares(right, classes)
+    top1, top3 = top_accuracy(right, classes)
     assert top1 > 0.75 and top3 >= top1
-    assert shares(np.roll(right, 20, axis=0), classes)[0] < 0.05
+    assert top_accuracy(np.roll(right, 20, axis=0), classes)[0] < 0.05
 
 
 def test_a_table(make_faces: MakeFaces, tmp_path: Path) -> None:
@@ -99,8 +104,8 @@ def test_a_table(make_faces: MakeFaces, tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     Image.new("RGB", (320, 240)).save(photo)
     truth = replace(truth_of(faces), path=photo)
-    table = errors("heads", [truth, truth], "about", {"mesh": lambda image, fov: with_depth(faces)})  # type: ignore[dict-item]
+    table = errors_table("heads", [truth, truth], "about", {"mesh": lambda image, fov: with_depth(faces)})  # type: ignore[dict-item]
     assert table.rows[0][:4] == ("heads", "mesh", 2, 0)
     assert table.rows[0][4] == pytest.approx(0, abs=1e-6)
-    missed = errors("heads", [truth], "about", {"mesh": lambda image, fov: Faces.empty(320, 240)})  # type: ignore[dict-item]
+    missed = errors_table("heads", [truth], "about", {"mesh": lambda image, fov: Faces.empty(320, 240)})  # type: ignore[dict-item]
     assert missed.rows[0][3] == 1 and missed.rows[0][4] is None

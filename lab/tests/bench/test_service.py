@@ -1,4 +1,4 @@
-"""Load on a service: the clients, the comparison, the tables."""
+"""Service: the load generator, the comparison of responses, the tables."""
 
 import json
 import threading
@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from facegeom_lab.bench.load import Tally, press
-from facegeom_lab.bench.service import Effort, run_service, same
+from facegeom_lab.bench.service.load import LoadResult, generate_load
+from facegeom_lab.bench.service.run import ServiceConfig, nearly_equal, run_service
 
 Start = Callable[[Callable[[bytes], int]], int]
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """``start(code)`` is the port of a server that answers each body with a status and the body itself."""
+    """Return ``start(code)``: start a server that answers with a status and the body, return its port."""
     servers: list[ThreadingHTTPServer] = []
 
     def function(code: Callable[[bytes], int]) -> int:
@@ -44,30 +44,30 @@ def start() -> Iterator[Start]:
 
 
 def test_photos_go_in_turn_and_answers_are_kept(start: Start) -> None:
-    tally = press(start(lambda body: 200), [b"one", b"two"], clients=2, seconds=0.5)
-    assert tally.bodies == {0: {b"one"}, 1: {b"two"}}
-    assert tally.codes == {200: len(tally.seconds)} and tally.rate > 4
+    result = generate_load(start(lambda body: 200), [b"one", b"two"], clients=2, seconds=0.5)
+    assert result.bodies == {0: {b"one"}, 1: {b"two"}}
+    assert result.codes == {200: len(result.seconds)} and result.rate > 4
 
 
 def test_refusals_are_counted_apart(start: Start) -> None:
-    tally = press(start(lambda body: 503 if body == b"two" else 200), [b"one", b"two"], 1, 0.5)
-    assert set(tally.codes) == {200, 503} and set(tally.bodies) == {0}
-    assert len(tally.seconds) == tally.codes[200]
+    result = generate_load(start(lambda body: 503 if body == b"two" else 200), [b"one", b"two"], 1, 0.5)
+    assert set(result.codes) == {200, 503} and set(result.bodies) == {0}
+    assert len(result.seconds) == result.codes[200]
 
 
 def test_a_service_that_is_gone(start: Start) -> None:
-    tally = press(1, [b"one"], 1, 0.05)
-    assert set(tally.codes) == {0} and tally.percentile_ms(0.5) is None
+    result = generate_load(1, [b"one"], 1, 0.05)
+    assert set(result.codes) == {0} and result.percentile_ms(0.5) is None
 
 
 def test_requests_keep_their_pace(start: Start) -> None:
-    tally = press(start(lambda body: 200), [b"one"], clients=4, seconds=1.0, rate=20)
-    assert tally.codes == {200: 20} and 0.9 < tally.lasted < 10
+    result = generate_load(start(lambda body: 200), [b"one"], clients=4, seconds=1.0, rate=20)
+    assert result.codes == {200: 20} and 0.9 < result.lasted < 10
 
 
 def test_percentiles() -> None:
-    tally = Tally(seconds=[number / 1000 for number in range(100, 0, -1)])
-    assert (tally.percentile_ms(0.5), tally.percentile_ms(0.99)) == (51.0, 100.0)
+    result = LoadResult(seconds=[number / 1000 for number in range(100, 0, -1)])
+    assert (result.percentile_ms(0.5), result.percentile_ms(0.99)) == (51.0, 100.0)
 
 
 @pytest.mark.parametrize(
@@ -82,12 +82,12 @@ def test_percentiles() -> None:
     ],
 )
 def test_same_answers(answer: dict[str, object], equal: bool) -> None:
-    assert same(answer, {"a": [1.0, 2.0], "b": "x", "c": None}) is equal
+    assert nearly_equal(answer, {"a": [1.0, 2.0], "b": "x", "c": None}) is equal
 
 
 def test_the_whole_run(pack: Path, tmp_path: Path) -> None:
-    effort = Effort(photos=2, clients=2, seconds=0.5, minutes=0.02)
-    report = run_service(pack, tmp_path, effort)
+    config = ServiceConfig(photos=2, clients=2, seconds=0.5, minutes=0.02)
+    report = run_service(pack, tmp_path, config)
     assert [table.title for table in report.tables] == ["Throughput", "Steady load", "Overload"]
     rates, steady, overload = (
         dict(zip(table.columns, table.rows[0], strict=True)) for table in report.tables

@@ -1,57 +1,38 @@
-"""Speed: the interleaving, the choice of photos, the tables."""
+"""Speed: the choice of photos, the tables, and cost, descendants and memory of processes."""
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from facegeom_lab.bench import processes, speed
-from facegeom_lab.bench.processes import ProcessError
-from facegeom_lab.measures.timing import Pair, calls_ms, interleaved
+from facegeom_lab.bench.speed import processes, run
+from facegeom_lab.bench.speed.photos import save_arrays, single_face_scenes
+from facegeom_lab.bench.speed.processes import ProcessError, descendants, read_proc, resident_mb
 
-
-def test_blocks_are_interleaved_and_pooled() -> None:
-    order: list[str] = []
-    times = {"ours": iter([[1.0, 1.0], [3.0, 3.0]]), "peer": iter([[4.0], [4.0]])}
-
-    def timer(name: str):
-        def run(array: Path, repetitions: int, warm: int) -> list[float]:
-            order.append(name)
-            return next(times[name])
-
-        return run
-
-    pair = interleaved(timer("ours"), timer("peer"), Path("x.npy"), 2, 1)
-    assert order == ["ours", "peer", "peer", "ours"]
-    assert (pair.ours_ms, pair.peer_ms, pair.ratio) == (2.0, 4.0, 0.5)
-
-
-def test_warm_calls_are_not_counted() -> None:
-    calls: list[int] = []
-    assert len(calls_ms(lambda: calls.append(1), repetitions=4, warm=3)) == 4
-    assert len(calls) == 7
+FAMILY = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "held = b'x' * 50_000_000; print(1, flush=True); input()"])
+child.wait()
+"""
 
 
 def test_photos_have_exactly_one_face(pack: Path) -> None:
-    assert [picture.path.name for picture in speed.select(pack, 24)] == [
+    assert [photo.path.name for photo in single_face_scenes(pack, 24)] == [
         "scene_0.png",
         "scene_2.png",
         "scene_3.png",
     ]
-    assert len(speed.select(pack, 2)) == 2
+    assert len(single_face_scenes(pack, 2)) == 2
 
 
 def test_photos_are_enlarged_to_640(pack: Path, tmp_path: Path) -> None:
-    arrays, photo = speed.prepare(speed.select(pack, 2), tmp_path)
+    arrays, photo = save_arrays(single_face_scenes(pack, 2), tmp_path)
     assert [np.load(array).shape for array in arrays] == [(480, 640, 3)] * 2
     assert photo.is_file()
-
-
-def test_medians_over_photos() -> None:
-    pairs = [Pair(1, 2), Pair(3, 3), Pair(4, 2)]
-    assert speed.pair_row(pairs) == (3, 2, 1.0, 0.5, 2.0, 3)
-    assert speed.pair_row([]) == (None, None, None, None, None, 0)
 
 
 def test_the_run_measures_every_table(
@@ -62,9 +43,9 @@ def test_the_run_measures_every_table(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("memory_mb", "command_seconds"):
-        monkeypatch.setattr(speed, name, lambda photo: 1.0)
-    monkeypatch.setattr(speed, "import_seconds", lambda: 0.1)
-    report = speed.run_speed(pack, tmp_path / "out", analyzer, fake_peers, speed.Effort(2, 2, 1))
+        monkeypatch.setattr(run, name, lambda photo: 1.0)
+    monkeypatch.setattr(run, "import_seconds", lambda: 0.1)
+    report = run.run_speed(pack, tmp_path / "out", analyzer, fake_peers, run.SpeedConfig(2, 2, 1))
     pairs, crops, crowd, files, throughput, start = report.tables
     assert [row[:2] for row in pairs.rows][:2] == [
         ("MediaPipe FaceMesh", "all"),
@@ -84,3 +65,27 @@ def test_a_failing_process_shows_its_output(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(processes, "_IMPORT", "raise SystemExit('import is broken')")
     with pytest.raises(ProcessError, match="import is broken"):
         processes.import_seconds()
+
+
+@pytest.fixture
+def family() -> Iterator["subprocess.Popen[str]"]:
+    """Start a process and its child, which holds 50 MB."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", FAMILY], text=True, **pipes) as parent:  # type: ignore[call-overload]
+        assert parent.stdout.readline() == "1\n"
+        yield parent
+        parent.stdin.write("\n")
+
+
+def test_a_family(family: "subprocess.Popen[str]") -> None:
+    (child,) = descendants(family.pid)
+    assert "held" in read_proc(Path("/proc", str(child), "cmdline"))
+    own = int(read_proc(Path("/proc", str(family.pid), "statm")).split()[1]) * 4096 / 1e6
+    together = resident_mb(family.pid)
+    assert together is not None and together > own + 50
+
+
+def test_a_process_that_has_ended() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    assert read_proc(Path("/proc", str(process.pid), "statm")) == "" and resident_mb(process.pid) == 0

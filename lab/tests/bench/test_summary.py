@@ -1,4 +1,4 @@
-"""The README's table: every figure from a saved report, and the README's own is the saved one."""
+"""Summary: every figure comes from a saved report, and the README shows the saved results."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,12 @@ from facegeom.errors import InputError
 from facegeom_lab.bench import summary
 from facegeom_lab.bench.summary import END, LINES, START, Figure, insert, markdown
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """Reports in which every wanted cell is 1.5, but for MTCNN's, which is missing."""
+    """Save reports in which every cell of the table is 1.5, except MTCNN's, which are missing."""
     tables: dict[str, dict[str, dict[str, Any]]] = {}
     for figure in (figure for line in LINES for cell in line.cells for figure in cell):
         table = tables.setdefault(figure.report, {}).setdefault(
@@ -42,7 +42,7 @@ def test_every_line_has_its_figures(results: Path) -> None:
     assert cells == ["faces found, validation scenes", "1.5 %", "1.5 %, 1.5 %", "-", "1.5 %"]
 
 
-def test_what_is_missing_is_said(results: Path) -> None:
+def test_what_is_missing_is_reported(results: Path) -> None:
     reports = {"accuracy": json.loads((results / "accuracy.json").read_text())}
     figure = Figure("accuracy", "Detection: faces found", ("val scenes", "another"), "found, %")
     with pytest.raises(InputError, match=r"'found, %' of val scenes / another .* with all peers"):

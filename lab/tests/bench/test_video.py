@@ -1,4 +1,4 @@
-"""The benchmark of videos: its clips, and a small run beside a fake peer."""
+"""Video: the clips, and a small run beside a fake peer."""
 
 import json
 from pathlib import Path
@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from facegeom import FaceAnalyzer
 from facegeom.errors import InputError
 from facegeom.geometry import transforms
-from facegeom_lab.bench import clips
-from facegeom_lab.bench.video import SETTLE, Effort, run_video_bench
+from facegeom_lab.bench.video import clips
+from facegeom_lab.bench.video.run import SKIPPED_FRAMES, VideoConfig, run_video_bench
 from facegeom_lab.cli.bench import app
 
 
@@ -38,7 +38,11 @@ def test_the_maps_of_a_moving_clip_are_those_of_its_pictures() -> None:
 def test_a_small_run(fake_peers: dict[str, Path], tmp_path: Path) -> None:
     shown = []
     report = run_video_bench(
-        tmp_path, FaceAnalyzer(threads=1), {"mediapipe": fake_peers["mediapipe"]}, Effort(32, 1), shown.append
+        tmp_path,
+        FaceAnalyzer(threads=1),
+        {"mediapipe": fake_peers["mediapipe"]},
+        VideoConfig(32, 1),
+        shown.append,
     )
     speed, steady = report.tables
     assert shown == report.tables
@@ -48,20 +52,20 @@ def test_a_small_run(fake_peers: dict[str, Path], tmp_path: Path) -> None:
     ratio = ours["frames per second"] / theirs["frames per second"]
     assert ours["ratio, ours / this"] == 1 and theirs["ratio, ours / this"] == pytest.approx(ratio)
     rows = {row[0]: row[1:] for row in steady.rows}
-    assert rows["mediapipe"][0] == pytest.approx(0, abs=1e-9)  # the fake one does not look
+    assert rows["mediapipe"][0] == pytest.approx(0, abs=1e-9)  # the fake peer always finds the same mesh
     assert 0 < rows["facegeom"][0] < rows["facegeom, --no-smooth"][0]
     assert json.loads((tmp_path / "video.json").read_text())["title"] == "facegeom bench video"
 
 
 def test_without_a_peer(tmp_path: Path) -> None:
-    report = run_video_bench(tmp_path, FaceAnalyzer(threads=1), {}, Effort(2 * SETTLE + 1, 1))
+    report = run_video_bench(tmp_path, FaceAnalyzer(threads=1), {}, VideoConfig(2 * SKIPPED_FRAMES + 1, 1))
     assert [row[0] for row in report.tables[0].rows] == ["facegeom, one face", "facegeom"]
 
 
-@pytest.mark.parametrize(("peers", "frames"), [({"mtcnn": None}, 100), ({}, 2 * SETTLE)])
+@pytest.mark.parametrize(("peers", "frames"), [({"mtcnn": None}, 100), ({}, 2 * SKIPPED_FRAMES)])
 def test_bad_arguments(tmp_path: Path, peers: dict[str, None], frames: int) -> None:
     with pytest.raises(InputError, match="expected"):
-        run_video_bench(tmp_path, None, peers, Effort(frames, 1))
+        run_video_bench(tmp_path, None, peers, VideoConfig(frames, 1))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.errors import InputError
-from facegeom_lab.bench.served import served
+from facegeom_lab.bench.service.process import running_service
 from facegeom_lab.measures.about import about
 from facegeom_lab.measures.tables import Cell, Report, Table
 from facegeom_lab.measures.timing import calls_ms
@@ -32,18 +32,18 @@ _PROTOCOL = (
 _COLUMNS = ("photo", "faces", "analyzer, ms", "browser, ms", "browser / analyzer", "largest difference, px")
 _WARM = 3
 
-# Milliseconds of so many calls after the warm ones, and the last answer.
+# Returns the milliseconds of each counted call and the last result.
 _TIMES = """async ([text, warm, calls]) => {
   const { analyze } = await import(new URL("static/local/analyze.js", document.baseURI));
   const blob = new Blob([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))]);
   const times = [];
-  let answer;
+  let result;
   for (let call = 0; call < warm + calls; call++) {
-    const begun = performance.now();
-    answer = await analyze(blob);
-    if (call >= warm) times.push(performance.now() - begun);
+    const start = performance.now();
+    result = await analyze(blob);
+    if (call >= warm) times.push(performance.now() - start);
   }
-  return JSON.stringify([times, answer]);
+  return JSON.stringify([times, result]);
 }"""
 _ABOUT = """async () => {
   const { usualThreads } = await import(new URL("static/local/engine.js", document.baseURI));
@@ -53,11 +53,16 @@ _ABOUT = """async () => {
 
 
 @dataclass(frozen=True)
-class Photo:
-    """A photo to time: its name and its JPEG."""
+class EncodedPhoto:
+    """A photo to time.
+
+    Attributes:
+        name: first cell of its row.
+        jpeg: bytes of the JPEG file.
+    """
 
     name: str
-    encoded: bytes
+    jpeg: bytes
 
 
 def run_browser(
@@ -72,28 +77,28 @@ def run_browser(
     Args:
         out: folder of the results.
         analyzer: with default settings.
-        chromium: the browser; None for Playwright's own.
+        chromium: executable of the browser; None for Playwright's own.
         calls: counted calls in each block.
-        show: called with the table.
+        show: called with the table as soon as it is measured.
 
     Raises:
         InputError: Playwright is not installed.
         ProcessError: the service does not start.
     """
-    with served() as service, _opened(service.port, chromium) as (page, version):
-        begun = time.perf_counter()
+    with running_service() as service, _open_page(service.port, chromium) as (page, version):
+        start = time.perf_counter()
         _in_browser(page, _portrait(64), calls=1, warm=0)
-        first = time.perf_counter() - begun
+        first = time.perf_counter() - start
         threads, megabytes = page.evaluate(_ABOUT)
         rows = [_row(page, analyzer, photo, calls) for photo in _photos()]
-    told = {
+    measured = {
         "version": version,
         "threads": threads,
         "calls": 2 * calls,
         "first": first,
         "megabytes": megabytes,
     }
-    table = Table("In the browser", _PROTOCOL.format(**told), _COLUMNS, rows)
+    table = Table("In the browser", _PROTOCOL.format(**measured), _COLUMNS, rows)
     show(table)
     report = Report("facegeom in the browser", about(analyzer, []), [table])
     report.save(out, "browser")
@@ -101,12 +106,14 @@ def run_browser(
 
 
 @contextmanager
-def _opened(port: int, chromium: Path | None) -> Iterator[tuple[Any, str]]:
-    """The page of the service in a browser, and the browser's version."""
+def _open_page(port: int, chromium: Path | None) -> Iterator[tuple[Any, str]]:
+    """Open the page of the service in a browser; yield the page and the browser's version."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
-        raise InputError("the browser is driven by Playwright: pip install playwright") from error
+        raise InputError(
+            "this benchmark needs Playwright to drive the browser: pip install playwright"
+        ) from error
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
@@ -116,51 +123,60 @@ def _opened(port: int, chromium: Path | None) -> Iterator[tuple[Any, str]]:
         browser.close()
 
 
-def _row(page: Any, analyzer: FaceAnalyzer, photo: Photo, calls: int) -> tuple[Cell, ...]:
+def _row(page: Any, analyzer: FaceAnalyzer, photo: EncodedPhoto, calls: int) -> tuple[Cell, ...]:
     def native() -> list[float]:
-        return calls_ms(lambda: analyzer(photo.encoded), calls, _WARM)
+        return calls_ms(lambda: analyzer(photo.jpeg), calls, _WARM)
 
     before = native()
     first, _ = _in_browser(page, photo, calls)
-    second, answer = _in_browser(page, photo, calls)
+    second, result = _in_browser(page, photo, calls)
     ours, browsers = median(before + native()), median(first + second)
-    expected = analyzer(photo.encoded).to_dict()
-    return (photo.name, len(answer["faces"]), ours, browsers, browsers / ours, _difference(answer, expected))
+    expected = analyzer(photo.jpeg).to_dict()
+    return (
+        photo.name,
+        len(result["faces"]),
+        ours,
+        browsers,
+        browsers / ours,
+        _largest_difference(result, expected),
+    )
 
 
-def _in_browser(page: Any, photo: Photo, calls: int, warm: int = _WARM) -> tuple[list[float], dict[str, Any]]:
-    """Milliseconds of each call, and the answer."""
-    text = base64.b64encode(photo.encoded).decode("ascii")
-    times, answer = json.loads(page.evaluate(_TIMES, [text, warm, calls]))
-    return times, answer
+def _in_browser(
+    page: Any, photo: EncodedPhoto, calls: int, warm: int = _WARM
+) -> tuple[list[float], dict[str, Any]]:
+    """Analyse a photo in the page; return milliseconds of each counted call, and the result as JSON."""
+    text = base64.b64encode(photo.jpeg).decode("ascii")
+    times, result = json.loads(page.evaluate(_TIMES, [text, warm, calls]))
+    return times, result
 
 
-def _difference(one: dict[str, Any], other: dict[str, Any]) -> float | None:
-    """Largest difference of a coordinate of the meshes, pixels; None where the number of faces differs.
+def _largest_difference(one: dict[str, Any], other: dict[str, Any]) -> float | None:
+    """Return the largest difference of a mesh coordinate, pixels; None if the numbers of faces differ.
 
-    Faces are compared from left to right: those of equal scores come in any order.
+    Faces are compared from left to right, since faces with equal scores have no fixed order.
     """
     if len(one["faces"]) != len(other["faces"]):
         return None
     meshes = [
-        np.array([face["mesh_px"] for face in sorted(answer["faces"], key=lambda face: face["box_xyxy"])])
-        for answer in (one, other)
+        np.array([face["mesh_px"] for face in sorted(result["faces"], key=lambda face: face["box_xyxy"])])
+        for result in (one, other)
     ]
     return float(np.abs(meshes[0] - meshes[1]).max(initial=0))
 
 
-def _photos() -> list[Photo]:
+def _photos() -> list[EncodedPhoto]:
     sheet = Image.new("RGB", (1280, 640))
     for index in range(2):
-        sheet.paste(_picture(640), (640 * index, 0))
-    return [_portrait(512), _portrait(1600), Photo("two portraits, 1280 x 640", _jpeg(sheet))]
+        sheet.paste(_portrait_image(640), (640 * index, 0))
+    return [_portrait(512), _portrait(1600), EncodedPhoto("two portraits, 1280 x 640", _jpeg(sheet))]
 
 
-def _portrait(side: int) -> Photo:
-    return Photo(f"portrait, {side} x {side}", _jpeg(_picture(side)))
+def _portrait(side: int) -> EncodedPhoto:
+    return EncodedPhoto(f"portrait, {side} x {side}", _jpeg(_portrait_image(side)))
 
 
-def _picture(side: int) -> Image.Image:
+def _portrait_image(side: int) -> Image.Image:
     portrait = Image.open(str(files("facegeom") / "data" / "astronaut.jpg"))
     return portrait.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
 

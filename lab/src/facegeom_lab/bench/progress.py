@@ -1,4 +1,4 @@
-"""The benchmark's progress bars, on stderr so that tables on stdout stay clean."""
+"""Progress bars on stderr, so that stdout holds only the tables."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
@@ -10,5 +10,5 @@ Item = TypeVar("Item")
 
 
 def track(items: Sequence[Item], description: str) -> Iterable[Item]:
-    """The items, with a bar."""
+    """Iterate over the items with a progress bar."""
     return rich_track(items, description, console=Console(stderr=True))

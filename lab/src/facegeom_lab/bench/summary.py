@@ -1,4 +1,4 @@
-"""The table of the README, made from saved reports: no figure in it is typed by hand."""
+"""Make the README's table from saved reports, so that no figure in it is typed by hand."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,11 +21,11 @@ class Figure:
     """One cell of a saved report.
 
     Attributes:
-        report: its file's name without ``.json``.
+        report: name of the report's file without ``.json``.
         table: beginning of the table's title.
-        row: what the row begins with.
-        column: the heading.
-        form: how it is printed.
+        row: first cells of the row.
+        column: heading of the column.
+        form: format string of the cell.
     """
 
     report: str
@@ -35,7 +35,7 @@ class Figure:
     form: str = "{:.1f} %"
 
     def text(self, reports: Reports) -> str:
-        """The figure as it is printed, ``-`` where the report holds none.
+        """Format the figure, ``-`` where the report has no value.
 
         Raises:
             InputError: the report has no such table, row or column.
@@ -46,10 +46,10 @@ class Figure:
     def _value(self, reports: Reports) -> Cell:
         for table in reports[self.report]["tables"]:
             if table["title"].startswith(self.table) and self.column in table["columns"]:
-                place = table["columns"].index(self.column)
+                index = table["columns"].index(self.column)
                 for row in table["rows"]:
                     if tuple(row[: len(self.row)]) == self.row:
-                        return row[place]  # type: ignore[no-any-return]
+                        return row[index]  # type: ignore[no-any-return]
         raise InputError(
             f"expected {self.column!r} of {' / '.join(self.row)} in the table {self.table!r} of "
             f"{self.report}.json, found none; run `facegeom bench {self.report}` with all peers"
@@ -58,31 +58,31 @@ class Figure:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the table: what is measured, and each system's figures."""
+    """A line of the table: the measured quantity, and the figures of each system."""
 
-    what: str
+    quantity: str
     cells: tuple[tuple[Figure, ...], ...]
 
     def markdown(self, reports: Reports) -> str:
-        """The line."""
+        """Format the line."""
         texts = [", ".join(figure.text(reports) for figure in cell) or "-" for cell in self.cells]
-        return "| " + " | ".join([self.what, *texts]) + " |"
+        return "| " + " | ".join([self.quantity, *texts]) + " |"
 
 
 _RANGES = ("MediaPipe short range", "MediaPipe full range")
 _MESH = "MediaPipe FaceMesh"
 
 
-def _found(what: str, table: str, key: str, column: str) -> Line:
-    """Each detector's share of a list."""
+def _found(quantity: str, table: str, key: str, column: str) -> Line:
+    """Return a line with the recall of each detector on a list."""
     ours, mtcnn, dlib = (
         (Figure("accuracy", table, (key, system), column),) for system in (SYSTEMS[0], *SYSTEMS[2:])
     )
     mediapipe = tuple(Figure("accuracy", table, (key, system), column) for system in _RANGES)
-    return Line(what, (ours, mediapipe, mtcnn, dlib))
+    return Line(quantity, (ours, mediapipe, mtcnn, dlib))
 
 
-def _false() -> Line:
+def _false_boxes() -> Line:
     def boxes(system: str) -> Figure:
         return Figure("accuracy", "Detection: false boxes", (system,), "boxes", "{}")
 
@@ -90,28 +90,28 @@ def _false() -> Line:
     return Line("false boxes on 100 photos without a face", cells)
 
 
-def _points(what: str, key: str) -> Line:
+def _points(quantity: str, key: str) -> Line:
     cells = tuple(
         (Figure("accuracy", "End to end", (key, system), "NME, %", "{:.2f} %"),)
         for system in ("facegeom", _MESH)
     )
-    return Line(what, (*cells, (), ()))
+    return Line(quantity, (*cells, (), ()))
 
 
-def _heads(what: str, key: str, columns: Sequence[str], form: str) -> Line:
+def _heads(quantity: str, key: str, columns: Sequence[str], form: str) -> Line:
     table = "Rotation: rendered heads"
     cells = tuple(
         tuple(Figure("accuracy", table, (key, system), column, form) for column in columns)
         for system in ("facegeom", _MESH)
     )
-    return Line(what, (*cells, (), ()))
+    return Line(quantity, (*cells, (), ()))
 
 
-def _ratio(what: str, table: str, column: str, *more: str, systems: int = 3) -> Line:
-    """Times in parts of each peer's."""
+def _ratio(quantity: str, table: str, column: str, *more: str, systems: int = 3) -> Line:
+    """Return a line with our time over each peer's."""
     titles = (_MESH, SYSTEMS[2], SYSTEMS[3])[:systems]
     cells = tuple((Figure("speed", table, (title, *more), column, "{:.2f}"),) for title in titles)
-    return Line(what, ((), *cells, *((),) * (3 - systems)))
+    return Line(quantity, ((), *cells, *((),) * (3 - systems)))
 
 
 LINES = (
@@ -126,7 +126,7 @@ LINES = (
             *("masked", "half covered"),
         )
     ),
-    _false(),
+    _false_boxes(),
     _points("68 points, AFW's scenes: error of the found faces, inter-ocular", "AFW scenes"),
     _points("68 points, validation scenes", "val scenes"),
     Line(
@@ -173,10 +173,10 @@ LINES = (
 
 
 def markdown(folder: Path) -> str:
-    """The table from the reports in a folder of results.
+    """Return the table from the reports in a folder of results.
 
     Raises:
-        InputError: a report is missing or was made without some peer.
+        InputError: a report is missing, or was made without one of the peers.
     """
     reports = {name: _report(folder / f"{name}.json") for name in ("accuracy", "depth", "speed", "video")}
     head = ["| | " + " | ".join(SYSTEMS) + " |", "|---" * (1 + len(SYSTEMS)) + "|"]
@@ -191,7 +191,7 @@ def _report(file: Path) -> Mapping[str, Any]:
 
 
 def insert(readme: Path, table: str) -> None:
-    """Put the table between the marks of a file, in place of what is there.
+    """Replace the table between the marks of a file.
 
     Raises:
         InputError: the file has no such marks.

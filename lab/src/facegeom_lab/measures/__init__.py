@@ -1,1 +1,1 @@
-"""Measures, times and tables that benchmarks, evaluations and studies share."""
+"""Metrics, times and tables shared by benchmarks, evaluations and studies."""

@@ -1,20 +1,31 @@
-"""What a run was measured with."""
+"""Date, machine, versions and settings of a run."""
 
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from inspect import signature
 from pathlib import Path
-
-from facegeom_lab.bench.peers import Peer
+from typing import Protocol
 
 PACKAGES = ("facegeom", "onnxruntime", "numpy", "pillow")
 
 
-def about(analyzer: object, peers: Iterable[Peer]) -> dict[str, str]:
-    """Date, machine, versions and the analyzer's default settings, by name."""
+class VersionedPeer(Protocol):
+    """A peer with a name and the versions of its packages."""
+
+    @property
+    def name(self) -> str:
+        """Name of the peer."""
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Package name to version."""
+
+
+def about(analyzer: object, peers: Iterable[VersionedPeer]) -> dict[str, str]:
+    """Return date, machine, versions and the analyzer's default settings, by name."""
     return {
         **machine(),
         **{f"peer {peer.name}": ", ".join(f"{k} {v}" for k, v in peer.versions.items()) for peer in peers},
@@ -23,7 +34,7 @@ def about(analyzer: object, peers: Iterable[Peer]) -> dict[str, str]:
 
 
 def machine(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """Date, machine and versions, by name."""
+    """Return date, machine and versions, by name."""
     return {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{_processor()}, {os.cpu_count()} logical cores, {platform.platform()}",
@@ -41,9 +52,9 @@ def _version(package: str) -> str:
 
 
 def _processor() -> str:
-    listed = Path("/proc/cpuinfo")
-    if listed.is_file():
-        for line in listed.read_text(encoding="utf-8").splitlines():
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()

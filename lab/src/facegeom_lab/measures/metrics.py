@@ -1,4 +1,4 @@
-"""Measures of the benchmark: pure functions of arrays, no files, no models."""
+"""Metrics: pure functions of arrays."""
 
 import numpy as np
 import numpy.typing as npt
@@ -13,25 +13,25 @@ UNMATCHED = -1
 
 
 def best_iou(predicted_xyxy: FloatArray, *targets_xyxy: FloatArray) -> FloatArray:
-    """Overlap (P, T) in [0, 1] of boxes (P, 4) with T faces that are boxed in several ways; the best counts.
+    """Return the best IoU (P, T) of boxes with T faces, each of which has boxes from several sources.
 
     Args:
         predicted_xyxy: (P, 4).
-        targets_xyxy: (T, 4) each; a row of NaN means that this way has no box for the face.
+        targets_xyxy: (T, 4) of each source; a row of NaN for a face that it has no box of.
     """
     overlaps = [np.nan_to_num(boxes.iou(predicted_xyxy, target)) for target in targets_xyxy]
     return np.asarray(np.max(np.stack(overlaps), axis=0))
 
 
 def centre_inside(predicted_xyxy: FloatArray, target_xyxy: FloatArray) -> BoolArray:
-    """(P, T): the centre of the predicted box (P, 4) lies in the target box (T, 4), edges included."""
+    """Return (P, T) whether the centre of a box (P, 4) lies in a target box (T, 4), edges included."""
     centre = (predicted_xyxy[:, None, :2] + predicted_xyxy[:, None, 2:]) / 2
     inside = (centre >= target_xyxy[None, :, :2]) & (centre <= target_xyxy[None, :, 2:])
     return np.asarray(inside.all(axis=-1))
 
 
 def greedy_match(scores: FloatArray, quality: FloatArray, allowed: BoolArray) -> IntArray:
-    """One-to-one matching, best score first: each prediction takes the best target that is still free.
+    """Match predictions to targets one to one: in order of score, each takes the best free target.
 
     Args:
         scores: (P,) of the predictions.
@@ -52,39 +52,41 @@ def greedy_match(scores: FloatArray, quality: FloatArray, allowed: BoolArray) ->
 
 
 def point_errors(points_px: FloatArray, truth_px: FloatArray, scale: tuple[int, int]) -> FloatArray:
-    """2D distances (..., K) of points (..., K, 2+) from the truth, divided by its :func:`eye_distance`."""
+    """Return 2D distances (..., K) of points (..., K, 2+) from the truth, over its :func:`eye_distance`."""
     distance = np.linalg.norm(points_px[..., :2] - truth_px[..., :2], axis=-1)
     return np.asarray(distance / eye_distance(truth_px, scale)[..., None])
 
 
 def depth_errors(mesh_px: FloatArray, truth_px: FloatArray, scale: tuple[int, int]) -> FloatArray:
-    """|z - truth's z| (..., K) of meshes (..., K, 3), in the units of :func:`point_errors`."""
+    """Return |z - true z| (..., K) of meshes (..., K, 3), in the units of :func:`point_errors`."""
     distance = np.abs(mesh_px[..., 2] - truth_px[..., 2])
     return np.asarray(distance / eye_distance(truth_px, scale)[..., None])
 
 
 def eye_distance(points_px: FloatArray, scale: tuple[int, int]) -> FloatArray:
-    """2D distance (...,) between two of the points (..., K, 2+)."""
+    """Return the 2D distance (...,) between the two points of ``scale`` among points (..., K, 2+)."""
     return np.asarray(np.linalg.norm(points_px[..., scale[0], :2] - points_px[..., scale[1], :2], axis=-1))
 
 
 def halves_ratio(errors: FloatArray, confidence: FloatArray) -> float:
-    """Mean error of the more trusted half over that of the other half; an odd count leaves its middle out.
+    """Return the mean error of the more confident half over that of the other half.
+
+    An odd count leaves its middle out.
 
     Args:
         errors: (F,), at least two.
-        confidence: (F,), larger is more trusted.
+        confidence: (F,).
     """
-    order = np.lexsort((-errors, -confidence))  # of equal trust the larger error first: ties never help
+    order = np.lexsort((-errors, -confidence))  # at equal confidence the larger error first: ties never help
     half = len(order) // 2
     return float(errors[order[:half]].mean() / errors[order[len(order) - half :]].mean())
 
 
 def halves_ratio_per_point(errors: FloatArray, confidence: FloatArray) -> FloatArray:
-    """:func:`halves_ratio` of every point across faces: (K,) from errors and confidences (F, K)."""
+    """Return :func:`halves_ratio` (K,) of each point across faces, from errors and confidences (F, K)."""
     return np.array([halves_ratio(e, c) for e, c in zip(errors.T, confidence.T, strict=True)])
 
 
 def angle_errors_deg(angles_deg: FloatArray, truth_deg: FloatArray) -> FloatArray:
-    """Absolute differences of angles in degrees the short way round: [0, 180], shape of the arguments."""
+    """Return absolute differences of angles in degrees, wrapped to [0, 180], shape of the arguments."""
     return np.asarray(np.abs((angles_deg - truth_deg + 180) % 360 - 180))

@@ -12,13 +12,13 @@ Cell = str | int | float | None
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers and how they were measured.
+    """Numbers, and how they were measured.
 
     Attributes:
-        title: what was measured, on what.
-        protocol: how; enough to measure it again.
+        title: quantity and data.
+        protocol: how it was measured; enough to repeat it.
         columns: headings with units.
-        rows: one cell per column; None where there is nothing to say.
+        rows: one cell per column; None for a missing value.
     """
 
     title: str
@@ -27,7 +27,7 @@ class Table:
     rows: Sequence[tuple[Cell, ...]]
 
     def markdown(self) -> str:
-        """Heading, protocol, table."""
+        """Return heading, protocol and table as Markdown."""
         lines = [_line(self.columns), _line("---" for _ in self.columns)]
         lines += [_line(_text(cell) for cell in row) for row in self.rows]
         return "\n".join([f"## {self.title}", "", self.protocol, "", *lines, ""])
@@ -35,11 +35,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Report:
-    """All tables of a run and what they were measured with.
+    """All tables of a run, and its machine and settings.
 
     Attributes:
-        title: heading of the whole.
-        about: date, machine, versions, defaults.
+        title: heading of the report.
+        about: date, machine, versions and settings, by name.
         tables: in the order of printing.
     """
 
@@ -48,12 +48,16 @@ class Report:
     tables: Sequence[Table]
 
     def markdown(self) -> str:
-        """The whole report."""
+        """Return the whole report as Markdown."""
         about = [f"- {name}: {value}" for name, value in self.about.items()]
         return "\n".join([f"# {self.title}", "", *about, "", *(table.markdown() for table in self.tables)])
 
     def save(self, folder: Path, name: str) -> None:
-        """Write ``folder/name.md`` and ``folder/name.json``; OutputError when that is impossible."""
+        """Write ``folder/name.md`` and ``folder/name.json``.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{name}.md").write_text(self.markdown(), encoding="utf-8")
@@ -63,7 +67,7 @@ class Report:
 
 
 def percent(part: float, whole: float) -> float | None:
-    """100 · part / whole; None of nothing."""
+    """Return 100 · part / whole; None if whole is 0."""
     return 100 * part / whole if whole else None
 
 

@@ -1,23 +1,38 @@
-"""Times of two systems on the same arrays, interleaved so that drifts of the machine hit both."""
+"""Times of two systems on the same inputs, interleaved so that drifts of the machine hit both."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from facegeom_lab.bench.peers import Peer
+from facegeom_lab.measures.tables import Cell
 
 Timer = Callable[[Path, int, int], list[float]]
-"""(array file or photo, repetitions, warm-up calls) to milliseconds per call."""
+"""Takes an array file or photo, counted calls and warm-up calls; returns milliseconds per counted call."""
+
+
+class TimedPeer(Protocol):
+    """A peer that measures its own calls, in a process of its own."""
+
+    def time_ms(
+        self, model: str, array: Path, repetitions: int, warm: int, options: Mapping[str, Any]
+    ) -> list[float]:
+        """Return milliseconds per counted call."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Medians of one photo, milliseconds, each over both of the system's time blocks."""
+    """Times of both systems on one photo.
+
+    Attributes:
+        ours_ms: median over both of our time blocks, milliseconds.
+        peer_ms: median over both of the peer's.
+        one_face_each: whether both systems find exactly one face.
+    """
 
     ours_ms: float
     peer_ms: float
@@ -25,7 +40,7 @@ class Pair:
 
     @property
     def ratio(self) -> float:
-        """ours / peer."""
+        """Our time over the peer's."""
         return self.ours_ms / self.peer_ms
 
 
@@ -34,8 +49,8 @@ def interleaved(ours: Timer, peer: Timer, array: Path, repetitions: int, warm: i
 
     Args:
         ours: our timer.
-        peer: the other's.
-        array: .npy file of an RGB picture (H, W, 3) uint8, or a photo's file, which is decoded in each call.
+        peer: the peer's.
+        array: .npy file of an RGB image (H, W, 3) uint8, or a photo's file, which is decoded in each call.
         repetitions: counted calls in each block.
         warm: uncounted calls at the start of each block.
     """
@@ -44,8 +59,17 @@ def interleaved(ours: Timer, peer: Timer, array: Path, repetitions: int, warm: i
     return Pair(median(first + ours(array, repetitions, warm)), median(others))
 
 
+def summarize_pairs(pairs: Sequence[Pair]) -> tuple[Cell, ...]:
+    """Return our median time, the peer's, the median, lowest and highest ratio, and the number of photos."""
+    if not pairs:
+        return None, None, None, None, None, 0
+    ratios = [pair.ratio for pair in pairs]
+    times = median(pair.ours_ms for pair in pairs), median(pair.peer_ms for pair in pairs)
+    return (*times, median(ratios), min(ratios), max(ratios), len(pairs))
+
+
 def calls_ms(function: Callable[[], object], repetitions: int, warm: int) -> list[float]:
-    """Milliseconds of each of ``repetitions`` calls after ``warm`` uncounted ones."""
+    """Return milliseconds of each of ``repetitions`` calls after ``warm`` uncounted ones."""
     for _ in range(warm):
         function()
     times = []
@@ -57,17 +81,17 @@ def calls_ms(function: Callable[[], object], repetitions: int, warm: int) -> lis
 
 
 def array_timer(analyze: Callable[[Any], object]) -> Timer:
-    """Our timer: the decoded array in, the whole answer out, in this process."""
+    """Return our timer for decoded arrays, in this process."""
 
     def timer(array: Path, repetitions: int, warm: int) -> list[float]:
-        picture = np.load(array)
-        return calls_ms(lambda: analyze(picture), repetitions, warm)
+        image = np.load(array)
+        return calls_ms(lambda: analyze(image), repetitions, warm)
 
     return timer
 
 
 def path_timer(analyze: Callable[[Any], object]) -> Timer:
-    """Our timer: a file in, the whole answer out, in this process."""
+    """Return our timer for files, in this process."""
 
     def timer(file: Path, repetitions: int, warm: int) -> list[float]:
         return calls_ms(lambda: analyze(file), repetitions, warm)
@@ -75,8 +99,8 @@ def path_timer(analyze: Callable[[Any], object]) -> Timer:
     return timer
 
 
-def peer_timer(peer: Peer, model: str, options: Mapping[str, Any]) -> Timer:
-    """A peer's timer: measured inside its own process."""
+def peer_timer(peer: TimedPeer, model: str, options: Mapping[str, Any]) -> Timer:
+    """Return a peer's timer, measured inside its own process."""
 
     def timer(array: Path, repetitions: int, warm: int) -> list[float]:
         return peer.time_ms(model, array, repetitions, warm, options)

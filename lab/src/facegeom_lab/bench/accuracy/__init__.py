@@ -1,0 +1,1 @@
+"""Accuracy of detection, landmarks, mesh, confidence and rotation, with default settings."""

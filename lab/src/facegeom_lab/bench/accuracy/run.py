@@ -1,0 +1,58 @@
+"""``facegeom bench accuracy``: all sections on the data pack, beside the peers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from facegeom_lab.bench.accuracy.detection import detection
+from facegeom_lab.bench.accuracy.hard_cases import hard_cases
+from facegeom_lab.bench.accuracy.landmarks import confidence, end_to_end
+from facegeom_lab.bench.accuracy.mesh import mesh
+from facegeom_lab.bench.context import Analyze, Bench, choose_sections
+from facegeom_lab.bench.peers import started
+from facegeom_lab.bench.rotation.errors import rendered_heads
+from facegeom_lab.measures.about import about
+from facegeom_lab.measures.tables import Report, Table
+
+SECTIONS: Mapping[str, Callable[[Bench], list[Table]]] = {
+    "detection": detection,
+    "hard": hard_cases,
+    "end-to-end": end_to_end,
+    "mesh": mesh,
+    "confidence": confidence,
+    "rotation": rendered_heads,
+}
+
+
+def run_accuracy(
+    data: Path,
+    out: Path,
+    analyze: Analyze,
+    peers: Mapping[str, Path | None],
+    only: Sequence[str] = (),
+    show: Callable[[Table], object] = lambda table: None,
+) -> Report:
+    """Measure, save ``out/accuracy.md`` and ``out/accuracy.json``, and return the report.
+
+    Args:
+        data: the data pack.
+        out: folder of the results; rendered images and peers' predictions are kept in ``out/cache``.
+        analyze: facegeom with default settings.
+        peers: interpreters of the peers by name; None installs the peer's environment.
+        only: names of sections; all by default.
+        show: called with each table as soon as it is measured.
+
+    Raises:
+        InputError: an unknown section or peer, or data is missing.
+        ExternalError: a peer failed.
+    """
+    tables: list[Table] = []
+    chosen = choose_sections(SECTIONS, only)
+    with started(peers) as workers:
+        bench = Bench(data, out, analyze, workers)
+        for section in chosen:
+            for table in SECTIONS[section](bench):
+                tables.append(table)
+                show(table)
+        report = Report("facegeom bench accuracy", about(analyze, workers.values()), tables)
+    report.save(out, "accuracy")
+    return report

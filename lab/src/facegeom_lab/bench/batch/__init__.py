@@ -1,0 +1,1 @@
+"""Throughput of ``facegeom batch``, and its output after killed processes."""

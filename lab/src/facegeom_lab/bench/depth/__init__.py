@@ -1,0 +1,1 @@
+"""Accuracy and time of depth maps, against rendered and fitted ground truth."""

@@ -1,0 +1,1 @@
+"""Accuracy and time of head rotations, on rendered heads and on labelled photos."""

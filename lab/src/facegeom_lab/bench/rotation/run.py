@@ -1,0 +1,179 @@
+"""``facegeom bench rotation``: head rotations of every system, beside the peers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from facegeom.geometry.rotation import angles_from_rotation
+from facegeom_lab.bench.context import SCENE_SETS, choose_sections
+from facegeom_lab.bench.peers import Peer, started
+from facegeom_lab.bench.rotation import speed
+from facegeom_lab.bench.rotation.errors import COLUMNS, match_rotations, step_summary, summary
+from facegeom_lab.bench.rotation.rendered import HeadSet, Turning, render_heads
+from facegeom_lab.bench.rotation.systems import Networks, load_networks, predict_rotations
+from facegeom_lab.datasets.published.pack import scene_photos
+from facegeom_lab.fitting.pose_fit import rotation_under_points
+from facegeom_lab.measures.about import about
+from facegeom_lab.measures.tables import Cell, Report, Table
+
+MAX_YAW_DEG, BANDS = 80, ((0, 60), (60, 80))
+MAX_SCENE_YAW_DEG = 45.0
+
+_HEADS = (
+    "Rendered heads (ICT-FaceKit Light; people, lights and backgrounds not trained on) in whole pictures of "
+    "640 x 480, one head of 60 to 250 px anywhere; yaw even within ±80°, pitch and roll within ±30°; the "
+    "angle of view, 30° to 60°, unknown to the systems. Own detection, defaults; found: IoU of at least 0.3 "
+    "with the box of the true 68 points, or the centre inside. Mean absolute errors over the found heads, "
+    "degrees; geodesic: angle of the turn between the true and the given rotation. MediaPipe: FaceMesh "
+    "(static, refined, up to 12 faces), its mesh laid on facegeom's canonical head by Procrustes."
+)
+_TURNING = (
+    "Each head of 140 px turned about its upright axis from -80° to 80° in steps of 1°: person, light, "
+    "background and place stay. Steps: the answered yaw of a picture minus that of the one before, both "
+    "found. Mean absolute errors over the found pictures."
+)
+_SCENES = (
+    "Faces labelled by people in whole photos of at most 448 px, own detection, defaults. Truth: the "
+    "canonical head laid under the 68 points without the jaw, 1 m away, robustly; faces with a true yaw "
+    "beyond ±45° are left out. All rotations are compared free of the turn of the line of sight."
+)
+
+
+@dataclass(frozen=True)
+class RotationConfig:
+    """How much is measured.
+
+    Attributes:
+        heads: rendered heads.
+        turning: rendered heads that turn, 161 images each.
+        photos: photos to time.
+        repetitions: counted calls in a time block.
+        warm: uncounted calls before them.
+    """
+
+    heads: int = 400
+    turning: int = 3
+    photos: int = 24
+    repetitions: int = 15
+    warm: int = 3
+
+
+@dataclass(frozen=True, eq=False)
+class RotationBench:
+    """One run of the rotation benchmark.
+
+    Attributes:
+        data: the data pack.
+        cache: folder of rendered images and peers' predictions.
+        ours: facegeom's networks.
+        peers: running workers by name.
+        config: how much to measure.
+    """
+
+    data: Path
+    cache: Path
+    ours: Networks
+    peers: Mapping[str, Peer]
+    config: RotationConfig
+
+
+def run_rotation(
+    data: Path,
+    out: Path,
+    peers: Mapping[str, Path | None],
+    face_pose_net: Path | None = None,
+    config: RotationConfig | None = None,
+    only: Sequence[str] = (),
+    show: Callable[[Table], object] = lambda table: None,
+) -> Report:
+    """Measure, save ``out/rotation.md`` and ``out/rotation.json``, and return the report.
+
+    Args:
+        data: the data pack.
+        out: folder of the results; rendered images and peers' predictions are kept in ``out/cache``.
+        peers: interpreters of the peers by name; None installs the peer's environment.
+        face_pose_net: ONNX file of an FPNet; None for the one that ships.
+        config: how much to measure; None for the defaults.
+        only: names of sections; all by default.
+        show: called with each table as soon as it is measured.
+
+    Raises:
+        InputError: an unknown section or peer, or data is missing.
+        ExternalError: a peer failed.
+        WeightsError: there is no such FPNet.
+    """
+    chosen = choose_sections(SECTIONS, only)
+    ours = load_networks(face_pose_net)
+    tables: list[Table] = []
+    with started(peers) as workers:
+        bench = RotationBench(data, out / "cache", ours, workers, config or RotationConfig())
+        for name in chosen:
+            for table in SECTIONS[name](bench):
+                tables.append(table)
+                show(table)
+        report = Report("facegeom bench rotation", about(ours.cascade, workers.values()), tables)
+    report.save(out, "rotation")
+    return report
+
+
+def rendered(bench: RotationBench) -> list[Table]:
+    """Measure errors on rendered heads within ±60° of yaw and beyond, one table."""
+    angles = (-30.0, 30.0)
+    wanted = HeadSet(9, bench.config.heads, (-MAX_YAW_DEG, MAX_YAW_DEG), angles, angles)
+    heads = render_heads(bench.data, wanted, bench.cache)
+    yaw = np.abs(angles_from_rotation(heads.rotation)[:, 0])
+    ranges = {"all": yaw >= 0}
+    ranges |= {f"yaw ±({low}° to {high}°)": (yaw >= low) & (yaw <= high) for low, high in BANDS}
+    rows: list[tuple[Cell, ...]] = []
+    for name, found in predict_rotations(bench.ours, bench.peers, heads.photos, bench.cache).items():
+        matched = match_rotations(found, [one.rotation for one in found], heads.photos)
+        rows += [(band, name, *summary(matched, heads.rotation, inside)) for band, inside in ranges.items()]
+    rows.sort(key=lambda row: list(ranges).index(str(row[0])))
+    return [Table("Rendered heads", _HEADS, COLUMNS, rows)]
+
+
+def turning(bench: RotationBench) -> list[Table]:
+    """Measure the yaw steps between neighbouring images of turning heads, one table."""
+    wanted = Turning(10, bench.config.turning, MAX_YAW_DEG)
+    heads = render_heads(bench.data, wanted, bench.cache)
+    rows: list[tuple[Cell, ...]] = []
+    for name, found in predict_rotations(bench.ours, bench.peers, heads.photos, bench.cache).items():
+        matched = match_rotations(found, [one.rotation for one in found], heads.photos)
+        rows.append((name, *step_summary(matched, heads.rotation, wanted.count)))
+    columns = (
+        *("system", "smallest step °", "largest step °", "steps of 0° to 3°, %", "yaw °", "pitch °"),
+        *("roll °", "found, %", "pictures"),
+    )
+    return [Table("A head that turns", _TURNING, columns, rows)]
+
+
+def labelled(bench: RotationBench) -> list[Table]:
+    """Measure errors on photos with human annotations, one table."""
+    rows: list[tuple[Cell, ...]] = []
+    for title, split in SCENE_SETS.items():
+        photos = scene_photos(bench.data, split)
+        truth = rotation_under_points(np.concatenate([photo.landmarks_px for photo in photos]))
+        near = np.abs(angles_from_rotation(truth)[:, 0]) <= MAX_SCENE_YAW_DEG
+        for name, found in predict_rotations(bench.ours, bench.peers, photos, bench.cache).items():
+            matched = match_rotations(found, [one.seen for one in found], photos)
+            rows.append((title, name, *summary(matched, truth, near)))
+    columns = ("set", *COLUMNS[1:-1], "faces")
+    return [Table("Photos, against the pose under human points", _SCENES, columns, rows)]
+
+
+def timed(bench: RotationBench) -> list[Table]:
+    """Measure times of the third stage and of the cascade, and the cascade's recall, two tables."""
+    times = speed.times_table(
+        bench.data, bench.ours, bench.peers, bench.config.photos, bench.config.repetitions, bench.config.warm
+    )
+    return [times, speed.recall_table(bench.data, bench.cache, bench.ours, bench.peers)]
+
+
+SECTIONS: Mapping[str, Callable[[RotationBench], list[Table]]] = {
+    "heads": rendered,
+    "turning": turning,
+    "scenes": labelled,
+    "speed": timed,
+}

@@ -1,0 +1,1 @@
+"""Time, memory and start-up cost of the analyzer, beside the peers."""

@@ -1,0 +1,1 @@
+"""Frame rate, jitter and lag on synthetic clips."""

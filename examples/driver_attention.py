@@ -1,12 +1,11 @@
-"""Eyes off the road: the direction of a driver's head over time, and an alarm after two seconds aside.
+"""Eyes off the road: watch the direction of a driver's head; alarm after two seconds turned away.
 
     facegeom video drive.mp4 -o out && python examples/driver_attention.py out/drive.parquet -o attention.png
     python examples/driver_attention.py drive.mp4 -o attention.png
     python examples/driver_attention.py --camera 0          # live, until Ctrl-C
 
-The head's direction stands for that of the eyes. Where the road is, is learned: the median direction of the
-first seconds. A head that is turned so far that its face is lost counts as turned away. Needs
-facegeom[video], and matplotlib for the picture.
+The head's direction stands for the gaze. The road's direction is the median head direction of the first
+second. A head whose face is lost counts as turned away. Needs facegeom[video], and matplotlib for the plot.
 """
 
 import argparse
@@ -26,65 +25,62 @@ NOSE = np.array([0.0, 0, -1])
 
 @dataclass
 class Driver:
-    """What is known of the driver so far; feed it moment by moment.
+    """State of the driver, updated frame by frame.
 
     Attributes:
-        times_s: of the moments.
-        away_deg: angle between head and road; infinite while there is no face.
-        alarms: beginning and end of each time that the eyes were off the road for too long.
+        times_s: time of each frame, seconds.
+        away_deg: angle between the head and the road; infinite without a face.
+        alarms: start and end of each time that the eyes were off the road for too long, seconds.
     """
 
     times_s: list[float] = field(default_factory=list)
     away_deg: list[float] = field(default_factory=list)
     alarms: list[tuple[float, float]] = field(default_factory=list)
-    _seen: list[np.ndarray] = field(default_factory=list)
-    _left_s: float | None = None
+    _road_directions: list[np.ndarray] = field(default_factory=list)
+    _away_since_s: float | None = None
 
     def watch(self, time_s: float, rotation: np.ndarray | None) -> bool:
-        """Take the head's rotation (3, 3) at a moment, None without a face; whether the alarm sounds."""
-        away = self._away(time_s, rotation)
+        """Update with the head's rotation (3, 3), None without a face; return whether the alarm is on."""
+        away = self._angle_deg(time_s, rotation)
         self.times_s.append(time_s)
         self.away_deg.append(away)
         if away <= AWAY_DEG:
-            self._left_s = None
+            self._away_since_s = None
             return False
-        self._left_s = time_s if self._left_s is None else self._left_s
-        alarm = time_s - self._left_s >= ALARM_S
-        if alarm and self.alarms and self.alarms[-1][0] == self._left_s:
-            self.alarms[-1] = self._left_s, time_s
+        self._away_since_s = time_s if self._away_since_s is None else self._away_since_s
+        alarm = time_s - self._away_since_s >= ALARM_S
+        if alarm and self.alarms and self.alarms[-1][0] == self._away_since_s:
+            self.alarms[-1] = self._away_since_s, time_s
         elif alarm:
-            self.alarms.append((self._left_s, time_s))
+            self.alarms.append((self._away_since_s, time_s))
         return alarm
 
-    def _away(self, time_s: float, rotation: np.ndarray | None) -> float:
+    def _angle_deg(self, time_s: float, rotation: np.ndarray | None) -> float:
+        """Return the angle between the head and the road."""
         if rotation is None:
-            return float("inf") if self._seen else 0.0
+            return float("inf") if self._road_directions else 0.0
         nose = rotation @ NOSE
-        if time_s < LEARN_S or not self._seen:
-            self._seen.append(nose)
-        road = np.median(self._seen, axis=0)
+        if time_s < LEARN_S or not self._road_directions:
+            self._road_directions.append(nose)
+        road = np.median(self._road_directions, axis=0)
         return float(np.degrees(np.arccos(np.clip(nose @ road / np.linalg.norm(road), -1, 1))))
 
 
 def from_table(path: Path) -> Iterator[tuple[float, np.ndarray | None]]:
-    """Time and rotation of the driver, the largest face, at each frame of a Parquet file."""
-    columns, about = read_table(path)
+    """Yield time and rotation of the driver, the largest face, for each frame of a Parquet file."""
+    columns, metadata = read_table(path)
     area = np.prod(columns["box_xyxy"][:, 2:] - columns["box_xyxy"][:, :2], axis=1)
-    for frame in range(int(about["frames"])):
+    for frame in range(int(metadata["frames"])):
         rows = np.flatnonzero(columns["frame"] == frame)
-        row = rows[np.argmax(area[rows])] if len(rows) else None
-        yield (
-            (frame / float(about["rate"]), None)
-            if row is None
-            else (
-                float(columns["time_s"][row]),
-                columns["rotation"][row],
-            )
-        )
+        if len(rows):
+            row = rows[np.argmax(area[rows])]
+            yield float(columns["time_s"][row]), columns["rotation"][row]
+        else:
+            yield frame / float(metadata["rate"]), None
 
 
 def from_video(frames: Iterator[FrameFaces]) -> Iterator[tuple[float, np.ndarray | None]]:
-    """The same of a video or a camera, as its frames come."""
+    """Yield the same for a video or a camera, live."""
     for _, time_s, tracked in frames:
         boxes = tracked.faces.box_xyxy
         largest = np.argmax(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)) if len(boxes) else None
@@ -92,7 +88,7 @@ def from_video(frames: Iterator[FrameFaces]) -> Iterator[tuple[float, np.ndarray
 
 
 def plot(driver: Driver, out: Path) -> None:
-    """The angle over time, the alarms in red."""
+    """Plot the angle over time, with the alarms in red."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 2.8), layout="constrained")
@@ -108,28 +104,28 @@ def plot(driver: Driver, out: Path) -> None:
     figure.savefig(out, dpi=110)
 
 
-def observe(moments: Iterator[tuple[float, np.ndarray | None]]) -> Driver:
-    """Watch to the end, or to Ctrl-C; say when an alarm begins."""
-    driver, sounding = Driver(), False
+def observe(rotations: Iterator[tuple[float, np.ndarray | None]]) -> Driver:
+    """Watch until the end or Ctrl-C; print a line when an alarm starts."""
+    driver, alarm_on = Driver(), False
     try:
-        for time_s, rotation in moments:
+        for time_s, rotation in rotations:
             alarm = driver.watch(time_s, rotation)
-            if alarm and not sounding:
+            if alarm and not alarm_on:
                 print(f"{time_s:7.2f} s  ALARM: eyes off the road for {ALARM_S:.0f} s", flush=True)
-            sounding = alarm
+            alarm_on = alarm
     except KeyboardInterrupt:
         print()
     return driver
 
 
 def main() -> None:
-    """Watch what the command line names."""
+    """Run the example on the source given on the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("source", type=Path, nargs="?", help="a video, or the Parquet file made from it")
-    parser.add_argument("--camera", metavar="N", help="a camera in place of the source")
-    parser.add_argument("-o", "--out", type=Path, help="a picture of the angle over time")
+    parser.add_argument("--camera", metavar="N", help="a camera instead of the source: its number from 0")
+    parser.add_argument("-o", "--out", type=Path, help="plot of the angle over time, to write")
     arguments = parser.parse_args()
     if (arguments.source is None) == (arguments.camera is None):
         parser.error("expected a source or --camera, one of the two")

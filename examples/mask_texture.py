@@ -1,4 +1,4 @@
-"""Face paint: a tiger's face, drawn in code, laid over the faces of a photo or a video.
+"""Face paint: draw a tiger's face in code and lay it over the faces of a photo or a video.
 
 python examples/mask_texture.py src/facegeom/data/astronaut.jpg -o tiger.jpg
 python examples/mask_texture.py talk.mp4 -o tiger.mp4        # needs facegeom[video]
@@ -12,11 +12,11 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from facegeom import Face, analyze
 from facegeom.image.reading import ENDINGS, read
-from warp import TEXTURE_PX, seen_triangles, texture_px, warp
+from warp import TEXTURE_PX, texture_px, visible_triangles, warp
 
 Colour = tuple[int, int, int, int]
 ORANGE, WHITE, BLACK = (240, 130, 20, 215), (255, 248, 235, 225), (20, 12, 8, 235)
-STRIPES = (  # broad end, pointed end, width; u from the middle of the face outwards, in shares of the texture
+STRIPES = (  # broad end, pointed end, width; u from the middle outwards; in fractions of the texture
     ((0.0, 0.02), (0.0, 0.24), 0.05),
     ((0.06, 0.03), (0.045, 0.2), 0.04),
     ((0.15, 0.06), (0.09, 0.22), 0.045),
@@ -33,7 +33,7 @@ EYE, WING, UNDER_NOSE = (33, 133, 159, 145), 64, 2  # points of the mesh
 
 
 def tiger() -> Image.Image:
-    """The texture (RGBA): eyes and nose lie where the mesh has them; both halves are alike."""
+    """Draw the texture (RGBA), symmetric, with eyes and nose where the mesh has them."""
     points = texture_px() / TEXTURE_PX
     sheet = Image.new("RGBA", (TEXTURE_PX, TEXTURE_PX), ORANGE)
     pen = ImageDraw.Draw(sheet)
@@ -44,29 +44,30 @@ def tiger() -> Image.Image:
         _patch(pen, (0.5 + side * 0.075, 0.655), (0.105, 0.075), WHITE)
         for (u, v), (tip_u, tip_v), width in STRIPES:
             corners = [(u - width / 2, v - width / 2), (u + width / 2, v + width / 2), (tip_u, tip_v)]
-            pen.polygon([_placed(side * u, v) for u, v in corners], BLACK)
+            pen.polygon([_to_px(side * u, v) for u, v in corners], BLACK)
         for u, v in WHISKERS:
             _patch(pen, (0.5 + side * u, v), (0.008, 0.008), BLACK)
     _patch(pen, (0.5, under_nose[1] - 0.045), (0.45 - wing[0], 0.04), BLACK)
     return sheet.filter(ImageFilter.GaussianBlur(4))
 
 
-def _placed(u: float, v: float) -> tuple[float, float]:
+def _to_px(u: float, v: float) -> tuple[float, float]:
+    """Return the pixel of a point, u from the middle of the face, v from the top of the texture."""
     return TEXTURE_PX * (0.5 + u), TEXTURE_PX * v
 
 
 def _patch(
     pen: ImageDraw.ImageDraw, middle: tuple[float, float], half: tuple[float, float], colour: Colour
 ) -> None:
-    """An ellipse, in shares of the texture."""
+    """Draw an ellipse; its middle and half axes are fractions of the texture."""
     (x, y), (width, height) = middle, half
     pen.ellipse([TEXTURE_PX * edge for edge in (x - width, y - height, x + width, y + height)], fill=colour)
 
 
 def lay_over(pixels: np.ndarray, face: Face, texture: Image.Image) -> np.ndarray:
-    """The photo (H, W, 3) with the texture on a face; the light of the photo stays."""
+    """Return the photo (H, W, 3) with the texture on a face, lit as in the photo."""
     height, width = pixels.shape[:2]
-    layer = warp(texture, texture_px(), face.mesh_px[:, :2], (width, height), seen_triangles(face.mesh_px))
+    layer = warp(texture, texture_px(), face.mesh_px[:, :2], (width, height), visible_triangles(face.mesh_px))
     paint = np.asarray(layer, np.float32)
     opacity = paint[..., 3:] / 255
     if not opacity.any():
@@ -77,7 +78,7 @@ def lay_over(pixels: np.ndarray, face: Face, texture: Image.Image) -> np.ndarray
 
 
 def paint_photo(source: Path, out: Path) -> None:
-    """One photo, all its faces."""
+    """Paint all faces of a photo."""
     pixels, texture = read(source), tiger()
     for face in analyze(source):
         pixels = lay_over(pixels, face, texture)
@@ -85,7 +86,7 @@ def paint_photo(source: Path, out: Path) -> None:
 
 
 def paint_video(source: Path, out: Path) -> None:
-    """A video with its sound, all faces of all frames."""
+    """Paint all faces of a video; keep its sound."""
     from facegeom.video import FrameAnalyzer, open_video, open_writer
 
     texture, analyze_frame = tiger(), FrameAnalyzer()
@@ -98,13 +99,13 @@ def paint_video(source: Path, out: Path) -> None:
 
 
 def main() -> None:
-    """Paint what the command line names."""
+    """Paint the photo or video given on the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("source", type=Path, help="a photo or a video")
     parser.add_argument(
-        "-o", "--out", type=Path, required=True, help="the painted photo (.jpg) or video (.mp4)"
+        "-o", "--out", type=Path, required=True, help="painted photo (.jpg) or video (.mp4) to write"
     )
     arguments = parser.parse_args()
     paint = paint_photo if arguments.source.suffix.lower() in ENDINGS else paint_video

@@ -1,4 +1,4 @@
-"""A mask to print: the 3D face of a photo as a solid OBJ with its texture, and a picture of it.
+"""A mask to print: write the 3D face of a photo as a solid OBJ with its texture, and a preview.
 
     python examples/print_mask.py src/facegeom/data/astronaut.jpg -o mask
 
@@ -15,7 +15,7 @@ from facegeom import Face, analyze
 from facegeom.geometry import topology
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.image.reading import read
-from warp import TEXTURE_PX, rim_of, seen_triangles, texture_px, uv, warp
+from warp import TEXTURE_PX, rim_of, texture_px, uv, visible_triangles, warp
 
 THICKNESS_MM = 2.0
 SURFACE = 468  # points of the mesh; the rest are irises
@@ -23,14 +23,17 @@ Y_UP = np.array([1, -1, -1])
 
 
 def upright_mm(face: Face) -> np.ndarray:
-    """(468, 3) the face as if it looked straight ahead: x right, y down, z away, millimetres."""
+    """Return the frontal face (468, 3) in the head frame: x right, y down, z away, millimetres."""
     return ((face.mesh_mm - face.translation_mm) @ face.rotation)[:SURFACE]
 
 
 def solid(front: np.ndarray, thickness_mm: float) -> tuple[np.ndarray, np.ndarray]:
-    """A shell of even thickness: vertices (936, 3) and triangles (T, 3), counter-clockwise from outside.
+    """Return a closed shell of even thickness around the front surface (468, 3).
 
     The second half of the vertices lies behind the first; walls close the rim, the eyes and the mouth.
+
+    Returns:
+        Vertices (936, 3) and triangles (T, 3), counter-clockwise from outside.
     """
     triangles = topology.triangles()
     vertices = np.concatenate([front, front - thickness_mm * normals(front, triangles)])
@@ -41,7 +44,7 @@ def solid(front: np.ndarray, thickness_mm: float) -> tuple[np.ndarray, np.ndarra
 
 
 def normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Unit normals (468, 3) that point out of the face."""
+    """Return the unit normals (468, 3), pointing out of the face."""
     a, b, c = (vertices[triangles[:, corner]] for corner in range(3))
     sums = np.zeros_like(vertices)
     np.add.at(sums, triangles, np.cross(b - a, c - a)[:, None])
@@ -49,7 +52,7 @@ def normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def obj_text(vertices: np.ndarray, triangles: np.ndarray) -> str:
-    """Wavefront OBJ: front and back share the texture."""
+    """Return the Wavefront OBJ; front and back share the texture."""
     flat = np.tile(uv()[:SURFACE], (2, 1))
     lines = ["mtllib mask.mtl", "usemtl face"]
     lines += [f"v {x:.3f} {y:.3f} {z:.3f}" for x, y, z in (vertices * Y_UP).tolist()]
@@ -59,25 +62,25 @@ def obj_text(vertices: np.ndarray, triangles: np.ndarray) -> str:
 
 
 def skin(pixels: np.ndarray, face: Face) -> Image.Image:
-    """The photo unrolled into the texture; what the camera did not see is taken from what hides it."""
+    """Unroll the photo into the texture; hidden skin gets the colour of what hides it."""
     size = (TEXTURE_PX, TEXTURE_PX)
     return warp(Image.fromarray(pixels), face.mesh_px[:, :2], texture_px(), size, topology.triangles())
 
 
 def preview(front: np.ndarray, texture: Image.Image) -> Image.Image:
-    """The mask from three sides."""
+    """Draw the mask from three sides."""
     sheet = Image.new("RGB", (960, 360), (236, 236, 232))
     for number, yaw in enumerate((-40, 0, 40)):
-        turned = front @ rotation_from_angles(yaw, 0, 0).T
+        rotated = front @ rotation_from_angles(yaw, 0, 0).T
         points = np.zeros((478, 3))
-        points[:SURFACE] = turned * 1.45 + (160, 150, 0)
-        picture = warp(texture, texture_px(), points[:, :2], (320, 360), seen_triangles(points))
-        sheet.paste(picture, (320 * number, 0), picture)
+        points[:SURFACE] = rotated * 1.45 + (160, 150, 0)
+        view = warp(texture, texture_px(), points[:, :2], (320, 360), visible_triangles(points))
+        sheet.paste(view, (320 * number, 0), view)
     return sheet
 
 
 def make_mask(photo: Path, out: Path, thickness_mm: float = THICKNESS_MM) -> None:
-    """All four files, of the photo's best face."""
+    """Write all four files for the photo's best face."""
     pixels, faces = read(photo), analyze(photo)
     if not len(faces):
         raise SystemExit(f"no face in {photo}")

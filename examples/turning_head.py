@@ -1,4 +1,4 @@
-"""A clip for the other examples: the portrait's face, turned by hand like a head that looks about.
+"""A clip for the other examples: the portrait's face, rotated like a head that looks around.
 
 python examples/turning_head.py turning.mp4        # needs facegeom[video]
 """
@@ -17,37 +17,48 @@ from facegeom import Face, analyze
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.image.reading import read
-from warp import filled, seen_triangles, warp
+from warp import filled, visible_triangles, warp
 
 RATE = 10
-PLAN_S = ((0, 0), (1, 0), (1.5, 35), (2.5, 35), (3, 0), (4.5, 0), (5, -40), (8, -40), (8.5, 0), (10, 0))
-"""Yaw in degrees at moments in seconds; a short glance aside, then a long one."""
+YAW_KEYFRAMES = (
+    (0, 0),
+    (1, 0),
+    (1.5, 35),
+    (2.5, 35),
+    (3, 0),
+    (4.5, 0),
+    (5, -40),
+    (8, -40),
+    (8.5, 0),
+    (10, 0),
+)
+"""(time in seconds, yaw in degrees): a short glance aside, then a long one."""
 
 
-def turned(pixels: np.ndarray, face: Face, yaw_deg: float) -> np.ndarray:
-    """The photo (H, W, 3), out of focus, with its face in front of it, turned about the head's middle."""
+def rotate_face(pixels: np.ndarray, face: Face, yaw_deg: float) -> np.ndarray:
+    """Return the photo (H, W, 3), blurred, with its face in front, rotated about the head's centre."""
     height, width = pixels.shape[:2]
     photo = Image.fromarray(pixels)
-    middle = face.translation_mm + face.rotation @ (0, 0, 80)
-    mesh_mm = (face.mesh_mm - middle) @ rotation_from_angles(yaw_deg, 0, 0).T + middle
+    centre = face.translation_mm + face.rotation @ (0, 0, 80)
+    mesh_mm = (face.mesh_mm - centre) @ rotation_from_angles(yaw_deg, 0, 0).T + centre
     to_px = Camera(width, height).project(mesh_mm)
-    seen = seen_triangles(np.column_stack([to_px, mesh_mm[:, 2]]), filled())
-    layer = warp(photo, face.mesh_px[:, :2], to_px, photo.size, seen)
-    picture = photo.resize((64, 64)).resize(photo.size, Image.Resampling.BICUBIC)  # out of focus
-    picture.paste(layer, (0, 0), layer)
-    return np.asarray(picture)
+    visible = visible_triangles(np.column_stack([to_px, mesh_mm[:, 2]]), filled())
+    layer = warp(photo, face.mesh_px[:, :2], to_px, photo.size, visible)
+    image = photo.resize((64, 64)).resize(photo.size, Image.Resampling.BICUBIC)  # blurred
+    image.paste(layer, (0, 0), layer)
+    return np.asarray(image)
 
 
-def frames(seconds: float = PLAN_S[-1][0]) -> Iterator[np.ndarray]:
-    """The clip's frames (H, W, 3), RATE for each second."""
+def frames(seconds: float = YAW_KEYFRAMES[-1][0]) -> Iterator[np.ndarray]:
+    """Yield the clip's frames (H, W, 3), RATE per second."""
     portrait = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
     pixels, face = read(portrait), analyze(portrait)[0]
     for index in range(round(seconds * RATE)):
-        yield turned(pixels, face, float(np.interp(index / RATE, *zip(*PLAN_S, strict=True))))
+        yield rotate_face(pixels, face, float(np.interp(index / RATE, *zip(*YAW_KEYFRAMES, strict=True))))
 
 
-def write_clip(out: Path, seconds: float = PLAN_S[-1][0]) -> None:
-    """The frames as a video."""
+def write_clip(out: Path, seconds: float = YAW_KEYFRAMES[-1][0]) -> None:
+    """Write the frames as a video."""
     with av.open(str(out), "w") as file:
         stream = file.add_stream("libx264", rate=RATE, options={"crf": "16"})
         stream.width, stream.height, stream.pix_fmt = 512, 512, "yuv420p"
@@ -59,7 +70,7 @@ def write_clip(out: Path, seconds: float = PLAN_S[-1][0]) -> None:
 
 
 def main() -> None:
-    """Write the clip that the command line names."""
+    """Write the clip to the path given on the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""Pictures bent over the mesh: what the examples share."""
+"""Warp images over the face mesh: helpers that the examples share."""
 
 from math import ceil, floor
 
@@ -8,15 +8,15 @@ from PIL import Image
 from facegeom.geometry import topology
 
 TEXTURE_PX = 1024
-_AXIS_MM = 60.0  # the cylinder's axis lies so far behind the eyes
+_AXIS_MM = 60.0  # distance of the cylinder's axis behind the eyes
 _IRISES_AND_LIP, _HOLE_MM = (468, 473, 13), 35.0
-_FINE = 2  # drawn so many times larger, then reduced: smooth edges
+_SUPERSAMPLING = 2  # for smooth edges
 
 
 def uv() -> np.ndarray:
-    """(478, 2) the mesh laid flat, both from 0 to 1: the canonical head unrolled from a cylinder.
+    """Return texture coordinates (478, 2) in [0, 1]: the canonical head unrolled from a cylinder.
 
-    u runs from the person's right to the left, which is from left to right in the picture; v runs down.
+    u runs from the person's right to the left, which is left to right in the image; v runs down.
     """
     x, y, z = topology.canonical_mm().T
     flat = np.stack([np.arctan2(x, _AXIS_MM - z) * _AXIS_MM * 1.6, y], axis=1)
@@ -25,19 +25,19 @@ def uv() -> np.ndarray:
 
 
 def texture_px() -> np.ndarray:
-    """(478, 2) the same in pixels of a square texture."""
+    """Return the texture coordinates (478, 2) in pixels of the square texture."""
     return uv() * TEXTURE_PX - 0.5
 
 
 def rim_of(triangles: np.ndarray) -> np.ndarray:
-    """(E, 2) directed edges that belong to one triangle only."""
+    """Return the directed edges (E, 2) that belong to one triangle only."""
     edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    taken = {(a, b) for a, b in edges.tolist()}
-    return np.array([(a, b) for a, b in edges.tolist() if (b, a) not in taken])
+    known = {(a, b) for a, b in edges.tolist()}
+    return np.array([(a, b) for a, b in edges.tolist() if (b, a) not in known])
 
 
 def filled() -> np.ndarray:
-    """(T, 3) the mesh's triangles and others that close the eyes and the mouth."""
+    """Return the mesh's triangles (T, 3) with others that close the eyes and the mouth."""
     triangles, head = topology.triangles(), topology.canonical_mm()
     rim = rim_of(triangles)
     for middle in _IRISES_AND_LIP:
@@ -47,14 +47,17 @@ def filled() -> np.ndarray:
     return triangles
 
 
-def seen_triangles(mesh: np.ndarray, triangles: np.ndarray | None = None) -> np.ndarray:
-    """(T, 3) the triangles of a mesh (478, 3), x right, y down, that face the viewer, the farthest first."""
+def visible_triangles(mesh: np.ndarray, triangles: np.ndarray | None = None) -> np.ndarray:
+    """Return the triangles (T, 3) of a mesh (478, 3) that face the viewer, the farthest first.
+
+    The mesh's axes are x right, y down, z away from the viewer.
+    """
     triangles = topology.triangles() if triangles is None else triangles
     corners = mesh[triangles]
     a, b = (corners[:, 1] - corners[:, 0]), (corners[:, 2] - corners[:, 0])
     order = np.argsort(-corners[:, :, 2].mean(axis=1))
-    turn = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
-    return triangles[order[turn[order] < 0]]
+    signed_area = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    return triangles[order[signed_area[order] < 0]]
 
 
 def warp(
@@ -64,21 +67,21 @@ def warp(
     size_wh: tuple[int, int],
     triangles: np.ndarray,
 ) -> Image.Image:
-    """Carry a picture from points (478, 2) to points (478, 2), triangle by triangle.
+    """Warp an image from points (478, 2) to points (478, 2), triangle by triangle.
 
     Returns:
         RGBA of the given size, transparent where there is no triangle.
     """
     pixels = np.asarray(source.convert("RGBA"), np.float32)
-    canvas = np.zeros((size_wh[1] * _FINE, size_wh[0] * _FINE, 4), np.uint8)
-    ends = (to_px + 0.5) * _FINE - 0.5
+    canvas = np.zeros((size_wh[1] * _SUPERSAMPLING, size_wh[0] * _SUPERSAMPLING, 4), np.uint8)
+    corners = (to_px + 0.5) * _SUPERSAMPLING - 0.5
     for triangle in triangles:
-        _fill(canvas, ends[triangle], pixels, from_px[triangle])
-    return Image.fromarray(canvas).reduce(_FINE)
+        _fill(canvas, corners[triangle], pixels, from_px[triangle])
+    return Image.fromarray(canvas).reduce(_SUPERSAMPLING)
 
 
 def _fill(canvas: np.ndarray, corners: np.ndarray, pixels: np.ndarray, from_px: np.ndarray) -> None:
-    """Paint one triangle: (3, 2) corners on the canvas, and where their colours come from."""
+    """Fill one triangle: corners (3, 2) on the canvas, and their positions (3, 2) in the source pixels."""
     (ax, ay), (bx, by), (cx, cy) = corners.tolist()
     left, right = max(0, floor(min(ax, bx, cx))), min(canvas.shape[1] - 1, ceil(max(ax, bx, cx)))
     top, bottom = max(0, floor(min(ay, by, cy))), min(canvas.shape[0] - 1, ceil(max(ay, by, cy)))
@@ -91,11 +94,11 @@ def _fill(canvas: np.ndarray, corners: np.ndarray, pixels: np.ndarray, from_px: 
     inside = (second > -0.01) & (third > -0.01) & (second + third < 1.01)
     second, third = second[inside, None], third[inside, None]
     points = from_px[0] + second * (from_px[1] - from_px[0]) + third * (from_px[2] - from_px[0])
-    canvas[top : bottom + 1, left : right + 1][inside] = _sampled(pixels, points)
+    canvas[top : bottom + 1, left : right + 1][inside] = _sample(pixels, points)
 
 
-def _sampled(pixels: np.ndarray, points_px: np.ndarray) -> np.ndarray:
-    """Colours (K, 4) at points (K, 2), bilinear."""
+def _sample(pixels: np.ndarray, points_px: np.ndarray) -> np.ndarray:
+    """Return the colours (K, 4) at points (K, 2), bilinear."""
     x, y = np.clip(points_px.T, 0, np.array(pixels.shape[1::-1])[:, None] - 1.001)
     column, row = x.astype(int), y.astype(int)
     right, down = (x - column)[:, None], (y - row)[:, None]

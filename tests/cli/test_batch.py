@@ -46,7 +46,7 @@ def album(tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
-    """Exit code, what was printed, what was reported."""
+    """Return the exit code, stdout and stderr."""
     result = CliRunner().invoke(app, ["batch", *map(str, arguments)])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception

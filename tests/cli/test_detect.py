@@ -43,7 +43,7 @@ def store(path: Path, value: int = 90) -> Path:
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
-    """Exit code, what was printed, what was reported."""
+    """Return the exit code, stdout and stderr."""
     result = CliRunner().invoke(app, ["detect", *map(str, arguments)])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception

@@ -1,4 +1,4 @@
-"""Each example, run on the portrait as its documentation says."""
+"""Run each example on the portrait as its documentation says."""
 
 import subprocess
 import sys
@@ -42,8 +42,8 @@ def test_the_flat_mesh_has_no_folds() -> None:
     assert flat.min() > 0 and flat.max() < 1
     np.testing.assert_allclose(flat[topology.mirror()], flat * (-1, 1) + (1, 0), atol=1e-3)
     a, b, c = (flat[topology.triangles()[:, corner]] for corner in range(3))
-    turn = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
-    assert (turn < 0).mean() > 0.97  # but for the nostrils and the inside of the lips
+    signed_area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
+    assert (signed_area < 0).mean() > 0.97  # but for the nostrils and the inside of the lips
 
 
 def test_a_warp_onto_itself_changes_nothing(face: Face) -> None:
@@ -118,12 +118,12 @@ def test_the_masks_texture_shows_the_face(face: Face) -> None:
 
 def test_the_head_turns(face: Face) -> None:
     analyzer, pixels = FaceAnalyzer(threads=1), np.asarray(Image.open(PORTRAIT).convert("RGB"))
-    yaws = [analyzer(turning_head.turned(pixels, face, yaw))[0].yaw_deg for yaw in (-35, 0, 35)]
+    yaws = [analyzer(turning_head.rotate_face(pixels, face, yaw))[0].yaw_deg for yaw in (-35, 0, 35)]
     assert yaws[0] < yaws[1] - 15 and yaws[2] > yaws[1] + 15
 
 
 def watched(yaws: list[float | None], rate: float = 10) -> driver_attention.Driver:
-    """A driver whose head is at these angles; None without a face."""
+    """Return a driver whose head had these yaws; None stands for a frame without a face."""
     driver = driver_attention.Driver()
     for index, yaw in enumerate(yaws):
         driver.watch(index / rate, None if yaw is None else rotation_from_angles(yaw, -20, 0))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from facegeom.geometry.topology import canonical_mm
-from facegeom.results import SHAPES, Faces
+from facegeom.results import FACE_SHAPES, Faces
 
 WIDTH, HEIGHT = 64, 48
 SECOND = 90_000  # the clock of the files
@@ -67,7 +67,7 @@ def _tone(file: av.container.OutputContainer, audio: av.AudioStream, start_s: fl
 def build_faces(boxes: Sequence[Sequence[float]], scores: Sequence[float], size_wh: tuple[int, int]) -> Faces:
     """Frontal faces of these boxes and scores."""
     count = len(boxes)
-    arrays = {name: np.zeros((count, *shape), np.float32) for name, shape in SHAPES.items()}
+    arrays = {name: np.zeros((count, *shape), np.float32) for name, shape in FACE_SHAPES.items()}
     arrays |= {"score": np.asarray(scores, np.float32), "rotation": np.tile(np.eye(3), (count, 1, 1))}
     arrays["box_xyxy"] = np.asarray(boxes, np.float32).reshape(-1, 4)
     arrays["translation_mm"][:] = 0, 0, 600

@@ -148,7 +148,7 @@ def test_a_place_that_cannot_be_written(film: Film, tmp_path: Path, scene: Any) 
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
-    """Exit code, what was printed, what was reported."""
+    """Return the exit code, stdout and stderr."""
     result = CliRunner().invoke(app, ["video", *map(str, arguments)])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception

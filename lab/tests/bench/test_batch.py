@@ -49,6 +49,7 @@ def test_parts_are_compared_by_the_byte(tmp_path: Path) -> None:
     assert differing_parts(tmp_path / "a", tmp_path / "a") == []
 
 
+@pytest.mark.slow
 def test_smallest_run(album: Path, tmp_path: Path) -> None:
     """Real processes: one alone, two workers, and a run whose driver and worker are killed."""
     options = ["--engines", "local", "--count", "200", "--part-size", "4", "--kills", "4", "--minutes", "30"]

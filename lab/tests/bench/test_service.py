@@ -85,6 +85,7 @@ def test_same_answers(answer: dict[str, object], equal: bool) -> None:
     assert nearly_equal(answer, {"a": [1.0, 2.0], "b": "x", "c": None}) is equal
 
 
+@pytest.mark.slow
 def test_the_whole_run(pack: Path, tmp_path: Path) -> None:
     config = ServiceConfig(photos=2, clients=2, seconds=0.5, minutes=0.02)
     report = run_service(pack, tmp_path, config)

@@ -35,6 +35,7 @@ def test_photos_are_enlarged_to_640(pack: Path, tmp_path: Path) -> None:
     assert photo.is_file()
 
 
+@pytest.mark.slow
 def test_the_run_measures_every_table(
     pack: Path,
     tmp_path: Path,

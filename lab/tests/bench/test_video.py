@@ -35,6 +35,7 @@ def test_the_maps_of_a_moving_clip_are_those_of_its_pictures() -> None:
     assert np.abs(before.astype(int) - clip.frames[24][y.ravel(), x.ravel()]).mean() > 20
 
 
+@pytest.mark.slow
 def test_a_small_run(fake_peers: dict[str, Path], tmp_path: Path) -> None:
     shown = []
     report = run_video_bench(
@@ -57,6 +58,7 @@ def test_a_small_run(fake_peers: dict[str, Path], tmp_path: Path) -> None:
     assert json.loads((tmp_path / "video.json").read_text())["title"] == "facegeom bench video"
 
 
+@pytest.mark.slow
 def test_without_a_peer(tmp_path: Path) -> None:
     report = run_video_bench(tmp_path, FaceAnalyzer(threads=1), {}, VideoConfig(2 * SKIPPED_FRAMES + 1, 1))
     assert [row[0] for row in report.tables[0].rows] == ["facegeom, one face", "facegeom"]

@@ -14,7 +14,7 @@ from facegeom.geometry.rotation import (
     rotation_from_angles,
     rotation_to_6d,
 )
-from facegeom.image.crop import cut
+from facegeom.image.crop import crop_squares
 from facegeom_lab.datasets.training.pose_photos import PosePhoto, five_point_photo, pack_photos
 from facegeom_lab.datasets.training.pose_windows import MIRRORED_VECTORS, PoseWindows, _warp_window
 from facegeom_lab.synth import face_profiling
@@ -96,13 +96,13 @@ class _Proposals:
 
     def __init__(self, *_: object) -> None: ...
 
-    def __call__(self, pictures: list, _: list) -> list[tuple[np.ndarray, np.ndarray]]:
-        return [(WINDOWS, np.ones(len(WINDOWS)))] * len(pictures)
+    def __call__(self, images: list, _: list) -> list[tuple[np.ndarray, np.ndarray]]:
+        return [(WINDOWS, np.ones(len(WINDOWS)))] * len(images)
 
 
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(distillation, "Cascade", _Proposals)
+    monkeypatch.setattr(distillation, "CascadeDetector", _Proposals)
     monkeypatch.setattr(distillation, "SHARD", 2)
     photos = [photo(name=str(index)) for index in range(5)]
     counts = build(photos, tmp_path, {"points": PointsTeacher()})
@@ -146,8 +146,8 @@ def test_stored_window_holds_the_proposed_one() -> None:
     """The middle 48 of the 64 stored pixels are the window itself."""
     ramp = np.tile(np.linspace(0, 255, 300)[None, :, None], (300, 1, 3)).astype(np.uint8)
     window = np.array([[102.0, 101, 202, 201]])
-    stored = cut(ramp, square(window, STORED_SCALE), STORED_PX)[0]
-    direct = cut(ramp, window, 48)[0]
+    stored = crop_squares(ramp, square(window, STORED_SCALE), STORED_PX)[0]
+    direct = crop_squares(ramp, window, 48)[0]
     assert np.abs(_warp_window(stored, np.zeros(2), np.eye(2)).astype(int) - direct).max() <= 2
 
 

@@ -1,7 +1,7 @@
-"""Flip consistency: a teacher answers for a picture and for its mirror image, and must say the same of both.
+"""Flip consistency: a teacher's predictions on an image and on its mirror image must agree.
 
-The label is the mean of the two answers; their distance says how sure the teacher is. Works with any
-point scheme: its mirror map tells which point of one answer is which of the other.
+The label is the mean of the two predictions; their distance measures the teacher's uncertainty. This works
+with any point scheme: the scheme's mirror map pairs the points of the two.
 """
 
 from dataclasses import dataclass
@@ -17,32 +17,32 @@ from facegeom_lab.measures.metrics import UNMATCHED
 FloatArray = npt.NDArray[np.floating]
 
 SAME_FACE = 0.5
-"""Two answers further apart than this, a share of the face's size, are about different faces."""
+"""Two predictions further apart than this, relative to the face's size, are of different faces."""
 
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """What two answers for the same F faces have in common.
+    """Mean and distance of two predictions for the same F faces.
 
     Attributes:
-        points: (F, K, D) pixels, the mean of both; where only one is there, that one.
-        error: (F,) mean 2D distance of the two, a share of the face's size; NaN where one is missing.
+        points: (F, K, D) pixels, the mean of both; where one is missing, the other.
+        error: (F,) mean 2D distance of the two relative to the face's size; NaN where one is missing.
     """
 
     points: FloatArray
     error: FloatArray
 
     def kept(self, max_error: float) -> npt.NDArray[np.bool_]:
-        """(F,) True where both answers are there and at most ``max_error`` apart."""
+        """Return (F,) True where both predictions are there and at most ``max_error`` apart."""
         return np.asarray(self.error <= max_error)
 
 
 def unmirror(points: FloatArray, width: int | FloatArray, mirror: npt.NDArray[np.integer]) -> FloatArray:
-    """Points found in mirrored pictures as points of the pictures themselves.
+    """Carry points found in mirrored images back to the images themselves.
 
     Args:
-        points: (..., K, D) pixels of the mirrored pictures, x first.
-        width: of the pictures, pixels; a number, or one for each (...,).
+        points: (..., K, D) pixels of the mirrored images, x first.
+        width: of the images, pixels; a number, or one for each (...,).
         mirror: (K,) the scheme's mirror map.
     """
     back = points[..., mirror, :]
@@ -51,7 +51,7 @@ def unmirror(points: FloatArray, width: int | FloatArray, mirror: npt.NDArray[np
 
 
 def face_size(points: FloatArray, scheme: Scheme) -> FloatArray:
-    """(F,) the length that errors of faces (F, K, D) are divided by; NaN where it is 0.
+    """Return the lengths (F,) that errors of faces (F, K, D) are divided by; NaN where one is 0.
 
     The distance of the outer eye corners, else of the pupils, else the box diagonal: what the scheme has.
     """
@@ -59,21 +59,21 @@ def face_size(points: FloatArray, scheme: Scheme) -> FloatArray:
 
 
 def distance(first: FloatArray, second: FloatArray, scheme: Scheme) -> FloatArray:
-    """(F,) mean 2D distance of answers (F, K, D), a share of the first one's face size."""
+    """Return mean 2D distances (F,) of predictions (F, K, D), relative to the first one's face size."""
     return face_errors(second, first, face_size(first, scheme))
 
 
 def agreement(plain: FloatArray, back: FloatArray, scheme: Scheme) -> Agreement:
-    """Agreement of answers (F, K, D), row by row of the same face; ``back`` as :func:`unmirror` gives it."""
+    """Compare predictions (F, K, D) of the same faces, row by row; ``back`` comes from :func:`unmirror`."""
     return Agreement((plain + back) / 2, distance(plain, back, scheme))
 
 
 def match(plain: FloatArray, back: FloatArray, scheme: Scheme) -> npt.NDArray[np.intp]:
-    """Which face of one answer is which of the other, the pairs chosen for the least distance in all.
+    """Pair the faces of two predictions by the smallest total distance.
 
     Args:
         plain: (F, K, D) pixels.
-        back: (G, K, D) pixels, as :func:`unmirror` gives it.
+        back: (G, K, D) pixels, from :func:`unmirror`.
         scheme: of the points.
 
     Returns:
@@ -89,7 +89,7 @@ def match(plain: FloatArray, back: FloatArray, scheme: Scheme) -> npt.NDArray[np
 
 
 def matched_agreement(plain: FloatArray, back: FloatArray, scheme: Scheme) -> Agreement:
-    """Agreement for the faces of ``plain`` (F, K, D) with those of ``back`` (G, K, D) in any order."""
+    """Compare the faces of ``plain`` (F, K, D) with those of ``back`` (G, K, D), in any order."""
     pairs = match(plain, back, scheme)
     found = pairs != UNMATCHED
     points, error = plain.copy(), np.full(len(plain), np.nan)

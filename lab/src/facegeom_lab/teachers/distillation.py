@@ -1,4 +1,4 @@
-"""The distillation set of FPNet: windows that the cascade proposes, and what the teachers say of the faces.
+"""Training windows of FPNet: proposals of the cascade with the teachers' predictions of the head's rotation.
 
 The rules are those of the method that FPNet comes from: a positive is a window of R-Net that contains all
 five landmarks, one for each face; a negative is one without a face, two outside of faces for each one inside.
@@ -14,9 +14,10 @@ from tqdm import tqdm
 
 from facegeom.errors import InputError
 from facegeom.geometry.boxes import covered, iou, square
-from facegeom.image.crop import cut
+from facegeom.image.crop import crop_squares
+from facegeom.image.pyramid import Pyramid
 from facegeom.models import weights
-from facegeom.models.cascade import Cascade, Thresholds
+from facegeom.models.cascade import CascadeDetector, Thresholds
 from facegeom.models.engine import Engine
 from facegeom_lab.datasets.training.pose_photos import PosePhoto
 from facegeom_lab.files import save_npz
@@ -24,35 +25,42 @@ from facegeom_lab.teachers.pose import PoseTeacher
 
 STORED_PX = 64
 STORED_SCALE = 64 / 48
-"""Windows are kept with some of what lies around them, so that training can move them."""
+"""Windows are stored with a margin, so that training can move them."""
 
 LENIENT = Thresholds(propose=0.06, propose_most=64, refine=0.02, refine_overlap=0.7)
-"""Windows that the product would drop are examples here."""
+"""Windows that the shipped cascade would drop are examples here."""
 
-MIN_FACE_SHARE = 0.1
-"""Smallest face that is looked for, of the photo's longer side."""
+MIN_FACE = 0.1
+"""Smallest face to find, as a fraction of the photo's longer side."""
 
-OUTSIDE_MOST, INSIDE_LEAST, INSIDE_IOU = 0.1, 0.75, 0.4
-"""Greatest part of an outside window in any face; least part of an inside window in a face, and its greatest
-overlap with it."""
+MAX_OUTSIDE_COVER, MIN_INSIDE_COVER, MAX_INSIDE_IOU = 0.1, 0.75, 0.4
+"""Largest fraction of an outside window in any face; smallest fraction of an inside window in a face, and
+its largest IoU with it."""
 
 FACE, OUTSIDE, INSIDE = 1, 0, 2
-"""Kinds of windows."""
+"""Kinds of windows: a face, outside of all faces, inside a face without being it."""
 
 SHARD = 250
+"""Photos of a shard."""
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
-    """Windows (K,) of one photo: which, of what kind, and the number of the face of a positive, else -1."""
+class ChosenWindows:
+    """Examples among the proposed windows of one photo.
+
+    Attributes:
+        window: (K,) index of the window.
+        kind: (K,) ``FACE``, ``OUTSIDE`` or ``INSIDE``.
+        face: (K,) index of a positive's face, else -1.
+    """
 
     window: np.ndarray
     kind: np.ndarray
     face: np.ndarray
 
 
-def choose(squares_xyxy: np.ndarray, photo: PosePhoto, rng: np.random.Generator) -> Choice:
-    """Examples among the proposed windows (K, 4): one for each face, at most two outside and one inside."""
+def choose(squares_xyxy: np.ndarray, photo: PosePhoto, rng: np.random.Generator) -> ChosenWindows:
+    """Choose among the proposed windows (K, 4): one for each face, at most two outside and one inside."""
     positives = _positives(squares_xyxy, photo)
     inside, outside = _negatives(squares_xyxy, photo)
     inside, outside = rng.permutation(inside)[:1], rng.permutation(outside)[:2]
@@ -60,45 +68,48 @@ def choose(squares_xyxy: np.ndarray, photo: PosePhoto, rng: np.random.Generator)
     counts = (len(positives), len(outside), len(inside))
     face = np.full(len(window), -1)
     face[: len(positives)] = [f for _, f in positives]
-    return Choice(window, np.repeat((FACE, OUTSIDE, INSIDE), counts), face)
+    return ChosenWindows(window, np.repeat((FACE, OUTSIDE, INSIDE), counts), face)
 
 
 def _positives(squares: np.ndarray, photo: PosePhoto) -> list[tuple[int, int]]:
-    """Window and face: of the windows that contain all five points the one that fits the face best."""
+    """Return pairs of window and face: for each face the best window with all five points."""
     if not len(squares) or not len(photo.five):
         return []
     low, high = squares[:, None, None, :2], squares[:, None, None, 2:]
     contains = ((photo.five > low) & (photo.five < high)).all(axis=(2, 3))
     fit = np.where(contains, iou(squares, photo.squares_xyxy), -1)
-    return [(int(fit[:, f].argmax()), f) for f in range(fit.shape[1]) if fit[:, f].max() > INSIDE_IOU]
+    return [(int(fit[:, f].argmax()), f) for f in range(fit.shape[1]) if fit[:, f].max() > MAX_INSIDE_IOU]
 
 
 def _negatives(squares: np.ndarray, photo: PosePhoto) -> tuple[np.ndarray, np.ndarray]:
-    """Windows that lie inside a face without being it, and windows outside of all faces."""
+    """Return windows inside a face without being it, and windows outside of all faces."""
     known, every = photo.squares_xyxy, np.concatenate([photo.squares_xyxy, square(photo.others_xyxy)])
-    share = covered(squares, every).max(axis=1, initial=0)
-    part = covered(squares, known)
-    within = (part > INSIDE_LEAST).any(axis=1) & (iou(squares, every).max(axis=1, initial=0) < INSIDE_IOU)
-    return np.flatnonzero(within), np.flatnonzero(share < OUTSIDE_MOST)
+    cover = covered(squares, every).max(axis=1, initial=0)
+    overlap = iou(squares, every).max(axis=1, initial=0)
+    inside = (covered(squares, known) > MIN_INSIDE_COVER).any(axis=1) & (overlap < MAX_INSIDE_IOU)
+    return np.flatnonzero(inside), np.flatnonzero(cover < MAX_OUTSIDE_COVER)
 
 
 def build(
     photos: Sequence[PosePhoto], out: Path, teachers: Mapping[str, PoseTeacher], seed: int = 0
 ) -> dict[str, int]:
-    """Write the set as shards of 250 photos each; finished shards are kept. Counts of windows by kind.
+    """Write the windows as shards of 250 photos each; finished shards are kept.
 
     Args:
         photos: of one split.
         out: folder of the shards.
-        teachers: by the names under which their vectors are stored.
+        teachers: by the names under which their predictions are stored.
         seed: of the choice among negatives.
+
+    Returns:
+        Number of windows of each kind.
 
     Raises:
         InputError: the folder holds a set of other photos or teachers.
         OutputError: a shard cannot be written.
     """
     pnet, rnet = (Engine(weights.path(name), threads=1) for name in ("pnet", "rnet"))
-    cascade = Cascade(pnet, rnet, LENIENT)
+    cascade = CascadeDetector(pnet, rnet, LENIENT)
     counts = {"faces": 0, "outside": 0, "inside": 0}
     for start in tqdm(range(0, len(photos), SHARD), desc="shards", unit="shard"):
         part = photos[start : start + SHARD]
@@ -127,7 +138,7 @@ def _check_same(file: Path, photos: np.ndarray, teachers: Mapping[str, PoseTeach
 
 def _shard(
     photos: Sequence[PosePhoto],
-    cascade: Cascade,
+    cascade: CascadeDetector,
     teachers: Mapping[str, PoseTeacher],
     rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
@@ -136,11 +147,11 @@ def _shard(
 
 
 def _windows(
-    photo: PosePhoto, cascade: Cascade, teachers: Mapping[str, PoseTeacher], rng: np.random.Generator
+    photo: PosePhoto, cascade: CascadeDetector, teachers: Mapping[str, PoseTeacher], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """The chosen windows of one photo: pictures, kinds, where the face is, rotations."""
+    """Return the chosen windows of one photo: pixels, kinds, offsets of the face, rotations, predictions."""
     pixels = photo.read()
-    found = cascade([Image.fromarray(pixels)], [MIN_FACE_SHARE * max(pixels.shape[:2])])[0][0]
+    found = cascade([Pyramid(pixels)], [MIN_FACE * max(pixels.shape[:2])])[0][0]
     chosen = choose(found, photo, rng)
     squares, faces = found[chosen.window], chosen.face[chosen.kind == FACE]
     offsets = np.full((len(squares), 4), np.nan, np.float32)
@@ -153,7 +164,7 @@ def _windows(
         for name, teacher in teachers.items():
             raw[f"raw_{name}"][: len(faces)] = teacher(pixels, own, photo.rotation[faces])
     return {
-        "windows": cut(pixels, square(squares, STORED_SCALE), STORED_PX),
+        "windows": crop_squares(pixels, square(squares, STORED_SCALE), STORED_PX),
         "kind": chosen.kind.astype(np.uint8),
         "offsets": offsets,
         "rotation": rotation,
@@ -163,7 +174,7 @@ def _windows(
 
 
 def sheet(folder: Path, columns: int = 12, rows: int = 9, seed: int = 0) -> Image.Image:
-    """Windows of a set side by side: a third faces, a third outside, a third inside of faces, in this order.
+    """Draw windows of a set side by side: a third faces, a third outside, a third inside of faces.
 
     Raises:
         InputError: no set in the folder.
@@ -172,12 +183,12 @@ def sheet(folder: Path, columns: int = 12, rows: int = 9, seed: int = 0) -> Imag
     if not files:
         raise InputError(f"expected the shards of `facegeom lab build-pose-set` in {folder}, found none")
     rng = np.random.default_rng(seed)
-    picture = Image.new("RGB", (columns * STORED_PX, rows * STORED_PX))
-    with_pictures = [np.load(file) for file in rng.permutation(np.array(files, object))[:8]]
+    image = Image.new("RGB", (columns * STORED_PX, rows * STORED_PX))
+    shards = [np.load(file) for file in rng.permutation(np.array(files, object))[:8]]
     for third, kind in enumerate((FACE, OUTSIDE, INSIDE)):
-        windows = np.concatenate([arrays["windows"][arrays["kind"] == kind] for arrays in with_pictures])
-        for place, window in enumerate(rng.permutation(windows)[: columns * (rows // 3)]):
-            row, column = divmod(place, columns)
+        windows = np.concatenate([arrays["windows"][arrays["kind"] == kind] for arrays in shards])
+        for position, window in enumerate(rng.permutation(windows)[: columns * (rows // 3)]):
+            row, column = divmod(position, columns)
             corner = (column * STORED_PX, (row + third * (rows // 3)) * STORED_PX)
-            picture.paste(Image.fromarray(window), corner)
-    return picture
+            image.paste(Image.fromarray(window), corner)
+    return image

@@ -9,9 +9,14 @@ from facegeom.geometry.schemes import IBUG68_EYE_CORNERS
 
 FloatArray = npt.NDArray[np.floating]
 
-NEIGHBOURS = 128  # of 8 to 128 with ridges of 1e-6 to 1e-3, the best on the half of the faces not fitted on
-RIDGE = 1e-6  # against mean squares in units of the inter-ocular distance
-OUTLIER = 0.15  # faces off by more after a first fit are wrong faces; the second fit leaves them out
+NEIGHBOURS = 128
+"""Best on the half of the faces not fitted on, of 8 to 128 with ridges of 1e-6 to 1e-3."""
+
+RIDGE = 1e-6
+"""Relative to mean squares in units of the inter-ocular distance."""
+
+OUTLIER = 0.15
+"""Mean error, inter-ocular, above which the second fit leaves a face out: it is another face."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,19 +32,19 @@ class LinearMap:
     weights: FloatArray
 
     def apply(self, points: FloatArray) -> FloatArray:
-        """Target points (..., K, D) from source points (..., M, D)."""
+        """Return target points (..., K, D) of source points (..., M, D)."""
         return np.asarray(np.einsum("...kjc,kj->...kc", points[..., self.indices, :], self.weights))
 
 
 def fit_linear_map(
     source: FloatArray, target: FloatArray, neighbours: int = NEIGHBOURS, ridge: float = RIDGE
 ) -> LinearMap:
-    """Fit by ridge regression, twice: the second time without the faces that the first fit misses by far.
+    """Fit by ridge regression, twice: the second time without outliers of the first fit.
 
     Args:
-        source: (F, M, 2 or 3) pixels; only x and y are fitted.
+        source: (F, M, 2 or 3) pixels; only x and y are used.
         target: (F, 68, 2) pixels of the same faces.
-        neighbours: points that each target may use, the nearest on average.
+        neighbours: number of source points for each target, the nearest on average.
         ridge: weight of the squared coefficients.
     """
     source = source[..., :2].astype(np.float64)
@@ -68,7 +73,7 @@ def _nearest(source: FloatArray, point: FloatArray, count: int) -> npt.NDArray[n
 
 
 def _weights(near: FloatArray, point: FloatArray, ridge: float) -> FloatArray:
-    """(J,) from neighbours (F, J, 2); offsets from the nearest one make the weights add up to 1."""
+    """Return weights (J,) of neighbours (F, J, 2); offsets from the nearest make them add up to 1."""
     offsets = (near[:, 1:] - near[:, :1]).swapaxes(1, 2).reshape(-1, near.shape[1] - 1)
     wanted = (point - near[:, 0]).reshape(-1)
     gram = offsets.T @ offsets / len(offsets) + ridge * np.eye(offsets.shape[1])

@@ -1,4 +1,4 @@
-"""Teachers of head directions: each answers two raw vectors for a face in a picture."""
+"""Teachers of head rotations: each predicts a rotation as six raw numbers for a face in an image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch
 from facegeom.errors import InputError
 from facegeom.geometry.boxes import square
 from facegeom.geometry.rotation import rotation_from_6d, rotation_to_6d
-from facegeom.image.crop import cut
+from facegeom.image.crop import crop_squares
 from facegeom.models import weights
 from facegeom.models.engine import Engine
 from facegeom.models.face import CROP_PX, CROP_SCALE
@@ -24,31 +24,38 @@ PUBLISHED_PX = 224
 
 
 class PoseTeacher(Protocol):
-    """Raw vectors (K, 6) of the faces in squares (K, 4) of a picture (H, W, 3).
+    """A source of head rotations."""
 
-    ``rotation`` (K, 3, 3) is what the photo's labels say, NaN where they say nothing.
-    """
+    def __call__(self, image: np.ndarray, squares_xyxy: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+        """Predict rotations.
 
-    def __call__(self, picture: np.ndarray, squares_xyxy: np.ndarray, rotation: np.ndarray) -> np.ndarray: ...
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            squares_xyxy: (K, 4) crop boxes of the faces, pixels.
+            rotation: (K, 3, 3) of the photo's labels; NaN where there is none.
+
+        Returns:
+            (K, 6) raw numbers: the rotation's first two columns before orthonormalisation.
+        """
 
 
 class PointsTeacher:
-    """The labels themselves: the head laid under 68 points, or the exact rotation of a rendered head."""
+    """The labels themselves: the head fitted to 68 points, or the exact rotation of a rendered head."""
 
-    def __call__(self, picture: np.ndarray, squares_xyxy: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-        """NaN where the labels hold no rotation."""
+    def __call__(self, image: np.ndarray, squares_xyxy: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+        """Return the labels' rotations, NaN where there are none."""
         return rotation_to_6d(rotation)
 
 
 class FaceTeacher:
-    """The face network that ships."""
+    """The face network among facegeom's weights."""
 
     def __init__(self) -> None:
         self.engine = Engine(weights.path("face"), threads=1)
 
-    def __call__(self, picture: np.ndarray, squares_xyxy: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-        """The network's raw vectors."""
-        crops = cut(picture, square(squares_xyxy, CROP_SCALE), CROP_PX)
+    def __call__(self, image: np.ndarray, squares_xyxy: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+        """Return the network's raw output."""
+        crops = crop_squares(image, square(squares_xyxy, CROP_SCALE), CROP_PX)
         return self.engine(crops)[2]
 
 
@@ -57,8 +64,8 @@ class SixDRepNetTeacher:
 
     Args:
         net: in evaluation mode.
-        size_px: side of its pictures.
-        foreign: its matrices follow the authors' convention.
+        size_px: side of its input.
+        foreign: its rotations follow the authors' convention.
     """
 
     def __init__(self, net: SixDRepNet, size_px: int, foreign: bool = False) -> None:
@@ -66,7 +73,7 @@ class SixDRepNetTeacher:
 
     @classmethod
     def of_run(cls, checkpoint: Path) -> "SixDRepNetTeacher":
-        """A checkpoint of ``facegeom lab train 6drepnet``, in its run folder."""
+        """Load a checkpoint of ``facegeom lab train 6drepnet`` in its run folder."""
         recipe = read_recipe(checkpoint.parent)
         if recipe["kind"] != "sixdrepnet":
             raise InputError(f"expected a run of 6drepnet around {checkpoint}, got one of {recipe['recipe']}")
@@ -74,15 +81,15 @@ class SixDRepNetTeacher:
         return cls(net, recipe["size_px"])
 
     @torch.inference_mode()
-    def __call__(self, picture: np.ndarray, squares_xyxy: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-        """The raw vectors; of a published network the first two columns in facegeom's convention."""
-        crops = cut(picture, square(squares_xyxy, CROP_SCALE), self.size_px)
+    def __call__(self, image: np.ndarray, squares_xyxy: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+        """Return the raw output; of a published network two columns in facegeom's convention."""
+        crops = crop_squares(image, square(squares_xyxy, CROP_SCALE), self.size_px)
         raw = self.net(torch.from_numpy(crops).permute(0, 3, 1, 2).float()).numpy()
         return rotation_to_6d(rotation_from_6drepnet(rotation_from_6d(raw))) if self.foreign else raw
 
 
 def pose_teachers(names: Sequence[str], model: Path | None) -> dict[str, PoseTeacher]:
-    """Teachers by name.
+    """Build teachers by name.
 
     Args:
         names: of ``NAMES``.

@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from facegeom import Face, Faces
-from facegeom.drawing import draw_faces
 from facegeom.geometry import boxes, topology
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles
@@ -67,7 +66,7 @@ def panel(caption: str, angles_deg: tuple[float, float, float]) -> Image.Image:
     camera = Camera(SIDE, SIDE, FOV_DEG)
     faces = head(angles_deg, camera)
     picture = shaded(faces.mesh_mm[0], faces.mesh_px[0], camera)
-    picture = draw_faces(picture, faces, box=False, landmarks=False, mesh=False)
+    picture = faces.draw(picture, box=False, landmarks=False, mesh=False)
     sheet = Image.new("RGB", (SIDE, SIDE + CAPTION), "white")
     sheet.paste(picture, (0, CAPTION))
     font = ImageFont.load_default(16)

@@ -1,12 +1,12 @@
-"""Errors of facegeom. Each message says what was expected, what came, and what to do about it."""
+"""Errors of facegeom; each message says what was expected, what came, and what to do."""
 
 
 class FacegeomError(Exception):
-    """Base of every error that facegeom raises on purpose."""
+    """Base of every error that facegeom raises."""
 
 
 class ImageError(FacegeomError):
-    """A picture cannot be read or used."""
+    """An image cannot be read or used."""
 
 
 class InputError(FacegeomError, ValueError):

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from facegeom.errors import OutputError
 from facegeom.export.files import write
 from facegeom.geometry.rotation import angles_from_rotation
-from facegeom.results import SHAPES, Faces
+from facegeom.results import FACE_SHAPES, Faces
 
 ANGLES = ("yaw_deg", "pitch_deg", "roll_deg")
 _METADATA_KEY = b"facegeom"
@@ -72,7 +72,7 @@ def schema(mesh: bool = True) -> pa.Schema:
 
 def _fields(mesh: bool) -> dict[str, tuple[int, ...]]:
     """Return the fields of a face with their shapes: those of ``results.Face``, then the angles."""
-    kept = {name: shape for name, shape in SHAPES.items() if mesh or not name.startswith("mesh")}
+    kept = {name: shape for name, shape in FACE_SHAPES.items() if mesh or not name.startswith("mesh")}
     return kept | dict.fromkeys(ANGLES, ())
 
 
@@ -110,7 +110,9 @@ def _face_columns(results: Sequence[Faces | None], mesh: bool) -> Iterator[pa.Ar
 
 def _concatenated(results: Sequence[Faces], name: str) -> np.ndarray:
     """Return a field of all faces of all photos, (N, ...) float32."""
-    return np.concatenate([np.zeros((0, *SHAPES[name]), np.float32), *(getattr(r, name) for r in results)])
+    return np.concatenate(
+        [np.zeros((0, *FACE_SHAPES[name]), np.float32), *(getattr(r, name) for r in results)]
+    )
 
 
 def _to_arrow(values: np.ndarray) -> pa.Array:
@@ -131,7 +133,7 @@ def _faces(row: Mapping[str, Any]) -> Faces | None:
         return None
     count = (row["faces"],)
     fields: dict[str, Any] = {
-        name: np.array(row[name], np.float32).reshape(count + shape) for name, shape in SHAPES.items()
+        name: np.array(row[name], np.float32).reshape(count + shape) for name, shape in FACE_SHAPES.items()
     }
     return Faces(**fields, width=row["width"], height=row["height"], file=row["name"])
 

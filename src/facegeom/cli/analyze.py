@@ -117,10 +117,9 @@ def _analyzer(device: str, options: dict[str, Any]) -> "FaceAnalyzer":
 
 def _analyze_photo(photo: InputPhoto, analyzer: "FaceAnalyzer", out: Path, kinds: list[str]) -> int:
     """Write the files of one photo; return the number of its faces."""
-    from facegeom.image import reading
+    from facegeom.image.photo import open_photo
 
-    image = reading.read(photo.path)
-    fov_deg = analyzer.fov_deg or reading.fov_deg(photo.path)
-    faces = replace(analyzer(image, fov_deg), file=photo.name)
-    faces.save(out, kinds, image=image, name=photo.stem)
+    opened = open_photo(photo.path)
+    faces = replace(analyzer(opened), file=photo.name)
+    faces.save(out, kinds, image=opened.pyramid.pixels, name=photo.stem)
     return len(faces)

@@ -9,7 +9,7 @@ import typer
 from facegeom.cli.options import Fov, Threads
 from facegeom.cli.photos import InputPhoto, collect_photos, process_photos
 from facegeom.errors import InputError, OutputError
-from facegeom.export.pictures import FORMATS, encode
+from facegeom.export.images import FORMATS, encode
 
 if TYPE_CHECKING:
     from facegeom.head_pose import PoseDetector
@@ -124,11 +124,11 @@ def _check_suffix(target: Path) -> Path:
 def _draw_photo(photo: InputPhoto, target: Path, detector: "PoseDetector", print_angles: bool) -> int:
     """Write one photo with its head poses; return the number of its faces."""
     from facegeom.export.files import write
-    from facegeom.image import reading
+    from facegeom.image.photo import open_photo
 
-    image = reading.read(photo.path)
-    poses = detector(image, detector.fov_deg or reading.fov_deg(photo.path))
-    write(target, encode(poses.draw(image), target.suffix.lower()))
+    opened = open_photo(photo.path)
+    poses = detector(opened)
+    write(target, encode(poses.draw(opened.pyramid.pixels), target.suffix.lower()))
     for pose in poses if print_angles else ():
         typer.echo(_pose_line(pose))
     return len(poses)

@@ -1,4 +1,1 @@
-"""Depth of faces in millimetres: from the mesh, or by the two networks; as a picture, a cloud, a surface."""
-
-DEFAULT = "mesh"
-"""Where depth comes from unless one says: "mesh" or "network"."""
+"""Depth of faces in millimetres: from the mesh, or by two networks; depth maps, surfaces, point clouds."""

@@ -1,4 +1,4 @@
-"""The depth map of one face and the square of the photo that it covers."""
+"""The depth map of one face, and the square of the photo that it covers."""
 
 from dataclasses import dataclass
 
@@ -23,8 +23,8 @@ class DepthMap:
     """Depth of one face, upright: the head's vertical axis runs down the map.
 
     Attributes:
-        z_mm: (S, S) float32, z in the camera frame, millimetres, of what each pixel shows; 0: no face.
-        image_from_depth: (2, 3) carries the map's pixels to the photo's, pixel centres at integers.
+        z_mm: (S, S) float32, z in the camera frame, millimetres; 0 where no face is.
+        image_from_depth: (2, 3) maps the depth map's pixels to the photo's, pixel centres at integers.
 
     Raises:
         InputError: another shape, or numbers that are not finite.
@@ -48,21 +48,21 @@ class DepthMap:
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
-        """(S, S) where the face is."""
+        """Pixels (S, S) that show the face."""
         return self.z_mm > 0
 
     def pixels_xy(self) -> FloatArray:
-        """(S, S, 2) where in the photo each pixel of the map lies."""
+        """Return the place (S, S, 2) of each pixel of the map in the photo."""
         row, column = np.indices(self.z_mm.shape)
         points = np.stack([column, row], axis=-1).reshape(-1, 2).astype(np.float64)
         return apply(self.image_from_depth, points).reshape(*self.z_mm.shape, 2)
 
 
 def depth_squares(mesh_px: FloatArray, size_px: int = SIZE_PX, side_mm: float = SIDE_MM) -> FloatArray:
-    """The maps (N, 2, 3) from pixels of a depth map of ``size_px`` to pixels of the photo.
+    """Return the maps (N, 2, 3) from pixels of a depth map of ``size_px`` to pixels of the photo.
 
-    The square lies around the mesh, is turned so that the head stands upright, and is ``side_mm`` wide for a
-    head of average size, whatever its place: a pixel is as many millimetres in every map.
+    The square lies around the mesh, is rotated so that the head is upright, and is ``side_mm`` wide for a
+    head of average size at any place: a pixel is as many millimetres in every map.
 
     Args:
         mesh_px: (N, 478, 3) x, y pixels of the photo, z on the same scale.

@@ -7,18 +7,17 @@ import numpy.typing as npt
 
 from facegeom.depth.depth_map import DepthMap
 from facegeom.geometry.camera import pinhole_of_mesh
-from facegeom.results import Face
 
 FloatArray = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """Triangles in the camera frame and where the photo shows them.
+    """Triangles in the camera frame, and their vertices in the photo.
 
     Attributes:
         points_mm: (V, 3) camera frame, millimetres.
-        triangles: (T, 3) indices, counter-clockwise in the picture.
+        triangles: (T, 3) indices, counter-clockwise in the image.
         pixels_xy: (V, 2) of the photo.
     """
 
@@ -27,16 +26,17 @@ class Surface:
     pixels_xy: FloatArray
 
 
-def surface_of(face: Face, depth: DepthMap) -> Surface:
-    """The face's pixels as points, neighbours joined: one sheet without holes where the depth map has none.
+def surface_of(depth: DepthMap, mesh_px: FloatArray, mesh_mm: FloatArray) -> Surface:
+    """Turn a face's pixels into points and join neighbours: one sheet without holes where the map has none.
 
-    The camera is that which sees the face's mesh at its pixels, so surface and mesh lie in one frame.
+    The camera is the one that projects the face's mesh to its pixels, so surface and mesh share one frame.
 
     Args:
-        face: whose depth map it is.
-        depth: the map, ``face.depth``.
+        depth: the depth map of the face.
+        mesh_px: (478, 3) its mesh, pixels of the photo.
+        mesh_mm: (478, 3) its mesh, camera frame.
     """
-    focal_px, centre_px = pinhole_of_mesh(face.mesh_px, face.mesh_mm)
+    focal_px, centre_px = pinhole_of_mesh(mesh_px, mesh_mm)
     pixels, z = depth.pixels_xy()[depth.mask], depth.z_mm[depth.mask].astype(np.float64)
     ray = (pixels - centre_px) / focal_px
     points = np.column_stack([ray * z[:, None], z])
@@ -44,9 +44,13 @@ def surface_of(face: Face, depth: DepthMap) -> Surface:
 
 
 def grid_triangles(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-    """(T, 3) two triangles for each square of four neighbours in ``mask`` (S, S), one for three of four.
+    """Triangulate a grid: two triangles for four neighbours in ``mask``, one for three of four.
 
-    The points are numbered as they come in the mask, row by row.
+    Args:
+        mask: (S, S).
+
+    Returns:
+        (T, 3) indices of the points in the mask, counted row by row.
     """
     number = np.where(mask, np.cumsum(mask).reshape(mask.shape) - 1, -1)
     a, b, c, d = number[:-1, :-1], number[1:, :-1], number[1:, 1:], number[:-1, 1:]

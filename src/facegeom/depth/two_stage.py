@@ -1,6 +1,10 @@
-"""The two depth networks: quantised depth from RGB, then millimetres from grey and that answer."""
+"""Depth by the two networks: quantised depth from RGB, then millimetres from grey and that prediction.
+
+Also the choice between them and the mesh, ``FaceAnalyzer(depth=...)``.
+"""
 
 from collections.abc import Sequence
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -8,22 +12,77 @@ from PIL import Image
 
 from facegeom.depth.depth_map import SIZE_PX, DepthMap
 from facegeom.depth.mesh_depth import mesh_depths
+from facegeom.errors import InputError
 from facegeom.geometry.camera import pinhole_of_mesh
-from facegeom.image.crop import Picture
-from facegeom.image.rotated_crop import cut_upright
+from facegeom.image.pyramid import Pyramid
+from facegeom.image.rotated_crop import crop_rotated
+from facegeom.models import weights
 from facegeom.models.engine import Engine
-from facegeom.results import Faces
 
-FloatArray = npt.NDArray[np.floating]
+FloatArray: TypeAlias = npt.NDArray[np.floating]
+
+DEFAULT = "mesh"
+"""Source of depth unless one is named: "mesh" or "network"."""
 
 BATCH = 16
 GREY = np.array((0.299, 0.587, 0.114), np.float32)
 FACE = 0.5
-"""Least chance of a face for a pixel to be trusted."""
+"""Least probability of a face for a pixel to be trusted."""
 
 
-class DepthPredictor:
-    """Both stages with their crop and the way back into the camera frame.
+class PlacedMeshes(NamedTuple):
+    """Meshes of the N faces of one photo.
+
+    Attributes:
+        mesh_px: (N, 478, 3) pixels of the photo, z on the same scale.
+        mesh_mm: (N, 478, 3) camera frame, millimetres.
+        translation_mm: (N, 3) the heads' origins in the camera frame.
+    """
+
+    mesh_px: FloatArray
+    mesh_mm: FloatArray
+    translation_mm: FloatArray
+
+
+class DepthSource(Protocol):
+    """Makes depth maps for the faces of photos."""
+
+    def __call__(
+        self, images: Sequence[Pyramid], meshes: Sequence[PlacedMeshes]
+    ) -> list[tuple[DepthMap, ...]]:
+        """Return a depth map for each face of each image."""
+        ...
+
+
+def depth_source(wanted: bool | str, device: str = "cpu", threads: int | None = None) -> DepthSource | None:
+    """Make the source that ``FaceAnalyzer(depth=...)`` names; None for no depth.
+
+    Raises:
+        InputError: neither a bool nor "mesh" or "network".
+        WeightsError: "network", and a weight file is missing.
+    """
+    if wanted is False:
+        return None
+    name = DEFAULT if wanted is True else wanted
+    if name == "mesh":
+        return MeshDepth()
+    if name == "network":
+        return NetworkDepth(*(Engine(weights.path(stage), device, threads) for stage in ("depth1", "depth2")))
+    raise InputError(f"depth: expected True, False, 'mesh' or 'network', got {wanted!r}")
+
+
+class MeshDepth:
+    """Depth by the z-buffered mesh; the image is not used."""
+
+    def __call__(
+        self, images: Sequence[Pyramid], meshes: Sequence[PlacedMeshes]
+    ) -> list[tuple[DepthMap, ...]]:
+        """Return a depth map for each face of each image."""
+        return [tuple(mesh_depths(each.mesh_px, each.mesh_mm)) for each in meshes]
+
+
+class NetworkDepth:
+    """Both networks with their crops and the way back into the camera frame.
 
     Args:
         first: engine of stage I.
@@ -33,68 +92,85 @@ class DepthPredictor:
     def __init__(self, first: Engine, second: Engine) -> None:
         self.first, self.second = first, second
 
-    def __call__(self, pictures: Sequence[Picture], faces: Sequence[Faces]) -> list[tuple[DepthMap, ...]]:
-        """Depth maps of the faces of each photo; all photos' faces share the calls of the networks."""
-        meshes = [mesh_depths(each.mesh_px, each.mesh_mm) for each in faces]
+    def __call__(
+        self, images: Sequence[Pyramid], meshes: Sequence[PlacedMeshes]
+    ) -> list[tuple[DepthMap, ...]]:
+        """Return a depth map for each face of each image; all images' faces share the networks' calls."""
+        by_mesh = [mesh_depths(each.mesh_px, each.mesh_mm) for each in meshes]
         crops = [
-            cut_upright(picture, np.array([depth.image_from_depth for depth in found]), SIZE_PX)
-            for picture, found in zip(pictures, meshes, strict=True)
+            crop_rotated(image, np.array([depth.image_from_depth for depth in depths]), SIZE_PX)
+            for image, depths in zip(images, by_mesh, strict=True)
         ]
-        behind, chance = self.answers(np.concatenate(crops)) if crops else self._nothing()
-        starts = np.cumsum([0, *(len(each) for each in faces)])[:-1].tolist()
+        behind, probability = self.predict(np.concatenate(crops)) if crops else self._nothing()
+        rows = iter(zip(behind, probability, strict=True))
         return [
-            tuple(placed(behind[start + k], chance[start + k], found[k], photo, k) for k in range(len(found)))
-            for start, found, photo in zip(starts, meshes, faces, strict=True)
+            tuple(
+                align_to_mesh(*next(rows), depth, *(part[index] for part in placed))
+                for index, depth in enumerate(depths)
+            )
+            for depths, placed in zip(by_mesh, meshes, strict=True)
         ]
 
-    def answers(self, crops: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        """Millimetres behind the nose tip and chances of a face, (N, 80, 80), of crops (N, 160, 160, 3)."""
+    def predict(self, crops: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+        """Predict millimetres behind the nose tip and probabilities of a face.
+
+        Args:
+            crops: (N, 160, 160, 3) uint8 RGB.
+
+        Returns:
+            Two arrays (N, 80, 80).
+        """
         if not len(crops):
             return self._nothing()
-        told = [self._both(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)]
-        behind, chance = (np.concatenate(column) for column in zip(*told, strict=True))
-        return behind, chance
+        parts = [self._both_stages(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)]
+        behind, probability = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return behind, probability
 
-    def _both(self, crops: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        answer, chance, _ = self.first(crops)
-        return self.second(np.stack([crops @ GREY, answer], axis=-1))[0], chance
+    def _both_stages(self, crops: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+        coarse, probability, _ = self.first(crops)
+        return self.second(np.stack([crops @ GREY, coarse], axis=-1))[0], probability
 
     @staticmethod
     def _nothing() -> tuple[FloatArray, FloatArray]:
         return np.zeros((0, SIZE_PX // 2, SIZE_PX // 2)), np.zeros((0, SIZE_PX // 2, SIZE_PX // 2))
 
 
-def placed(behind_mm: FloatArray, chance: FloatArray, mesh: DepthMap, faces: Faces, index: int) -> DepthMap:
-    """A network's answer in the camera frame, where the mesh of the same face is.
+def align_to_mesh(
+    behind_mm: FloatArray,
+    probability: FloatArray,
+    mesh_depth: DepthMap,
+    mesh_px: FloatArray,
+    mesh_mm: FloatArray,
+    translation_mm: FloatArray,
+) -> DepthMap:
+    """Carry a network's prediction into the camera frame, where the mesh of the same face is.
 
-    The answer runs along the line of sight to the head and begins at the nose tip; it is moved along that
-    line until its median difference from the mesh is 0. The face is where the mesh is.
+    The prediction runs along the line of sight to the head from the nose tip; it is moved along that line
+    until its median difference from the mesh is 0. The face is where the mesh is.
 
     Args:
-        behind_mm: (80, 80) behind the nose tip.
-        chance: (80, 80) of a face, in [0, 1].
-        mesh: the depth map of the mesh.
-        faces: of the photo.
-        index: of the face.
+        behind_mm: (80, 80) millimetres behind the nose tip.
+        probability: (80, 80) of a face, in [0, 1].
+        mesh_depth: depth map of the mesh.
+        mesh_px: (478, 3) pixels of the photo.
+        mesh_mm: (478, 3) camera frame.
+        translation_mm: (3,) the head's origin in the camera frame.
     """
-    towards = faces.translation_mm[index].astype(np.float64)
-    share = _sight_share(mesh, towards / np.linalg.norm(towards), faces, index)
-    behind, trusted = _enlarged(behind_mm), mesh.mask & (_enlarged(chance) > FACE)
-    where = trusted if trusted.any() else mesh.mask
+    sight = translation_mm.astype(np.float64)
+    unit = sight / np.linalg.norm(sight)
+    focal_px, centre_px = pinhole_of_mesh(mesh_px, mesh_mm)
+    ray = (mesh_depth.pixels_xy() - centre_px) / focal_px
+    along_sight = np.asarray(ray @ unit[:2] + unit[2])  # distance along the line of sight for 1 mm of z
+    behind, trusted = _double(behind_mm), mesh_depth.mask & (_double(probability) > FACE)
+    where = trusted if trusted.any() else mesh_depth.mask
     if not where.any():
-        return mesh
-    start = np.median((mesh.z_mm * share - behind)[where])
-    return DepthMap(np.where(mesh.mask, (start + behind) / share, 0), mesh.image_from_depth)
+        return mesh_depth
+    start = np.median((mesh_depth.z_mm * along_sight - behind)[where])
+    z_mm = np.where(mesh_depth.mask, (start + behind) / along_sight, 0)
+    return DepthMap(z_mm, mesh_depth.image_from_depth)
 
 
-def _sight_share(mesh: DepthMap, unit: FloatArray, faces: Faces, index: int) -> FloatArray:
-    """(S, S) distance along the line of sight ``unit`` (3,) for each millimetre of z, by pixel."""
-    focal_px, centre_px = pinhole_of_mesh(faces.mesh_px[index], faces.mesh_mm[index])
-    ray = (mesh.pixels_xy() - centre_px) / focal_px
-    return np.asarray(ray @ unit[:2] + unit[2])
-
-
-def _enlarged(picture: FloatArray) -> FloatArray:
-    """(80, 80) to (160, 160), bilinear."""
-    image = Image.fromarray(picture.astype(np.float32))
+def _double(values: FloatArray) -> FloatArray:
+    """Resize (80, 80) to (160, 160), bilinear."""
+    image = Image.fromarray(values.astype(np.float32))
     return np.asarray(image.resize((SIZE_PX, SIZE_PX), Image.Resampling.BILINEAR))

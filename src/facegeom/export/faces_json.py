@@ -1,20 +1,22 @@
 """Faces to the JSON of one photo and back; the schema is ``facegeom/data/faces.schema.json``."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import reduce
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from facegeom.errors import InputError
-from facegeom.export import depth_png
-from facegeom.results import Face, Faces
+from facegeom.geometry.rotation import angles_from_rotation
+
+Float32Array: TypeAlias = npt.NDArray[np.float32]
 
 SCHEMA = 1
 
-# Field of Face: its place in the JSON, decimals kept.
+# Field of a face: its place in the JSON, decimals kept.
 _PLACES: dict[str, tuple[tuple[str, ...], int]] = {
     "box_xyxy": (("box_xyxy",), 3),
     "score": (("score",), 4),
@@ -29,53 +31,63 @@ _PLACES: dict[str, tuple[tuple[str, ...], int]] = {
 _ANGLES = ("yaw_deg", "pitch_deg", "roll_deg")
 
 
-def encode(faces: Faces, depth_files: Sequence[str] | None = None) -> bytes:
-    """JSON of one photo, one line of ASCII: any file name is escaped safely."""
-    return (
-        json.dumps(to_dict(faces, depth_files), allow_nan=False, separators=(",", ":")).encode("ascii")
-        + b"\n"
-    )
+def encode(
+    fields: Mapping[str, Float32Array], image: Mapping[str, Any], depth: Sequence[Mapping[str, Any]] = ()
+) -> bytes:
+    """Encode one photo as one line of ASCII; the arguments are those of :func:`to_dict`."""
+    text = json.dumps(to_dict(fields, image, depth), allow_nan=False, separators=(",", ":"))
+    return text.encode("ascii") + b"\n"
 
 
-def to_dict(faces: Faces, depth_files: Sequence[str] | None = None) -> dict[str, Any]:
-    """Plain lists and numbers; coordinates rounded to 3 decimals.
+def to_dict(
+    fields: Mapping[str, Float32Array], image: Mapping[str, Any], depth: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Return plain lists and numbers; coordinates are rounded to 3 decimals.
 
     Args:
-        faces: of one photo.
-        depth_files: the pictures of the faces' depth maps; without them the depth is left out.
+        fields: arrays of N faces by the names of :data:`facegeom.results.SHAPES`.
+        image: file, width and height of the photo.
+        depth: an entry for each face's depth image; none leaves depth out.
     """
-    image = {"file": faces.file, "width": faces.width, "height": faces.height}
-    listed = [_face_to_dict(face) for face in faces]
-    for entry, depth, file in zip(listed, faces.depth or (), depth_files or (), strict=False):
-        entry["depth"] = depth_png.described(depth, file)
-    return {"schema": SCHEMA, "image": image, "faces": listed}
+    faces = [
+        _face_to_dict({name: array[index] for name, array in fields.items()})
+        for index in range(len(fields["score"]))
+    ]
+    for face, entry in zip(faces, depth, strict=False):
+        face["depth"] = entry
+    return {"schema": SCHEMA, "image": dict(image), "faces": faces}
 
 
-def _face_to_dict(face: Face) -> dict[str, Any]:
+def _face_to_dict(fields: Mapping[str, Any]) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for name, (path, decimals) in _PLACES.items():
         *groups, key = path
         group = reduce(lambda outer, inner: outer.setdefault(inner, {}), groups, data)
-        group[key] = np.round(np.asarray(getattr(face, name), np.float64), decimals).tolist()
-    data["pose"] |= {angle: round(getattr(face, angle), 3) for angle in _ANGLES}
+        group[key] = np.round(np.asarray(fields[name], np.float64), decimals).tolist()
+    angles = angles_from_rotation(fields["rotation"])
+    data["pose"] |= {name: round(float(angle), 3) for name, angle in zip(_ANGLES, angles, strict=True)}
     return data
 
 
-def from_dict(data: Mapping[str, Any]) -> Faces:
-    """The inverse of :func:`to_dict`; angles are derived from the rotation again, depth maps are left out.
+def from_dict(data: Mapping[str, Any]) -> tuple[dict[str, Float32Array], dict[str, Any]]:
+    """Parse the result of :func:`to_dict`; call it within :func:`explained_errors`.
 
-    Raises:
-        InputError: the data are of another schema, or incomplete.
+    Returns:
+        Arrays of the faces by name, none where there is no face; file, width and height of the photo.
     """
+    if data["schema"] != SCHEMA:
+        raise InputError(f"expected schema {SCHEMA}, got {data['schema']!r}; use a matching facegeom")
+    image = {key: data["image"][key] for key in ("width", "height", "file")}
+    if not data["faces"]:
+        return {}, image
+    return {name: _stack(data["faces"], path) for name, (path, _) in _PLACES.items()}, image
+
+
+@contextmanager
+def explained_errors() -> Iterator[None]:
+    """Turn what goes wrong with incomplete or mistyped data into an InputError."""
     try:
-        if data["schema"] != SCHEMA:
-            raise InputError(f"expected schema {SCHEMA}, got {data['schema']!r}; use a matching facegeom")
-        image = data["image"]
-        empty = Faces.empty(image["width"], image["height"], image["file"])
-        if not data["faces"]:
-            return empty
-        fields: dict[str, Any] = {name: _stack(data["faces"], path) for name, (path, _) in _PLACES.items()}
-        return replace(empty, **fields)
+        yield
     except KeyError as error:
         raise InputError(
             f"expected the key {error} in the JSON of a photo; the file is incomplete"
@@ -84,7 +96,7 @@ def from_dict(data: Mapping[str, Any]) -> Faces:
         raise InputError(f"expected the JSON of a photo as nested dicts and lists: {error}") from error
 
 
-def _stack(faces: list[dict[str, Any]], path: tuple[str, ...]) -> np.ndarray:
+def _stack(faces: Sequence[Mapping[str, Any]], path: tuple[str, ...]) -> Float32Array:
     values = [reduce(lambda group, key: group[key], path, face) for face in faces]
     try:
         return np.array(values, np.float32)

@@ -1,4 +1,4 @@
-"""Writing a file so that it appears whole or not at all."""
+"""Files that appear whole or not at all."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from facegeom.errors import OutputError
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it where they are not there yet.
+    """Make a folder and its parents where they do not exist.
 
     Raises:
         OutputError: it cannot be made, or is a file.
@@ -23,10 +23,9 @@ def make_folder(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside the place of a file, for the block to write; then it is renamed.
+    """Give the block a temporary name beside the file to write, then rename it.
 
-    A block that raises leaves nothing behind, and a file that was there before stays as it was. Folders
-    are made as needed.
+    A block that raises leaves nothing behind and an existing file unchanged. Folders are made as needed.
 
     Raises:
         OutputError: the file cannot be written.
@@ -41,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
             f"cannot write {str(path)!r}: {error.strerror or error}; check the folder"
         ) from error
     finally:
-        with suppress(OSError):  # a folder that cannot be written is told above
+        with suppress(OSError):  # a folder that cannot be written is reported above
             temporary.unlink(missing_ok=True)
 
 

@@ -3,20 +3,19 @@
 import json
 import struct
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from facegeom.depth.surface import Surface
 from facegeom.geometry import boxes, topology
 from facegeom.geometry.camera import to_viewer_frame
-from facegeom.results import Face
 
-if TYPE_CHECKING:
-    from facegeom.image.reading import UInt8Array
-
+FloatArray: TypeAlias = npt.NDArray[np.floating]
 Float32Array: TypeAlias = npt.NDArray[np.float32]
+UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 
 _METRES = 0.001
 _TEXTURE_SIZE = 1024  # longer side of the texture at most, pixels
@@ -25,18 +24,19 @@ _FLOAT, _UINT16 = 5126, 5123
 _CLAMP_TO_EDGE = 33071
 
 
-def encode(face: Face, image: "UInt8Array | None" = None) -> bytes:
-    """All 478 vertices in their order with normals and the triangles.
+def encode(mesh_mm: FloatArray, mesh_px: FloatArray, image: UInt8Array | None = None) -> bytes:
+    """Encode a mesh: all 478 vertices in their order with normals, and the triangles.
 
     Args:
-        face: one face.
+        mesh_mm: (478, 3) camera frame, millimetres.
+        mesh_px: (478, 3) pixels of the photo.
         image: (H, W, 3) uint8 RGB, the photo of the face; without it the mesh is grey.
     """
-    return encode_surface(Surface(face.mesh_mm, topology.triangles(), face.mesh_px[:, :2]), image)
+    return encode_surface(Surface(mesh_mm, topology.triangles(), mesh_px[:, :2]), image)
 
 
-def encode_surface(surface: Surface, image: "UInt8Array | None" = None) -> bytes:
-    """Vertices in their order with normals and the triangles, at most 65,536 vertices.
+def encode_surface(surface: Surface, image: UInt8Array | None = None) -> bytes:
+    """Encode a surface of at most 65,536 vertices with normals and the triangles.
 
     Args:
         surface: in the camera frame.
@@ -60,7 +60,7 @@ def encode_surface(surface: Surface, image: "UInt8Array | None" = None) -> bytes
 
 
 def _normals(vertices: Float32Array, triangles: npt.NDArray[np.integer]) -> Float32Array:
-    """Unit normals (V, 3), by area; towards the camera for vertices without triangles, as the irises'."""
+    """Return unit normals (V, 3), weighted by area; vertices without triangles face the camera."""
     a, b, c = (vertices[triangles[:, corner]] for corner in range(3))
     normals = np.zeros(vertices.shape)
     np.add.at(normals, triangles, np.cross(b - a, c - a)[:, None])
@@ -68,10 +68,8 @@ def _normals(vertices: Float32Array, triangles: npt.NDArray[np.integer]) -> Floa
     return np.where(length > 0, normals / np.where(length > 0, length, 1), (0, 0, 1)).astype(np.float32)
 
 
-def _visible_part(
-    pixels_xy: npt.NDArray[np.floating], image: "UInt8Array"
-) -> tuple[int, int, int, int] | None:
-    """Left, top, right, bottom (exclusive) of the surface in the photo, whole pixels; None if outside."""
+def _visible_part(pixels_xy: npt.NDArray[np.floating], image: UInt8Array) -> tuple[int, int, int, int] | None:
+    """Return left, top, right, bottom (exclusive) of the surface in the photo, pixels; None if outside."""
     low, high = np.split(boxes.from_points(pixels_xy), 2)
     height, width = image.shape[:2]
     left, top = np.clip(np.floor(low), 0, (width, height)).astype(int).tolist()
@@ -82,25 +80,23 @@ def _visible_part(
 def _texture_coordinates(
     pixels_xy: npt.NDArray[np.floating], corners: tuple[int, int, int, int]
 ) -> Float32Array:
-    """(V, 2) from edge (0) to edge (1) of the part, u right, v down as in glTF."""
+    """Return texture coordinates (V, 2), 0 to 1 across the part, u right, v down as in glTF."""
     low, high = np.array(corners[:2]), np.array(corners[2:])
     return np.asarray((pixels_xy + 0.5 - low) / (high - low), np.float32)
 
 
-def _texture(image: "UInt8Array", corners: tuple[int, int, int, int]) -> bytes:
-    """JPEG of the part."""
-    from PIL import Image
-
+def _texture(image: UInt8Array, corners: tuple[int, int, int, int]) -> bytes:
+    """Encode the part as JPEG."""
     left, top, right, bottom = corners
-    picture = Image.fromarray(np.ascontiguousarray(image[top:bottom, left:right]))
-    picture.thumbnail((_TEXTURE_SIZE, _TEXTURE_SIZE))
+    part = Image.fromarray(np.ascontiguousarray(image[top:bottom, left:right]))
+    part.thumbnail((_TEXTURE_SIZE, _TEXTURE_SIZE))
     stream = BytesIO()
-    picture.save(stream, "JPEG", quality=92, subsampling=0)
+    part.save(stream, "JPEG", quality=92, subsampling=0)
     return stream.getvalue()
 
 
 class _Scene:
-    """A glTF document that grows with what is added to it: one mesh in one buffer."""
+    """A glTF document of one mesh in one buffer, built step by step."""
 
     def __init__(self) -> None:
         self._binary = bytearray()
@@ -119,7 +115,7 @@ class _Scene:
         }
 
     def add_array(self, array: npt.NDArray[Any], kind: str, **limits: Any) -> int:
-        """Append an accessor of float32 vertices or uint16 indices; its number."""
+        """Append an accessor of float32 vertices or uint16 indices; return its number."""
         floats = array.dtype == np.float32
         view = self._add_view(
             array.astype(array.dtype.newbyteorder("<")).tobytes(),
@@ -141,8 +137,8 @@ class _Scene:
         self._binary += _padded(content, b"\0")
         return len(self._document["bufferViews"]) - 1
 
-    def add_photo(self, image: "UInt8Array", corners: tuple[int, int, int, int]) -> None:
-        """Lay a part of the photo over the mesh, shown without further light."""
+    def add_photo(self, image: UInt8Array, corners: tuple[int, int, int, int]) -> None:
+        """Texture the mesh with a part of the photo, unlit."""
         view = self._add_view(_texture(image, corners))
         material = self._document["materials"][0]
         material["pbrMetallicRoughness"]["baseColorTexture"] = {"index": 0}
@@ -159,7 +155,7 @@ class _Scene:
         self._document["meshes"] = [{"name": "face", "primitives": [primitive]}]
 
     def encode(self) -> bytes:
-        """Header, JSON chunk, binary chunk."""
+        """Encode header, JSON chunk and binary chunk."""
         document = self._document | {"buffers": [{"byteLength": len(self._binary)}]}
         text = _padded(json.dumps(document, separators=(",", ":")).encode("ascii"), b" ")
         chunks = _chunk(b"JSON", text) + _chunk(b"BIN\0", bytes(self._binary))

@@ -1,16 +1,14 @@
 """The mesh with confidences, or coloured points of depth, as binary PLY: millimetres, y up."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import numpy.typing as npt
 
 from facegeom.depth.surface import Surface
 from facegeom.geometry import topology
 from facegeom.geometry.camera import to_viewer_frame
-from facegeom.results import Face
 
-if TYPE_CHECKING:
-    from facegeom.image.reading import UInt8Array
+FloatArray = npt.NDArray[np.floating]
+UInt8Array = npt.NDArray[np.uint8]
 
 _HEADER = """ply
 format binary_little_endian 1.0
@@ -26,9 +24,9 @@ end_header
 """
 
 
-def encode(face: Face) -> bytes:
-    """All 478 vertices in their order, then the triangles, counted from 0."""
-    vertices = np.column_stack([to_viewer_frame(face.mesh_mm), face.mesh_confidence]).astype("<f4")
+def encode(mesh_mm: FloatArray, confidence: FloatArray) -> bytes:
+    """Encode a mesh (478, 3), camera frame, with confidences (478,); triangles count from 0."""
+    vertices = np.column_stack([to_viewer_frame(mesh_mm), confidence]).astype("<f4")
     triangles = topology.triangles()
     rows = np.empty(len(triangles), np.dtype([("count", "u1"), ("indices", "<i4", 3)]))
     rows["count"], rows["indices"] = 3, triangles
@@ -51,8 +49,8 @@ end_header
 _GREY = 160
 
 
-def encode_cloud(surface: Surface, image: "UInt8Array | None" = None) -> bytes:
-    """The surface's points, each with the colour of the photo's pixel; grey without a photo and beyond it."""
+def encode_cloud(surface: Surface, image: UInt8Array | None = None) -> bytes:
+    """Encode a surface's points, each with the colour of the photo's pixel; grey where there is none."""
     rows = np.empty(len(surface.points_mm), np.dtype([("place", "<f4", 3), ("colour", "u1", 3)]))
     rows["place"], rows["colour"] = to_viewer_frame(surface.points_mm), _GREY
     if image is not None:

@@ -1,5 +1,6 @@
 """From the mesh in pixels to millimetres in front of the camera."""
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,12 @@ def fit_canonical_head(mesh_px: FloatArray) -> Similarity:
     Its rotation is the head's direction as the image shows it, its scale pixels per millimetre for a head of
     average size, its translation the head's origin.
     """
-    return procrustes(canonical_mm().astype(np.float64), mesh_px.astype(np.float64))
+    return procrustes(_canonical_head(), mesh_px.astype(np.float64))
+
+
+@cache
+def _canonical_head() -> FloatArray:
+    return canonical_mm().astype(np.float64)
 
 
 def place(mesh_px: FloatArray, camera: Camera) -> Placement:

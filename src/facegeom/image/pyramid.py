@@ -1,39 +1,42 @@
-"""A picture and smaller copies of it, which the stages share."""
+"""An image and its downscaled levels, which the stages share."""
 
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
+UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 
-class Levels:
-    """A picture and its copies at 1/2, 1/3, … of the size, each made once, when it is asked for.
 
-    The detector looks from afar; the crops are then cut in less time from what it left.
+class Pyramid:
+    """An image and its levels at 1/2, 1/3, … of the size, each made once, on demand.
+
+    The detector makes coarse levels; crops are then cut from them in less time.
 
     Args:
-        whole: the picture.
+        image: (H, W, 3) uint8 RGB, or an RGB image of Pillow.
+
+    Attributes:
+        pixels: the array; None for an image of Pillow.
+        levels: the levels that were made, by downscale factor; 1 is the image itself.
+        size_wh: width and height of the image, pixels.
     """
 
-    def __init__(self, whole: Image.Image) -> None:
-        self.whole = whole
-        self._copies = {1: whole}
+    def __init__(self, image: UInt8Array | Image.Image) -> None:
+        if isinstance(image, Image.Image):
+            self.pixels, self.levels, self.size_wh = None, {1: image}, image.size
+        else:
+            self.pixels, self.levels = image, dict[int, Image.Image]()
+            self.size_wh = (image.shape[1], image.shape[0])
 
-    @classmethod
-    def of(cls, picture: "Image.Image | Levels") -> "Levels":
-        """The same, or a picture without copies yet."""
-        return picture if isinstance(picture, Levels) else cls(picture)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the whole picture."""
-        return self.whole.size
-
-    def at(self, factor: int) -> Image.Image:
-        """The copy of which a pixel is the mean of ``factor`` x ``factor`` of the picture's."""
-        if factor not in self._copies:
-            nearest = max(each for each in self._copies if factor % each == 0)
-            self._copies[factor] = self._copies[nearest].reduce(factor // nearest)
-        return self._copies[factor]
-
-    def smallest(self, most: float) -> tuple[Image.Image, int]:
-        """Of the copies that were made the one of the largest factor up to ``most``, and this factor."""
-        factor = max(each for each in self._copies if each <= max(1, most))
-        return self._copies[factor], factor
+    def level(self, factor: int) -> Image.Image:
+        """Return the level whose pixels are means of ``factor`` x ``factor`` pixels of the image."""
+        levels = self.levels
+        if factor not in levels:
+            if 1 not in levels:
+                levels[1] = Image.fromarray(self.pixels)
+            nearest = max(each for each in levels if factor % each == 0)
+            if nearest != factor:
+                levels[factor] = levels[nearest].reduce(factor // nearest)
+        return levels[factor]

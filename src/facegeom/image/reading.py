@@ -1,33 +1,36 @@
-"""Pictures in: any readable source to an RGB array, upright, within limits; and resizing.
+"""Any readable source to an upright RGB array, within limits; and resizing.
 
 Pillow decodes. Its module-wide settings are neither relied on for the limits nor changed, so that reading
 is safe from many threads and beside other users of Pillow.
 """
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import IO, TypeAlias, TypeVar
+from typing import IO, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from facegeom.errors import ImageError, InputError
-from facegeom.image import exif
-from facegeom.image.exif import DECODER_ERRORS
+from facegeom.image.exif import DECODER_ERRORS, read_exif
 
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 Source: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | npt.NDArray[np.generic]
 )
 
-_Answer = TypeVar("_Answer")
-
 MAX_PIXELS = 100_000_000
-"""Largest picture that is decoded, pixels."""
+"""Largest image that is decoded, pixels."""
+
+_SWAPPING = (
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+)
+"""Operations that swap width and height."""
 
 _ENDINGS_OF_PHOTOS = "jpg jpeg jpe jfif mpo png gif bmp dib tif tiff webp pbm pgm ppm pnm jp2 j2k avif"
 ENDINGS = frozenset(f".{ending}" for ending in _ENDINGS_OF_PHOTOS.split())
@@ -37,115 +40,78 @@ ENDINGS = frozenset(f".{ending}" for ending in _ENDINGS_OF_PHOTOS.split())
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF")
 
 
+class FaceSize(NamedTuple):
+    """A size of faces: pixels of the photo, or a fraction of its longer side, whichever is larger."""
+
+    px: float
+    fraction: float = 0.0
+
+    def in_photo(self, width: int, height: int) -> float:
+        """Return the size in pixels for a photo of width and height."""
+        return max(self.px, self.fraction * max(width, height))
+
+
+class Decoded(NamedTuple):
+    """A decoded image.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB, upright, C-contiguous; possibly reduced, possibly read-only.
+        full_wh: width and height of the whole image, upright.
+        fov_deg: angle of view across the longer side by EXIF, degrees; None where EXIF does not say.
+    """
+
+    pixels: UInt8Array
+    full_wh: tuple[int, int]
+    fov_deg: float | None = None
+
+
 def read(source: Source) -> UInt8Array:
-    """The picture as a person sees it: uint8 (H, W, 3), RGB, C-contiguous.
+    """Read an image as a person sees it: (H, W, 3) uint8 RGB, C-contiguous.
 
     Files and Pillow images: EXIF orientation is applied, of an animated file the first frame is taken,
-    transparent parts are laid over white, 16-bit grey is scaled by 1/257. Colour profiles are ignored.
+    transparent pixels are composited over white, 16-bit grey is scaled by 1/257. Colour profiles are ignored.
     Arrays: (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA; uint8, uint16 (scaled by 1/257), or floats
-    in [0, 1]. An array that already has the answer's form is returned as it is, not copied; other answers
-    may be read-only.
+    in [0, 1]. An array of the returned form is returned as it is, not copied; other results may be read-only.
 
     Args:
         source: path, encoded bytes, Pillow image or array.
 
     Raises:
-        ImageError: the picture cannot be read or used, or has more than ``MAX_PIXELS`` pixels; the size is
+        ImageError: the image cannot be read or used, or has more than ``MAX_PIXELS`` pixels; the size is
             checked before decoding.
         InputError: the source is of another type.
     """
-    if isinstance(source, np.ndarray):
-        return _from_array(source)
-    if isinstance(source, Image.Image):
-        return _from_pillow(source, "the Pillow image")
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return _from_stream(BytesIO(source), f"the {len(source)} bytes")
-    if isinstance(source, (str, os.PathLike)):
-        return _with_file(Path(source), _from_stream)
-    raise InputError(
-        f"expected a path, bytes, a Pillow image or a numpy array as the picture, got {type(source).__name__}"
-    )
+    return decode(source).pixels
 
 
-def read_reduced(source: Source, coarsest: Callable[[int, int], float]) -> tuple[UInt8Array, tuple[int, int]]:
-    """As :func:`read`, but a large JPEG file is decoded at a half, a quarter or an eighth of its size.
+def decode(source: Source, min_face: FaceSize | None = None, face_px: float = 1.0) -> Decoded:
+    """Decode an image as :func:`read`, with its full size and what EXIF says; opens a file once.
 
-    The decoder leaves out the fine detail, which takes a fraction of the time. Edges stay edges: pixel i of
-    a picture of width V shows (i + 0.5) · W/V - 0.5 of the whole one of width W.
+    A JPEG file is decoded at a half, a quarter or an eighth of its size as long as a face of ``min_face``
+    keeps ``face_px`` pixels: the decoder leaves out fine detail, which takes a fraction of the time. Edges
+    stay edges: pixel i of a reduced image of width V shows (i + 0.5) · W/V - 0.5 of the whole one of width W.
 
     Args:
         source: as for :func:`read`.
-        coarsest: of a width and a height, how many pixels may become one along each side at most.
-
-    Returns:
-        The picture, and width and height of the whole one, both upright.
+        min_face: the smallest face that matters; None decodes at full size.
+        face_px: pixels that such a face needs.
 
     Raises:
         ImageError, InputError: as :func:`read`.
     """
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return _reduced_stream(BytesIO(source), f"the {len(source)} bytes", coarsest)
-    if isinstance(source, (str, os.PathLike)):
-        return _with_file(Path(source), lambda stream, name: _reduced_stream(stream, name, coarsest))
-    pixels = read(source)
-    return pixels, (pixels.shape[1], pixels.shape[0])
-
-
-def _reduced_stream(
-    stream: IO[bytes], name: str, coarsest: Callable[[int, int], float]
-) -> tuple[UInt8Array, tuple[int, int]]:
-    with _decoding(name), _open(stream, _head(stream, name), name) as image:
-        _check_size(image.width, image.height, name)
-        whole = image.size
-        factor = max(step for step in (1, 2, 4, 8) if step == 1 or step <= coarsest(*whole))
-        if factor > 1:  # only JPEG's reader takes the hint
-            image.draft(None, (max(1, whole[0] // factor), max(1, whole[1] // factor)))
-        size = image.size
-        pixels = _from_pillow(image, name)
-    turned = pixels.shape[:2] == size and size[0] != size[1]
-    return pixels, (whole[1], whole[0]) if turned else whole
-
-
-def size_wh(encoded: bytes) -> tuple[int, int]:
-    """Width and height that a picture has in its file, before EXIF turns it; its pixels are not decoded.
-
-    Args:
-        encoded: bytes of a picture's file.
-
-    Raises:
-        ImageError: they are no picture, or damaged.
-    """
-    name, stream = f"the {len(encoded)} bytes", BytesIO(encoded)
-    with _decoding(name), _open(stream, _head(stream, name), name) as image:
-        return image.width, image.height
-
-
-def fov_deg(source: Source) -> float | None:
-    """Angle of view across the picture's longer side by its EXIF, degrees in [1, 179]; nothing is decoded.
-
-    None when the EXIF does not say, and for arrays. See :func:`facegeom.image.exif.fov_deg`.
-
-    Args:
-        source: as for :func:`read`.
-
-    Raises:
-        ImageError: a file or bytes are no picture.
-    """
+    if isinstance(source, np.ndarray):
+        pixels = _from_array(source)
+        return Decoded(pixels, (pixels.shape[1], pixels.shape[0]))
     if isinstance(source, Image.Image):
-        return exif.fov_deg(source)
-    if isinstance(source, (str, os.PathLike)):
-        return _with_file(Path(source), _fov_of_stream)
+        return _decode_image(source, "the Pillow image", None, 1.0)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _fov_of_stream(BytesIO(source), f"the {len(source)} bytes")
-    return None
-
-
-def _fov_of_stream(stream: IO[bytes], name: str) -> float | None:
-    with _decoding(name), _open(stream, _head(stream, name), name) as image:
-        return exif.fov_deg(image)
-
-
-def _with_file(path: Path, use: Callable[[IO[bytes], str], _Answer]) -> _Answer:
+        return _decode_stream(BytesIO(source), f"the {len(source)} bytes", min_face, face_px)
+    if not isinstance(source, (str, os.PathLike)):
+        kind = type(source).__name__
+        raise InputError(
+            f"expected a path, bytes, a Pillow image or a numpy array as the picture, got {kind}"
+        )
+    path = Path(source)
     try:
         if not path.is_file():
             what = (
@@ -153,29 +119,67 @@ def _with_file(path: Path, use: Callable[[IO[bytes], str], _Answer]) -> _Answer:
             )
             raise ImageError(f"expected a picture file, but {str(path)!r} is {what}")
         with path.open("rb") as stream:
-            return use(stream, repr(str(path)))
+            return _decode_stream(stream, repr(str(path)), min_face, face_px)
     except OSError as error:
         raise ImageError(f"cannot read {str(path)!r}: {error.strerror or error}; check the path") from error
 
 
-def _from_stream(stream: IO[bytes], name: str) -> UInt8Array:
-    with _decoding(name), _open(stream, _head(stream, name), name) as image:
-        return _from_pillow(image, name)
+def header_size_wh(encoded: bytes) -> tuple[int, int]:
+    """Read width and height from an image's header, before EXIF turns it; no pixels are decoded.
+
+    Args:
+        encoded: bytes of an image file.
+
+    Raises:
+        ImageError: they are no image, or damaged.
+    """
+    name, stream = f"the {len(encoded)} bytes", BytesIO(encoded)
+    try:
+        with _open(stream, name) as image:
+            return image.width, image.height
+    except DECODER_ERRORS as error:
+        raise _damaged(name, error) from error
 
 
-def _head(stream: IO[bytes], name: str) -> bytes:
+def _decode_stream(stream: IO[bytes], name: str, min_face: FaceSize | None, face_px: float) -> Decoded:
+    try:
+        with _open(stream, name) as image:
+            return _decode_image(image, name, min_face, face_px)
+    except DECODER_ERRORS as error:
+        raise _damaged(name, error) from error
+
+
+def _decode_image(image: Image.Image, name: str, min_face: FaceSize | None, face_px: float) -> Decoded:
+    _check_size(image.width, image.height, name)
+    full_wh = image.size
+    if min_face is not None:
+        largest = min_face.in_photo(*full_wh) / face_px
+        factor = max(step for step in (1, 2, 4, 8) if step == 1 or step <= largest)
+        if factor > 1:  # only JPEG's reader takes the hint
+            image.draft(None, (max(1, full_wh[0] // factor), max(1, full_wh[1] // factor)))
+    try:
+        image.load()
+        flat = _to_rgb(image, name)
+        transpose, fov_deg = read_exif(image, full_wh)
+        pixels = np.asarray(flat if transpose is None else flat.transpose(transpose))
+    except DECODER_ERRORS as error:
+        raise _damaged(name, error) from error
+    return Decoded(pixels, full_wh[::-1] if transpose in _SWAPPING else full_wh, fov_deg)
+
+
+def _damaged(name: str, error: Exception) -> ImageError:
+    return ImageError(f"{name}: the picture is damaged or cut short ({error}); get a whole copy")
+
+
+def _open(stream: IO[bytes], name: str) -> Image.Image:
+    """Read the image's header, not its pixels.
+
+    ``Image.open`` does the same, but warns and refuses by the sizes in Pillow's module-wide setting and
+    tries every format it knows; limit and list here are ours.
+    """
     head = stream.read(16)
     if not head:
         raise ImageError(f"{name}: expected a picture, got nothing (0 bytes)")
-    return head
-
-
-def _open(stream: IO[bytes], head: bytes, name: str) -> Image.Image:
-    """The picture's header is read, its pixels are not.
-
-    ``Image.open`` does the same, but warns and refuses by the sizes in Pillow's module-wide setting and
-    tries every format it knows; the limit here is ours, and so is the list.
-    """
     for register in (Image.preinit, Image.init):  # the few common formats load faster than all of them
         register()
         for kind in _FORMATS:
@@ -186,28 +190,6 @@ def _open(stream: IO[bytes], head: bytes, name: str) -> Image.Image:
     raise ImageError(
         f"{name}: not a picture in a known format ({', '.join(_FORMATS)}); convert it to JPEG or PNG"
     )
-
-
-@contextmanager
-def _decoding(name: str) -> Iterator[None]:
-    """Turn whatever a decoder throws at a damaged file into an ImageError."""
-    try:
-        yield
-    except ImageError:
-        raise
-    except DECODER_ERRORS as error:
-        raise ImageError(
-            f"{name}: the picture is damaged or cut short ({error}); get a whole copy"
-        ) from error
-
-
-def _from_pillow(image: Image.Image, name: str) -> UInt8Array:
-    _check_size(image.width, image.height, name)
-    with _decoding(name):
-        image.load()
-        turn = exif.upright(image)
-        flat = _to_rgb(image, name)
-        return np.asarray(flat if turn is None else flat.transpose(turn))
 
 
 def _check_size(width: int, height: int, name: str) -> None:
@@ -230,7 +212,7 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
 
 
 def _wide_grey(image: Image.Image) -> npt.NDArray[np.generic]:
-    """Grey (H, W) of more than 8 bits: uint16 for whole numbers, else the floats as they are."""
+    """Return grey (H, W) of more than 8 bits: uint16 for integers, else the floats as they are."""
     grey = np.asarray(image)
     if grey.dtype.kind == "f":
         return grey
@@ -269,7 +251,7 @@ def _to_uint8(array: npt.NDArray[np.generic], name: str) -> UInt8Array:
 
 
 def _over_white(rgba: UInt8Array) -> UInt8Array:
-    """RGB (H, W, 3) of RGBA (H, W, 4) laid over white, rounded to the nearest."""
+    """Composite RGBA (H, W, 4) over white, rounded to the nearest: RGB (H, W, 3)."""
     alpha = rgba[..., 3:].astype(np.uint32)
     return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
@@ -277,22 +259,22 @@ def _over_white(rgba: UInt8Array) -> UInt8Array:
 def resize(
     image: UInt8Array, size_wh: tuple[int, int], box_xyxy: tuple[float, float, float, float] | None = None
 ) -> UInt8Array:
-    """Resize a picture, or a box of it, with antialiased bilinear interpolation.
+    """Resize an image, or a box of it, with antialiased bilinear interpolation.
 
-    Edges meet edges: for width W resized to V, the centre of pixel i of the answer shows
-    (i + 0.5) · W/V - 0.5 of the picture; with a box, left + (i + 0.5) · (right - left)/V.
+    Edges meet edges: for width W resized to V, the centre of pixel i of the result shows
+    (i + 0.5) · W/V - 0.5 of the image; with a box, left + (i + 0.5) · (right - left)/V.
 
     Args:
         image: (H, W, 3) or (H, W), uint8.
-        size_wh: width and height of the answer, pixels, at least 1.
+        size_wh: width and height of the result, pixels, at least 1.
         box_xyxy: edges of the part to take, pixels, within [-0.5, W - 0.5] and [-0.5, H - 0.5]; by default
-            the whole picture.
+            the whole image.
 
     Returns:
         (height, width, 3) or (height, width), uint8.
 
     Raises:
-        InputError: a size below 1, or a box that is empty or leaves the picture.
+        InputError: a size below 1, or a box that is empty or leaves the image.
     """
     height, width = image.shape[:2]
     left, top, right, bottom = box_xyxy or (-0.5, -0.5, width - 0.5, height - 0.5)
@@ -300,5 +282,5 @@ def resize(
         raise InputError(f"expected a size of at least 1 x 1, got {size_wh}")
     if not (-0.5 <= left < right <= width - 0.5 and -0.5 <= top < bottom <= height - 0.5):
         raise InputError(f"expected a box inside the {width} x {height} picture, got {box_xyxy}")
-    edges = (left + 0.5, top + 0.5, right + 0.5, bottom + 0.5)  # Pillow counts from the picture's corner
+    edges = (left + 0.5, top + 0.5, right + 0.5, bottom + 0.5)  # Pillow counts from the image's corner
     return np.asarray(Image.fromarray(image).resize(size_wh, Image.Resampling.BILINEAR, box=edges))

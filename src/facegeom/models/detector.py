@@ -1,11 +1,12 @@
-"""One network over the whole photo: candidate squares around faces of any size.
+"""One-pass detector: one network over the whole photo proposes squares around faces of any size.
 
-A face is the peak of a map of scores and is placed by the cell of the peak, as in CenterNet (Zhou et al.,
+A face is a peak of a score map and is placed by the outputs of the peak's cell, as in CenterNet (Zhou et al.,
 "Objects as points", 2019).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,40 +14,73 @@ from PIL import Image
 
 from facegeom.geometry.boxes import nms
 from facegeom.image.crop import OUTSIDE
-from facegeom.image.pyramid import Levels
+from facegeom.image.pyramid import Pyramid
 from facegeom.models.engine import Engine
-from facegeom.models.score_fusion import Evidence
+from facegeom.models.score_fusion import ScoreFusion
 
-FloatArray = npt.NDArray[np.floating]
-BILINEAR = Image.Resampling.BILINEAR
+FloatArray: TypeAlias = npt.NDArray[np.floating]
+IntArray: TypeAlias = npt.NDArray[np.intp]
 
 STRIDE = 8
+"""Pixels of the canvas for one cell of the maps."""
+
 GRAIN = 32
-"""Sides of what the network takes are multiples of this."""
+"""Sides of the network's input are multiples of this."""
 
 TYPICAL_SIDE_PX = 40.0
-"""Side of a face for which the network answers 0."""
+"""Side of a face for which the network's log-size is 0."""
 
 SMALLEST_PX = 16.0
-"""The smallest face wanted is shown to the network at this size, or up to twice as large."""
+"""A face of ``min_face`` is scaled to this size, or up to twice as large."""
 
 SINGLE_LEVEL_PX = 256
-"""A longer side above this gets a second look at a third: the network finds faces up to some 200 pixels."""
+"""A longer side above this gets another level at a third: the network finds faces of up to 200 pixels."""
 
 LEVEL_FACTOR = 3
 LARGEST_SCALE = 2.0
 
 
+class Candidates(NamedTuple):
+    """Candidate faces of one photo, best first.
+
+    Attributes:
+        box_xyxy: (K, 4) squares, pixels.
+        score: (K,) in [0, 1].
+    """
+
+    box_xyxy: FloatArray
+    score: FloatArray
+
+
+class Detector(Protocol):
+    """Proposes candidates: :class:`OnePassDetector`, or the cascade.
+
+    Attributes:
+        fusion: how its scores join the face network's.
+    """
+
+    fusion: ScoreFusion
+
+    def __call__(self, images: Sequence[Pyramid], min_face_px: Sequence[float]) -> list[Candidates]:
+        """Return the candidates of each image.
+
+        Args:
+            images: RGB.
+            min_face_px: smallest face to look for in each, pixels of the image.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Limits:
-    """What a candidate needs.
+    """Thresholds of candidates.
 
     Attributes:
         score: of a peak, in [0, 1].
-        clear_score: of a face that is ``clear_times`` the smallest one wanted, or larger: it is seen well.
+        clear_score: of a face of ``clear_times`` the size of ``min_face`` or larger.
         clear_times: see there.
-        smallest: side, in sides of the smallest face wanted.
-        overlap: over the union, at which the better square wins.
+        smallest: side, as a multiple of ``min_face``.
+        overlap: intersection over union from which NMS drops the lower score.
     """
 
     score: float = 0.15
@@ -56,82 +90,86 @@ class Limits:
     overlap: float = 0.45
 
 
-class OnePass:
-    """Candidate squares of photos.
+class OnePassDetector:
+    """The one-pass detector with its pre- and post-processing.
 
     Args:
         engine: of the network ``onepass``.
-        limits: of score and overlap.
+        limits: thresholds.
     """
 
-    evidence = Evidence(weight=1.0, offset=-2.0)
+    fusion = ScoreFusion(weight=1.0, offset=-2.0)
 
     def __init__(self, engine: Engine, limits: Limits = Limits()) -> None:
         self.engine, self.limits = engine, limits
 
-    def __call__(
-        self, pictures: Sequence[Image.Image | Levels], min_face_px: Sequence[float]
-    ) -> list[tuple[FloatArray, FloatArray]]:
-        """Candidates of each photo: squares (K, 4) in its pixels and scores (K,), best first.
+    def __call__(self, images: Sequence[Pyramid], min_face_px: Sequence[float]) -> list[Candidates]:
+        """Return the candidates of each image; see :class:`Detector`."""
+        return [self._detect(image, face) for image, face in zip(images, min_face_px, strict=True)]
 
-        Args:
-            pictures: RGB.
-            min_face_px: smallest face to look for in each, pixels.
-        """
-        return [self._find(Levels.of(photo), face) for photo, face in zip(pictures, min_face_px, strict=True)]
-
-    def _find(self, photo: Levels, min_face_px: float) -> tuple[FloatArray, FloatArray]:
-        found = [self._look(*level) for level in _levels(photo, min_face_px)]
-        squares, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        kept = self._wanted((squares[:, 2] - squares[:, 0]) / min_face_px, scores)
+    def _detect(self, image: Pyramid, min_face_px: float) -> Candidates:
+        ratios, levels = [], []
+        for scale in scales(max(image.size_wh), min_face_px):
+            if scale > 1:
+                size_wh = [round(side * scale) for side in image.size_wh]
+                levels.append(image.level(1).resize(size_wh, Image.Resampling.BILINEAR))
+                ratios.append(np.array(image.size_wh) / size_wh)
+            else:
+                levels.append(image.level(round(1 / scale)))
+                ratios.append(np.full(2, float(round(1 / scale))))
+        canvases = [to_canvas(level) for level in levels]
+        maps = [self.engine(canvas[None]) for canvas in canvases]
+        peaks = [
+            _decode(*outputs, ratio, self.limits.score) for outputs, ratio in zip(maps, ratios, strict=True)
+        ]
+        squares, scores = (np.concatenate(parts) for parts in zip(*peaks, strict=True))
+        times = (squares[:, 2] - squares[:, 0]) / min_face_px
+        sure = (times < self.limits.clear_times) | (scores > self.limits.clear_score)
+        kept = sure & (times >= self.limits.smallest)
         squares, scores = squares[kept], scores[kept]
         order = nms(squares, scores, self.limits.overlap)
-        return squares[order], scores[order]
-
-    def _wanted(self, times: FloatArray, scores: FloatArray) -> npt.NDArray[np.bool_]:
-        """Whether peaks so many times the smallest face wanted are large and, if seen well, sure enough."""
-        sure = (times < self.limits.clear_times) | (scores > self.limits.clear_score)
-        return np.asarray(sure & (times >= self.limits.smallest))
-
-    def _look(self, level: Image.Image, ratio: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Peaks in a level of the photo, whose pixels are ``ratio`` (2,) of the photo's."""
-        score, places = (answer[0] for answer in self.engine(painted(level)[None]))
-        rows, columns = _peaks(score, self.limits.score)
-        squares = _squares(rows, columns, places[:, rows, columns])
-        return (squares + 0.5) * np.tile(ratio, 2) - 0.5, score[rows, columns]
+        return Candidates(squares[order], scores[order])
 
 
-def _scales(longer_px: int, min_face_px: float) -> list[float]:
-    """Scales at which to look: 1 over whole numbers, which shrink fast, or above 1 for tiny faces."""
+def scales(longer_px: int, min_face_px: float) -> list[float]:
+    """Return the scales of the levels: 1 over integers, which downscale fast, or above 1 for tiny faces."""
     scale = min(LARGEST_SCALE, SMALLEST_PX / min_face_px)
-    scales = [scale if scale > 1 else 1 / int(1 / scale)]
-    while longer_px * scales[-1] > SINGLE_LEVEL_PX:
-        scales.append(1 / max(1, round(LEVEL_FACTOR / scales[-1])))
-    return scales
+    found = [scale if scale > 1 else 1 / int(1 / scale)]
+    while longer_px * found[-1] > SINGLE_LEVEL_PX:
+        found.append(1 / max(1, round(LEVEL_FACTOR / found[-1])))
+    return found
 
 
-def _levels(photo: Levels, min_face_px: float) -> Iterator[tuple[Image.Image, FloatArray]]:
-    """The photo at each scale, and its pixels in one there (2,)."""
-    width, height = photo.size
-    for scale in _scales(max(width, height), min_face_px):
-        if scale > 1:
-            larger = photo.whole.resize((round(width * scale), round(height * scale)), BILINEAR)
-            yield larger, np.array(photo.size) / larger.size
-        else:
-            factor = round(1 / scale)
-            yield photo.at(factor), np.full(2, float(factor))
-
-
-def painted(level: Image.Image) -> npt.NDArray[np.uint8]:
-    """The picture in the top left of a canvas (H, W, 3) of whole grains."""
+def to_canvas(level: Image.Image) -> npt.NDArray[np.uint8]:
+    """Pad an image right and below with grey to a canvas (H, W, 3) whose sides are multiples of ``GRAIN``."""
     width, height = (-(-side // GRAIN) * GRAIN for side in level.size)
     canvas = np.full((height, width, 3), OUTSIDE, np.uint8)
     canvas[: level.height, : level.width] = np.asarray(level)
     return canvas
 
 
-def _peaks(score: FloatArray, least: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Rows and columns of the cells above ``least`` that none of their eight neighbours exceeds."""
+def _decode(
+    score_map: FloatArray, placement_map: FloatArray, ratio: FloatArray, least: float
+) -> tuple[FloatArray, FloatArray]:
+    """Decode peaks of one level into squares (K, 4), pixels of the image, and scores (K,).
+
+    Args:
+        score_map: (1, h, w) in [0, 1].
+        placement_map: (1, 3, h, w) offsets of the centre in sides of the square, and log-size.
+        ratio: (2,) pixels of the image for one of the level.
+        least: threshold of the score.
+    """
+    score = score_map[0]
+    rows, columns = find_peaks(score, least)
+    offsets = placement_map[0][:, rows, columns]
+    side = TYPICAL_SIDE_PX * np.exp(offsets[2])
+    centre = np.stack([columns, rows], axis=1) * STRIDE + (STRIDE - 1) / 2 + (offsets[:2] * side).T
+    squares = np.concatenate([centre - side[:, None] / 2, centre + side[:, None] / 2], axis=1)
+    return (squares + 0.5) * np.tile(ratio, 2) - 0.5, score[rows, columns]
+
+
+def find_peaks(score: FloatArray, least: float) -> tuple[IntArray, IntArray]:
+    """Return rows and columns of the cells above ``least`` that none of their eight neighbours exceeds."""
     height, width = score.shape
     around = np.zeros((height + 2, width + 2), score.dtype)
     around[1:-1, 1:-1] = score
@@ -140,10 +178,3 @@ def _peaks(score: FloatArray, least: float) -> tuple[npt.NDArray[np.intp], npt.N
     nine = around.ravel()[corner[:, None] + (np.arange(3)[:, None] * (width + 2) + np.arange(3)).ravel()]
     top = nine[:, 4] >= nine.max(axis=1)
     return rows[top], columns[top]
-
-
-def _squares(rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp], places: FloatArray) -> FloatArray:
-    """(K, 4) squares in pixels of the canvas, from the raw places (3, K) of the cells."""
-    side = TYPICAL_SIDE_PX * np.exp(places[2])
-    middle = np.stack([columns, rows], axis=1) * STRIDE + (STRIDE - 1) / 2 + (places[:2] * side).T
-    return np.concatenate([middle - side[:, None] / 2, middle + side[:, None] / 2], axis=1)

@@ -1,4 +1,4 @@
-"""ONNX Runtime behind one small class: the only module that imports it."""
+"""Inference sessions of ONNX Runtime; the only module that imports it."""
 
 import os
 from pathlib import Path
@@ -10,18 +10,21 @@ import numpy.typing as npt
 
 from facegeom.errors import InputError, WeightsError
 
+BATCH = 32
+"""Crops in one call of a network, by default."""
+
 _PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
 
 
 class Engine:
     """A network on one device. Safe to call from many threads; survives pickling and fork.
 
-    The session is opened at once, and again in a forked child, where the parent's threads are gone.
+    The session opens in the constructor, and again in a forked child, where the parent's threads are gone.
 
     Args:
-        path: of the ONNX file.
+        path: the ONNX file.
         device: "cpu" or "cuda".
-        threads: of one call; None for all cores.
+        threads: threads of one call; None for all cores.
 
     Raises:
         InputError: an unknown device, or one that this ONNX Runtime does not offer.
@@ -36,24 +39,32 @@ class Engine:
         _engines.add(self)
 
     def __call__(self, batch: npt.NDArray[np.uint8 | np.float32]) -> list[npt.NDArray[np.float32]]:
-        """Run a batch, (N, H, W, 3) uint8 RGB but for ``depth2``; the outputs in the manifest's order."""
-        return list(self._opened().run(None, {"pictures": batch}))
+        """Run a batch and return the outputs in the manifest's order.
+
+        Args:
+            batch: (N, H, W, 3) uint8 RGB; other inputs are described in the manifest.
+        """
+        if self._session is None:
+            self._session = self._open()
+        return list(self._session.run(None, {"pictures": batch}))
+
+    def batched(self, crops: npt.NDArray[np.uint8], size: int = BATCH) -> list[npt.NDArray[np.float32]]:
+        """Run any number of crops (N, H, W, 3), N > 0, in batches of ``size``."""
+        parts = [self(crops[start : start + size]) for start in range(0, len(crops), size)]
+        return parts[0] if len(parts) == 1 else [np.concatenate(each) for each in zip(*parts, strict=True)]
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs, in order."""
-        return tuple(output.name for output in self._opened().get_outputs())
+        if self._session is None:
+            self._session = self._open()
+        return tuple(output.name for output in self._session.get_outputs())
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "device": self.device, "threads": self.threads}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
-
-    def _opened(self) -> Any:
-        if self._session is None:
-            self._session = self._open()
-        return self._session
 
     def _open(self) -> Any:
         import onnxruntime  # here, so that importing facegeom stays quick
@@ -67,7 +78,7 @@ class Engine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads or 0
         options.log_severity_level = 3
-        # Several networks take turns: threads wait spinning during a call, but hold no core after it.
+        # Several networks take turns: threads spin while they wait within a call, and hold no core after it.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
             session = onnxruntime.InferenceSession(str(self.path), options, providers=providers)
@@ -77,15 +88,15 @@ class Engine:
 
 
 _engines: WeakSet[Engine] = WeakSet()
-_sessions_of_the_parent: list[Any] = []
+_parent_sessions: list[Any] = []
 
 
-def _leave_the_parents_sessions() -> None:
-    """Forget them but keep them alive: to destroy one would wait for threads that did not come along."""
+def _drop_parent_sessions() -> None:
+    """Drop the sessions but keep them alive: destroying one would wait for threads that fork did not copy."""
     for engine in _engines:
-        _sessions_of_the_parent.append(engine._session)
+        _parent_sessions.append(engine._session)
         engine._session = None
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_the_parents_sessions)
+    os.register_at_fork(after_in_child=_drop_parent_sessions)

@@ -1,7 +1,8 @@
-"""Crops through the face network, and its answers back into the photo."""
+"""The face network: one crop in, the geometry of a face out, carried back into the photo."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -9,32 +10,52 @@ import numpy.typing as npt
 from facegeom.geometry.boxes import aligned_iou, square
 from facegeom.geometry.rotation import rotation_from_6d
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
-from facegeom.image.crop import Picture
-from facegeom.models.batching import joined, per_photo, read_squares
+from facegeom.image.crop import crop_images
+from facegeom.image.pyramid import Pyramid
 from facegeom.models.engine import Engine
 
 FloatArray = npt.NDArray[np.floating]
+IntArray = npt.NDArray[np.intp]
 
 CROP_PX = 128
 CROP_SCALE = 1.3
-"""Side of the crop, of the face square's; the network was trained with it."""
+"""Side of the crop as a multiple of the face square's, as in training."""
 
 REDUCING_GAP = 1.0
-"""Of the crops, see :func:`facegeom.image.crop.cut`; the points are as good as without (docs/experiments.md)."""
+"""See :func:`facegeom.image.crop.crop_squares`; points are as good as without (docs/experiments.md)."""
 
-LOOK_AGAIN_IOU = 0.9
-"""A face whose own square overlaps the proposed one by less is looked at a second time."""
+REFINE_IOU = 0.9
+"""A face whose predicted square overlaps the crop's face square by less is cropped and predicted again."""
 
 NEAR = 0.05
-"""A point's confidence is the chance that its error is below this share of the distance of the outer eye
-corners in the picture."""
+"""A point's confidence is the probability that its error is below this fraction of the distance of the outer
+eye corners in the image."""
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What the network says of K crops, as it says it: crop units, 0 in the middle and ±0.5 at the edges.
+class FaceGeometry:
+    """Geometry of N faces in the photo.
 
-    What is asked of the faces in the photo is computed when it is asked: most crops show no face.
+    Attributes:
+        box_xyxy: (N, 4) pixels.
+        landmarks_px: (N, 68, 2).
+        landmarks_confidence: (N, 68) in [0, 1].
+        mesh_px: (N, 478, 3); z on the scale of x and y.
+        mesh_confidence: (N, 478) in [0, 1].
+        rotation: (N, 3, 3) head frame to the frame of the line of sight, as the crop shows the head.
+    """
+
+    box_xyxy: FloatArray
+    landmarks_px: FloatArray
+    landmarks_confidence: FloatArray
+    mesh_px: FloatArray
+    mesh_confidence: FloatArray
+    rotation: FloatArray
+
+
+@dataclass(frozen=True)
+class FacePredictions:
+    """The network's outputs for K crops, in crop units: 0 in the middle, ±0.5 at the edges.
 
     Attributes:
         score: (K,) in [0, 1].
@@ -44,7 +65,8 @@ class Answers:
         mesh: (K, 478, 3).
         landmarks_scale: (K, 68) expected error.
         mesh_scale: (K, 478).
-        crop_xyxy: (K, 4) where the network looked, pixels of the photo.
+        crop_xyxy: (K, 4) the crops, pixels of the decoded image.
+        box_xyxy: (K, 4) the boxes, pixels of the decoded image.
     """
 
     score: FloatArray
@@ -55,80 +77,53 @@ class Answers:
     landmarks_scale: FloatArray
     mesh_scale: FloatArray
     crop_xyxy: FloatArray
+    box_xyxy: FloatArray
 
-    @property
-    def box_xyxy(self) -> FloatArray:
-        """(K, 4) pixels of the photo."""
-        return self._in_photo(self.box.reshape(-1, 2, 2)).reshape(-1, 4)
+    @classmethod
+    def empty(cls) -> "FacePredictions":
+        """Return predictions for no crop."""
+        shapes = ((), (4,), (6,), (68, 2), (478, 3), (68,), (478,), (4,), (4,))
+        return cls(*(np.zeros((0, *shape), np.float32) for shape in shapes))
 
-    @property
-    def landmarks_px(self) -> FloatArray:
-        """(K, 68, 2)."""
-        return self._in_photo(self.landmarks)
+    def in_photo(self, factor_xy: tuple[float, float] = (1.0, 1.0)) -> FaceGeometry:
+        """Convert to pixels of the photo.
 
-    @property
-    def landmarks_confidence(self) -> FloatArray:
-        """(K, 68) in [0, 1]."""
-        return _confidence(self.landmarks, IBUG68_EYE_CORNERS, self.landmarks_scale)
+        Args:
+            factor_xy: pixels of the photo for one of the decoded image; z follows the mean of both.
+        """
+        crop = self.crop_xyxy
+        if factor_xy != (1.0, 1.0):
+            crop = (crop + 0.5) * np.tile(factor_xy, 2) - 0.5
+        size, centre = _size_and_centre(crop)
+        depth = self.mesh[..., 2] * np.sqrt(size.prod(axis=-1))
+        mesh_xy = self.mesh[..., :2] * size + centre
+        return FaceGeometry(
+            box_xyxy=(self.box.reshape(-1, 2, 2) * size + centre).reshape(-1, 4),
+            landmarks_px=self.landmarks * size + centre,
+            landmarks_confidence=_confidence(self.landmarks, IBUG68_EYE_CORNERS, self.landmarks_scale),
+            mesh_px=np.concatenate([mesh_xy, depth[..., None]], axis=-1),
+            mesh_confidence=_confidence(self.mesh, MESH478_EYE_CORNERS, self.mesh_scale),
+            rotation=rotation_from_6d(self.rotation6d),
+        )
 
-    @property
-    def mesh_px(self) -> FloatArray:
-        """(K, 478, 3); z on the scale of x and y."""
-        depth = self.mesh[..., 2] * np.sqrt(self._size_wh.prod(axis=-1))
-        return np.concatenate([self._in_photo(self.mesh[..., :2]), depth[..., None]], axis=-1)
+    def __getitem__(self, chosen: "slice | IntArray") -> "FacePredictions":
+        return FacePredictions(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
-    @property
-    def mesh_confidence(self) -> FloatArray:
-        """(K, 478) in [0, 1]."""
-        return _confidence(self.mesh, MESH478_EYE_CORNERS, self.mesh_scale)
+    def joined(self, other: "FacePredictions") -> "FacePredictions":
+        """Append other predictions."""
+        names = self.__dataclass_fields__
+        return FacePredictions(*(np.concatenate([getattr(self, n), getattr(other, n)]) for n in names))
 
-    @property
-    def rotation(self) -> FloatArray:
-        """(K, 3, 3) as the crop shows the head: straight ahead of the camera."""
-        return rotation_from_6d(self.rotation6d)
-
-    @property
-    def square_xyxy(self) -> FloatArray:
-        """(K, 4) the face squares that the crops were made for."""
-        return square(self.crop_xyxy, 1 / CROP_SCALE)
-
-    @property
-    def _size_wh(self) -> FloatArray:
-        """(K, 1, 2) of the crops."""
-        return (self.crop_xyxy[:, 2:] - self.crop_xyxy[:, :2])[:, None]
-
-    def _in_photo(self, points: FloatArray) -> FloatArray:
-        """Crop units (K, P, 2) to pixels."""
-        return points * self._size_wh + ((self.crop_xyxy[:, :2] + self.crop_xyxy[:, 2:]) / 2)[:, None]
-
-    def __getitem__(self, chosen: "slice | npt.NDArray[np.intp]") -> "Answers":
-        return Answers(*(column[chosen] for column in self._columns()))
-
-    def joined(self, other: "Answers") -> "Answers":
-        """These answers and then the other ones."""
-        pairs = zip(self._columns(), other._columns(), strict=True)
-        return Answers(*(np.concatenate(pair) for pair in pairs))
-
-    def enlarged(self, x: float, y: float) -> "Answers":
-        """The answers in a picture whose pixels are so many times smaller; depth follows the mean of both."""
-        crop = (self.crop_xyxy + 0.5) * np.tile((x, y), 2) - 0.5
-        return replace(self, crop_xyxy=crop)
-
-    def replaced(self, rows: npt.NDArray[np.intp], others: "Answers") -> "Answers":
-        """The same answers, their scores kept, with some rows of the geometry taken from others."""
-        if not len(rows):
-            return self
-        columns = [column.copy() for column in self._columns()]
-        for column, other in zip(columns, others._columns(), strict=True):
-            column[rows] = other
-        return replace(Answers(*columns), score=self.score)
-
-    def _columns(self) -> list[FloatArray]:
-        return [getattr(self, name) for name in self.__dataclass_fields__]
+    def refined(self, rows: IntArray, others: "FacePredictions") -> "FacePredictions":
+        """Replace the geometry of some rows; scores stay."""
+        columns = {name: getattr(self, name).copy() for name in self.__dataclass_fields__ if name != "score"}
+        for name, column in columns.items():
+            column[rows] = getattr(others, name)
+        return replace(self, **columns)
 
 
-class FacePredictor:
-    """The face network with its crop and the way back.
+class FaceNet:
+    """The face network with its pre- and post-processing.
 
     Args:
         engine: of the face network.
@@ -137,34 +132,47 @@ class FacePredictor:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def __call__(self, pictures: Sequence[Picture], squares_xyxy: Sequence[FloatArray]) -> list[Answers]:
-        """Answers for the squares (K, 4) of each photo, all photos' squares in common batches."""
-        wide = [square(squares, CROP_SCALE) for squares in squares_xyxy]
-        if not any(len(part) for part in wide):
-            return [self._empty() for _ in pictures]
-        outputs = read_squares(self.engine, pictures, wide, CROP_PX, REDUCING_GAP)
-        return per_photo(Answers(*outputs, joined(wide)), wide)
+    def __call__(
+        self, images: Sequence[Pyramid], squares_xyxy: Sequence[FloatArray]
+    ) -> list[FacePredictions]:
+        """Predict for the face squares (K, 4) of each image, all images' squares in shared batches."""
+        if not any(len(part) for part in squares_xyxy):
+            return [FacePredictions.empty() for _ in images]
+        crops = [square(squares, CROP_SCALE) for squares in squares_xyxy]
+        outputs = self.engine.batched(crop_images(images, crops, CROP_PX, REDUCING_GAP))
+        crop_xyxy = crops[0] if len(crops) == 1 else np.concatenate(crops)
+        size, centre = _size_and_centre(crop_xyxy)
+        box_xyxy = (outputs[1].reshape(-1, 2, 2) * size + centre).reshape(-1, 4)
+        predictions = FacePredictions(*outputs, crop_xyxy, box_xyxy)
+        ends = [0, *accumulate(map(len, crops))]
+        return [predictions[start:end] for start, end in pairwise(ends)]
 
-    def look_again(self, pictures: Sequence[Picture], answers: Sequence[Answers]) -> list[Answers]:
-        """A second look at the faces whose own box lies beside the square that was looked at; scores stay."""
-        squares = [square(answer.box_xyxy) for answer in answers]
-        aside = [
-            np.flatnonzero(aligned_iou(own, answer.square_xyxy) < LOOK_AGAIN_IOU)
-            for own, answer in zip(squares, answers, strict=True)
+    def refine(
+        self, images: Sequence[Pyramid], predictions: Sequence[FacePredictions]
+    ) -> list[FacePredictions]:
+        """Crop again and predict the faces whose own square lies beside the crop's; scores stay."""
+        squares = [square(each.box_xyxy) for each in predictions]
+        drifted = [
+            np.flatnonzero(aligned_iou(own, square(each.crop_xyxy, 1 / CROP_SCALE)) < REFINE_IOU)
+            for own, each in zip(squares, predictions, strict=True)
         ]
-        better = self(pictures, [own[rows] for own, rows in zip(squares, aside, strict=True)])
+        if not any(len(rows) for rows in drifted):
+            return list(predictions)
+        better = self(images, [own[rows] for own, rows in zip(squares, drifted, strict=True)])
         return [
-            answer.replaced(rows, other) for answer, rows, other in zip(answers, aside, better, strict=True)
+            each.refined(rows, other) if len(rows) else each
+            for each, rows, other in zip(predictions, drifted, better, strict=True)
         ]
 
-    @staticmethod
-    def _empty() -> Answers:
-        shapes = ((), (4,), (6,), (68, 2), (478, 3), (68,), (478,), (4,))
-        return Answers(*(np.zeros((0, *shape), np.float32) for shape in shapes))
+
+def _size_and_centre(crop_xyxy: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return sizes and centres (K, 1, 2) of crops."""
+    low, high = crop_xyxy[:, None, :2], crop_xyxy[:, None, 2:]
+    return high - low, (low + high) / 2
 
 
 def _confidence(points: FloatArray, eye_corners: tuple[int, int], scale: FloatArray) -> FloatArray:
-    """(K, P) the chance of an exponential error of mean ``scale`` (K, P) to stay near the point."""
+    """Return the probability (K, P) that an exponential error of mean ``scale`` (K, P) stays small."""
     first, second = eye_corners
     eyes = np.linalg.norm(points[:, first, :2] - points[:, second, :2], axis=1)
     return np.asarray(-np.expm1(-NEAR * eyes[:, None] / scale))

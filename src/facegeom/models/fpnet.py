@@ -1,11 +1,12 @@
-"""FPNet's predictor: squares around faces in, score, box and the head's rotation in the photo out.
+"""FPNet: score, box and head rotation from a 48-pixel window.
 
-FPNet takes the place of MTCNN's third stage (Zhang et al., 2016) and answers, in place of landmarks, the two
+FPNet takes the place of MTCNN's third stage (Zhang et al., 2016) and predicts, in place of landmarks, the two
 raw vectors of a rotation (Zhou et al., CVPR 2019; 6DRepNet, Hempel et al., ICIP 2022).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from os import PathLike
 from pathlib import Path
 
@@ -14,40 +15,40 @@ import numpy.typing as npt
 
 from facegeom.errors import WeightsError
 from facegeom.geometry.rotation import rotation_from_6d
-from facegeom.image.crop import Picture
+from facegeom.image.crop import crop_images
+from facegeom.image.pyramid import Pyramid
 from facegeom.models import weights
-from facegeom.models.batching import joined, per_photo, read_squares
 from facegeom.models.engine import Engine
 
 FloatArray = npt.NDArray[np.floating]
 
 WINDOW_PX = 48
 REDUCING_GAP = 1.5
-"""To shrink a large window costs as much as the network; see :func:`facegeom.image.crop.cut`."""
+"""Resizing a large window costs as much as the network; see :func:`facegeom.image.crop.crop_squares`."""
 
 OUTPUTS = ("score", "offsets", "rotation6d")
 
 
 @dataclass(frozen=True)
-class Views:
-    """What FPNet says of K squares, in pixels of their photos.
+class HeadPredictions:
+    """FPNet's predictions for K squares, in pixels of their images.
 
     Attributes:
         score: (K,) in [0, 1].
-        box_xyxy: (K, 4) the face's own square.
-        rotation: (K, 3, 3) as the window shows the head: straight ahead of the camera.
+        box_xyxy: (K, 4) squares around the faces.
+        rotation: (K, 3, 3) head frame to the frame of the line of sight, as the window shows the head.
     """
 
     score: FloatArray
     box_xyxy: FloatArray
     rotation: FloatArray
 
-    def __getitem__(self, chosen: "slice | npt.NDArray[np.intp]") -> "Views":
-        return Views(self.score[chosen], self.box_xyxy[chosen], self.rotation[chosen])
+    def __getitem__(self, chosen: "slice | npt.NDArray[np.intp]") -> "HeadPredictions":
+        return HeadPredictions(self.score[chosen], self.box_xyxy[chosen], self.rotation[chosen])
 
 
-class FPNetPredictor:
-    """FPNet with its windows and the way back.
+class FPNet:
+    """FPNet with its pre- and post-processing.
 
     Args:
         engine: of FPNet.
@@ -67,8 +68,8 @@ class FPNetPredictor:
     @classmethod
     def load(
         cls, path: str | PathLike[str] | None = None, device: str = "cpu", threads: int | None = None
-    ) -> "FPNetPredictor":
-        """The FPNet of a file, by default the one that ships.
+    ) -> "FPNet":
+        """Load the FPNet of a file, by default the one that ships.
 
         Raises:
             InputError: an unknown device.
@@ -76,11 +77,16 @@ class FPNetPredictor:
         """
         return cls(Engine(weights.path("fpnet") if path is None else Path(path), device, threads))
 
-    def __call__(self, pictures: Sequence[Picture], squares_xyxy: Sequence[FloatArray]) -> list[Views]:
-        """Answers for the squares (K, 4) of each photo, all photos' squares in common batches."""
+    def __call__(
+        self, images: Sequence[Pyramid], squares_xyxy: Sequence[FloatArray]
+    ) -> list[HeadPredictions]:
+        """Predict for the squares (K, 4) of each image, all images' squares in shared batches."""
         if not any(len(part) for part in squares_xyxy):
-            return [Views(np.zeros(0), np.zeros((0, 4)), np.zeros((0, 3, 3))) for _ in pictures]
-        score, offsets, vectors = read_squares(self.engine, pictures, squares_xyxy, WINDOW_PX, REDUCING_GAP)
-        squares = joined(squares_xyxy)
+            return [HeadPredictions(np.zeros(0), np.zeros((0, 4)), np.zeros((0, 3, 3))) for _ in images]
+        crops = crop_images(images, squares_xyxy, WINDOW_PX, REDUCING_GAP)
+        score, offsets, vectors = self.engine.batched(crops)
+        squares = np.concatenate(squares_xyxy)
         boxes = squares + offsets * (squares[:, 2:3] - squares[:, 0:1])
-        return per_photo(Views(score, boxes, rotation_from_6d(vectors)), squares_xyxy)
+        predictions = HeadPredictions(score, boxes, rotation_from_6d(vectors))
+        ends = [0, *accumulate(map(len, squares_xyxy))]
+        return [predictions[start:end] for start, end in pairwise(ends)]

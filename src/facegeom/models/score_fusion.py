@@ -1,4 +1,4 @@
-"""Two networks looked at a face: how sure both together are."""
+"""Score fusion: the detector's and the face network's scores of one face, added as log-odds."""
 
 from dataclasses import dataclass
 
@@ -8,27 +8,25 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.floating]
 
 CERTAIN = 1e-6
-"""Probabilities are kept so far from 0 and 1."""
+"""Probabilities are clipped to [CERTAIN, 1 - CERTAIN]."""
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What a detector's score adds to the face network's, in log-odds: ``weight`` of its own, and an offset.
+class ScoreFusion:
+    """Weight and offset of a detector's log-odds beside the face network's.
 
-    Independent judges' log-odds add up; a weight of 0 leaves the face network alone with its judgement.
+    Log-odds of independent classifiers add up. A weight of 0 leaves the face network's score alone.
     """
 
     weight: float = 0.0
     offset: float = 0.0
 
-    def joined(self, face_score: FloatArray, score: FloatArray) -> FloatArray:
-        """Probabilities (K,) of a face, from the face network's (K,) and the detector's (K,)."""
+    def fuse(self, face_score: FloatArray, detector_score: FloatArray) -> FloatArray:
+        """Return probabilities (K,) of a face from the face network's (K,) and the detector's (K,)."""
         if self.weight == 0:
             return face_score
-        log_odds = _log_odds(face_score) + self.weight * _log_odds(score) + self.offset
+        face, detector = (
+            np.clip(score.astype(np.float64), CERTAIN, 1 - CERTAIN) for score in (face_score, detector_score)
+        )
+        log_odds = np.log(face / (1 - face)) + self.weight * np.log(detector / (1 - detector)) + self.offset
         return np.asarray(1 / (1 + np.exp(-log_odds)), np.float32)
-
-
-def _log_odds(probability: FloatArray) -> FloatArray:
-    kept = np.clip(probability.astype(np.float64), CERTAIN, 1 - CERTAIN)
-    return np.asarray(np.log(kept / (1 - kept)))

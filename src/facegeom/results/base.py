@@ -1,4 +1,4 @@
-"""What result types share: checked, read-only arrays, the angles of a rotation, one leading axis."""
+"""What result types share: checked, read-only arrays with one leading axis, and the angles of a rotation."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from facegeom.errors import InputError
 from facegeom.geometry.rotation import angles_from_rotation
+from facegeom.image.reading import Source, UInt8Array, read
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 Selection: TypeAlias = slice | Sequence[int] | Sequence[bool] | npt.NDArray[np.bool_ | np.integer[Any]]
@@ -16,14 +17,28 @@ Row = TypeVar("Row", bound="Record")
 Rows = TypeVar("Rows", bound="Table[Any]")
 
 
+FACE_SHAPES: dict[str, tuple[int, ...]] = {
+    "box_xyxy": (4,),
+    "score": (),
+    "landmarks_px": (68, 2),
+    "landmarks_confidence": (68,),
+    "mesh_px": (478, 3),
+    "mesh_confidence": (478,),
+    "mesh_mm": (478, 3),
+    "rotation": (3, 3),
+    "translation_mm": (3,),
+}
+"""Array fields of one face and their shapes."""
+
+
 class Record:
     """One face: a frozen dataclass with arrays of known ``shapes``, a score and a rotation among them.
 
-    ``companions`` are fields beside them that may be None; in a table they are tuples, one entry a face.
+    ``optional`` names fields that may be None; in a table they are tuples, one entry for each face.
     """
 
     shapes: ClassVar[Mapping[str, tuple[int, ...]]]
-    companions: ClassVar[tuple[str, ...]] = ()
+    optional: ClassVar[tuple[str, ...]] = ()
 
     box_xyxy: Float32Array
     score: float
@@ -61,7 +76,7 @@ class Record:
 class Table(Generic[Row]):
     """All faces of one photo: a frozen dataclass with the arrays of ``row`` and a leading axis N.
 
-    An index gives a row, anything else that numpy takes a table of the same type.
+    An integer index gives a row; a slice, a mask or a list of indices gives a table of the same type.
     """
 
     row: ClassVar[type[Any]]
@@ -75,16 +90,43 @@ class Table(Generic[Row]):
         _freeze(self, self.row.shapes, np.shape(self.score)[:1] or (1,))
         if self.width < 1 or self.height < 1:
             raise InputError(f"expected a photo of at least 1 x 1 pixel, got {self.width} x {self.height}")
-        for name in self.row.companions:
+        for name in self.row.optional:
             entries = getattr(self, name)
             if entries is not None and len(entries) != len(self):
                 raise InputError(
                     f"{name}: expected an entry for each of {len(self)} faces, got {len(entries)}"
                 )
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """Name, width and height of the photo."""
+        return {"file": self.file, "width": self.width, "height": self.height}
+
+    def read_photo(self, image: Source | None = None) -> UInt8Array:
+        """Read the photo of the faces, (H, W, 3) uint8 RGB.
+
+        Args:
+            image: the photo; by default ``file`` is read again.
+
+        Raises:
+            ImageError: the photo cannot be read.
+            InputError: there is no photo, or it has another size than that of the faces.
+        """
+        source = self.file if image is None else image
+        if source is None:
+            raise InputError("expected the photo of the faces as image=..., got none")
+        pixels = read(source)
+        height, width = pixels.shape[:2]
+        if (width, height) != (self.width, self.height):
+            raise InputError(
+                f"expected the photo of the faces, {self.width} x {self.height} pixels, "
+                f"got {width} x {height}"
+            )
+        return pixels
+
     @classmethod
     def empty(cls: type[Rows], width: int, height: int, file: str | None = None) -> Rows:
-        """The answer for a photo without a face."""
+        """Return the result for a photo without a face."""
         photo: dict[str, Any] = {"width": width, "height": height, "file": file}
         shapes = cls.row.shapes.items()
         return cls(**photo, **{name: np.zeros((0, *shape), np.float32) for name, shape in shapes})
@@ -102,19 +144,19 @@ class Table(Generic[Row]):
     def __getitem__(self, index: int | Selection) -> Any:
         if isinstance(index, (int, np.integer)):
             fields_of_row = {name: getattr(self, name)[index] for name in self.row.shapes}
-            return self.row(**fields_of_row, **self._companions(lambda entries: entries[index]))
+            return self.row(**fields_of_row, **self._pick_optional(lambda entries: entries[index]))
         chosen = index if isinstance(index, slice) else np.asarray(index)
         if isinstance(chosen, np.ndarray) and chosen.size == 0 and chosen.dtype != bool:
             chosen = chosen.astype(np.intp)  # numpy reads an empty list as floats
         numbers = np.arange(len(self))[chosen]
         record: Any = self
         arrays = {name: getattr(self, name)[chosen] for name in self.row.shapes}
-        picked = self._companions(lambda entries: tuple(entries[number] for number in numbers))
+        picked = self._pick_optional(lambda entries: tuple(entries[number] for number in numbers))
         return replace(record, **arrays, **picked)
 
-    def _companions(self, pick: Callable[[tuple[Any, ...]], Any]) -> dict[str, Any]:
-        """What is picked of the companions that there are."""
-        present = {name: getattr(self, name) for name in self.row.companions}
+    def _pick_optional(self, pick: Callable[[tuple[Any, ...]], Any]) -> dict[str, Any]:
+        """Apply ``pick`` to the optional fields that are set."""
+        present = {name: getattr(self, name) for name in self.row.optional}
         return {name: None if entries is None else pick(entries) for name, entries in present.items()}
 
     def __repr__(self) -> str:
@@ -127,7 +169,7 @@ class Table(Generic[Row]):
 
 
 def _freeze(record: object, shapes: Mapping[str, tuple[int, ...]], leading: tuple[int, ...]) -> None:
-    """Replace the fields of a record by checked, read-only copies."""
+    """Replace the fields of a record by checked, read-only float32 copies."""
     for name, shape in shapes.items():
         array = np.array(getattr(record, name), np.float32)
         if array.shape != leading + shape:
@@ -139,5 +181,5 @@ def _freeze(record: object, shapes: Mapping[str, tuple[int, ...]], leading: tupl
 
 
 def _rebuilt(record: Any) -> tuple[object, ...]:
-    """Pickle and copy by the constructor, so that arrays stay read-only."""
+    """Reduce for pickle and copy to a call of the constructor, so that arrays stay read-only."""
     return type(record), tuple(getattr(record, field.name) for field in fields(record))

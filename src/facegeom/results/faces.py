@@ -1,4 +1,4 @@
-"""The answer for a photo: :class:`Faces`, a frozen record of arrays with one shared leading axis N.
+"""The result for a photo: :class:`Faces`, frozen arrays with one shared leading axis N.
 
 Pixels: x right, y down, pixel centres at integers, of the photo as a person sees it. Millimetres: camera
 frame, x right, y down, z away from the camera. See docs/conventions.md.
@@ -6,30 +6,18 @@ frame, x right, y down, z away from the camera. See docs/conventions.md.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
+
+from PIL.Image import Image
 
 from facegeom.depth.depth_map import DepthMap
-from facegeom.results.base import Float32Array, Record, Table
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from facegeom.image.reading import Source
-
-SHAPES: dict[str, tuple[int, ...]] = {
-    "box_xyxy": (4,),
-    "score": (),
-    "landmarks_px": (68, 2),
-    "landmarks_confidence": (68,),
-    "mesh_px": (478, 3),
-    "mesh_confidence": (478,),
-    "mesh_mm": (478, 3),
-    "rotation": (3, 3),
-    "translation_mm": (3,),
-}
-"""Fields of one face and their shapes."""
+from facegeom.drawing import draw_faces
+from facegeom.export import faces_json
+from facegeom.image.reading import Source
+from facegeom.results.base import FACE_SHAPES, Float32Array, Record, Table
+from facegeom.results.saving import save
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,7 +26,7 @@ class Face(Record):
 
     Attributes:
         box_xyxy: (4,) left, top, right, bottom, pixels.
-        score: how sure it is that this is a face, in [0, 1].
+        score: probability that this is a face, in [0, 1].
         landmarks_px: (68, 2) the 68 points of the iBUG markup, pixels.
         landmarks_confidence: (68,) in [0, 1], larger for points with smaller expected error.
         mesh_px: (478, 3) x and y in pixels; z in pixels of the same scale, smaller is nearer to the camera.
@@ -46,14 +34,14 @@ class Face(Record):
         mesh_mm: (478, 3) camera frame, millimetres; its projection is ``mesh_px[:, :2]``.
         rotation: (3, 3) turns the head frame into the camera frame; identity for a frontal face.
         translation_mm: (3,) the head's origin, midway between the eyes' centres, in the camera frame.
-        depth: the depth map, in the same camera frame; None where it was not asked for.
+        depth: the depth map, in the same camera frame; None unless asked for.
 
     Raises:
         InputError: a field has another shape or is not finite.
     """
 
-    shapes: ClassVar[Mapping[str, tuple[int, ...]]] = SHAPES
-    companions: ClassVar[tuple[str, ...]] = ("depth",)
+    shapes: ClassVar[Mapping[str, tuple[int, ...]]] = FACE_SHAPES
+    optional: ClassVar[tuple[str, ...]] = ("depth",)
 
     box_xyxy: Float32Array
     score: float
@@ -78,7 +66,7 @@ class Faces(Table[Face]):
         width: of the photo, pixels.
         height: of the photo, pixels.
         file: name of the photo, if it came from a file.
-        depth: a depth map for each face; None where they were not asked for.
+        depth: a depth map for each face; None unless asked for.
 
     Raises:
         InputError: a field has another shape or is not finite.
@@ -101,50 +89,74 @@ class Faces(Table[Face]):
     depth: tuple[DepthMap, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists and numbers as in the JSON file, coordinates rounded to 3 decimals.
+        """Return plain lists and numbers as in the JSON file, coordinates rounded to 3 decimals.
 
         The schema ships as ``facegeom/data/faces.schema.json``.
         """
-        from facegeom.export import faces_json
-
-        return faces_json.to_dict(self)
+        return faces_json.to_dict({name: getattr(self, name) for name in FACE_SHAPES}, self.about)
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> "Faces":
-        """The inverse of :meth:`to_dict`.
+        """Build faces from the result of :meth:`to_dict`; depth maps are left out.
 
         Raises:
             InputError: the data are of another schema, or incomplete.
         """
-        from facegeom.export import faces_json
-
-        return faces_json.from_dict(data)
+        with faces_json.explained_errors():
+            fields, about = faces_json.from_dict(data)
+            empty = Faces.empty(about["width"], about["height"], about["file"])
+            return replace(empty, **fields) if fields else empty
 
     def draw(
         self,
-        image: "Source",
+        image: Source,
         *,
         box: bool = True,
         landmarks: bool = True,
         mesh: bool = True,
         axes: bool = True,
-    ) -> "Image":
-        """A copy of the photo with the faces drawn over it; see :func:`facegeom.drawing.draw_faces`."""
-        from facegeom.drawing import draw_faces
+    ) -> Image:
+        """Draw the faces over a copy of their photo; line widths follow the size of each face.
 
-        return draw_faces(image, self, box=box, landmarks=landmarks, mesh=mesh, axes=axes)
+        Args:
+            image: the photo, in any form that a FaceAnalyzer takes.
+            box: draw the box and its score.
+            landmarks: draw the 68 points, from red (confidence 0) over yellow to green (1).
+            mesh: draw the side of the 478-point mesh that the camera sees.
+            axes: draw the head's axes from midway between the eyes: x red, y green, z blue along the nose.
+
+        Returns:
+            RGB image of the photo's size.
+
+        Raises:
+            ImageError: the photo cannot be read.
+            InputError: the photo has another size than that of the faces.
+        """
+        return draw_faces(
+            self.read_photo(image),
+            self.box_xyxy,
+            self.score,
+            self.rotation,
+            self.landmarks_px,
+            self.landmarks_confidence,
+            self.mesh_px,
+            box=box,
+            landmarks=landmarks,
+            mesh=mesh,
+            axes=axes,
+        )
 
     def save(
         self,
-        directory: "str | os.PathLike[str]",
+        directory: str | os.PathLike[str],
         formats: Sequence[str] = ("json", "overlay", "obj", "glb"),
-        image: "Source | None" = None,
+        image: Source | None = None,
         name: str | None = None,
     ) -> list[Path]:
-        """Write the faces to files; see :func:`facegeom.results.saving`.
+        """Write the faces to files; each appears whole or not at all.
 
         Args:
-            directory: where to; made if it is not there.
+            directory: folder of the files; made if it is not there.
             formats: of "json", "overlay", "obj", "ply", "glb", "depth", "surface"; the last two need faces
                 with depth.
             image: the photo, for the overlay and the texture of the GLB; by default ``file`` is read again.
@@ -157,7 +169,4 @@ class Faces(Table[Face]):
             InputError: an unknown format, or an overlay without a photo.
             OutputError: a file cannot be written.
         """
-
-        from facegeom.results.saving import save
-
         return save(self, Path(directory), formats, image, name)

@@ -1,27 +1,26 @@
-"""The answer of a :class:`facegeom.PoseDetector` for a photo: boxes and the directions of the heads.
+"""The result of a :class:`facegeom.PoseDetector` for a photo: boxes and head directions.
 
 Pixels: x right, y down, pixel centres at integers, of the photo as a person sees it. See docs/conventions.md.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from PIL.Image import Image
+
+from facegeom.drawing import draw_heads
+from facegeom.image.reading import Source
 from facegeom.results.base import Float32Array, Record, Table
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from facegeom.image.reading import Source
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Pose(Record):
-    """Where one face is and where its head points. Arrays are float32, finite and read-only.
+    """Box and head direction of one face. Arrays are float32, finite and read-only.
 
     Attributes:
         box_xyxy: (4,) left, top, right, bottom of a square around the face, pixels.
-        score: how sure it is that this is a face, in [0, 1].
+        score: probability that this is a face, in [0, 1].
         rotation: (3, 3) turns the head frame into the camera frame; identity for a frontal face.
 
     Raises:
@@ -59,8 +58,20 @@ class Poses(Table[Pose]):
     height: int
     file: str | None = None
 
-    def draw(self, image: "Source", *, box: bool = True, axes: bool = True) -> "Image":
-        """A copy of the photo with boxes and axes over it; see :func:`facegeom.drawing.draw_poses`."""
-        from facegeom.drawing import draw_poses
+    def draw(self, image: Source, *, box: bool = True, axes: bool = True) -> Image:
+        """Draw boxes and axes of the heads over a copy of their photo.
 
-        return draw_poses(image, self, box=box, axes=axes)
+        Args:
+            image: the photo, in any form that a PoseDetector takes.
+            box: draw the box and its score.
+            axes: draw the head's axes from the middle of the box: x red, y green, z blue along the nose.
+
+        Returns:
+            RGB image of the photo's size.
+
+        Raises:
+            ImageError: the photo cannot be read.
+            InputError: the photo has another size than that of the heads.
+        """
+        pixels = self.read_photo(image)
+        return draw_heads(pixels, self.box_xyxy, self.score, self.rotation, box=box, axes=axes)

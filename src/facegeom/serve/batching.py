@@ -44,7 +44,7 @@ class Service:
             RefusedError: 404, 413 or 422, the photo or its options exceed a limit; 500, an internal error.
             ImageError: the photo cannot be read.
         """
-        width, height = await asyncio.to_thread(reading.size_wh, task.content)
+        width, height = await asyncio.to_thread(reading.header_size_wh, task.content)
         check_photo(width, height, self.settings.max_pixels, task.options.min_face)
         async with self._pixels.hold(width * height):
             faces = await asyncio.wrap_future(self._batcher.submit(task))

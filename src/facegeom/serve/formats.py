@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic_core import to_json
 
-from facegeom.export import faces_json, glb, obj, ply
+from facegeom.export import glb, obj, ply
 from facegeom.image.reading import UInt8Array
 from facegeom.results import Face, Faces
 from facegeom.serve.problems import RefusedError
@@ -34,7 +34,7 @@ class Format:
 
 
 def _json(faces: Faces, image: UInt8Array, index: int) -> bytes:
-    return to_json(faces_json.to_dict(faces))  # several times faster than the standard library
+    return to_json(faces.to_dict())  # several times faster than the standard library
 
 
 def _overlay(options: Mapping[str, Any]) -> Encoder:
@@ -61,9 +61,11 @@ FORMATS: dict[FormatName, Format] = {
     "json": Format("application/json", _json),
     "overlay": Format("image/jpeg", _overlay(_JPEG)),
     "png": Format("image/png", _overlay(_PNG)),
-    "glb": Format("model/gltf-binary", _mesh(glb.encode)),
-    "obj": Format("model/obj", _mesh(lambda face, image: obj.encode(face))),
-    "ply": Format("model/ply", _mesh(lambda face, image: ply.encode(face))),
+    "glb": Format(
+        "model/gltf-binary", _mesh(lambda face, image: glb.encode(face.mesh_mm, face.mesh_px, image))
+    ),
+    "obj": Format("model/obj", _mesh(lambda face, image: obj.encode(face.mesh_mm))),
+    "ply": Format("model/ply", _mesh(lambda face, image: ply.encode(face.mesh_mm, face.mesh_confidence))),
 }
 """Formats by name, in order of preference where a client accepts several equally."""
 

@@ -21,12 +21,12 @@ from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from facegeom import analyzer
+from facegeom import analyzer, options
 from facegeom.geometry import topology
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
 from facegeom.image import crop, reading
-from facegeom.models import batching, detector, face, score_fusion, weights
+from facegeom.models import detector, engine, face, score_fusion, weights
 from facegeom.serve.work import ANALYZER_OPTIONS, Options
 
 STATIC = Path(str(files("facegeom.serve"))) / "static"
@@ -123,8 +123,8 @@ def model_data() -> dict[str, Any]:
 def _analyzer_data() -> dict[str, Any]:
     return {
         "max_pixels": reading.MAX_PIXELS,
-        "min_face_share": analyzer.MIN_FACE_SHARE,
-        "min_face_px": analyzer.MIN_FACE_PX,
+        "min_face_share": options.MIN_FACE_FRACTION,
+        "min_face_px": options.MIN_FACE_PX,
         "same_face_iou": analyzer.SAME_FACE_IOU,
         "nested": analyzer.NESTED,
         "fov_deg": DEFAULT_FOV_DEG,
@@ -149,7 +149,7 @@ def _detection_data() -> dict[str, Any]:
         "single_level_px": detector.SINGLE_LEVEL_PX,
         "level_factor": detector.LEVEL_FACTOR,
         "limits": asdict(detector.Limits()),
-        "evidence": {**asdict(detector.OnePass.evidence), "certain": score_fusion.CERTAIN},
+        "evidence": {**asdict(detector.OnePassDetector.fusion), "certain": score_fusion.CERTAIN},
         "outside": crop.OUTSIDE,
     }
 
@@ -158,9 +158,9 @@ def _face_data() -> dict[str, Any]:
     return {
         "crop_px": face.CROP_PX,
         "crop_scale": face.CROP_SCALE,
-        "batch": batching.BATCH,
+        "batch": engine.BATCH,
         "reducing_gap": face.REDUCING_GAP,
-        "look_again_iou": face.LOOK_AGAIN_IOU,
+        "look_again_iou": face.REFINE_IOU,
         "near": face.NEAR,
         "eye_corners": {"ibug68": list(IBUG68_EYE_CORNERS), "mesh478": list(MESH478_EYE_CORNERS)},
         "outside": crop.OUTSIDE,

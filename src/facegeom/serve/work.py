@@ -3,8 +3,8 @@
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -144,29 +144,23 @@ def analyze_tasks(analyzer: FaceAnalyzer, tasks: Sequence[Task]) -> list[Result]
         else:
             groups[tuple(task.options.for_analyzer().values())].append(_Decoded(row, task, image))
     for group in groups.values():
-        view = with_options(analyzer, group[0].task.options)
-        found = _analyze_together(view, [each.image for each in group])
+        options = group[0].task.options.for_analyzer()
+        found = _analyze_together(partial(analyzer.batch, **options), [each.image for each in group])
         for each, faces in zip(group, found, strict=True):
             results[each.row] = faces if isinstance(faces, FacegeomError) else _catch(each.encode, faces)
     return [result for result in results if result is not None]
 
 
-def with_options(analyzer: FaceAnalyzer, options: Options) -> FaceAnalyzer:
-    """Return an analyzer with other options and the same networks."""
-    view = copy(analyzer)
-    for name, value in options.for_analyzer().items():
-        setattr(view, name, value)
-    return view
-
-
-def _analyze_together(analyzer: FaceAnalyzer, images: Sequence[UInt8Array]) -> list[Faces | FacegeomError]:
+def _analyze_together(
+    analyze: Callable[[Sequence[UInt8Array]], list[Faces]], images: Sequence[UInt8Array]
+) -> list[Faces | FacegeomError]:
     """Analyze the images as one batch; if that fails, each alone."""
     if len(images) > 1:
         try:
-            return [*analyzer.batch(images)]
+            return [*analyze(images)]
         except Exception:  # caused by one of the images, or by their number
             _log.warning("%d photos failed together; each is tried alone", len(images), exc_info=True)
-    alone = [_catch(analyzer.batch, [image]) for image in images]
+    alone = [_catch(analyze, [image]) for image in images]
     return [each if isinstance(each, FacegeomError) else each[0] for each in alone]
 
 

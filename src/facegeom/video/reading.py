@@ -225,7 +225,7 @@ def _check_video(source: Source, container: Any) -> None:
         )
     if not container.streams.video:
         raise VideoError(
-            f"{source.title} has no picture, only {len(container.streams)} other streams; give a video"
+            f"{source.title} has no video stream, only {len(container.streams)} other streams; give a video"
         )
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from facegeom.errors import InputError
 from facegeom.export.files import replacing
 from facegeom.geometry.rotation import angles_from_rotation
-from facegeom.results import SHAPES
+from facegeom.results import FACE_SHAPES
 from facegeom.video.reading import Frame
 from facegeom.video.tracking import TrackedFaces
 
@@ -31,7 +31,7 @@ def schema() -> Any:
 
     fields = [
         pa.field(name, pa.list_(pa.float32(), prod(shape)) if shape else pa.float32())
-        for name, shape in SHAPES.items()
+        for name, shape in FACE_SHAPES.items()
     ]
     head = [("frame", pa.int64()), ("time_s", pa.float64()), ("id", pa.int32())]
     return pa.schema([*head, *fields, *((angle, pa.float32()) for angle in ANGLES)])
@@ -119,7 +119,7 @@ def _to_batch(frame: Frame, tracked: TrackedFaces) -> Any:
     angles = angles_from_rotation(faces.rotation.astype(np.float64)).astype(np.float32)
     frame_and_time = pa.array([frame.index] * count), pa.array([frame.time_s] * count)
     columns = [*frame_and_time, pa.array(tracked.ids.astype(np.int32))]
-    for name, shape in SHAPES.items():
+    for name, shape in FACE_SHAPES.items():
         flat = pa.array(getattr(faces, name).ravel())
         columns.append(pa.FixedSizeListArray.from_arrays(flat, prod(shape)) if shape else flat)
     return pa.RecordBatch.from_arrays([*columns, *map(pa.array, angles.T)], schema=schema())
@@ -128,6 +128,6 @@ def _to_batch(frame: Frame, tracked: TrackedFaces) -> Any:
 def _to_array(table: Any, name: str) -> npt.NDArray[Any]:
     """Return a column as an array (rows, *shape of the field)."""
     column = table[name].combine_chunks()
-    shape = SHAPES.get(name, ())
+    shape = FACE_SHAPES.get(name, ())
     values = column.flatten() if shape else column
     return np.asarray(values.to_numpy(zero_copy_only=False).reshape(len(column), *shape))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from facegeom.errors import InputError
 from facegeom.geometry.boxes import iou, nms
-from facegeom.results import SHAPES, Faces
+from facegeom.results import FACE_SHAPES, Faces
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.intp]
@@ -177,6 +177,6 @@ def _rows_to_keep(faces: Faces) -> IntArray:
 def _concatenate(first: Faces, second: Faces) -> Faces:
     """Return the faces of both, in this order."""
     arrays: dict[str, Any] = {
-        name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in SHAPES
+        name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in FACE_SHAPES
     }
     return replace(first, **arrays)

@@ -12,7 +12,7 @@ from facegeom.errors import InputError
 from facegeom.geometry import boxes
 from facegeom.geometry.schemes import SCHEMES, Scheme
 from facegeom.geometry.transforms import apply, box_to_square
-from facegeom.image import crop
+from facegeom.image.crop import crop_squares
 from facegeom_lab.datasets.records import FaceRecord
 from facegeom_lab.datasets.registry import load
 from facegeom_lab.files import save_png
@@ -147,7 +147,7 @@ def _tile(record: FaceRecord) -> Image.Image:
     """Draw one face (TILE_PX, TILE_PX) with its labels and name."""
     photo = Image.fromarray(record.read())
     square = _square(record, photo)
-    canvas = Image.fromarray(crop.cut(photo, square[None], _CANVAS_PX)[0])
+    canvas = Image.fromarray(crop_squares(photo, square[None], _CANVAS_PX)[0])
     pen, to_canvas = ImageDraw.Draw(canvas), box_to_square(square, _CANVAS_PX)
     if record.box_xyxy is not None:
         pen.rectangle(apply(to_canvas, record.box_xyxy.reshape(2, 2)).ravel().tolist(), outline=_BOX, width=2)

@@ -8,19 +8,17 @@ from PIL import Image
 
 from facegeom.geometry.boxes import face_box, square
 from facegeom.geometry.rotation import geodesic_deg, rotation_from_6d
-from facegeom.image.crop import cut
-from facegeom.models import packed_pyramid
-from facegeom.models.cascade import REFINE_PX, SMALLEST_IN_WINDOW, WINDOW
+from facegeom.image.crop import crop_squares
+from facegeom.models.cascade import REFINE_PX, SMALLEST_IN_WINDOW, WINDOW, paint_pyramid, plan_pyramid
 from facegeom.models.fpnet import WINDOW_PX
-from facegeom_lab.datasets import pack_photos as pictures_of
-from facegeom_lab.datasets.published.pack import backgrounds, scenes
+from facegeom_lab.datasets.published import pack
+from facegeom_lab.datasets.published.pack import background_files, read_face_rgba, read_images, scene_entries
 from facegeom_lab.datasets.training.augment import random_patch
-from facegeom_lab.datasets.training.faces import read_photos, without_border
 from facegeom_lab.measures.tables import Cell, Table
 from facegeom_lab.quantization.half import halve
 from facegeom_lab.quantization.int8 import quantise
+from facegeom_lab.quantization.onnx_costs import megabytes, onnx_ms, onnx_outputs
 from facegeom_lab.quantization.zeros import pruned
-from facegeom_lab.studies.compression.costs import megabytes, onnx_answers, onnx_ms
 
 STAGES = {"pnet": 128, "rnet": REFINE_PX, "fpnet": WINDOW_PX}
 """Side of a picture of each stage; P-Net's are pieces of its packed pyramid."""
@@ -56,26 +54,26 @@ def pictures(network: str, data: Path, split: str, count: int) -> np.ndarray:
     if network == "pnet":
         return _canvases(rng, data, split, count)
     size_px = STAGES[network]
-    faces = pictures_of.faces(data, split, SOURCES)
+    faces = pack.face_photos(data, split, SOURCES)
     faces = [face for face in faces if len(face.landmarks_px)][:: max(1, 2 * len(faces) // count)]
     windows = [_window(rng, face, size_px) for face in faces[: count // 2]]
-    photos = read_photos(backgrounds(data, "train" if split == "train" else "val"))
+    photos = read_images(background_files(data, "train" if split == "train" else "val"))
     return np.stack([*windows, *(random_patch(rng, photos, size_px) for _ in windows)])
 
 
-def _window(rng: np.random.Generator, face: pictures_of.Picture, size_px: int) -> np.ndarray:
+def _window(rng: np.random.Generator, face: pack.LabelledPhoto, size_px: int) -> np.ndarray:
     box = square(face_box(face.landmarks_px), float(rng.uniform(0.8, 1.2)))
     shift = rng.uniform(-0.1, 0.1, 2) * (box[0, 2] - box[0, 0])
-    return cut(np.ascontiguousarray(without_border(face.path)[..., :3]), box + np.tile(shift, 2), size_px)[0]
+    return crop_squares(
+        np.ascontiguousarray(read_face_rgba(face.path)[..., :3]), box + np.tile(shift, 2), size_px
+    )[0]
 
 
 def _canvases(rng: np.random.Generator, data: Path, split: str, count: int) -> np.ndarray:
     side, found = STAGES["pnet"], []
-    for entry in scenes(data, split):
+    for entry in scene_entries(data, split):
         photo = Image.open(data / "scenes" / entry["file"]).convert("RGB")
-        canvas = packed_pyramid.paint(
-            photo, packed_pyramid.plan(*photo.size, SMALLEST_IN_WINDOW / MIN_FACE_PX, WINDOW)
-        )
+        canvas = paint_pyramid(photo, plan_pyramid(*photo.size, SMALLEST_IN_WINDOW / MIN_FACE_PX, WINDOW))
         canvas = np.pad(canvas, [(0, max(0, side - length)) for length in canvas.shape[:2]] + [(0, 0)])
         top, left = (int(rng.integers(length - side + 1)) for length in canvas.shape[:2])
         found.append(canvas[top : top + side, left : left + side])
@@ -87,7 +85,7 @@ def _canvases(rng: np.random.Generator, data: Path, split: str, count: int) -> n
 def compare(network: str, variants: dict[str, bytes], data: Path) -> Table:
     """The table of the variants."""
     seen = pictures(network, data, "val", COMPARED)
-    answers = {name: onnx_answers(content, seen) for name, content in variants.items()}
+    answers = {name: onnx_outputs(content, seen) for name, content in variants.items()}
     times = {threads: onnx_ms(variants, seen[:1], threads, ROUNDS) for threads in (1, 2)}
     reference = answers["float32"]
     rows: list[tuple[Cell, ...]] = []

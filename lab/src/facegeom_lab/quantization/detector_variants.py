@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facegeom.models.detector import GRAIN, painted
-from facegeom_lab.datasets.published.pack import scenes
+from facegeom.models.detector import GRAIN, to_canvas
+from facegeom_lab.datasets.published.pack import scene_entries
 from facegeom_lab.measures.tables import Cell, Table
 from facegeom_lab.quantization.int8 import quantise
-from facegeom_lab.studies.compression.costs import onnx_answers, onnx_ms
+from facegeom_lab.quantization.onnx_costs import onnx_ms, onnx_outputs
 
 VIEW_HW = (5 * GRAIN, 7 * GRAIN)
 REDUCED = (1, 2)
@@ -31,9 +31,9 @@ def made(content: bytes, data: Path) -> dict[str, bytes]:
 def views(data: Path, split: str, most: int) -> np.ndarray:
     """(N, H, W, 3) uint8 the top left of what the detector sees of a split's scenes, whole and reduced."""
     found: list[np.ndarray] = []
-    for entry in scenes(data, split):
+    for entry in scene_entries(data, split):
         photo = Image.open(data / "scenes" / entry["file"]).convert("RGB")
-        canvases = (painted(photo.reduce(factor)) for factor in REDUCED)
+        canvases = (to_canvas(photo.reduce(factor)) for factor in REDUCED)
         found += [canvas for canvas in canvases if (np.array(canvas.shape[:2]) >= VIEW_HW).all()]
         if len(found) >= most:
             break
@@ -43,7 +43,7 @@ def views(data: Path, split: str, most: int) -> np.ndarray:
 def compare(variants: dict[str, bytes], data: Path) -> Table:
     """The table of the variants."""
     seen = views(data, "val", COMPARED)
-    scores = {name: onnx_answers(content, seen)[0] for name, content in variants.items()}
+    scores = {name: onnx_outputs(content, seen)[0] for name, content in variants.items()}
     times = {threads: onnx_ms(variants, seen[:1], threads, ROUNDS) for threads in (1, 2)}
     rows: list[tuple[Cell, ...]] = []
     for name, content in variants.items():

@@ -31,7 +31,7 @@ from onnxruntime.quantization import (
 )
 
 from facegeom.errors import InputError
-from facegeom_lab.studies.compression.costs import onnx_answers
+from facegeom_lab.quantization.onnx_costs import onnx_outputs
 
 QUANTISED = ["Conv", "Gemm", "MatMul", "Relu", "MaxPool", "Flatten"]
 _ZERO = 128
@@ -163,7 +163,7 @@ def _mean_output(model: bytes, tensor: str, pictures: np.ndarray) -> np.ndarray:
     net = onnx.load_from_string(model)
     del net.graph.output[:]
     net.graph.output.append(helper.make_empty_tensor_value_info(tensor))
-    return np.asarray(onnx_answers(net.SerializeToString(), pictures)[0].mean(axis=0))
+    return np.asarray(onnx_outputs(net.SerializeToString(), pictures)[0].mean(axis=0))
 
 
 def answering(graph: Any) -> list[str]:

@@ -12,20 +12,19 @@ from facegeom.export.files import write
 from facegeom.geometry.boxes import face_box, square
 from facegeom.geometry.rotation import geodesic_deg, rotation_from_6d
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
-from facegeom.image.crop import OUTSIDE, cut
+from facegeom.image.crop import OUTSIDE, crop_squares
 from facegeom.models import weights
 from facegeom.models.face import CROP_PX, CROP_SCALE
-from facegeom_lab.datasets import pack_photos as pictures_of
-from facegeom_lab.datasets.pack_photos import Picture
-from facegeom_lab.datasets.training.faces import without_border
+from facegeom_lab.datasets.published import pack
+from facegeom_lab.datasets.published.pack import LabelledPhoto, read_face_rgba
 from facegeom_lab.export import read_manifest, write_manifest
 from facegeom_lab.measures.about import machine
 from facegeom_lab.measures.tables import Cell, Report, Table
 from facegeom_lab.quantization import cascade_variants, detector_variants
 from facegeom_lab.quantization.half import halve
 from facegeom_lab.quantization.int8 import quantise
+from facegeom_lab.quantization.onnx_costs import megabytes, onnx_ms, onnx_outputs
 from facegeom_lab.quantization.zeros import pruned
-from facegeom_lab.studies.compression.costs import megabytes, onnx_answers, onnx_ms
 
 NETWORKS = ("face", "onepass", *cascade_variants.STAGES)
 CALIBRATION = 320
@@ -113,7 +112,7 @@ def write_variants(network: str, made: dict[str, bytes], out: Path) -> None:
 
 def crops_of(data: Path, split: str, sources: Sequence[str], most: int | None = None) -> Crops:
     """Crops as the runtime cuts them around people's points, of some sources of a split, spread evenly."""
-    found = [picture for picture in pictures_of.faces(data, split, sources) if len(picture.landmarks_px)]
+    found = [picture for picture in pack.face_photos(data, split, sources) if len(picture.landmarks_px)]
     step = max(1, len(found) // most) if most else 1
     parts = [_crop(picture) for picture in found[::step][:most]]
     if not parts:
@@ -121,18 +120,18 @@ def crops_of(data: Path, split: str, sources: Sequence[str], most: int | None = 
     return Crops(*(np.stack(column) for column in zip(*parts, strict=True)))
 
 
-def _crop(picture: Picture) -> tuple[np.ndarray, np.ndarray]:
-    rgba = without_border(picture.path)
+def _crop(picture: LabelledPhoto) -> tuple[np.ndarray, np.ndarray]:
+    rgba = read_face_rgba(picture.path)
     filled = np.where(rgba[..., 3:] > 0, rgba[..., :3], np.uint8(OUTSIDE))
     frame = square(square(face_box(picture.landmarks_px)), CROP_SCALE)
     middle, side = (frame[0, :2] + frame[0, 2:]) / 2, frame[0, 2] - frame[0, 0]
-    return cut(filled, frame, CROP_PX)[0], (picture.landmarks_px[0] - middle) / side
+    return crop_squares(filled, frame, CROP_PX)[0], (picture.landmarks_px[0] - middle) / side
 
 
 def compare(made: dict[str, bytes], sets: dict[str, Crops]) -> Table:
     """The table of variants by name; the first is the one that the others are compared with."""
     answers = {
-        name: [onnx_answers(content, each.crops) for each in sets.values()] for name, content in made.items()
+        name: [onnx_outputs(content, each.crops) for each in sets.values()] for name, content in made.items()
     }
     reference = next(iter(answers.values()))[-1]
     one = next(iter(sets.values())).crops[:1]

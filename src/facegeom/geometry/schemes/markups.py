@@ -40,7 +40,7 @@ _OUTLINES: dict[str, tuple[int, ...]] = {
 
 
 def celeba5() -> Scheme:
-    """Build the five points: eye centres, nose tip, mouth corners: CelebA (Liu et al., 2015), MTCNN (Zhang et al., 2016).
+    """Build eye centres, nose tip, mouth corners of CelebA (Liu et al., 2015) and MTCNN (Zhang et al., 2016).
 
     CelebA calls the eye on the left of the picture left; it is the person's right one.
     """
@@ -49,7 +49,7 @@ def celeba5() -> Scheme:
 
 
 def facepoints14() -> Scheme:
-    """Build the 14 points: brow ends, corners and centres of the eyes, nose tip, mouth corners and lower lip."""
+    """Build brow ends, corners and centres of the eyes, nose tip, mouth corners and lower lip."""
     return build(
         "facepoints14",
         {
@@ -217,7 +217,7 @@ def wflw98() -> Scheme:
 
 
 def lapa106() -> Scheme:
-    """Build Landmark-guided face Parsing (Liu et al., 2020); 74 and 83 are the centres of the eyes' contours."""
+    """Build Landmark-guided face Parsing (Liu et al., 2020); 74 and 83 are the eye contours' centres."""
     regions = {
         "jaw": range(0, 33),
         "brow_right": range(33, 42),
@@ -250,7 +250,7 @@ def lapa106() -> Scheme:
 
 
 def mesh478() -> Scheme:
-    """Build the dense mesh. Regions are the outlines of the parts, the irises, and ``skin`` for all other points."""
+    """Build the dense mesh; regions are outlines, irises, and ``skin`` for all other points."""
     right, left = MESH478_IRISES
     named = {**_OUTLINES, "iris_right": tuple(right), "iris_left": tuple(left)}
     taken = {index for indices in named.values() for index in indices}

@@ -1,6 +1,6 @@
 """The networks that ship: one entry of ``manifest.json`` for each file.
 
-An entry says what the file is, what it takes and gives, which data it has seen and under which terms.
+An entry names the file, its inputs and outputs, its training data and the terms of use.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ FLOAT32 = "float32"
 
 @dataclass(frozen=True)
 class Variant:
-    """The same network in another form, smaller or faster.
+    """A smaller or faster variant of a network.
 
     Attributes:
-        file: beside the manifest.
-        sha256: of the file.
-        recipe: the command that makes it from the first form.
+        file: name beside the manifest.
+        sha256: hash of the file.
+        recipe: command that makes it from the float32 file.
         accuracy: measured figures.
     """
 
@@ -39,16 +39,16 @@ class Entry:
     """One weight file.
 
     Attributes:
-        name: of the network: pnet, rnet, face; keypoints14 of the laboratory.
-        file: beside the manifest.
-        sha256: of the file.
-        input: what the network takes.
-        outputs: names in order, with meaning and unit.
-        recipe: the command that makes it.
-        data: what training saw.
+        name: of the network, such as ``face``.
+        file: name beside the manifest.
+        sha256: hash of the file.
+        input: shape, type and meaning of the input.
+        outputs: names in order, with shape, meaning and unit.
+        recipe: command that makes it.
+        data: training data.
         licence: terms of use of the weights.
         accuracy: measured figures, each with its protocol.
-        variants: other forms by name.
+        variants: smaller or faster variants by name.
     """
 
     name: str
@@ -64,16 +64,16 @@ class Entry:
 
     @property
     def path(self) -> Path:
-        """Where the file is."""
+        """Path of the float32 file."""
         return self.of(FLOAT32)[0]
 
     @property
     def paths(self) -> list[Path]:
-        """Where the files of all variants are."""
+        """Paths of the files of all variants."""
         return [self.of(variant)[0] for variant in (FLOAT32, *self.variants)]
 
     def of(self, variant: str) -> tuple[Path, str]:
-        """Where a variant's file is, and its SHA-256.
+        """Return a variant's path and its SHA-256.
 
         Raises:
             WeightsError: there is no such variant.
@@ -88,10 +88,10 @@ class Entry:
 
 @cache
 def manifest() -> dict[str, Entry]:
-    """All entries by name.
+    """Return all entries by name.
 
     Raises:
-        WeightsError: the manifest is not what this version of facegeom expects.
+        WeightsError: the manifest is damaged.
     """
     text = (files("facegeom.models.weights") / "manifest.json").read_text(encoding="utf-8")
     try:
@@ -106,11 +106,11 @@ def _entry(name: str, variants: dict[str, dict[str, str]] | None = None, **field
 
 
 def path(name: str, variant: str = FLOAT32) -> Path:
-    """The file of a network, checked to be there.
+    """Return the file of a network, checked to exist.
 
     Args:
         name: of the network.
-        variant: ``float32``, or a smaller form that the manifest names, such as ``int8``.
+        variant: ``float32``, or one that the manifest names, such as ``int8``.
 
     Raises:
         WeightsError: no such network or variant, or its file is missing.
@@ -125,7 +125,7 @@ def path(name: str, variant: str = FLOAT32) -> Path:
 
 
 def verify(name: str, variant: str = FLOAT32) -> None:
-    """Compare the file with its SHA-256.
+    """Compare a file with its SHA-256.
 
     Raises:
         WeightsError: they differ.

@@ -8,11 +8,11 @@ from PIL import Image
 
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.depth.depth_map import SIZE_PX, DepthMap
-from facegeom.depth.two_stage import DepthPredictor
+from facegeom.depth.two_stage import NetworkDepth
 from facegeom.geometry.camera import pinhole_of_mesh
 from facegeom.geometry.transforms import apply, invert
 from facegeom.image import reading
-from facegeom.image.rotated_crop import cut_upright
+from facegeom.image.rotated_crop import crop_rotated
 from facegeom.results import Face, Faces
 from facegeom_lab.bench.depth.truth import KnownDepth
 from facegeom_lab.datasets.depth_classes import to_classes
@@ -107,13 +107,13 @@ def _depth_map(face: Face) -> DepthMap:
 def class_accuracy(analyzer: FaceAnalyzer, truth: KnownDepth) -> tuple[float, float] | None:
     """Return top-1 and top-3 accuracy of stage I over the face's pixels; None if the face is not found."""
     predictor = analyzer.depth
-    if not isinstance(predictor, DepthPredictor):
+    if not isinstance(predictor, NetworkDepth):
         raise TypeError("expected FaceAnalyzer(depth='network'): only its depth source predicts classes")
     image = reading.read(truth.path)
     for face in analyzer(image, truth.fov_deg):
         if face.depth is not None and sample_depth(face, truth.pixels_xy)[1].mean() >= MIN_COVERAGE:
             crop = face.depth.image_from_depth
-            logits = predictor.first(cut_upright(image, crop[None], SIZE_PX))[2][0]
+            logits = predictor.first(crop_rotated(image, crop[None], SIZE_PX))[2][0]
             return top_accuracy(logits, classes_in_crop(truth, crop))
     return None
 

@@ -9,9 +9,9 @@ from typing import Any, cast
 import numpy as np
 
 from facegeom.analyzer import FaceAnalyzer
-from facegeom.depth.source import DepthSource
-from facegeom.depth.two_stage import DepthPredictor
+from facegeom.depth.two_stage import DepthSource, NetworkDepth, PlacedMeshes
 from facegeom.image import reading
+from facegeom.image.pyramid import Pyramid
 from facegeom_lab.bench.context import MESH_OPTIONS
 from facegeom_lab.bench.depth.errors import DepthError, class_accuracy, depth_error
 from facegeom_lab.bench.depth.truth import KnownDepth, fitted, rendered
@@ -158,7 +158,7 @@ def times_table(data: Path, analyzers: Mapping[str, FaceAnalyzer], peer: Peer, c
         timers[f"FaceAnalyzer(depth={method!r}), whole"] = array_timer(analyzer)
         if analyzer.depth is not None:
             timers[f"depth alone, {method}"] = _depth_alone(analyzer, analyzer.depth)
-        if isinstance(analyzer.depth, DepthPredictor):
+        if isinstance(analyzer.depth, NetworkDepth):
             timers["both networks"] = _networks(analyzer.depth)
     rows: list[tuple[Cell, ...]] = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -176,14 +176,15 @@ def _depth_alone(analyzer: FaceAnalyzer, source: DepthSource) -> Timer:
     def timer(array: Path, repetitions: int, warm: int) -> list[float]:
         image = np.load(array)
         faces = analyzer(image)[:1]
-        return calls_ms(lambda: source([image], [faces]), repetitions, warm)
+        meshes = PlacedMeshes(faces.mesh_px, faces.mesh_mm, faces.translation_mm)
+        return calls_ms(lambda: source([Pyramid(image)], [meshes]), repetitions, warm)
 
     return timer
 
 
-def _networks(predictor: DepthPredictor) -> Timer:
+def _networks(predictor: NetworkDepth) -> Timer:
     def timer(array: Path, repetitions: int, warm: int) -> list[float]:
         crop = np.ascontiguousarray(np.load(array)[None, :160, :160])
-        return calls_ms(lambda: predictor.answers(crop), repetitions, warm)
+        return calls_ms(lambda: predictor.predict(crop), repetitions, warm)
 
     return timer

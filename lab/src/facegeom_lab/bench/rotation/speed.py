@@ -10,6 +10,7 @@ from PIL import Image
 from facegeom.geometry.boxes import square
 from facegeom.head_pose import PoseDetector
 from facegeom.image import reading
+from facegeom.image.pyramid import Pyramid
 from facegeom_lab.bench.context import MESH_OPTIONS, Boxes
 from facegeom_lab.bench.matching import recall
 from facegeom_lab.bench.peers import Peer, peer_predictions
@@ -86,14 +87,14 @@ def times_table(
 
 
 def _cascade(ours: Networks, min_face: float) -> PoseDetector:
-    return PoseDetector(min_face=min_face, face_pose_net=ours.cascade.predictor.engine.path)
+    return PoseDetector(min_face=min_face, face_pose_net=ours.cascade.fpnet.engine.path)
 
 
 def _third_stage(ours: Networks) -> Timer:
     def timer(array: Path, repetitions: int, warm: int) -> list[float]:
         image = Image.fromarray(np.load(array))
         crop_boxes = square(ours.face(image).box_xyxy)
-        return calls_ms(lambda: ours.cascade.predictor([image], [crop_boxes]), repetitions, warm)
+        return calls_ms(lambda: ours.cascade.fpnet([Pyramid(image)], [crop_boxes]), repetitions, warm)
 
     return timer
 

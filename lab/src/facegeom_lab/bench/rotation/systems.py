@@ -14,7 +14,7 @@ from facegeom.geometry.placement import fit_canonical_head
 from facegeom.geometry.rotation import rotation_to_line_of_sight
 from facegeom.head_pose import PoseDetector
 from facegeom.image import reading
-from facegeom.models.fpnet import FPNetPredictor
+from facegeom.models.fpnet import FPNet
 from facegeom.results import Faces, Poses
 from facegeom_lab.bench.context import MESH_TITLE, SCENE_MESH_OPTIONS
 from facegeom_lab.bench.peers import Peer, peer_predictions
@@ -62,7 +62,7 @@ def load_networks(face_pose_net: Path | None) -> Networks:
         WeightsError: there is no such FPNet.
     """
     with_fpnet = FaceAnalyzer()
-    with_fpnet.pose = FPNetPredictor.load(face_pose_net)
+    with_fpnet.fpnet = FPNet.load(face_pose_net)
     return Networks(FaceAnalyzer(), with_fpnet, PoseDetector(face_pose_net=face_pose_net))
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from PIL import Image
 
 from facegeom.analyzer import FaceAnalyzer
-from facegeom.export import faces_json
 from facegeom.image import reading
 from facegeom_lab.bench.service.load import LoadResult, generate_load
 from facegeom_lab.bench.service.process import SAMPLES, MemoryMonitor, Service, running_service
@@ -213,7 +212,7 @@ def overload(
 
 def wrong_responses(analyzer: FaceAnalyzer, photos: Sequence[bytes], result: LoadResult) -> int:
     """Count the distinct responses that differ from the analyzer's results."""
-    expected = [faces_json.to_dict(faces) for faces in analyzer.batch(photos)]
+    expected = [faces.to_dict() for faces in analyzer.batch(photos)]
     return sum(
         not nearly_equal(json.loads(body), expected[photo])
         for photo, bodies in result.bodies.items()

@@ -19,8 +19,9 @@ from facegeom.geometry.boxes import face_box, iou, square
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.schemes import IBUG68_MIRROR
 from facegeom.geometry.transforms import apply, box_to_square
-from facegeom.image.crop import cut
-from facegeom.models.cascade import Cascade, Thresholds
+from facegeom.image.crop import crop_squares
+from facegeom.image.pyramid import Pyramid
+from facegeom.models.cascade import CascadeDetector, Thresholds
 from facegeom.models.engine import Engine
 from facegeom.models.face import CROP_PX, CROP_SCALE, REDUCING_GAP
 from facegeom_lab.datasets.published.pack import background_files, read_images, scene_entries
@@ -250,7 +251,7 @@ class SceneFaces(Dataset):
         rng = np.random.default_rng((self.seed, index))
         box = random_square(rng, landmarks, self.strength)
         with Image.open(file) as photo:
-            crop = cut(photo.convert("RGB"), box[None], CROP_PX, REDUCING_GAP)[0]
+            crop = crop_squares(photo.convert("RGB"), box[None], CROP_PX, REDUCING_GAP)[0]
         points = (landmarks - (box[:2] + box[2:]) / 2) / (box[2] - box[0])
         return {
             "crop": torch.from_numpy(crop).permute(2, 0, 1),
@@ -270,21 +271,23 @@ def mine_hard_negatives(data: Path, pnet: Path, rnet: Path, out: Path) -> int:
     Returns:
         Count N of the crops.
     """
-    photos = [(file, np.zeros((0, 4))) for file in background_files(data, "train")]
+    photos: list[tuple[Path, np.ndarray]] = [
+        (file, np.zeros((0, 4))) for file in background_files(data, "train")
+    ]
     for entry in scene_entries(data, "train"):
         boxes = np.array([face["box"] for face in entry["faces"]], np.float64)
         photos.append((data / "scenes" / entry["file"], square(boxes)))
-    cascade = Cascade(Engine(pnet), Engine(rnet), LOOSE_THRESHOLDS)
+    cascade = CascadeDetector(Engine(pnet), Engine(rnet), LOOSE_THRESHOLDS)
     crops = [_false_faces(cascade, file, faces) for file, faces in tqdm(photos, desc="mining", unit="photo")]
     found = np.concatenate(crops)
     save_npz(out, crops=found)
     return len(found)
 
 
-def _false_faces(cascade: Cascade, file: Path, faces_xyxy: np.ndarray) -> np.ndarray:
+def _false_faces(cascade: CascadeDetector, file: Path, faces_xyxy: np.ndarray) -> np.ndarray:
     """Return the crops (N, 128, 128, 3) of a photo's detections that are no labelled face."""
     photo = Image.fromarray(read_images([file])[0])
-    squares, _ = cascade([photo], [MIN_FACE_PX])[0]
+    squares, _ = cascade([Pyramid(photo)], [MIN_FACE_PX])[0]
     if len(faces_xyxy) and len(squares):
         squares = squares[iou(squares, faces_xyxy).max(axis=1) < MAX_NEGATIVE_IOU]
-    return cut(photo, square(squares, CROP_SCALE), CROP_PX)
+    return crop_squares(photo, square(squares, CROP_SCALE), CROP_PX)

@@ -1,0 +1,60 @@
+"""Options of a search for faces, checked; shared by the analyzer, the head-pose detector and every door."""
+
+from dataclasses import dataclass, field, replace
+from math import inf
+from numbers import Integral, Real
+from typing import Any
+
+from facegeom.errors import InputError
+from facegeom.image.reading import MAX_PIXELS, FaceSize
+
+MIN_FACE_PX = 12.0
+MIN_FACE_FRACTION = 0.055
+"""Default of ``min_face``: this fraction of the photo's longer side, but at least ``MIN_FACE_PX``."""
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What to look for in a photo.
+
+    Attributes:
+        min_face: height of the smallest face to look for, pixels of the photo; None for the default.
+        max_faces: keep at most so many faces, best first; None for all.
+        min_score: least score of a face, in [0, 1].
+        fov_deg: angle of view across the photo's longer side, degrees; None for that of EXIF, else 50.
+        face_size: size of the smallest face to look for; follows from ``min_face``.
+
+    Raises:
+        InputError: an option out of its range.
+    """
+
+    min_face: float | None = None
+    max_faces: int | None = None
+    min_score: float = 0.9
+    fov_deg: float | None = None
+    face_size: FaceSize = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.min_face is not None:
+            check_number("min_face", self.min_face, 1, MAX_PIXELS)
+        if self.max_faces is not None:
+            check_number("max_faces", self.max_faces, 1, inf, integer=True)
+        check_number("min_score", self.min_score, 0, 1)
+        if self.fov_deg is not None:
+            check_number("fov_deg", self.fov_deg, 1, 179)
+        default = self.min_face is None
+        size = FaceSize(MIN_FACE_PX, MIN_FACE_FRACTION) if default else FaceSize(self.min_face)
+        object.__setattr__(self, "face_size", size)
+
+    def changed(self, **options: Any) -> "SearchOptions":
+        """Return these options with those replaced that are not None."""
+        given = {name: value for name, value in options.items() if value is not None}
+        return replace(self, **given) if given else self
+
+
+def check_number(name: str, value: Any, low: float, high: float, integer: bool = False) -> None:
+    """Raise an InputError unless the argument is a number from ``low`` to ``high``."""
+    usable = isinstance(value, Integral if integer else Real)
+    if not (usable and low <= value <= high):
+        kind = "a whole number" if integer else "a number"
+        raise InputError(f"{name}: expected {kind} from {low:g} to {high:g}, got {value!r}")

@@ -14,6 +14,7 @@ from facegeom.geometry.boxes import face_box, square
 from facegeom.geometry.rotation import geodesic_deg, procrustes, rotation_from_angles
 from facegeom.geometry.schemes import IBUG68_MIRROR
 from facegeom.geometry.transforms import apply
+from facegeom.models import weights
 from facegeom_lab.datasets.training import face_samples
 from facegeom_lab.datasets.training.face_labels import FaceLabels
 from facegeom_lab.datasets.training.face_samples import (
@@ -24,6 +25,7 @@ from facegeom_lab.datasets.training.face_samples import (
     View,
     close_view,
     frame_view,
+    mine_hard_negatives,
     random_crop,
     upright_view,
     warp,
@@ -265,7 +267,7 @@ SCENE_DOT = np.array([40, 255, 40])
 
 
 def scene_pack(folder: Path, landmarks: np.ndarray) -> Path:
-    """One scene with a dot on point 30, and one whose face nobody gave points."""
+    """Write scenes of one face with a dot on point 30 and one face without points."""
     (folder / "scenes").mkdir(parents=True)
     photo = np.full((300, 400, 3), 90, np.uint8)
     x, y = landmarks[30].round().astype(int)
@@ -298,3 +300,10 @@ def test_scene_faces_are_the_same_every_time_and_different_by_seed(tmp_path: Pat
     points = [SceneFaces(data, "val", seed)[0]["landmarks"].numpy() for seed in (1, 1, 2)]
     np.testing.assert_array_equal(points[0], points[1])
     assert np.abs(points[0] - points[2]).max() > 0.005
+
+
+def test_mined_crops_are_written(training_pack: object, tmp_path: Path) -> None:
+    file = tmp_path / "hard.npz"
+    count = mine_hard_negatives(training_pack.data, weights.path("pnet"), weights.path("rnet"), file)
+    with np.load(file) as arrays:
+        assert arrays["crops"].shape == (count, CROP_PX, CROP_PX, 3) and arrays["crops"].dtype == np.uint8

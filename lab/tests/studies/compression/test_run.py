@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from facegeom.errors import InputError
-from facegeom_lab.datasets.training.directions import load, middle
+from facegeom_lab.datasets.training.directions import centre_crops, load
 from facegeom_lab.quantization.onnx_costs import onnx_ms, onnx_outputs
 from facegeom_lab.studies.compression import archive, methods, networks, report, run, study, training, xnor
 from facegeom_lab.studies.compression.methods import METHODS, find
@@ -57,6 +57,7 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(methods, "CP_FACTOR", 60.0)  # of low rank: quick
 
 
+@pytest.mark.slow
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, packed: Path) -> Path:
     """Train a small network on the discs; return its file."""
@@ -78,6 +79,7 @@ def test_the_baseline_learns(trained: Path) -> None:
     assert not list(trained.parent.glob("stage-*"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_networks")
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_runs_within_its_budget(name: str, trained: Path, packed: Path, tmp_path: Path) -> None:
@@ -94,16 +96,18 @@ def test_every_method_runs_within_its_budget(name: str, trained: Path, packed: P
     assert again == figures
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_networks")
 def test_onnx_answers_as_torch_does(trained: Path, packed: Path, tmp_path: Path) -> None:
     run.compress("fitnets", trained, packed, tmp_path / "run", BUDGET)
     faces = load(packed, "val")
     with np.load(tmp_path / "run" / "predictions_val.npz") as arrays:
         torch_answers = arrays["answers"]
-    (logits,) = onnx_outputs(tmp_path / "run" / "network.onnx", middle(faces.crops))
+    (logits,) = onnx_outputs(tmp_path / "run" / "network.onnx", centre_crops(faces.crops))
     np.testing.assert_array_equal(logits.argmax(axis=1), torch_answers)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_networks")
 def test_bad_starts_are_refused(trained: Path, packed: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="starts from a trained"):
@@ -176,6 +180,7 @@ def test_rows_start_from_rows_before_them_and_pull_them_along() -> None:
     assert {row.method for row in study.ROWS} == set(methods.METHODS)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_networks")
 def test_a_study_from_runs_to_page(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study.directions, "build", lambda data, labels, rendered, file: packed)
@@ -197,6 +202,7 @@ def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
         report.report(tmp_path, tmp_path / "docs")
 
 
+@pytest.mark.slow
 def test_parts_that_few_inputs_reach_weigh_little(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text('{"exit_shares": [0.5, 0.25, 0.25]}')
     measured = {

@@ -14,7 +14,7 @@ from torch import nn
 
 from facegeom.errors import FacegeomError, InputError
 from facegeom.export.files import write
-from facegeom_lab.datasets.training.directions import Directions, load, middle
+from facegeom_lab.datasets.training.directions import Directions, centre_crops, load
 from facegeom_lab.evaluation.cost import latency_ms, multiply_adds, parameters
 from facegeom_lab.evaluation.run import RESULT
 from facegeom_lab.quantization.onnx_costs import onnx_outputs
@@ -113,7 +113,7 @@ def starting_network(method: Method, checkpoint: Path | None) -> tuple[str, nn.M
 
 def choose_thresholds(net: BranchyNet, faces: Directions) -> None:
     """Choose the thresholds of the exits on faces that training did not see."""
-    images = network_input(torch.from_numpy(middle(faces.crops).copy()))
+    images = network_input(torch.from_numpy(centre_crops(faces.crops).copy()))
     with torch.inference_mode():
         logits = [torch.stack(net.exit_logits(part)) for part in images.split(32)]
     net.choose_thresholds(torch.cat(logits, dim=1), torch.from_numpy(faces.classes))
@@ -133,7 +133,7 @@ def _encode_and_reload(net: nn.Module, about: dict[str, object]) -> bytes:
 def measure(net: nn.Module, method: Method, packed: Path, out: Path) -> dict[str, Any]:
     """Measure accuracy, multiply-adds, parameters, memory and PyTorch's time; write the ONNX files."""
     faces = load(packed, "val")
-    example = network_input(torch.from_numpy(middle(faces.crops[:1]).copy()))
+    example = network_input(torch.from_numpy(centre_crops(faces.crops[:1]).copy()))
     figures: dict[str, Any] = {
         "parameters": parameters(net),
         "macs": multiply_adds(net, example),
@@ -147,11 +147,11 @@ def measure(net: nn.Module, method: Method, packed: Path, out: Path) -> dict[str
         figures |= of_exits
     else:
         logits = predict_logits(plain, faces).numpy()
-    images = middle(load(packed, "train").crops[:CALIBRATION])
+    images = centre_crops(load(packed, "train").crops[:CALIBRATION])
     files = write_onnx(plain, out, images if method.eight_bits else None)
     figures["onnx_bytes"] = sum(file.stat().st_size for file in files)
     if method.eight_bits:
-        logits = onnx_outputs(files[0], middle(faces.crops))[0]
+        logits = onnx_outputs(files[0], centre_crops(faces.crops))[0]
         figures |= {"file_bytes": figures["onnx_bytes"], "resident_bytes": figures["onnx_bytes"]}
     predictions = logits.argmax(axis=1)
     np.savez(out / "predictions_val.npz", answers=predictions, classes=faces.classes)
@@ -160,7 +160,7 @@ def measure(net: nn.Module, method: Method, packed: Path, out: Path) -> dict[str
 
 def _measure_exits(net: BranchyNet, faces: Directions) -> tuple[np.ndarray, dict[str, Any]]:
     """Return logits (N, classes) and figures; multiply-adds and time are means over the inputs."""
-    crops = torch.from_numpy(middle(faces.crops).copy())
+    crops = torch.from_numpy(centre_crops(faces.crops).copy())
     with torch.inference_mode():
         parts = [net.with_exits(network_input(part)) for part in crops.split(32)]
     exits = torch.cat([each for _, each in parts]).numpy()

@@ -106,7 +106,7 @@ def times(out: Path) -> dict[str, Any]:
         for row in finished
         for file in sorted((out / row.name).glob("network*.onnx"))
     }
-    images = directions.middle(directions.load(out / PACKED, "val").crops[:1])
+    images = directions.centre_crops(directions.load(out / PACKED, "val").crops[:1])
     measured = onnx_ms(files, images)
     return {
         "about": machine(("facegeom", "torch", "onnxruntime", "numpy")),

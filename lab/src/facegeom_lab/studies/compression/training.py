@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from facegeom.export.files import replacing
-from facegeom_lab.datasets.training.directions import Directions, batch, middle
+from facegeom_lab.datasets.training.directions import Directions, batch, centre_crops
 from facegeom_lab.training import loop
 
 Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -210,7 +210,7 @@ def predict_logits(net: nn.Module, faces: Directions, batch: int = 32) -> torch.
 
 def _batches(faces: Directions, size: int) -> Iterator[torch.Tensor]:
     for start in range(0, len(faces), size):
-        yield network_input(torch.from_numpy(middle(faces.crops[start : start + size]).copy()))
+        yield network_input(torch.from_numpy(centre_crops(faces.crops[start : start + size]).copy()))
 
 
 def balanced_accuracy(predictions: np.ndarray, classes: np.ndarray) -> float:

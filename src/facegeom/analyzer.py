@@ -272,7 +272,8 @@ def _load_detector(name: str, device: str, threads: int | None, variant: str) ->
     _check_name("detector", name, ("onepass", "cascade"))
     if name == "onepass":
         return OnePassDetector(Engine(weight_files.path("onepass", variant), device, threads))
-    return CascadeDetector(*(Engine(weight_files.path(stage), device, threads) for stage in ("pnet", "rnet")))
+    pnet, rnet = (Engine(weight_files.path(stage), device, threads) for stage in ("pnet", "rnet"))
+    return CascadeDetector(pnet, rnet)
 
 
 def _check_name(option: str, name: str, known: Sequence[str]) -> None:

@@ -35,15 +35,15 @@ class SearchOptions:
     face_size: FaceSize = field(init=False)
 
     def __post_init__(self) -> None:
+        size = FaceSize(MIN_FACE_PX, MIN_FACE_FRACTION)
         if self.min_face is not None:
             check_number("min_face", self.min_face, 1, MAX_PIXELS)
+            size = FaceSize(self.min_face)
         if self.max_faces is not None:
             check_number("max_faces", self.max_faces, 1, inf, integer=True)
         check_number("min_score", self.min_score, 0, 1)
         if self.fov_deg is not None:
             check_number("fov_deg", self.fov_deg, 1, 179)
-        default = self.min_face is None
-        size = FaceSize(MIN_FACE_PX, MIN_FACE_FRACTION) if default else FaceSize(self.min_face)
         object.__setattr__(self, "face_size", size)
 
     def changed(self, **options: Any) -> "SearchOptions":

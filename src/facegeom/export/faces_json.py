@@ -69,7 +69,7 @@ def _face_to_dict(fields: Mapping[str, Any]) -> dict[str, Any]:
     return data
 
 
-def from_dict(data: Mapping[str, Any]) -> tuple[dict[str, Float32Array], dict[str, Any]]:
+def from_dict(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Parse the result of :func:`to_dict`; call it within :func:`explained_errors`.
 
     Returns:

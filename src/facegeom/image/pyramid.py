@@ -18,17 +18,24 @@ class Pyramid:
         image: (H, W, 3) uint8 RGB, or an RGB image of Pillow.
 
     Attributes:
-        pixels: the array; None for an image of Pillow.
         levels: the levels that were made, by downscale factor; 1 is the image itself.
         size_wh: width and height of the image, pixels.
     """
 
+    levels: dict[int, Image.Image]
+    size_wh: tuple[int, int]
+
     def __init__(self, image: UInt8Array | Image.Image) -> None:
+        self._array: UInt8Array | None
         if isinstance(image, Image.Image):
-            self.pixels, self.levels, self.size_wh = None, {1: image}, image.size
+            self._array, self.levels, self.size_wh = None, {1: image}, image.size
         else:
-            self.pixels, self.levels = image, dict[int, Image.Image]()
-            self.size_wh = (image.shape[1], image.shape[0])
+            self._array, self.levels, self.size_wh = image, {}, (image.shape[1], image.shape[0])
+
+    @property
+    def pixels(self) -> UInt8Array:
+        """The image as an array (H, W, 3) uint8 RGB."""
+        return np.asarray(self.levels[1]) if self._array is None else self._array
 
     def level(self, factor: int) -> Image.Image:
         """Return the level whose pixels are means of ``factor`` x ``factor`` pixels of the image."""

@@ -106,22 +106,11 @@ def decode(source: Source, min_face: FaceSize | None = None, face_px: float = 1.
         return _decode_image(source, "the Pillow image", None, 1.0)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _decode_stream(BytesIO(source), f"the {len(source)} bytes", min_face, face_px)
-    if not isinstance(source, (str, os.PathLike)):
-        kind = type(source).__name__
-        raise InputError(
-            f"expected a path, bytes, a Pillow image or a numpy array as the picture, got {kind}"
-        )
-    path = Path(source)
-    try:
-        if not path.is_file():
-            what = (
-                "a folder" if path.is_dir() else "no such file" if not path.exists() else "not a regular file"
-            )
-            raise ImageError(f"expected a picture file, but {str(path)!r} is {what}")
-        with path.open("rb") as stream:
-            return _decode_stream(stream, repr(str(path)), min_face, face_px)
-    except OSError as error:
-        raise ImageError(f"cannot read {str(path)!r}: {error.strerror or error}; check the path") from error
+    if isinstance(source, (str, os.PathLike)):
+        return _decode_file(Path(source), min_face, face_px)
+    raise InputError(
+        f"expected a path, bytes, a Pillow image or a numpy array as the picture, got {type(source).__name__}"
+    )
 
 
 def header_size_wh(encoded: bytes) -> tuple[int, int]:
@@ -139,6 +128,19 @@ def header_size_wh(encoded: bytes) -> tuple[int, int]:
             return image.width, image.height
     except DECODER_ERRORS as error:
         raise _damaged(name, error) from error
+
+
+def _decode_file(path: Path, min_face: FaceSize | None, face_px: float) -> Decoded:
+    try:
+        if not path.is_file():
+            what = (
+                "a folder" if path.is_dir() else "no such file" if not path.exists() else "not a regular file"
+            )
+            raise ImageError(f"expected a picture file, but {str(path)!r} is {what}")
+        with path.open("rb") as stream:
+            return _decode_stream(stream, repr(str(path)), min_face, face_px)
+    except OSError as error:
+        raise ImageError(f"cannot read {str(path)!r}: {error.strerror or error}; check the path") from error
 
 
 def _decode_stream(stream: IO[bytes], name: str, min_face: FaceSize | None, face_px: float) -> Decoded:

@@ -120,7 +120,8 @@ class OnePassDetector:
         canvases = [to_canvas(level) for level in levels]
         maps = [self.engine(canvas[None]) for canvas in canvases]
         peaks = [
-            _decode(*outputs, ratio, self.limits.score) for outputs, ratio in zip(maps, ratios, strict=True)
+            _decode(score_map, placement_map, ratio, self.limits.score)
+            for (score_map, placement_map), ratio in zip(maps, ratios, strict=True)
         ]
         squares, scores = (np.concatenate(parts) for parts in zip(*peaks, strict=True))
         times = (squares[:, 2] - squares[:, 0]) / min_face_px

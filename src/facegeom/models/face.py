@@ -143,7 +143,7 @@ class FaceNet:
         crop_xyxy = crops[0] if len(crops) == 1 else np.concatenate(crops)
         size, centre = _size_and_centre(crop_xyxy)
         box_xyxy = (outputs[1].reshape(-1, 2, 2) * size + centre).reshape(-1, 4)
-        predictions = FacePredictions(*outputs, crop_xyxy, box_xyxy)
+        predictions = FacePredictions(*[*outputs, crop_xyxy, box_xyxy])
         ends = [0, *accumulate(map(len, crops))]
         return [predictions[start:end] for start, end in pairwise(ends)]
 

@@ -1,6 +1,6 @@
 """One photo's faces to files, and the names of the files."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -18,30 +18,47 @@ from facegeom.results.base import FACE_SHAPES, Float32Array
 class SavableFace(Protocol):
     """What is saved of one face; :class:`facegeom.Face` has it."""
 
-    mesh_px: Float32Array
-    mesh_mm: Float32Array
-    mesh_confidence: Float32Array
-    depth: DepthMap | None
+    @property
+    def mesh_px(self) -> Float32Array:
+        """Mesh (478, 3) in pixels."""
+
+    @property
+    def mesh_mm(self) -> Float32Array:
+        """Mesh (478, 3) in the camera frame."""
+
+    @property
+    def mesh_confidence(self) -> Float32Array:
+        """Confidence (478,) of its points."""
+
+    @property
+    def depth(self) -> DepthMap | None:
+        """Depth map, if there is one."""
 
 
 class SavableFaces(Protocol):
     """What is saved of one photo; :class:`facegeom.Faces` has it."""
 
-    file: str | None
-    depth: tuple[DepthMap, ...] | None
-    about: dict[str, Any]
+    @property
+    def file(self) -> str | None:
+        """Name of the photo."""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Name, width and height of the photo."""
+
+    @property
+    def depth(self) -> tuple[DepthMap, ...] | None:
+        """Depth maps, if there are any."""
 
     def __len__(self) -> int: ...
 
-    def __iter__(self) -> Iterator[SavableFace]: ...
+    def __getitem__(self, index: int, /) -> SavableFace: ...
 
     def read_photo(self, image: Source | None = None) -> UInt8Array:
         """Read the photo of the faces."""
-        ...
 
     def draw(self, image: Source) -> Image:
         """Draw the faces over their photo."""
-        ...
 
 
 _Encode: TypeAlias = Callable[[SavableFace, UInt8Array | None], bytes]
@@ -90,9 +107,9 @@ def save(
         elif kind == "overlay":
             contents[_path(stem, ".overlay.jpg")] = _overlay(faces, pixels)
         else:
-            for number, face in enumerate(faces):
+            for number in range(len(faces)):
                 for ending, encode in _FILES[kind].items():
-                    contents[_path(stem, f".{number}.{ending}")] = encode(face, pixels)
+                    contents[_path(stem, f".{number}.{ending}")] = encode(faces[number], pixels)
     for path, content in contents.items():
         write(path, content)
     return list(contents)

@@ -38,7 +38,9 @@ MAX_DISTANCE_SIZES, DRIFT_SIZES_PER_S = 1.0, 1.0
 class Analyzer(Protocol):
     """Interface of :class:`facegeom.FaceAnalyzer` that the tracker uses."""
 
-    max_faces: int | None
+    @property
+    def max_faces(self) -> int | None:
+        """Largest number of faces; None for no limit."""
 
     def __call__(self, source: npt.NDArray[np.uint8]) -> Faces:
         """Detect and predict the faces of an image (H, W, 3)."""

@@ -2,15 +2,15 @@
 
 import { nms, overlapOfSmaller, square } from "./boxes.js";
 import { Camera } from "./camera.js";
+import { OnePassDetector, fuse } from "./detector.js";
 import { download, request } from "./download.js";
 import { Engine, RUNTIME_URL, prepare } from "./engine.js";
 import { InputError } from "./errors.js";
+import { FaceNet } from "./face.js";
 import { toDict } from "./json_io.js";
-import { Levels } from "./levels.js";
-import { OnePass, joined } from "./onepass.js";
 import { read } from "./photo.js";
 import { place } from "./placement.js";
-import { FacePredictor } from "./predictor.js";
+import { Pyramid } from "./pyramid.js";
 import { product, rotationToLineOfSight } from "./rotation.js";
 
 const NETWORKS = ["onepass", "face"];
@@ -31,8 +31,8 @@ export class FaceAnalyzer {
   constructor(model, engines) {
     this.settings = model.analyzer;
     this.canonicalMm = model.canonical_mm;
-    this.detector = new OnePass(engines.onepass, model.detection);
-    this.predictor = new FacePredictor(engines.face, model.face);
+    this.detector = new OnePassDetector(engines.onepass, model.detection);
+    this.faceNet = new FaceNet(engines.face, model.face);
   }
 
   /**
@@ -60,47 +60,47 @@ export class FaceAnalyzer {
    */
   async analyze(blob, options = {}) {
     const chosen = checked(options, this.settings.options);
-    const { max_pixels: maxPixels, fov_deg: usualFov } = this.settings;
-    const picture = new Levels(await read(blob, maxPixels));
-    const { width, height } = picture;
-    const minFace = chosen.min_face ?? this.smallestFace(picture);
-    const found = await this.detector.find(picture, minFace);
-    const answers = await this.judge(picture, found, chosen.min_score);
-    const faces = await this.predictor.lookAgain(picture, this.distinct(answers, chosen));
-    const camera = new Camera(width, height, chosen.fov_deg ?? usualFov);
+    const { max_pixels: maxPixels, fov_deg: defaultFov } = this.settings;
+    const image = new Pyramid(await read(blob, maxPixels));
+    const { width, height } = image;
+    const minFace = chosen.min_face ?? this.defaultMinFace(image);
+    const candidates = await this.detector.detect(image, minFace);
+    const predictions = await this.verify(image, candidates, chosen.min_score);
+    const faces = await this.faceNet.refine(image, this.distinct(predictions, chosen));
+    const camera = new Camera(width, height, chosen.fov_deg ?? defaultFov);
     return toDict(faces.map((face) => this.placed(face, camera)), { file: blob.name ?? null, width, height });
   }
 
   /** Return the default of `min_face`, pixels. */
-  smallestFace({ width, height }) {
+  defaultMinFace({ width, height }) {
     return Math.max(this.settings.min_face_px, this.settings.min_face_share * Math.max(width, height));
   }
 
   /** Verify the candidates: NMS survivors first, then the remaining ones that overlap no face found. */
-  async judge(picture, candidates, minScore) {
+  async verify(image, candidates, minScore) {
     const { nested } = this.settings;
     const squares = candidates.map((one) => one.square);
-    const leads = nms(squares, candidates.map((one) => one.score), nested, overlapOfSmaller);
-    const first = await this.look(picture, leads.map((index) => candidates[index]));
+    const survivors = nms(squares, candidates.map((one) => one.score), nested, overlapOfSmaller);
+    const first = await this.predict(image, survivors.map((index) => candidates[index]));
     const faces = first.filter((one) => one.score >= minScore).map((one) => square(one.box));
     const free = (box) => faces.every((face) => overlapOfSmaller(box, face) <= nested);
-    const rest = candidates.filter((one, index) => !leads.includes(index) && free(one.square));
-    return [...first, ...(await this.look(picture, rest))];
+    const rest = candidates.filter((one, index) => !survivors.includes(index) && free(one.square));
+    return [...first, ...(await this.predict(image, rest))];
   }
 
   /** Predict candidates; their scores are fused from both networks. */
-  async look(picture, candidates) {
-    const answers = await this.predictor.look(picture, candidates.map((one) => one.square));
+  async predict(image, candidates) {
+    const predictions = await this.faceNet.predict(image, candidates.map((one) => one.square));
     const { evidence } = this.detector.settings;
-    return answers.map((answer, index) => ({
-      ...answer,
-      score: Math.fround(joined(answer.score, candidates[index].score, evidence)),
+    return predictions.map((prediction, index) => ({
+      ...prediction,
+      score: Math.fround(fuse(prediction.score, candidates[index].score, evidence)),
     }));
   }
 
   /** Return the faces among the predictions, without duplicates, best score first. */
-  distinct(answers, { min_score: minScore, max_faces: maxFaces }) {
-    const faces = answers.filter((one) => one.score >= minScore);
+  distinct(predictions, { min_score: minScore, max_faces: maxFaces }) {
+    const faces = predictions.filter((one) => one.score >= minScore);
     const boxes = faces.map((one) => one.box);
     const kept = nms(boxes, faces.map((one) => one.score), this.settings.same_face_iou);
     return kept.slice(0, maxFaces ?? kept.length).map((index) => faces[index]);

@@ -1,6 +1,6 @@
 /** Square crops of an image at a network's input size. Mirrors `facegeom.image.crop`. */
 
-import { Levels } from "./levels.js";
+import { Pyramid } from "./pyramid.js";
 import { clip } from "./numbers.js";
 import { resize } from "./resample.js";
 
@@ -9,22 +9,22 @@ const THINNEST_PX = 1e-3;
 /**
  * Cut antialiased square crops; return them as one input batch.
  *
- * @param {import("./resample.js").Picture | Levels} picture
+ * @param {import("./resample.js").Image | Pyramid} image
  * @param {import("./boxes.js").Box[]} squares pixels, centres at integers; they may extend beyond the image
  * @param {number} sizePx side of the crops
  * @param {number} outside grey level outside the image
  * @param {number | null} gap see `resize`
  * @returns {Uint8Array} (N, size, size, 3) RGB
  */
-export function cut(picture, squares, sizePx, outside, gap = null) {
+export function cropSquares(image, squares, sizePx, outside, gap = null) {
   const bytes = sizePx * sizePx * 3;
   const crops = new Uint8Array(squares.length * bytes).fill(outside);
-  const levels = Levels.of(picture);
+  const pyramid = Pyramid.of(image);
   squares.forEach((square, index) => {
     const crop = crops.subarray(index * bytes, (index + 1) * bytes);
-    const { cells, part } = inside(square, sizePx, levels);
+    const { cells, part } = inside(square, sizePx, pyramid);
     const step = (square[2] - square[0]) / sizePx;
-    if (worthwhile(cells, part)) paste(crop, sizePx, piece(levels, cells, part, step, gap), cells);
+    if (worthwhile(cells, part)) paste(crop, sizePx, piece(pyramid, cells, part, step, gap), cells);
   });
   return crops;
 }
@@ -51,9 +51,9 @@ function worthwhile(cells, part) {
 }
 
 /** Resize a part of the image to the size of the cells; `step` is the downscale factor. */
-function piece(levels, [left, top, right, bottom], part, step, gap) {
-  const { copy, factor } = levels.smallest(gap === null ? 1 : step / gap);
-  return resize(copy, [right - left, bottom - top], part.map((edge) => edge / factor), gap);
+function piece(pyramid, [left, top, right, bottom], part, step, gap) {
+  const { level, factor } = pyramid.coarsest(gap === null ? 1 : step / gap);
+  return resize(level, [right - left, bottom - top], part.map((edge) => edge / factor), gap);
 }
 
 /** Copy an image into a larger one of width `widthPx`, with its top left pixel at (left, top). */

@@ -9,7 +9,7 @@ const STRIP_PX = 2 ** 20; // pixels are read in strips: phones refuse large canv
  *
  * @param {Blob} blob an encoded image
  * @param {number} maxPixels largest accepted width times height
- * @returns {Promise<import("./resample.js").Picture>}
+ * @returns {Promise<import("./resample.js").Image>}
  */
 export async function read(blob, maxPixels) {
   if (!blob.size) throw new ImageError("expected a picture, got nothing (0 bytes)");

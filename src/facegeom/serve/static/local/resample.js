@@ -3,51 +3,51 @@
  * `PIL.Image.resize(BILINEAR, box)` and `PIL.Image.reduce` of Pillow 13. Older versions always resize the rows first;
  * where that matters, pixels differ by at most one level.
  *
- * @typedef {{width: number, height: number, data: Uint8Array}} Picture RGB, three bytes a pixel, row by row.
+ * @typedef {{width: number, height: number, data: Uint8Array}} Image RGB, three bytes a pixel, row by row.
  */
 
 const FRACTION_BITS = 22;
 const HALF = 1 << (FRACTION_BITS - 1);
 
 /**
- * @param {Picture} picture
+ * @param {Image} image
  * @param {[number, number]} sizeWh width and height of the result, pixels
  * @param {number[]} box left, top, right, bottom of the source part, continuous, from the image's corner
  * @param {number | null} gap Pillow's `reducing_gap`: an integer reduction first leaves the part at least this many
  *   times larger than the result; null never reduces
- * @returns {Picture}
+ * @returns {Image}
  */
-export function resize(picture, [width, height], box = [0, 0, picture.width, picture.height], gap = null) {
-  if (gap !== null) [picture, box] = reducedPart(picture, [width, height], box, gap);
+export function resize(image, [width, height], box = [0, 0, image.width, image.height], gap = null) {
+  if (gap !== null) [image, box] = reducedPart(image, [width, height], box, gap);
   const [left, top, right, bottom] = box.map(Math.fround); // Pillow stores the box in single precision
-  const columns = coefficients(picture.width, left, right, width);
-  const rows = coefficients(picture.height, top, bottom, height);
-  const [fewerColumns, fewerRows] = [picture.width - width, picture.height - height];
-  if (fewerRows > Math.max(0, 2 * fewerColumns)) return alongRows(alongColumns(picture, rows), columns);
-  return alongColumns(alongRows(picture, columns, rows), rows);
+  const columns = coefficients(image.width, left, right, width);
+  const rows = coefficients(image.height, top, bottom, height);
+  const [fewerColumns, fewerRows] = [image.width - width, image.height - height];
+  if (fewerRows > Math.max(0, 2 * fewerColumns)) return alongRows(alongColumns(image, rows), columns);
+  return alongColumns(alongRows(image, columns, rows), rows);
 }
 
 /** Reduce the image around a box by integer factors; return it and the box in it. */
-function reducedPart(picture, sizeWh, box, gap) {
+function reducedPart(image, sizeWh, box, gap) {
   const steps = [0, 1].map((axis) => (box[axis + 2] - box[axis]) / sizeWh[axis]);
   const factors = steps.map((step) => Math.trunc(step / gap) || 1);
-  if (Math.max(...factors) === 1) return [picture, box];
-  const sides = [picture.width, picture.height];
+  if (Math.max(...factors) === 1) return [image, box];
+  const sides = [image.width, image.height];
   const low = steps.map((step, axis) => Math.max(0, Math.trunc(box[axis] - step / 2)));
   const high = steps.map((step, axis) => Math.min(sides[axis], Math.ceil(box[axis + 2] + step / 2)));
   const part = [...low, ...high];
-  return [reduce(picture, factors, part), box.map((edge, side) => (edge - low[side % 2]) / factors[side % 2])];
+  return [reduce(image, factors, part), box.map((edge, side) => (edge - low[side % 2]) / factors[side % 2])];
 }
 
 /**
  * Reduce a part of the image by integer factors: each pixel is the mean of a block.
  *
- * @param {Picture} picture
+ * @param {Image} image
  * @param {[number, number]} factors along x and y
  * @param {number[]} part left, top, right, bottom in whole pixels
- * @returns {Picture}
+ * @returns {Image}
  */
-export function reduce(picture, [across, down], part = [0, 0, picture.width, picture.height]) {
+export function reduce(image, [across, down], part = [0, 0, image.width, image.height]) {
   const [left, top, right, bottom] = part;
   const width = Math.ceil((right - left) / across);
   const height = Math.ceil((bottom - top) / down);
@@ -56,7 +56,7 @@ export function reduce(picture, [across, down], part = [0, 0, picture.width, pic
     const y = top + row * down;
     for (let column = 0; column < width; column++, to += 3) {
       const x = left + column * across;
-      meanOf(picture, x, y, Math.min(x + across, right), Math.min(y + down, bottom), data, to);
+      meanOf(image, x, y, Math.min(x + across, right), Math.min(y + down, bottom), data, to);
     }
   }
   return { width, height, data };
@@ -111,15 +111,15 @@ function triangle(start, end, centre, support) {
 }
 
 /** Resize each row to its new width; in a first pass, only the rows that the second pass reads. */
-function alongRows(picture, columns, rows = null) {
+function alongRows(image, columns, rows = null) {
   const top = rows ? rows.starts[0] : 0;
-  const height = rows ? rows.starts[rows.size - 1] + rows.counts[rows.size - 1] - top : picture.height;
+  const height = rows ? rows.starts[rows.size - 1] + rows.counts[rows.size - 1] - top : image.height;
   const data = new Uint8Array(columns.size * height * 3);
   for (let row = 0, to = 0; row < height; row++) {
-    const line = (top + row) * picture.width;
+    const line = (top + row) * image.width;
     for (let column = 0; column < columns.size; column++, to += 3) {
       const first = (line + columns.starts[column]) * 3;
-      weigh(picture.data, first, 3, columns, column, data, to);
+      weigh(image.data, first, 3, columns, column, data, to);
     }
   }
   return { width: columns.size, height, top, data };

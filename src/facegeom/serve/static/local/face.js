@@ -13,10 +13,10 @@
  */
 
 import { iou, square } from "./boxes.js";
-import { cut } from "./crop.js";
+import { cropSquares } from "./crop.js";
 import { rotationFrom6d } from "./rotation.js";
 
-export class FacePredictor {
+export class FaceNet {
   /**
    * @param {import("./engine.js").Engine} engine of the face network
    * @param {object} settings the part "face" of /model.json
@@ -28,28 +28,28 @@ export class FacePredictor {
   /**
    * Run the network on squares of a photo.
    *
-   * @param {import("./resample.js").Picture | import("./levels.js").Levels} picture
+   * @param {import("./resample.js").Image | import("./pyramid.js").Pyramid} image
    * @param {import("./boxes.js").Box[]} squares
    * @returns {Promise<Prediction[]>}
    */
-  async look(picture, squares) {
+  async predict(image, squares) {
     const { crop_px: size, crop_scale: scale, batch, outside, reducing_gap: gap } = this.settings;
-    const wide = squares.map((one) => square(one, scale));
-    const answers = [];
-    for (let start = 0; start < wide.length; start += batch) {
-      const part = wide.slice(start, start + batch);
-      const outputs = await this.engine.run(cut(picture, part, size, outside, gap), [part.length, size, size, 3]);
-      answers.push(...part.map((crop, row) => intoPhoto(crop, rowOf(outputs, row), this.settings)));
+    const crops = squares.map((one) => square(one, scale));
+    const predictions = [];
+    for (let start = 0; start < crops.length; start += batch) {
+      const part = crops.slice(start, start + batch);
+      const outputs = await this.engine.run(cropSquares(image, part, size, outside, gap), [part.length, size, size, 3]);
+      predictions.push(...part.map((crop, row) => inPhoto(crop, rowOf(outputs, row), this.settings)));
     }
-    return answers;
+    return predictions;
   }
 
   /** Refine: crop again the faces whose box has drifted from the square, and predict again; scores stay. */
-  async lookAgain(picture, answers) {
-    const aside = answers.filter((one) => iou(square(one.box), one.square) < this.settings.look_again_iou);
-    const better = await this.look(picture, aside.map((one) => square(one.box)));
-    const seconds = new Map(aside.map((one, index) => [one, { ...better[index], score: one.score }]));
-    return answers.map((one) => seconds.get(one) ?? one);
+  async refine(image, predictions) {
+    const drifted = predictions.filter((one) => iou(square(one.box), one.square) < this.settings.look_again_iou);
+    const better = await this.predict(image, drifted.map((one) => square(one.box)));
+    const refined = new Map(drifted.map((one, index) => [one, { ...better[index], score: one.score }]));
+    return predictions.map((one) => refined.get(one) ?? one);
   }
 }
 
@@ -63,7 +63,7 @@ function rowOf(outputs, row) {
 }
 
 /** Map crop units (0 at the centre, ±0.5 at the edges) to pixels of the photo, and scales to confidences. */
-function intoPhoto(crop, out, settings) {
+function inPhoto(crop, out, settings) {
   const side = crop[2] - crop[0];
   const centre = [(crop[0] + crop[2]) / 2, (crop[1] + crop[3]) / 2];
   const moved = (value, axis) => value * side + (axis < 2 ? centre[axis] : 0);

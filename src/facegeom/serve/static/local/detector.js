@@ -6,11 +6,11 @@
 
 import { nms } from "./boxes.js";
 import { paste } from "./crop.js";
-import { Levels } from "./levels.js";
 import { clip, rint } from "./numbers.js";
+import { Pyramid } from "./pyramid.js";
 import { resize } from "./resample.js";
 
-export class OnePass {
+export class OnePassDetector {
   /**
    * @param {import("./engine.js").Engine} engine of the network "onepass"
    * @param {object} settings the part "detection" of /model.json
@@ -22,14 +22,14 @@ export class OnePass {
   /**
    * Find candidates in a photo, in its pixels, best score first.
    *
-   * @param {import("./resample.js").Picture | Levels} picture
+   * @param {import("./resample.js").Image | Pyramid} image
    * @param {number} minFacePx smallest face to find, pixels
    * @returns {Promise<Candidate[]>}
    */
-  async find(picture, minFacePx) {
+  async detect(image, minFacePx) {
     const found = [];
-    for (const { level, ratio } of levels(Levels.of(picture), minFacePx, this.settings)) {
-      found.push(...(await this.look(level, ratio)));
+    for (const { level, ratio } of levels(Pyramid.of(image), minFacePx, this.settings)) {
+      found.push(...(await this.detectInLevel(level, ratio)));
     }
     const kept = found.filter((one) => wanted(one, minFacePx, this.settings.limits));
     const squares = kept.map((one) => one.square);
@@ -38,23 +38,23 @@ export class OnePass {
   }
 
   /** Detect candidates in a level; `ratio` is photo pixels per level pixel along x and y. */
-  async look(level, ratio) {
-    const canvas = painted(level, this.settings);
-    const { score, places } = await this.engine.run(canvas.data, [1, canvas.height, canvas.width, 3]);
-    return [...peaks(score, this.settings.limits.score)].map((cell) => ({
-      square: squareOf(cell, score, places, this.settings).map((edge, side) => (edge + 0.5) * ratio[side % 2] - 0.5),
+  async detectInLevel(level, ratio) {
+    const canvas = toCanvas(level, this.settings);
+    const { score, places: placement } = await this.engine.run(canvas.data, [1, canvas.height, canvas.width, 3]);
+    return [...findPeaks(score, this.settings.limits.score)].map((cell) => ({
+      square: decode(cell, score, placement, this.settings).map((edge, side) => (edge + 0.5) * ratio[side % 2] - 0.5),
       score: score.data[cell],
     }));
   }
 }
 
 /** Fuse the scores of the face network and the detector (log-odds). Mirrors `facegeom.models.score_fusion`. */
-export function joined(faceScore, score, { weight, offset, certain }) {
+export function fuse(faceScore, detectorScore, { weight, offset, certain }) {
   const logOdds = (value) => {
     const kept = clip(value, certain, 1 - certain);
     return Math.log(kept / (1 - kept));
   };
-  return 1 / (1 + Math.exp(-(logOdds(faceScore) + weight * logOdds(score) + offset)));
+  return 1 / (1 + Math.exp(-(logOdds(faceScore) + weight * logOdds(detectorScore) + offset)));
 }
 
 /** Check that a candidate is large enough; large ones also need a higher score. */
@@ -72,22 +72,22 @@ export function scales(longerPx, minFacePx, settings) {
   return found;
 }
 
-/** Yield the photo (`Levels`) at each of `scales`, with photo pixels per level pixel. */
-export function* levels(picture, minFacePx, settings) {
-  const { width, height } = picture;
+/** Yield the levels of a pyramid at each of `scales`, with photo pixels per level pixel. */
+export function* levels(pyramid, minFacePx, settings) {
+  const { width, height } = pyramid;
   for (const scale of scales(Math.max(width, height), minFacePx, settings)) {
     if (scale > 1) {
       const size = [rint(width * scale), rint(height * scale)];
-      yield { level: resize(picture.whole, size), ratio: [width / size[0], height / size[1]] };
+      yield { level: resize(pyramid.level(1), size), ratio: [width / size[0], height / size[1]] };
     } else {
       const factor = rint(1 / scale);
-      yield { level: picture.at(factor), ratio: [factor, factor] };
+      yield { level: pyramid.level(factor), ratio: [factor, factor] };
     }
   }
 }
 
 /** Pad a level with grey at the right and bottom to multiples of `grain`. */
-export function painted(level, { grain, outside }) {
+export function toCanvas(level, { grain, outside }) {
   const [width, height] = [level.width, level.height].map((side) => Math.ceil(side / grain) * grain);
   const data = new Uint8Array(width * height * 3).fill(outside);
   paste(data, width, level, [0, 0]);
@@ -95,7 +95,7 @@ export function painted(level, { grain, outside }) {
 }
 
 /** Yield the cells above the threshold that are maxima among their eight neighbours. */
-export function* peaks({ dims: [, rows, columns], data }, threshold) {
+export function* findPeaks({ dims: [, rows, columns], data }, threshold) {
   for (let cell = 0; cell < rows * columns; cell++) {
     if (data[cell] > threshold && neighbours(cell, rows, columns).every((one) => data[one] <= data[cell])) yield cell;
   }
@@ -111,10 +111,10 @@ function neighbours(cell, rows, columns) {
 }
 
 /** Decode the square of a cell from its offsets and log-size, pixels of the canvas. */
-function squareOf(cell, { dims: [, rows, columns] }, places, { stride, typical_side_px: typical }) {
-  const [x, y, logSide] = [0, 1, 2].map((part) => places.data[part * rows * columns + cell]);
+function decode(cell, { dims: [, rows, columns] }, placement, { stride, typical_side_px: typical }) {
+  const [x, y, logSide] = [0, 1, 2].map((part) => placement.data[part * rows * columns + cell]);
   const side = typical * Math.exp(logSide);
-  const middle = (index, away) => index * stride + (stride - 1) / 2 + away * side;
-  const [left, top] = [middle(cell % columns, x) - side / 2, middle(Math.floor(cell / columns), y) - side / 2];
+  const centre = (index, offset) => index * stride + (stride - 1) / 2 + offset * side;
+  const [left, top] = [centre(cell % columns, x) - side / 2, centre(Math.floor(cell / columns), y) - side / 2];
   return [left, top, left + side, top + side];
 }

@@ -29,15 +29,11 @@ class FakeAnalyzer:
 
     gate: Event = field(default_factory=Event)
     batches: list[int] = field(default_factory=list)
-    min_face: float | None = None
-    max_faces: int | None = None
-    min_score: float = 0.9
-    fov_deg: float = 50.0
 
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def batch(self, images: Sequence[np.ndarray]) -> list[Faces]:
+    def batch(self, images: Sequence[np.ndarray], **options: float | None) -> list[Faces]:
         self.batches.append(len(images))
         assert self.gate.wait(30), "the test never opened the gate"
         if not all(image.any() for image in images):

@@ -14,6 +14,7 @@ from PIL import Image
 from facegeom import FaceAnalyzer, Faces
 from facegeom.errors import ImageError
 from facegeom.image import reading
+from facegeom.options import SearchOptions
 from facegeom.serve.problems import RefusedError
 from facegeom.serve.work import EncodedFaces, Options, Task, analyze_tasks
 
@@ -40,7 +41,7 @@ def test_each_photo_has_its_own_options(analyzer: FaceAnalyzer, portrait: Path) 
         assert faces.file == task.file
         np.testing.assert_allclose(faces.mesh_px, alone.mesh_px, atol=0.01)
         np.testing.assert_allclose(faces.translation_mm, alone.translation_mm, atol=0.1)
-    assert (analyzer.min_face, analyzer.max_faces, analyzer.min_score) == (None, None, 0.9)
+    assert analyzer.options == SearchOptions()
 
 
 def test_bad_photos_fail_alone(fake_analyzer: Any, caplog: pytest.LogCaptureFixture) -> None:

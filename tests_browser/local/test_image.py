@@ -14,8 +14,8 @@ from PIL import Image, PngImagePlugin
 from playwright.sync_api import Page
 
 from facegeom.image import reading
-from facegeom.image.crop import OUTSIDE, cut
-from facegeom.image.pyramid import Levels
+from facegeom.image.crop import OUTSIDE, crop_squares
+from facegeom.image.pyramid import Pyramid
 
 Noise = Callable[[int, int], Image.Image]
 FACTORS, SIZE = (2, 6), 16
@@ -33,11 +33,11 @@ _READ = """async ([text, maxPixels]) => {
   }
 }"""
 _LEVELS_AND_CROPS = """async ([width, height, pixels, factors, squares, size, outside, gap]) => {
-  const { Levels } = await import(new URL("/static/local/levels.js", location));
-  const { cut } = await import(new URL("/static/local/crop.js", location));
-  const levels = new Levels({ width, height, data: Uint8Array.from(pixels) });
-  const copies = factors.map((factor) => [...levels.at(factor).data]);
-  return { copies, crops: [...cut(levels, squares, size, outside, gap)] };
+  const { Pyramid } = await import(new URL("/static/local/pyramid.js", location));
+  const { cropSquares } = await import(new URL("/static/local/crop.js", location));
+  const pyramid = new Pyramid({ width, height, data: Uint8Array.from(pixels) });
+  const levels = factors.map((factor) => [...pyramid.level(factor).data]);
+  return { levels, crops: [...cropSquares(pyramid, squares, size, outside, gap)] };
 }"""
 
 
@@ -197,8 +197,8 @@ def test_reduce_with_partial_blocks_at_the_edges(call: Any, noise: Noise, factor
 @pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
 def test_one_square(call: Any, noise: Noise, square: tuple[float, ...]) -> None:
     image = noise(60, 50)
-    found = np.reshape(call("crop.js", "cut", image, [square], 24, OUTSIDE), (1, 24, 24, 3))
-    np.testing.assert_array_equal(found, cut(image, np.array([square]), 24))
+    found = np.reshape(call("crop.js", "cropSquares", image, [square], 24, OUTSIDE), (1, 24, 24, 3))
+    np.testing.assert_array_equal(found, crop_squares(image, np.array([square]), 24))
 
 
 def test_many_squares_lie_one_after_the_other(call: Any, noise: Noise) -> None:
@@ -206,8 +206,8 @@ def test_many_squares_lie_one_after_the_other(call: Any, noise: Noise) -> None:
     corner, side = rng.uniform(-30, 60, (12, 2)), rng.uniform(1, 70, (12, 1))
     squares = np.concatenate([corner, corner + side], axis=1)
     for gap in (None, 1.0):
-        found = np.reshape(call("crop.js", "cut", image, squares, 16, OUTSIDE, gap), (12, 16, 16, 3))
-        np.testing.assert_array_equal(found, cut(image, squares, 16, gap))
+        found = np.reshape(call("crop.js", "cropSquares", image, squares, 16, OUTSIDE, gap), (12, 16, 16, 3))
+        np.testing.assert_array_equal(found, crop_squares(image, squares, 16, gap))
 
 
 @pytest.mark.parametrize("gap", [None, 1.0, 2.0])
@@ -217,7 +217,7 @@ def test_levels_and_crops(module_page: Page, noise: Noise, gap: float | None) ->
     squares = np.concatenate([corner, corner + side], axis=1)
     pixels = np.asarray(image).ravel().tolist()
     given = [image.width, image.height, pixels, FACTORS, squares.tolist(), SIZE, OUTSIDE, gap]
-    found, levels = module_page.evaluate(_LEVELS_AND_CROPS, given), Levels(image)
-    for factor, copy in zip(FACTORS, found["copies"], strict=True):
-        np.testing.assert_array_equal(copy, np.asarray(levels.at(factor)).ravel())
-    np.testing.assert_array_equal(found["crops"], cut(levels, squares, SIZE, gap).ravel())
+    found, pyramid = module_page.evaluate(_LEVELS_AND_CROPS, given), Pyramid(image)
+    for factor, level in zip(FACTORS, found["levels"], strict=True):
+        np.testing.assert_array_equal(level, np.asarray(pyramid.level(factor)).ravel())
+    np.testing.assert_array_equal(found["crops"], crop_squares(pyramid, squares, SIZE, gap).ravel())

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from facegeom.image.pyramid import Levels
-from facegeom.models import detector, weights
+from facegeom.image.pyramid import Pyramid
+from facegeom.models import weights
+from facegeom.models.detector import STRIDE, OnePassDetector, scales
 from facegeom.models.engine import Engine
 from facegeom.serve.pages import model_data
 
@@ -27,10 +28,10 @@ _RUN = """async ([name, threads, text, dims]) => {
   return JSON.stringify(Object.fromEntries(Object.entries(outputs).map(plain)));
 }"""
 _CANVASES = """async ([width, height, pixels, minFace, settings]) => {
-  const { levels, painted } = await import(new URL("/static/local/onepass.js", location));
-  const { Levels } = await import(new URL("/static/local/levels.js", location));
-  const all = levels(new Levels({ width, height, data: Uint8Array.from(pixels) }), minFace, settings);
-  return Array.from(all, ({ level, ratio }) => ({ ratio, data: [...painted(level, settings).data] }));
+  const { levels, toCanvas } = await import(new URL("/static/local/detector.js", location));
+  const { Pyramid } = await import(new URL("/static/local/pyramid.js", location));
+  const all = levels(new Pyramid({ width, height, data: Uint8Array.from(pixels) }), minFace, settings);
+  return Array.from(all, ({ level, ratio }) => ({ ratio, data: [...toCanvas(level, settings).data] }));
 }"""
 
 
@@ -53,9 +54,7 @@ def test_outputs(browser: Browser, origin: str, name: str, shape: tuple[int, ...
     ("longer_px", "min_face"), [(640, 35.2), (448, 24.6), (448, 12.0), (100, 1.0), (4000, 20.0), (20, 12.0)]
 )
 def test_scales(call: Any, longer_px: int, min_face: float) -> None:
-    assert call("onepass.js", "scales", longer_px, min_face, SETTINGS) == detector._scales(
-        longer_px, min_face
-    )
+    assert call("detector.js", "scales", longer_px, min_face, SETTINGS) == scales(longer_px, min_face)
 
 
 @pytest.mark.parametrize("min_face", [10.0, 16.0, 33.0, 100.0])
@@ -63,7 +62,15 @@ def test_canvases(module_page: Page, noise: Callable[[int, int], Image.Image], m
     image = noise(290, 171)
     pixels = np.asarray(image).ravel().tolist()
     found = module_page.evaluate(_CANVASES, [image.width, image.height, pixels, min_face, SETTINGS])
-    expected = list(detector._levels(Levels(image), min_face))
-    assert [one["ratio"] for one in found] == [ratio.tolist() for _, ratio in expected]
-    for one, (level, _) in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one["data"], detector.painted(level).ravel())
+    canvases: list[np.ndarray] = []
+
+    def engine(canvas: np.ndarray) -> list[np.ndarray]:
+        canvases.append(canvas[0])
+        rows, columns = canvas.shape[1] // STRIDE, canvas.shape[2] // STRIDE
+        return [np.zeros((1, rows, columns)), np.zeros((1, 3, rows, columns))]
+
+    OnePassDetector(engine)([Pyramid(image)], [min_face])  # type: ignore[arg-type]
+    for one, canvas, scale in zip(found, canvases, scales(image.width, min_face), strict=True):
+        np.testing.assert_array_equal(one["data"], canvas.ravel())
+        sides = [side / round(side * scale) for side in image.size]
+        assert one["ratio"] == (sides if scale > 1 else [round(1 / scale)] * 2)

@@ -196,7 +196,7 @@ def test_a_download_that_fails_is_tried_again(private_page: Page, console_errors
 
 
 def test_a_worker_that_does_not_start(private_page: Page, console_errors: list[str]) -> None:
-    private_page.route("**/onepass.js", lambda route: route.abort())
+    private_page.route("**/detector.js", lambda route: route.abort())
     private_page.click("#demo")
     expect(private_page.get_by_role("alert")).to_contain_text("The analysis on this device stopped")
     console_errors.clear()

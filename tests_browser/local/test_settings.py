@@ -28,7 +28,7 @@ def test_vendored_files_stay_small() -> None:
 def test_defaults_are_the_analyzers(analyzer: FaceAnalyzer) -> None:
     options = model_data()["analyzer"]["options"]
     for name in ("min_face", "max_faces", "min_score"):
-        assert options[name]["default"] == getattr(analyzer, name)
+        assert options[name]["default"] == getattr(analyzer.options, name)
 
 
 @pytest.mark.parametrize(("name", "variant"), NETWORKS.items())
@@ -40,7 +40,7 @@ def test_sizes_of_the_networks(origin: str, name: str, variant: str) -> None:
 
 
 def test_networks_are_those_of_the_analyzer(analyzer: FaceAnalyzer) -> None:
-    used = {analyzer.detector.engine.path, analyzer.predictor.engine.path}
+    used = {analyzer.detector.engine.path, analyzer.face_net.engine.path}
     assert used == {weights.path(name, variant) for name, variant in NETWORKS.items()}
 
 

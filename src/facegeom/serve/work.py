@@ -129,7 +129,7 @@ def analyze_tasks(analyzer: FaceAnalyzer, tasks: Sequence[Task]) -> list[Result]
     """Analyze the photos of many requests; an error concerns one task only.
 
     Args:
-        analyzer: its networks are used, its options are not.
+        analyzer: its own options fill in those that a task leaves out.
         tasks: photos with equal options are analyzed together.
 
     Returns:

@@ -92,7 +92,7 @@ class Cascade:
         sight = Camera(width, height).back_project((box[:, :2] + box[:, 2:]) / 2, np.ones(1))
         return Poses(box, np.array([0.9]), rotation_to_line_of_sight(sight) @ TURN, width, height)
 
-    def predictor(self, pictures: list, squares: list[np.ndarray]) -> None:
+    def fpnet(self, images: list, squares: list[np.ndarray]) -> None:
         assert len(squares[0]) == 1
 
 

@@ -24,8 +24,8 @@ from facegeom_lab.measures.timing import calls_ms
 
 _PROTOCOL = (
     "`facegeom serve` on this machine and a headless Chromium {version} with {threads} thread(s) for a "
-    "network. Bytes of a JPEG in, whole answer out, default settings, median of {calls} calls; blocks in the "
-    "order analyzer, browser, browser, analyzer, each after 3 uncounted calls. The first answer in the "
+    "network. Bytes of a JPEG in, whole result out, default settings, median of {calls} calls; blocks in the "
+    "order analyzer, browser, browser, analyzer, each after 3 uncounted calls. The first result in the "
     "browser takes {first:.1f} s, with download and start of networks and runtime, {megabytes:.1f} MB. The "
     "difference is that of any coordinate of the meshes, x, y or z."
 )

@@ -49,7 +49,7 @@ class Figure:
                 index = table["columns"].index(self.column)
                 for row in table["rows"]:
                     if tuple(row[: len(self.row)]) == self.row:
-                        return row[index]  # type: ignore[no-any-return]
+                        return row[index]
         raise InputError(
             f"expected {self.column!r} of {' / '.join(self.row)} in the table {self.table!r} of "
             f"{self.report}.json, found none; run `facegeom bench {self.report}` with all peers"

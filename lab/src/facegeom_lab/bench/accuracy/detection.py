@@ -16,12 +16,12 @@ PEER_DETECTORS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )
 
 _RECALL_PROTOCOL = (
-    "Share of the faces labelled by people that are found. A box finds a face when their IoU is at least "
-    "0.5, the face's box being the one derived from its 68 points or MTCNN's box of the same face, "
-    "whichever fits better; one box per face, greedy by score. Peers box faces in other ways, so the "
-    "second column counts IoU of at least 0.3 or a centre inside the labelled box. Whole photos of at "
-    "most 448 px, every system with its defaults (MTCNN: min_face_size 20; dlib: upsampled once, as its "
-    "examples do). MTCNN proposed the boxes of this data: it is no fair judge of itself."
+    "Fraction of the human-labelled faces that are found. A box finds a face when their IoU is at least 0.5 "
+    "with the box of its 68 points or with MTCNN's box of the same face, whichever is higher; one box per "
+    "face, greedy by score. Peers have other box conventions, so the second column counts an IoU of at least "
+    "0.3 or a centre inside the labelled box. Whole photos of at most 448 px, every system with its defaults "
+    "(MTCNN: min_face_size 20; dlib: upsampled once, as its examples do). MTCNN proposed the boxes of this "
+    "data, which favours it."
 )
 _FALSE_BOXES_PROTOCOL = (
     "Boxes on the 100 held-out photos of BSDS500 in which MTCNN, at data collection, found no face. "

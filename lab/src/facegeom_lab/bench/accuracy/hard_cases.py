@@ -42,14 +42,13 @@ PROFILE_YAW_DEG = (45.0, 80.0)
 _FACE_IN_CROP = np.array([0.25, 0.25, 0.75, 0.75])  # images of data/faces are twice as wide as the face
 
 _PROTOCOL = (
-    "Share of the faces that are found: IoU of at least 0.3, or the middle of the box inside the labelled "
-    "one. Defaults throughout. narrow: labelled faces of 12 to 40 px in the scenes of `val` and AFW, as "
-    "they are and at a third of their size. rendered: heads not trained on, in whole pictures, yaw 45° to "
-    "80° to either side. profiled: `val` faces turned in 3D by facegeom's mesh to 45° to 80°, on held-out "
-    "photos without a face. masked: `val` pictures of people with a mask, cut to the photo inside their "
-    "black border. half covered: the scenes with the left, right, lower or upper half of each labelled "
-    "face under a piece of a held-out photo. MTCNN proposed the boxes of the scenes: it is no fair judge "
-    "of itself."
+    "Fraction of the faces that are found: IoU of at least 0.3, or the centre of the box inside the labelled "
+    "one. Defaults throughout. narrow: labelled faces of 12 to 40 px in the scenes of `val` and AFW, as they "
+    "are and at a third of their size. rendered: heads not used in training, in whole images, yaw 45° to 80° "
+    "to either side. profiled: `val` faces rotated in 3D by facegeom's mesh to 45° to 80°, on held-out "
+    "photos without a face. masked: `val` images of people with a mask, cropped to the photo inside their "
+    "black border. half covered: the scenes with the left, right, lower or upper half of each labelled face "
+    "under a piece of a held-out photo. MTCNN proposed the boxes of the scenes, which favours it."
 )
 
 
@@ -183,7 +182,7 @@ def profiled_faces(
         turn = side * rng.uniform(*PROFILE_YAW_DEG) - yaw
         flat, depth = mesh[:, :2].astype(np.float64), mesh[:, 2].astype(np.float64)
         turned = profile(read_face_rgba(photo.path), mesh, flat, depth, turn)
-        image, offset = _pasted(turned.picture, backgrounds[index % len(backgrounds)], rng)
+        image, offset = _pasted(turned.image, backgrounds[index % len(backgrounds)], rng)
         yield LabelledPhoto(
             _save(image, folder / f"profiled-{index:04d}.png"),
             photo.source,

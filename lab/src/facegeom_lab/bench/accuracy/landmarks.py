@@ -17,7 +17,7 @@ from facegeom_lab.teachers.linear_map import NEIGHBOURS, LinearMap, fit_linear_m
 MAP_SOURCES = ("helen", "lfpw")
 
 _NME_PROTOCOL = (
-    "68 points of the found faces against people's, each system with its own detection on the whole photo "
+    "68 points of the found faces against human annotations, own detection on the whole photo "
     "(at most 448 px), defaults. NME: mean distance over the 68 points divided by the distance of the "
     "labelled outer eye corners (36, 45), mean over faces. facegeom finds a face when a box matches as in "
     "the detection table. MediaPipe (static, refined, up to 12 faces): its 478 points become the 68 by "

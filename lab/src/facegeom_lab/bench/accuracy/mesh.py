@@ -22,11 +22,11 @@ IN_THE_WILD = ("helen", "lfpw")
 SAME_FACE_IOU = 0.5
 
 _PROTOCOL = (
-    "`val` pictures of data/faces, each system with its own detection on the whole picture; of each "
-    "system's faces the one nearest to the middle. 2D: mean distance over the 478 points divided by the "
+    "`val` images of data/faces, each system with its own detection on the whole image; of each "
+    "system's faces the one nearest to the centre. 2D: mean distance over the 478 points divided by the "
     "distance of points 33 and 263 of MediaPipe's mesh; z: mean |z - z of MediaPipe| in the same unit. "
-    "Over the pictures where both found the same face (IoU of the meshes' extents of at least 0.5). "
-    "MediaPipe's mesh is the reference as it comes, its own mistakes included."
+    "Over the images where both found the same face (IoU of the meshes' extents of at least 0.5). "
+    "MediaPipe's mesh is the reference as it is, its own errors included."
 )
 
 

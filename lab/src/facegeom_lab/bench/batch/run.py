@@ -24,18 +24,18 @@ from facegeom_lab.measures.tables import Cell, Report, Table, percent
 
 _SPEED_PROTOCOL = (
     "{photos} photos made from a folder of photos (each changed a little, every 97th damaged): a third as "
-    "files, a third in a tar file, a third in a Parquet file. Ideal: the number of workers times what one "
-    "process does alone, FaceAnalyzer(threads=1) on the same photos one by one, read and decoded, nothing "
-    "written; measured before and after, the mean of both. The engines run as `facegeom batch`, the disk "
-    "warm. Photos per second: from the moment when as many parts of {part_size} photos were there as there "
-    "are workers, to the last part. Seconds: the whole command, with the start of Python, of the workers "
+    "files, a third in a tar file, a third in a Parquet file. Ideal: the number of workers times the rate of "
+    "one process alone, FaceAnalyzer(threads=1) on the same photos one by one, read and decoded, nothing "
+    "written; mean of a measurement before and one after. The engines run as `facegeom batch`, the disk "
+    "warm. Photos per second: between the moment when there are as many parts of {part_size} photos as "
+    "workers, and the last part. Seconds: the whole command, including the start of Python, of the workers "
     "and of Ray."
 )
 _KILL_PROTOCOL = (
-    "The same photos. SIGKILL at random moments, drawn evenly over the parts and put off by up to 1.5 "
-    "seconds, or a quarter of the undisturbed run's work if less, by turns to the driver, which is then "
-    "started again, and to one of its workers. Afterwards the parts are compared with those of the "
-    "undisturbed run, byte by byte."
+    "The same photos. SIGKILL at random moments, uniform over the parts and delayed by up to 1.5 seconds, or "
+    "a quarter of the undisturbed run's work if less, alternately to the driver, which is then started "
+    "again, and to one of its workers. Afterwards the parts are compared with those of the undisturbed run, "
+    "byte by byte."
 )
 _SPEED_COLUMNS = ("system", "photos per second", "% of ideal", "seconds in all")
 _KILL_COLUMNS = (

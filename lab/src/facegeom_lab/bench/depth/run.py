@@ -32,25 +32,26 @@ from facegeom_lab.measures.timing import (
 METHODS = ("mesh", "network")
 
 _ERROR_PROTOCOL = (
-    "Whole images, own detection; the face that covers the known one best. Mean absolute error of depth "
-    "along the line of sight to the head, over the pixels that known and found face share, in millimetres of "
-    "a head of average size (the last column: of the head itself); means over faces. Aligned: after the "
-    "means are laid over each other; nose: both counted from their nose tips. Cover: share of the known "
-    "face's pixels with found depth. {set}"
+    "Whole images, own detection; the detected face that covers the true one best. Mean absolute error of "
+    "depth along the line of sight to the head, over the pixels that true and detected face share, in "
+    "millimetres of a head of average size (the last column: of the head itself); means over faces. Aligned: "
+    "after subtracting the mean difference; nose: both relative to their nose tips. Cover: fraction of the "
+    "true face's pixels with predicted depth. {set}"
 )
 _RENDERED = (
-    "Rendered heads of people, lights and backgrounds that nothing was trained on, 640 x 480, yaw to 45, "
-    "pitch and roll to 30 degrees, the angle of view given."
+    "Rendered heads of people, lights and backgrounds not used in training, 640 x 480, yaw to 45, pitch and "
+    "roll to 30 degrees, the angle of view given."
 )
 _FITTED = "Faces of `val` with the depth of the head model fitted to the teacher's mesh (`facegeom lab fit`)."
 _CLASS_PROTOCOL = (
-    "Stage I on the same rendered heads, cropped by own detection: classes of 4 mm counted from the nose "
+    "Stage I on the same rendered heads, cropped by own detection: classes of 4 mm behind the nose "
     "tip, over the face's pixels at 160 x 160; means over faces."
 )
 _TIME_PROTOCOL = (
     "One photo of 640 px with one face; blocks in the order ours, peer, peer, ours; a photo's figure is the "
     "median over both blocks, the ratio is ours / MediaPipe's whole FaceMesh call per photo. Depth alone: "
-    "what FaceAnalyzer(depth=...) adds, crop and placing included; both networks: their two calls on a crop."
+    "what FaceAnalyzer(depth=...) adds, cropping and placement included; both networks: their two calls on a "
+    "crop."
 )
 _ERROR_COLUMNS = ("set", "method", "faces", "missed", "aligned, mm", "nose, mm", "cover", "aligned, own mm")
 _TIME_COLUMNS = ("what", "ours, ms", "peer, ms", "ratio, median", "ratio, lowest", "ratio, highest", "photos")

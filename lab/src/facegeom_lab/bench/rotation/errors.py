@@ -27,12 +27,12 @@ BANDS = ((0, 30), (30, 60), (60, 90))
 
 _PROTOCOL = (
     "Rendered heads (ICT-FaceKit Light, dressed, lit, developed; identities, lights and backgrounds not "
-    "trained on) in whole pictures of 640 x 480, one head of 60 to 250 px anywhere, its angle of view 30° "
-    "to 60°, unknown to the systems; pitch and roll even within ±30°. Own detection; found: IoU of at "
+    "used in training) in images of 640 x 480, one head of 60 to 250 px anywhere, its angle of view 30° "
+    "to 60°, unknown to the systems; pitch and roll uniform within ±30°. Own detection; found: IoU of at "
     "least 0.3 with the box of the true 68 points, or the centre inside. Mean absolute errors over the "
-    "found heads, degrees; geodesic: angle of the turn between the true and the given rotation. "
-    "MediaPipe's rotation: its mesh laid on facegeom's canonical head by Procrustes, then turned to the "
-    "line of sight of a camera with the same default angle of view as facegeom's."
+    "found heads, degrees; geodesic: angle between the true and the predicted rotation. MediaPipe's "
+    "rotation: its mesh aligned to facegeom's canonical head by Procrustes, then rotated with the line of "
+    "sight of a camera with the same default angle of view as facegeom's."
 )
 COLUMNS = (
     *("heads", "system", "yaw °", "pitch °", "roll °", "geodesic °"),

@@ -22,22 +22,22 @@ MAX_YAW_DEG, BANDS = 80, ((0, 60), (60, 80))
 MAX_SCENE_YAW_DEG = 45.0
 
 _HEADS = (
-    "Rendered heads (ICT-FaceKit Light; people, lights and backgrounds not trained on) in whole pictures of "
-    "640 x 480, one head of 60 to 250 px anywhere; yaw even within ±80°, pitch and roll within ±30°; the "
+    "Rendered heads (ICT-FaceKit Light; people, lights and backgrounds not used in training) in images of "
+    "640 x 480, one head of 60 to 250 px anywhere; yaw uniform within ±80°, pitch and roll within ±30°; the "
     "angle of view, 30° to 60°, unknown to the systems. Own detection, defaults; found: IoU of at least 0.3 "
     "with the box of the true 68 points, or the centre inside. Mean absolute errors over the found heads, "
-    "degrees; geodesic: angle of the turn between the true and the given rotation. MediaPipe: FaceMesh "
-    "(static, refined, up to 12 faces), its mesh laid on facegeom's canonical head by Procrustes."
+    "degrees; geodesic: angle between the true and the predicted rotation. MediaPipe: FaceMesh "
+    "(static, refined, up to 12 faces), its mesh aligned to facegeom's canonical head by Procrustes."
 )
 _TURNING = (
-    "Each head of 140 px turned about its upright axis from -80° to 80° in steps of 1°: person, light, "
-    "background and place stay. Steps: the answered yaw of a picture minus that of the one before, both "
-    "found. Mean absolute errors over the found pictures."
+    "Each head of 140 px rotated about its upright axis from -80° to 80° in steps of 1°: person, light, "
+    "background and position stay. Steps: the predicted yaw of an image minus that of the one before, both "
+    "found. Mean absolute errors over the images with a found head."
 )
 _SCENES = (
-    "Faces labelled by people in whole photos of at most 448 px, own detection, defaults. Truth: the "
-    "canonical head laid under the 68 points without the jaw, 1 m away, robustly; faces with a true yaw "
-    "beyond ±45° are left out. All rotations are compared free of the turn of the line of sight."
+    "Human-labelled faces in whole photos of at most 448 px, own detection, defaults. Truth: the "
+    "canonical head fitted robustly to the 68 points without the jaw, 1 m away; faces with a true yaw beyond "
+    "±45° are left out. All rotations are compared relative to the line of sight."
 )
 
 

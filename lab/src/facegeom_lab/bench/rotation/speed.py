@@ -34,15 +34,15 @@ TIMED_MIN_FACE = MIN_FACES[0]
 
 _TIMES = (
     "Scenes of `val` and `test` with exactly one labelled face, enlarged to a longer side of 640 px, of "
-    "which those are taken in which facegeom finds one face; decoded RGB array in, answer out, warm, all "
+    "which those are taken in which facegeom finds one face; decoded RGB array in, result out, warm, all "
     "cores. For each photo time blocks in the order ours, peer, peer, ours, each system in a process of its "
-    "own, never both at once; a photo's figure is the median over both blocks. Third stage: the window of "
-    "the one face cut out and through FPNet, against MediaPipe's whole answer (FaceMesh, static, refined). "
-    "Cascade: P-Net, R-Net, FPNet, answer of the whole photo, against MTCNN's (facenet-pytorch), both with a "
+    "own, never both at once; a photo's figure is the median over both blocks. Third stage: the crop of "
+    "the one face made and through FPNet, against MediaPipe's whole FaceMesh call (static, refined). "
+    "Cascade: P-Net, R-Net and FPNet on the whole photo, against MTCNN (facenet-pytorch), both with a "
     f"smallest face of {TIMED_MIN_FACE} px."
 )
 _RECALL = (
-    "Share of the faces of AFW's scenes (at most 448 px) labelled by people that are found, by the rules of "
+    "Fraction of the human-labelled faces of AFW's scenes (at most 448 px) that are found, by the rules of "
     "`facegeom bench accuracy`: IoU of at least 0.5 with the label's or MTCNN's box; loosely: at least 0.3, "
     "or a centre inside. Both at the same smallest face, thresholds by default. MTCNN proposed the boxes of "
     "this data."

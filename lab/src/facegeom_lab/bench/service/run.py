@@ -30,20 +30,20 @@ _PHOTOS = (
     "quality 90. "
 )
 _THROUGHPUT = _PHOTOS + (
-    "Encoded photo in, whole answer out. Analyzer: FaceAnalyzer.batch over the photos in one process. "
-    "Service: `facegeom serve` in a process of its own, answers as JSON, {clients} clients on the same "
-    "machine, each asking again as soon as it is answered. Default settings, warm, time blocks of "
-    "{seconds:g} s in the order analyzer, service, service, analyzer; never both at once."
+    "Encoded photo in, whole result out. Analyzer: FaceAnalyzer.batch over the photos in one process. "
+    "Service: `facegeom serve` in a process of its own, responses as JSON, {clients} clients on the same "
+    "machine, each sending the next request as soon as it has a response. Default settings, warm, time "
+    "blocks of {seconds:g} s in the order analyzer, service, service, analyzer; never both at once."
 )
 _STEADY_LOAD = _PHOTOS + (
     "Evenly spaced requests at {load:g} of the service's throughput above, by {clients} clients, for "
     "{minutes:g} minutes; times count from when a request was due. Memory: resident set, median of the "
-    "second and of the last tenth of the time. Answers are compared with the analyzer's: no number may "
+    "second and of the last tenth of the time. Responses are compared with the analyzer's: no number may "
     "differ by more than 0.05."
 )
 _OVERLOAD = _PHOTOS + (
-    "`facegeom serve --queue {queue}` and {clients} clients, each asking again as soon as it is answered, or "
-    "50 ms after a 503. Answers are compared as above."
+    "`facegeom serve --queue {queue}` and {clients} clients, each sending the next request as soon as it has "
+    "a response, or 50 ms after a 503. Responses are compared as above."
 )
 
 

@@ -32,20 +32,20 @@ CROPS = 64
 
 _PAIR_PROTOCOL = (
     "Scenes of `val` and `test` with exactly one labelled face, enlarged to a longer side of 640 px. "
-    "Decoded RGB array in, whole answer out (facegeom: every field of Faces), default settings, warm. For "
+    "Decoded RGB array in, whole result out (facegeom: every field of Faces), default settings, warm. For "
     "each photo time blocks in the order ours, peer, peer, ours; each system in a process of its own, "
     "never both at once, the peer's time measured inside its process. A photo's figure is the median over "
     "both blocks; the ratio is ours / peer per photo. MediaPipe: FaceMesh(static_image_mode=True, "
     "refine_landmarks=True); MTCNN and dlib's HOG give boxes only."
 )
 _CROWD_PROTOCOL = (
-    f"{CROWD} scenes with one labelled face each, beside each other in cells of {CELL_PX} px on one photo of "
-    "1,280 px; decoded array in, whole answer out, time blocks as above. MediaPipe FaceMesh: as above, with "
+    f"{CROWD} scenes with one labelled face each, side by side in cells of {CELL_PX} px on one photo of "
+    "1,280 px; decoded array in, whole result out, time blocks as above. MediaPipe FaceMesh: as above, with "
     f"max_num_faces={CROWD}. The ratio is time per face found, ours / the peer's."
 )
 _FILES_PROTOCOL = (
     "JPEG files of 4,000 by 3,000 px, quality 90: scenes with one labelled face, enlarged. From the file on "
-    "disk, in the page cache, to the whole answer; peers decode by OpenCV where their environment has it, "
+    "disk, in the page cache, to the whole result; peers decode by OpenCV where their environment has it, "
     "else by Pillow. Time blocks as above, with a fifth of the counted calls."
 )
 _CROPS_PROTOCOL = (

@@ -30,20 +30,20 @@ SKIPPED_FRAMES = 15
 """Frames at the start of a clip that are not counted: first detection, cold caches, start of the filter."""
 
 _SPEED_PROTOCOL = (
-    "A clip of {frames} frames, 640 x 360, of one face that is shifted, zoomed and turned, decoded before. "
-    "RGB array in, whole answer out, frame after frame. facegeom follows and smooths; it is told that there "
-    "is one face (max_faces=1), as MediaPipe is, or by default looks for new ones every 30 frames. "
-    "MediaPipe: FaceMesh(static_image_mode=False, refine_landmarks=True, max_num_faces=1). Passes over the "
-    "clip in turns, there and back, {rounds} times, never two at once, the peer in a process of its own. "
-    "Frames per second: those after the first 15 over the sum of their times, median over passes; "
-    "milliseconds: median over all frames of all passes. The ratio is that of facegeom with one face to the "
-    "row's system, in frames per second."
+    "A clip of {frames} frames, 640 x 360, of one face that is shifted, zoomed and rotated, decoded before. "
+    "RGB array in, whole result out, frame by frame. facegeom tracks and smooths, for one face "
+    "(max_faces=1) as MediaPipe, and by default, detecting new faces every 30 frames. "
+    "MediaPipe: FaceMesh(static_image_mode=False, refine_landmarks=True, max_num_faces=1). The systems pass "
+    "over the clip in order and in reverse order, {rounds} times, never two at once, the peer in its own "
+    "process. Frames per second: frames after the first 15 over the sum of their times, median over passes; "
+    "milliseconds: median over all frames of all passes. Ratio: frames per second of facegeom with one face "
+    "over those of the row's system."
 )
 _JITTER_PROTOCOL = (
     "The same systems. Jitter: the face at rest, normal noise of 8 grey levels, standard deviation of a mesh "
     "point over the frames in percent of the distance of the outer eye corners. Lag: frames by which the "
-    "mesh stays behind its known motion, by least squares, in the clip of the speed with the same noise; the "
-    "face moves by up to its own width a second and turns by up to 28 degrees a second."
+    "mesh stays behind its known motion, by least squares, in the clip of the table above with the same "
+    "noise; the face moves by up to its own width a second and rotates by up to 28 degrees a second."
 )
 
 
@@ -148,7 +148,7 @@ def frame_rate(
     """Measure frames per second on a moving clip."""
     array = _save(clips.moving(config.frames), scratch / "speed.npy")
     one_face_analyzer = copy(analyzer)
-    one_face_analyzer.max_faces = 1
+    one_face_analyzer.options = analyzer.options.changed(max_faces=1)
     one_face, default = track_by_facegeom(one_face_analyzer), track_by_facegeom(analyzer)
     peer = next(iter(peers.values()), None)
     order = [one_face, default, *([peer, peer] if peer else []), default, one_face] * config.rounds

@@ -8,7 +8,7 @@ from facegeom.errors import InputError
 from facegeom_lab.export import onnx_bytes
 from facegeom_lab.quantization.half import halve
 from facegeom_lab.quantization.int8 import answering, centred, from_bytes, quantise
-from facegeom_lab.studies.compression.costs import onnx_answers
+from facegeom_lab.quantization.onnx_costs import onnx_outputs
 
 
 class _Net(nn.Module):
@@ -49,7 +49,7 @@ def _kinds(model: bytes) -> list[str]:
 def test_bytes_go_into_the_first_convolution_as_they_are(model: bytes, crops: np.ndarray) -> None:
     moved = from_bytes(model)
     assert not {"Cast", "Sub", "Div"} & set(_kinds(moved))
-    for before, after in zip(onnx_answers(model, crops), onnx_answers(moved, crops), strict=True):
+    for before, after in zip(onnx_outputs(model, crops), onnx_outputs(moved, crops), strict=True):
         assert np.abs(before - after).max() < 0.02 * np.abs(before).max()  # the rim alone differs
     assert from_bytes(moved) == moved
 
@@ -65,7 +65,7 @@ def test_eight_bits_answer_nearly_the_same(crops: np.ndarray, portable: bool, co
     assert len(bytes_) == (2 if conv_head else 3)
     assert max(np.abs(w).max() for w in bytes_) == (64 if portable else 127)
     assert _kinds(small)[:1] != ["Cast"] and "QuantizeLinear" in _kinds(small)
-    for before, after in zip(onnx_answers(net, crops), onnx_answers(small, crops), strict=True):
+    for before, after in zip(onnx_outputs(net, crops), onnx_outputs(small, crops), strict=True):
         assert np.abs(before - after).mean() < 0.05 * np.abs(before).mean()
 
 
@@ -79,7 +79,7 @@ def test_answering_convolutions_are_found() -> None:
 def test_sixteen_bits_take_half_the_room(model: bytes, crops: np.ndarray) -> None:
     half = halve(model)
     assert len(half) < 0.7 * len(model)
-    for before, after in zip(onnx_answers(model, crops), onnx_answers(half, crops), strict=True):
+    for before, after in zip(onnx_outputs(model, crops), onnx_outputs(half, crops), strict=True):
         np.testing.assert_allclose(before, after, atol=5e-3 * np.abs(before).max())
 
 
@@ -90,7 +90,7 @@ def test_calibration_needs_pictures(model: bytes) -> None:
 
 def test_the_mean_answer_is_the_float_networks(model: bytes, crops: np.ndarray) -> None:
     small = quantise(model, crops)
-    for before, after in zip(onnx_answers(model, crops), onnx_answers(small, crops), strict=True):
+    for before, after in zip(onnx_outputs(model, crops), onnx_outputs(small, crops), strict=True):
         shift = np.abs((after - before).mean(axis=0))
         assert (shift < 0.15 * np.abs(after - before).mean(axis=0)).all()
     assert onnx.load_from_string(centred(model, model, crops)) == onnx.load_from_string(model)

@@ -1,4 +1,4 @@
-"""The documents' experiments: which runs there are, their order, their commands, and what a failure says."""
+"""The published experiments: the runs, their scale, order and commands, and the report of a failure."""
 
 import subprocess
 import threading
@@ -17,9 +17,10 @@ from facegeom_lab.evaluation.run import RESULT
 from facegeom_lab.studies import reproduction
 from facegeom_lab.studies.reproduction import Job, jobs, reproduce, select
 from facegeom_lab.training import recipes
+from facegeom_lab.training.tasks.landmarks import LandmarksRecipe
 from facegeom_lab.training.trainers import TRAINERS
 
-BODIES = ("resnet18", "mobilenetv2", "efficientnetb0", "mobilenetv3", "mobilevit")
+BACKBONES = ("resnet18", "mobilenetv2", "efficientnetb0", "mobilenetv3", "mobilevit")
 ABLATIONS = (
     *("no-warmup", "frozen", "not-pretrained", "detector-only"),
     *("no-rotation-colour", "no-rotation-colour-jitter"),
@@ -28,32 +29,49 @@ ABLATIONS = (
 
 def test_every_row_of_the_tables() -> None:
     rows = {job.name for job in jobs() if job.recipe.startswith("landmarks106")}
-    tables = {f"landmarks106-{body}-{loss}" for body in BODIES for loss in ("mse", "wing")}
+    tables = {f"landmarks106-{body}-{loss}" for body in BACKBONES for loss in ("mse", "wing")}
     assert rows == tables | {f"landmarks106-mobilenetv3-mse-{name}" for name in ABLATIONS}
     assert len(rows) == 16
     names = [job.name for job in jobs()]
     assert len(set(names)) == len(names)
-    assert {"mesh478-efficientnetv2b0", *(f"body-{body}" for body in BODIES)} <= set(names)
+    assert {"mesh478-efficientnetv2b0", *(f"body-{body}" for body in BACKBONES)} <= set(names)
 
 
-def test_bodies_come_before_what_starts_from_them() -> None:
+def test_backbones_come_before_the_rows_that_start_from_them() -> None:
     places = {job.name: place for place, job in enumerate(jobs())}
     for job in jobs():
         if job.recipe == "landmarks106-mobilenetv3-mse-not-pretrained" or job.recipe in ("body", "dlib68"):
-            assert not job.body
+            assert not job.backbone_run
         else:
-            assert places[job.body] < places[job.name]
-            assert job.body == f"body-{job.recipe.split('-')[1]}"
+            assert places[job.backbone_run] < places[job.name]
+            assert job.backbone_run == f"body-{job.recipe.split('-')[1]}"
         assert job.evaluated == (job.recipe != "body")
 
 
 @pytest.mark.parametrize("job", jobs(), ids=lambda job: job.name)
 def test_settings_are_those_of_the_recipe(job: Job) -> None:
-    """They are known, of the right type, and the same after a way over the command line."""
+    """Load the overrides as a recipe; the command line keeps their types."""
     module, recipe_type = TRAINERS[recipes.kind(job.recipe)]
     chosen = asdict(recipes.load(getattr(import_module(module), recipe_type), job.recipe, **job.overrides))
     assert chosen.items() >= job.overrides.items()
     assert all(yaml.safe_load(str(value)) == value for value in job.overrides.values())
+
+
+def test_the_schedule_of_the_landmarks_is_the_published_one() -> None:
+    """Warm up from 1e-5 to 1e-3 over 3 epochs, quarter after 4 without progress, stop at 1e-6; 40 epochs."""
+    rows = [job for job in jobs() if job.recipe.startswith("landmarks106")]
+    for job in rows:
+        recipe = recipes.load(LandmarksRecipe, job.recipe, **job.overrides)
+        ablated = job.recipe.endswith(("no-warmup", "not-pretrained"))
+        assert (recipe.warmup_from, recipe.learning_rate) == (1e-5, 1e-3)
+        assert recipe.warmup_epochs == (0 if ablated else 3)
+        assert (recipe.patience, recipe.factor, recipe.stop_at_rate) == (4, 0.25, 1e-6)
+        assert (recipe.max_epochs, recipe.size_px) == (40, 96)
+
+
+def test_the_length_of_the_backbones() -> None:
+    epochs = {job.name: job.overrides["epochs"] for job in jobs() if job.recipe == "body"}
+    assert epochs == {f"body-{name}": 16 for name in BACKBONES} | {"body-efficientnetv2b0": 30}
 
 
 def test_the_scale_leaves_the_ablations_alone() -> None:
@@ -91,19 +109,19 @@ def test_select(only: list[str], names: list[str]) -> None:
 
 
 def test_a_pattern_that_fits_nothing() -> None:
-    with pytest.raises(InputError, match=r"no run fits vgg\*, x; there are body-.*, mesh478"):
+    with pytest.raises(InputError, match=r"no run matches vgg\*, x; there are body-.*, mesh478"):
         select(jobs(), ["vgg*", "x"])
 
 
 JOBS = [
     *(Job(name, "body", evaluated=False) for name in ("body-a", "body-b")),
-    *(Job(f"row-{name}", "row", body=f"body-{name}") for name in ("a", "b")),
+    *(Job(f"row-{name}", "row", backbone_run=f"body-{name}") for name in ("a", "b")),
     Job("row-c", "row"),
 ]
 
 
 class Worker:
-    """Stands in for a run: takes its time, leaves the file of a finished one, notes beginning and end."""
+    """Replaces a run: waits, writes the file of a finished one, records beginning and end."""
 
     def __init__(self, fails: str = "") -> None:
         self.fails, self.notes, self.lock = fails, [], threading.Lock()
@@ -173,7 +191,7 @@ def test_a_failure_ends_it(processes: int, tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands that would have been run."""
+    """Record the commands instead of running them."""
     calls: list[list[str]] = []
 
     def note(words: list[str], env: dict[str, str], **_: object) -> SimpleNamespace:
@@ -186,7 +204,9 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def test_commands_of_a_row(commands: list[list[str]], tmp_path: Path) -> None:
-    job = Job("row", "landmarks106-resnet18-wing", {"size_px": 96, "factor": 0.5}, body="body-resnet18")
+    job = Job(
+        "row", "landmarks106-resnet18-wing", {"size_px": 96, "factor": 0.5}, backbone_run="body-resnet18"
+    )
     reproduction.run(job, Path("pack"), Path("labels.npz"), tmp_path)
     given = ["--data", "pack", "--labels", "labels.npz", "--workers", "0"]
     body = tmp_path / "body-resnet18" / "best.ckpt"

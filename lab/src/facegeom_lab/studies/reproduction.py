@@ -1,7 +1,7 @@
-"""The documents' experiments on the data pack, at a scale that a processor with two cores can afford.
+"""The published experiments on the data pack, at the published schedule and a smaller image size.
 
 Every row is a run of its own (``facegeom lab train``, then ``facegeom lab evaluate``) in its own process. A
-finished row is not repeated, an interrupted one goes on from its last checkpoint.
+finished row is not repeated, an interrupted one is resumed from its last checkpoint.
 """
 
 import os
@@ -18,33 +18,24 @@ from tqdm import tqdm
 from facegeom.errors import FacegeomError, InputError
 from facegeom_lab.evaluation.run import RESULT
 from facegeom_lab.training import recipes
-from facegeom_lab.training.tasks.loop import BEST
+from facegeom_lab.training.loop import BEST
 
 SIZE_PX = 96
-SAMPLES_OF_A_BODY: dict[str, object] = {
+BACKBONE: dict[str, object] = {
     "size_px": SIZE_PX,
-    "epochs": 8,
+    "epochs": 16,
     "samples_per_epoch": 4096,
     "batch": 16,
 }
-LANDMARKS: dict[str, object] = {
-    "size_px": SIZE_PX,
-    "max_epochs": 6,
-    "warmup_epochs": 1,
-    "learning_rate": 0.0003,
-    "patience": 0,
-}
-SAMPLES_OF_THE_MESH_BODY = SAMPLES_OF_A_BODY | {
-    "epochs": 14,
-    "learning_rate": 0.001,
-    "statistics_share": 0.25,
-}
-"""More, for this body is not trained further: only a small head is learned on top of it."""
+LANDMARKS: dict[str, object] = {"size_px": SIZE_PX, "max_epochs": 40}
+"""Warm-up, learning rate and patience are the recipe's, the published ones; about 60,000 samples a row."""
+MESH_BACKBONE = BACKBONE | {"epochs": 30, "learning_rate": 0.001, "statistics_share": 0.25}
+"""Longer, for this backbone is frozen afterwards: only a small head is trained on it."""
 MESH: dict[str, object] = {"size_px": 128, "frames_per_picture": 1, "max_epochs": 25}
 DENSE_CONVOLUTIONS = ("resnet18", "efficientnetv2b0")
-"""Bodies that bfloat16 speeds up on a processor; it slows those of depthwise convolutions down."""
-EXPLODING = ("mobilenetv2", "efficientnetb0", "mobilevit")
-"""Bodies that need fixed statistics in the second half of their training; see ``tasks/body.py``."""
+"""Backbones that bfloat16 speeds up on a CPU; it slows down those of depthwise convolutions."""
+UNSTABLE = ("mobilenetv2", "efficientnetb0", "mobilevit")
+"""Backbones that need frozen batch normalisation in the second half; see ``training/tasks/backbone.py``."""
 
 
 @dataclass(frozen=True)
@@ -53,33 +44,33 @@ class Job:
 
     Attributes:
         name: of its folder.
-        recipe: that is trained.
-        overrides: values of the recipe that the scale asks for.
-        body: name of the run whose body it starts from; empty for none.
-        evaluated: whether it is measured; bodies are not.
+        recipe: to train.
+        overrides: values of the recipe that differ here.
+        backbone_run: name of the run whose backbone it starts from; empty for none.
+        evaluated: whether it is measured; backbones are not.
     """
 
     name: str
     recipe: str
     overrides: Mapping[str, object] = field(default_factory=dict)
-    body: str = ""
+    backbone_run: str = ""
     evaluated: bool = True
 
     def done(self, out: Path) -> bool:
-        """Whether nothing is left to do."""
+        """Return whether the run is finished."""
         folder = out / self.name
         return (folder / (RESULT if self.evaluated else f"{BEST}.done")).exists()
 
 
 def jobs() -> list[Job]:
-    """All runs, bodies before what starts from them, the longest first."""
+    """Return all runs, backbones before the rows that start from them."""
     rows = [name for name in recipes.names() if recipes.kind(name) == "landmarks"]
-    bodies = dict.fromkeys(_backbone(name) for name in rows)
+    backbones = dict.fromkeys(_backbone(name) for name in rows)
     return [
-        _body("efficientnetv2b0", "frame", SAMPLES_OF_THE_MESH_BODY),
-        *(_body(backbone, "close", SAMPLES_OF_A_BODY) for backbone in bodies),
-        *(_row(name, _backbone(name)) for name in rows),
-        Job("mesh478-efficientnetv2b0", "mesh478-efficientnetv2b0", MESH, body="body-efficientnetv2b0"),
+        _backbone_job("efficientnetv2b0", "frame", MESH_BACKBONE),
+        *(_backbone_job(backbone, "close", BACKBONE) for backbone in backbones),
+        *(_landmarks_job(name, _backbone(name)) for name in rows),
+        Job("mesh478-efficientnetv2b0", "mesh478-efficientnetv2b0", MESH, "body-efficientnetv2b0"),
         Job("dlib68", "dlib68"),
     ]
 
@@ -92,33 +83,30 @@ def _precision(backbone: str) -> dict[str, object]:
     return {"precision": "bf16-mixed" if backbone in DENSE_CONVOLUTIONS else "32-true"}
 
 
-def _body(backbone: str, view: str, scale: Mapping[str, object]) -> Job:
-    fixed = {"statistics_share": 0.5} if backbone in EXPLODING else {}
+def _backbone_job(backbone: str, view: str, scale: Mapping[str, object]) -> Job:
+    fixed = {"statistics_share": 0.5} if backbone in UNSTABLE else {}
     settings = {"backbone": backbone, "view": view, **_precision(backbone), **fixed, **scale}
     return Job(f"body-{backbone}", "body", settings, evaluated=False)
 
 
-def _row(recipe: str, backbone: str) -> Job:
-    settings = LANDMARKS | _precision(backbone)
-    if recipe.endswith(("no-warmup", "not-pretrained")):
-        settings = {key: value for key, value in settings.items() if key != "warmup_epochs"}
-    body = "" if recipe.endswith("not-pretrained") else f"body-{backbone}"
-    return Job(recipe, recipe, settings, body)
+def _landmarks_job(recipe: str, backbone: str) -> Job:
+    backbone_run = "" if recipe.endswith("not-pretrained") else f"body-{backbone}"
+    return Job(recipe, recipe, LANDMARKS | _precision(backbone), backbone_run)
 
 
 def reproduce(data: Path, labels: Path, out: Path, only: Sequence[str] = (), processes: int = 2) -> list[str]:
-    """Run what is not done yet, several rows at once; the names of the rows that are done.
+    """Run the unfinished rows, several at once; return the names of the finished rows.
 
     Args:
         data: the data pack.
         labels: mesh labels.
         out: folder of the runs.
-        only: patterns of the runs wanted, as of a shell; the bodies that they need come along.
-        processes: rows at once, each with one thread: on a processor the quickest way.
+        only: shell patterns of runs; the backbones that they need are added.
+        processes: rows at once, each with one thread, which is fastest on a CPU.
 
     Raises:
-        InputError: a pattern that fits no run.
-        FacegeomError: a run has failed; what it said is in its ``run.log``.
+        InputError: a pattern that matches no run.
+        FacegeomError: a run has failed; its output is in its ``run.log``.
     """
     chosen = select(jobs(), only)
     run_jobs(chosen, lambda job: run(job, data, labels, out), out, processes)
@@ -126,20 +114,20 @@ def reproduce(data: Path, labels: Path, out: Path, only: Sequence[str] = (), pro
 
 
 def run_jobs(chosen: Sequence[Job], start: Callable[[Job], None], out: Path, processes: int) -> None:
-    """Start the jobs that are not done in ``out`` yet, so many at once, with a progress bar."""
+    """Run the jobs that are not finished in ``out``, at most ``processes`` at once, with a progress bar."""
     left = [job for job in chosen if not job.done(out)]
     with tqdm(total=len(chosen), initial=len(chosen) - len(left), desc="runs") as bar:
         _run_all(left, start, processes, bar)
 
 
 def select(everything: Sequence[Job], only: Sequence[str]) -> list[Job]:
-    """The jobs that fit a pattern, and the bodies they start from; all without patterns."""
+    """Return the jobs that match a pattern, and the backbones they start from; all without patterns."""
     wanted = {job.name for job in everything if not only or any(fnmatch(job.name, each) for each in only)}
     if not wanted:
         raise InputError(
-            f"no run fits {', '.join(only)}; there are {', '.join(job.name for job in everything)}"
+            f"no run matches {', '.join(only)}; there are {', '.join(job.name for job in everything)}"
         )
-    wanted |= {job.body for job in everything if job.name in wanted}
+    wanted |= {job.backbone_run for job in everything if job.name in wanted}
     return [job for job in everything if job.name in wanted]
 
 
@@ -158,16 +146,16 @@ def _run_all(left: list[Job], start: Callable[[Job], None], processes: int, bar:
 
 
 def _ready(job: Job, unfinished: Sequence[Job]) -> bool:
-    return job.body not in {other.name for other in unfinished}
+    return job.backbone_run not in {other.name for other in unfinished}
 
 
 def run(job: Job, data: Path, labels: Path, out: Path) -> None:
-    """Train and measure one row by the commands that a person would type; their words go to ``run.log``."""
+    """Train and measure one row by the command line; its output goes to ``run.log``."""
     folder = out / job.name
     folder.mkdir(parents=True, exist_ok=True)
     settings = dict(job.overrides)
-    if job.body:
-        settings["pretrained"] = str(out / job.body / BEST)
+    if job.backbone_run:
+        settings["pretrained"] = str(out / job.backbone_run / BEST)
     given = ["--data", str(data), "--labels", str(labels), "--workers", "0"]
     values = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     _call(["train", job.recipe, "-o", str(folder), *given, *values], folder)

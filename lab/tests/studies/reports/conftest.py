@@ -34,12 +34,12 @@ WriteRuns = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def write_runs() -> WriteRuns:
-    """Writes the run folders of the given names (all by default) into a folder."""
+    """Return a function that writes the run folders of the given names (all by default) into a folder."""
     return write_run_folders
 
 
 def write_run_folders(root: Path, *names: str) -> Path:
-    """All runs that a report can show, or those named."""
+    """Write all runs that a report can show, or those named."""
     for name, error_px in _errors().items():
         if not names or name in names:
             _write_landmarks(root / name, error_px)
@@ -51,7 +51,7 @@ def write_run_folders(root: Path, *names: str) -> Path:
 
 
 def _errors() -> dict[str, float]:
-    """Error of a point in pixels by the name of the run."""
+    """Return the error of a point in pixels by the name of the run."""
     errors = {}
     for network, (pixels, *_) in NETWORKS.items():
         errors[f"landmarks106-{network}-mse"] = pixels
@@ -99,7 +99,7 @@ def _predictions(name: str, split: str, count: int, error_px: float) -> Predicti
 
 
 def _template() -> np.ndarray:
-    """(68, 2) points about a face's middle: each region a little cloud in its place."""
+    """Draw points (68, 2) about a face's centre: each region is a small cloud."""
     places = {
         "eye_right": (-25, -15),
         "eye_left": (25, -15),
@@ -124,7 +124,7 @@ def _cost(name: str) -> dict[str, Any]:
 
 
 def _write_log(folder: Path, error_px: float) -> None:
-    """A training of 30 epochs, killed in the twelfth and gone on with."""
+    """Write the log of 30 epochs, interrupted in the twelfth and resumed."""
     rng = np.random.default_rng(1)
     lines = []
     for epoch in range(30):

@@ -52,7 +52,7 @@ def test_difference_on_the_shared_faces(pair: tuple[Run, Run]) -> None:
     assert found.faces == 50
     assert found.change == pytest.approx(np.mean([errors[name] - others[name] for name in errors]))
     assert 0 < found.low < found.change < found.high
-    assert found.settled
+    assert found.significant
 
 
 def test_no_predictions_and_no_common_faces(pair: tuple[Run, Run]) -> None:

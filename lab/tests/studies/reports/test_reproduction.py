@@ -1,4 +1,4 @@
-"""The whole report, of all runs, of a few, of one: its text and its pictures."""
+"""The page of the reproduction, of all runs and of one: its text and its figures."""
 
 import hashlib
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from facegeom.errors import InputError, OutputError
-from facegeom_lab.studies.reports import training_figures
+from facegeom_lab.studies.reports import figures
 from facegeom_lab.studies.reports.published import load
 from facegeom_lab.studies.reports.reproduction import expected, report
 from facegeom_lab.studies.reports.style import log_scale, panels, render
@@ -22,7 +22,7 @@ FIGURES = {
 
 @pytest.fixture(scope="module")
 def whole(write_runs: WriteRuns, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of all runs."""
+    """Write the report of all runs."""
     root = tmp_path_factory.mktemp("report")
     return report([write_runs(root / "runs")], root / "out")
 
@@ -83,7 +83,7 @@ def test_a_text_about_the_runs(write_runs: WriteRuns, tmp_path: Path) -> None:
 def test_a_drawn_again_figure_is_the_same_to_the_byte(tmp_path: Path) -> None:
     digests = []
     for name in ("first", "second"):
-        assert render(training_figures.losses, tmp_path, name)
+        assert render(figures.loss_functions, tmp_path, name)
         digests.append(
             [
                 hashlib.sha256((tmp_path / f"{name}.{ending}").read_bytes()).hexdigest()
@@ -101,7 +101,7 @@ def test_nothing_to_draw_writes_nothing(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot"):
-        render(training_figures.losses, tmp_path / "file", "losses")
+        render(figures.loss_functions, tmp_path / "file", "losses")
 
 
 def test_no_runs_are_an_input_error(tmp_path: Path) -> None:

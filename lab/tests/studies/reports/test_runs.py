@@ -1,4 +1,4 @@
-"""Which runs lie in folders, and what they say."""
+"""Collecting runs from folders, and their figures."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from facegeom_lab.measures.tables import Table
-from facegeom_lab.studies.reports import method_tables, tables
+from facegeom_lab.studies.reports import tables
 from facegeom_lab.studies.reports.published import load
 from facegeom_lab.studies.reports.runs import Run, Runs
 
@@ -12,7 +12,7 @@ STUDY = load().landmarks
 
 
 def runs(**results: dict[str, Any]) -> Runs:
-    """Finished runs with these results; underscores in their names stand for hyphens."""
+    """Build finished runs with these results; underscores in their names stand for hyphens."""
     named = {name.replace("_", "-"): result for name, result in results.items()}
     return Runs({name: Run(name, Path("nowhere"), result) for name, result in named.items()})
 
@@ -99,19 +99,19 @@ def test_mesh() -> None:
     upright = {"mse": 3.1e-4, "nme_interocular": 0.0512}
     made = runs(mesh478_efficientnetv2b0={"upright": upright, "mse_turned": 7.4e-4})
     published = "| published | - | 8.1070e-04 | - |"
-    assert rows(method_tables.mesh(made, load().mesh)) == [
+    assert rows(tables.mesh(made, load().mesh)) == [
         "| ours | 3.1000e-04 | 7.4000e-04 | 0.0512 |",
         published,
     ]
-    assert rows(method_tables.mesh(Runs({}), load().mesh)) == ["| ours: not run | - | - | - |", published]
+    assert rows(tables.mesh(Runs({}), load().mesh)) == ["| ours: not run | - | - | - |", published]
 
 
 def test_keypoints() -> None:
     made = runs(keypoints14={"error_100x100_val": 4.314, "error_100x100_afw": 6.72})
-    table = method_tables.keypoints(made, load().keypoints)
+    table = tables.keypoints(made, load().keypoints)
     assert rows(table) == ["| val | 4.31 | 10 |", "| afw | 6.72 | 8 |"]
     assert "Marks go from 2 (an error of at most 20) to 10 (at most 5)" in table.protocol
-    assert rows(method_tables.keypoints(Runs({}), load().keypoints)) == [
+    assert rows(tables.keypoints(Runs({}), load().keypoints)) == [
         "| val: not run | - | - |",
         "| afw: not run | - | - |",
     ]
@@ -125,7 +125,7 @@ def test_methods_beside_the_best_network() -> None:
             0.12, 0.1, bytes=45_600_000, bytes_quantised=5_250_000, nme_quantised=0.061, cpu_ms=1.25
         ),
     )
-    table = method_tables.methods(made, STUDY)
+    table = tables.methods(made, STUDY)
     assert rows(table) == [
         "| regression by a network | 0.0400 | 0.0350 | 12.3 | 44.96 |",
         "| heat maps: not run | - | - | - | - |",

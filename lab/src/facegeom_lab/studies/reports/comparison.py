@@ -1,4 +1,4 @@
-"""Whether two trainings differ, by how much, and how sure the faces make of it."""
+"""Differences between two trainings with bootstrap intervals over the faces."""
 
 from dataclasses import dataclass
 
@@ -16,11 +16,11 @@ class Difference:
     """NME of a run minus that of a baseline on the same faces.
 
     Attributes:
-        nme: of the run on the shared faces.
-        baseline: of the other.
+        nme: of the run on the common faces.
+        baseline: NME of the baseline.
         low: lower end of the interval of the difference.
         high: upper end.
-        faces: that both have.
+        faces: number of common faces.
     """
 
     nme: float
@@ -31,17 +31,17 @@ class Difference:
 
     @property
     def change(self) -> float:
-        """The difference itself; positive is worse than the baseline."""
+        """The difference; positive is worse than the baseline."""
         return self.nme - self.baseline
 
     @property
-    def settled(self) -> bool:
-        """The interval leaves out zero."""
+    def significant(self) -> bool:
+        """Whether the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
 
 def difference(run: Run, baseline: Run, split: str = "test") -> Difference | None:
-    """Compare the inter-pupil errors of two runs face by face; None where one kept no predictions.
+    """Compare the inter-pupil errors of two runs face by face; None if one kept no predictions.
 
     Raises:
         InputError: they have no face in common.
@@ -59,12 +59,12 @@ def difference(run: Run, baseline: Run, split: str = "test") -> Difference | Non
 
 
 def bootstrap_interval(values: np.ndarray, rounds: int = ROUNDS, seed: int = 0) -> tuple[float, float]:
-    """Ends of the 95 % percentile interval of the mean (Efron, 1979).
+    """Return the ends of the 95 % bootstrap percentile interval of the mean (Efron, 1979).
 
     Args:
-        values: (F,), one a face; faces are drawn with replacement.
-        rounds: draws.
-        seed: the same gives the same interval.
+        values: (F,), one for each face; faces are drawn with replacement.
+        rounds: number of resamples.
+        seed: of the draws.
     """
     drawn = np.random.default_rng(seed).integers(0, len(values), (rounds, len(values)), dtype=np.int32)
     tail = (1 - LEVEL) / 2
@@ -73,26 +73,26 @@ def bootstrap_interval(values: np.ndarray, rounds: int = ROUNDS, seed: int = 0) 
 
 
 def sentence(title: str, found: Difference, published_change: float | None) -> str:
-    """A line of Markdown: what changed, how surely, and whether the publication says the same."""
+    """Return a line of Markdown: the change, its interval, and whether the published change agrees."""
     ours = (
         f"**{title}**: NME {found.nme:.4f} against {found.baseline:.4f}, {found.change:+.4f} "
         f"({100 * found.change / found.baseline:+.1f} %; 95 % interval {found.low:+.4f} to "
         f"{found.high:+.4f}, {found.faces} faces)."
     )
     if published_change is None:
-        return f"{ours} {plain(found)}"
-    return f"{ours} Published: {published_change:+.4f}. {_verdict(found, published_change)}"
+        return f"{ours} {verdict(found)}"
+    return f"{ours} Published: {published_change:+.4f}. {_verdict_against(found, published_change)}"
 
 
-def plain(found: Difference) -> str:
-    """What a difference of errors says, in words."""
-    if not found.settled:
+def verdict(found: Difference) -> str:
+    """Return a verdict on a difference of errors."""
+    if not found.significant:
         return "The interval holds 0: these faces do not settle it."
     return "Worse." if found.change > 0 else "Better."
 
 
-def _verdict(found: Difference, published_change: float) -> str:
-    if not found.settled:
+def _verdict_against(found: Difference, published_change: float) -> str:
+    if not found.significant:
         same = "same" if found.change * published_change > 0 else "opposite"
         return f"The {same} direction, but the interval holds 0: these faces do not settle it."
     if found.change * published_change > 0:

@@ -1,4 +1,4 @@
-"""The figures that the repeated works print: ``published.yaml``, typed."""
+"""Published figures of the reproduced works: ``published.yaml`` as typed objects."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -13,15 +13,15 @@ class Network:
     """One of the five networks, trained with the squared error.
 
     Attributes:
-        title: its name as people write it.
-        table: number of the table that describes it.
-        figure: number of the figure with its learning curves.
-        nme: inter-pupil, a share.
-        epochs: until the training stopped.
+        title: for tables and figures.
+        table: number of its published table.
+        figure: number of the published figure of its learning curves.
+        nme: inter-pupil, a fraction.
+        epochs: length of the training.
         cpu_ms: milliseconds of one face on a processor, with ``cpu_ms_spread``.
         gpu_ms: the same on a GPU, with ``gpu_ms_spread``.
-        gflops: 1e9 multiply-adds; None where the work gives none.
-        parameters_millions: with the layer of the thousand ImageNet classes.
+        gflops: 1e9 multiply-adds; None if not published.
+        parameters_millions: including the layer of 1000 ImageNet classes.
     """
 
     title: str
@@ -39,7 +39,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Training:
-    """The outcome of another way to train: NME as in :class:`Network`, epochs, what was changed."""
+    """The result of a changed training: NME as in :class:`Network`, epochs, the change."""
 
     nme: float
     epochs: int
@@ -48,7 +48,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Landmarks:
-    """The study of networks, losses and tricks for 2D points; all mappings are in the order of its tables."""
+    """The study of networks, losses and training tricks for 2D points; mappings follow its tables' order."""
 
     source: str
     protocol: str
@@ -69,7 +69,7 @@ class Mesh:
 
 @dataclass(frozen=True)
 class Keypoints:
-    """The task of fourteen points; it prints marks, but no error that someone reached."""
+    """The task of fourteen points; it publishes marks, but no error of a solution."""
 
     source: str
     protocol: str
@@ -77,7 +77,7 @@ class Keypoints:
 
 @dataclass(frozen=True)
 class Memory:
-    """How many times less memory a method takes in training and in use, and how many times faster it is."""
+    """Factors by which a method reduces memory in training and in use, and time."""
 
     training: str | None
     use: str | None
@@ -86,7 +86,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Compressed:
-    """One network: milliseconds of an image in training and in use, size, right answers in per cent."""
+    """One network: milliseconds per image in training and in use, size, accuracy in per cent."""
 
     training_ms: float
     run_ms: float
@@ -96,7 +96,7 @@ class Compressed:
 
 @dataclass(frozen=True)
 class Compression:
-    """The comparison of ways to small and fast networks; both mappings by the study's names of rows."""
+    """The comparison of compression methods; both mappings are keyed by the study's row names."""
 
     source: str
     protocol: str
@@ -106,7 +106,7 @@ class Compression:
 
 @dataclass(frozen=True)
 class Published:
-    """All of it."""
+    """All published figures."""
 
     landmarks: Landmarks
     mesh: Mesh
@@ -128,7 +128,7 @@ def load() -> Published:
 
 
 def _typed(values: dict[str, Any], **kinds: type) -> dict[str, Any]:
-    """The values, with the rows of some mappings made objects of their kinds."""
+    """Convert the rows of some mappings to objects of their types."""
     return values | {
         name: {key: kind(**row) for key, row in values[name].items()} for name, kind in kinds.items()
     }

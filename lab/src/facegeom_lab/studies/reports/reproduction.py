@@ -1,4 +1,4 @@
-"""The report: which runs there are, their tables and figures, and what they say, as Markdown and pictures."""
+"""The page of the reproduction: runs, tables, figures and comparisons, as Markdown with images."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from facegeom.errors import InputError
 from facegeom.export.files import write
-from facegeom_lab.studies.reports import accuracy_figures, method_tables, tables, training_figures
+from facegeom_lab.studies.reports import figures, tables
 from facegeom_lab.studies.reports.comparison import difference, sentence
 from facegeom_lab.studies.reports.published import Landmarks, Published, load
 from facegeom_lab.studies.reports.runs import (
@@ -27,7 +27,7 @@ from facegeom_lab.studies.reports.runs import (
 from facegeom_lab.studies.reports.style import render
 
 FILE, FIGURES = "reproduction.md", "figures"
-JITTER = ("no-rotation-colour", "no-rotation-colour-jitter")  # the box jitter is what tells them apart
+JITTER = ("no-rotation-colour", "no-rotation-colour-jitter")  # they differ in the box jitter only
 
 _INTRODUCTION = """\
 # Reproduction
@@ -41,32 +41,32 @@ Draw = Callable[[], Figure | None]
 
 
 def report(paths: Sequence[Path], out: Path, about: Path | None = None) -> Path:
-    """Turn finished runs into ``out/reproduction.md`` and its figures.
+    """Write ``out/reproduction.md`` and its figures from finished runs.
 
     Args:
         paths: run folders, or folders of them.
         out: folder to write into.
-        about: Markdown that goes under the introduction: how these runs differ from the published ones.
+        about: Markdown to insert after the introduction: how these runs differ from the published ones.
 
     Returns:
         The Markdown file.
 
     Raises:
-        InputError: no run there, or a damaged one; no text ``about`` there.
+        InputError: no run, or a damaged one; ``about`` cannot be read.
         OutputError: the folder cannot be written.
     """
     runs, published = collect(paths), load()
     blocks = [
         _INTRODUCTION,
-        *_text(about),
-        *_absent(runs, published.landmarks),
+        *_read_text(about),
+        *_missing(runs, published.landmarks),
         *_sections(runs, published, out / FIGURES),
     ]
     write(out / FILE, ("\n\n".join(block.strip() for block in blocks) + "\n").encode())
     return out / FILE
 
 
-def _text(about: Path | None) -> list[str]:
+def _read_text(about: Path | None) -> list[str]:
     if about is None:
         return []
     try:
@@ -76,12 +76,12 @@ def _text(about: Path | None) -> list[str]:
 
 
 def expected(published: Landmarks) -> list[str]:
-    """Names of all runs that the report can show."""
+    """Return the names of all runs that the report can show."""
     changed = [ablation_run(key) for key in published.ablations]
     return [*tables.network_runs(published), *changed, MESH, KEYPOINTS, HEATMAP, TREES]
 
 
-def _absent(runs: Runs, published: Landmarks) -> list[str]:
+def _missing(runs: Runs, published: Landmarks) -> list[str]:
     missing = [name for name in expected(published) if name not in runs.finished]
     begun = [name for name in missing if name in runs.unfinished]
     listed = {"Without a result yet": begun, "Not run": [name for name in missing if name not in begun]}
@@ -94,7 +94,7 @@ def _sections(runs: Runs, published: Published, folder: Path) -> Iterable[str]:
     yield from _training_figures(runs, study, folder)
     yield _figure(
         *(folder, "3-09-error-against-cost", "Figure 3.9: error on the test faces against time and size"),
-        partial(accuracy_figures.error_against_cost, runs, study),
+        partial(figures.error_against_cost, runs, study),
     )
     yield tables.ablations(runs, study).markdown()
     yield _bullets(_ablation_sentences(runs, study))
@@ -103,27 +103,27 @@ def _sections(runs: Runs, published: Published, folder: Path) -> Iterable[str]:
     yield from _loss_figures(runs, study, folder)
     yield tables.measures(runs, [*tables.network_runs(study), HEATMAP, TREES]).markdown()
     yield from _distribution_figures(runs, study, folder)
-    yield method_tables.methods(runs, study).markdown()
-    yield method_tables.mesh(runs, published.mesh).markdown()
-    yield method_tables.keypoints(runs, published.keypoints).markdown()
+    yield tables.methods(runs, study).markdown()
+    yield tables.mesh(runs, published.mesh).markdown()
+    yield tables.keypoints(runs, published.keypoints).markdown()
 
 
 def _training_figures(runs: Runs, study: Landmarks, folder: Path) -> Iterable[str]:
     example = network_run(ABLATED, "mse")
-    draw = partial(training_figures.learning_rate, runs[example])
+    draw = partial(figures.learning_rate, runs[example])
     yield _figure(folder, "3-02-learning-rate", f"Figure 3.2: learning rate of {example}", draw)
     for key, network in study.networks.items():
-        draw = partial(training_figures.learning_curves, runs[network_run(key, "mse")])
+        draw = partial(figures.learning_curves, runs[network_run(key, "mse")])
         name = f"3-{network.figure.removeprefix('3.').zfill(2)}-curves-{key}"
         yield _figure(folder, name, f"Figure {network.figure}: {network.title}, squared error", draw)
 
 
 def _loss_figures(runs: Runs, study: Landmarks, folder: Path) -> Iterable[str]:
-    yield _figure(folder, "3-10-losses", "Figure 3.10: Wing and the squared error", training_figures.losses)
+    yield _figure(folder, "3-10-losses", "Figure 3.10: Wing and the squared error", figures.loss_functions)
     caption = f"Figure 3.11: {study.networks[ABLATED].title}, Wing"
-    draw = partial(training_figures.learning_curves, runs[network_run(ABLATED, "wing")])
+    draw = partial(figures.learning_curves, runs[network_run(ABLATED, "wing")])
     yield _figure(folder, "3-11-curves-wing", caption, draw)
-    bars = partial(accuracy_figures.losses_side_by_side, runs, study)
+    bars = partial(figures.losses_side_by_side, runs, study)
     yield _figure(folder, "3-12-losses-compared", "Figure 3.12: error on the test faces by loss", bars)
 
 
@@ -131,14 +131,14 @@ def _distribution_figures(runs: Runs, study: Landmarks, folder: Path) -> Iterabl
     caption = (
         "Cumulative distribution of the errors of the test faces; upright line: the threshold of a failure"
     )
-    draw = partial(accuracy_figures.error_distributions, runs, study)
+    draw = partial(figures.error_distributions, runs, study)
     yield _figure(folder, "error-distributions", caption, draw)
-    draw = partial(accuracy_figures.region_errors, runs, study)
+    draw = partial(figures.region_errors, runs, study)
     yield _figure(folder, "region-errors", "Error by region of the face, test faces", draw)
 
 
 def _figure(folder: Path, name: str, caption: str, draw: Draw) -> str:
-    """The figure as Markdown, a link to its SVG; a line that says so where there is nothing to draw."""
+    """Return the figure as Markdown with a link to its SVG, or a line that says that there is no run."""
     if not render(draw, folder, name):
         return f"*{caption}*: no run for it."
     return f"[![{caption}]({FIGURES}/{name}.png)]({FIGURES}/{name}.svg)\n\n*{caption}*"
@@ -147,23 +147,23 @@ def _figure(folder: Path, name: str, caption: str, draw: Draw) -> str:
 def _ablation_sentences(runs: Runs, study: Landmarks) -> Iterable[str]:
     base, as_is = runs[network_run(ABLATED, "mse")], study.networks[ABLATED]
     for key, training in study.ablations.items():
-        yield _compared(training.title, runs[ablation_run(key)], base, training.nme - as_is.nme)
+        yield _comparison(training.title, runs[ablation_run(key)], base, training.nme - as_is.nme)
     with_jitter, without = (runs[ablation_run(key)] for key in JITTER)
     before, after = (study.ablations[key].nme for key in JITTER)
-    yield _compared("of these, no box jitter alone", without, with_jitter, after - before)
+    yield _comparison("of these, no box jitter alone", without, with_jitter, after - before)
 
 
 def _loss_sentences(runs: Runs, study: Landmarks) -> Iterable[str]:
     for key, network in study.networks.items():
         squared, wing = (runs[network_run(key, loss)] for loss in LOSSES)
         change = study.wing[key].nme - network.nme if key in study.wing else None
-        yield _compared(f"{network.title}, Wing instead of the squared error", wing, squared, change)
+        yield _comparison(f"{network.title}, Wing instead of the squared error", wing, squared, change)
 
 
-def _compared(title: str, run: Run, base: Run, published_change: float | None) -> str:
-    absent = [each.name for each in (run, base) if not each.finished]
-    if absent:
-        return f"**{title}**: not run ({', '.join(absent)})."
+def _comparison(title: str, run: Run, base: Run, published_change: float | None) -> str:
+    missing = [each.name for each in (run, base) if not each.finished]
+    if missing:
+        return f"**{title}**: not run ({', '.join(missing)})."
     found = difference(run, base)
     if found is None:
         return f"**{title}**: a run kept no predictions for the test faces."

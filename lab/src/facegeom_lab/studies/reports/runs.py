@@ -1,4 +1,4 @@
-"""Finished runs, as the report reads them."""
+"""Finished runs and their figures, read from their folders."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,23 +26,23 @@ NME_EYES, NME_PUPILS = "nme_interocular", "nme_interpupil"
 
 
 def network_run(network: str, loss: str) -> str:
-    """Name of the run that trains a network of the landmarks study with a loss."""
+    """Return the name of the run that trains a network of the landmarks study with a loss."""
     return f"landmarks106-{network}-{loss}"
 
 
 def ablation_run(ablation: str) -> str:
-    """Name of the run that leaves something out of the training of MobileNetV3-Large."""
+    """Return the name of the run of an ablation of the training of MobileNetV3-Large."""
     return f"{network_run(ABLATED, 'mse')}-{ablation}"
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run, finished or wished for.
+    """One run, finished or missing.
 
     Attributes:
         name: of its recipe.
-        folder: its files.
-        result: ``result.json``; empty when there is no such run.
+        folder: of its files.
+        result: content of ``result.json``; empty if there is no such run.
     """
 
     name: str
@@ -51,30 +51,30 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """It was measured."""
+        """Whether it was measured."""
         return bool(self.result)
 
     def figure(self, key: str, split: str = "test") -> float | None:
-        """A figure of the split where the result has one for it, else that of the whole run, else None."""
+        """Return a figure of the split, else that of the whole run, else None."""
         value = self.result.get(split, {}).get(key, self.result.get(key))
         return None if value is None else float(value)
 
     def regions(self, split: str = "test") -> dict[str, float]:
-        """Errors by region of the face; empty where not measured."""
+        """Return the errors by region of the face; empty if not measured."""
         measured = self.result.get(split, self.result).get("regions", {})
         return {name: error for name, error in measured.items() if error is not None}
 
     @cached_property
     def curves(self) -> dict[str, np.ndarray]:
-        """Learning curves, see :func:`.run.read_metrics`; empty where nothing was logged."""
+        """Learning curves, see ``evaluation.run.read_metrics``; empty if nothing was logged."""
         return read_metrics(self.folder) if self.finished else {}
 
     def face_errors(self, normaliser: str, split: str = "test") -> dict[str, float] | None:
-        """Errors of the split's faces by their names; None where the run kept no predictions.
+        """Return the errors of the split's faces by name; None if the run kept no predictions.
 
         Args:
             normaliser: one of ``facegeom_lab.evaluation.points.NORMALISERS`` that the scheme has.
-            split: whose faces.
+            split: of the faces.
         """
         if not self.finished or not predictions_file(self.folder, split).is_file():
             return None
@@ -86,18 +86,23 @@ class Run:
 
 @dataclass(frozen=True)
 class Runs:
-    """What lies in the given folders: finished runs by name, names of those without a result."""
+    """The runs of the given folders.
+
+    Attributes:
+        finished: runs by name.
+        unfinished: folder names of the runs without a result.
+    """
 
     finished: dict[str, Run]
     unfinished: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Run:
-        """The run of that name; one that says nothing where there is none."""
+        """Return the run of a name, or one without figures if it is missing."""
         return self.finished.get(name, Run(name, Path(), {}))
 
 
 def collect(paths: Sequence[Path]) -> Runs:
-    """The runs in folders: each a run itself, or a folder of runs.
+    """Collect the runs in folders: each a run itself, or a folder of runs.
 
     Raises:
         InputError: no such folder, no run in any, two runs of one recipe, or a damaged result.

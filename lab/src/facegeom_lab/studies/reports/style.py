@@ -1,4 +1,4 @@
-"""How the figures look, and how they are written: the same picture for the same numbers, to the byte."""
+"""Style and output of the figures: the same numbers give the same files, byte for byte."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -14,14 +14,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from facegeom.export.files import write
 
-# Okabe and Ito's colours (2008), told apart by people of all colour vision; the markers tell in grey.
+# Okabe and Ito's colours (2008), distinguishable with any colour vision; the markers distinguish in grey.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#666666"
-NARROW, WIDE = 2, 20  # ranges of data: high / low
+NARROW, WIDE = 2, 20  # ratios high / low of the data
 
 STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
+    "font.family": "DejaVu Sans",  # ships with matplotlib
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.titleweight": "bold",
@@ -47,13 +47,13 @@ STYLE: dict[Any, Any] = {
 def panels(
     columns: int, rows: int = 1, width: float = 7.4, height: float = 2.9, share_y: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with panels in rows; ``height`` inches for each row."""
+    """Create a figure with panels in rows; ``height`` inches for each row."""
     figure = Figure(figsize=(width, height * rows), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False, sharey=share_y).flat)
 
 
 def log_scale(axes: Axes, name: str) -> None:
-    """Make the x or y axis logarithmic, with plain numbers; one whose data span little stays linear."""
+    """Make the x or y axis logarithmic, with plain numbers; a narrow range of data stays linear."""
     axis = axes.xaxis if name == "x" else axes.yaxis
     low, high = axis.get_data_interval()
     if not high > NARROW * low > 0:
@@ -65,16 +65,16 @@ def log_scale(axes: Axes, name: str) -> None:
 
 
 def epochs_axis(axes: Axes) -> None:
-    """Whole numbers of epochs on the x axis."""
+    """Label the x axis with whole numbers of epochs."""
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def render(draw: Callable[[], Figure | None], folder: Path, name: str) -> bool:
-    """Write what ``draw`` draws as ``name.png`` and ``name.svg``, each whole or not at all.
+    """Draw a figure and write ``name.png`` and ``name.svg``, each atomically.
 
     Returns:
-        False when there was nothing to draw.
+        False if there was nothing to draw.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -85,7 +85,7 @@ def render(draw: Callable[[], Figure | None], folder: Path, name: str) -> bool:
             return False
         png, svg = BytesIO(), BytesIO()
         FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
-        figure.set_layout_engine("none")  # it has done its work: both formats look the same
+        figure.set_layout_engine("none")  # keep the computed layout: both formats look the same
         FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": None})
     write(folder / f"{name}.png", png.getvalue())
     write(folder / f"{name}.svg", svg.getvalue())

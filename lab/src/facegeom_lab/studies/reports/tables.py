@@ -1,12 +1,17 @@
-"""Tables of the study of networks, losses and tricks: measured figures beside the published ones."""
+"""Tables of the reproduction: measured figures beside the published ones."""
 
+from facegeom_lab.keypoints14.evaluate import MARKS, mark
 from facegeom_lab.measures.tables import Cell, Table
-from facegeom_lab.studies.reports.cells import change, number, percent_change, scaled
-from facegeom_lab.studies.reports.published import Landmarks, Network, Training
+from facegeom_lab.studies.reports.published import Keypoints, Landmarks, Mesh, Network, Training
 from facegeom_lab.studies.reports.runs import (
     ABLATED,
+    HEATMAP,
+    KEYPOINTS,
     LOSSES,
+    MESH,
+    NME_EYES,
     NME_PUPILS,
+    TREES,
     Run,
     Runs,
     ablation_run,
@@ -14,10 +19,11 @@ from facegeom_lab.studies.reports.runs import (
 )
 
 NOT_RUN = "not run"
+BYTES_OF_A_WEIGHT = 4
 
 
 def networks(runs: Runs, published: Landmarks) -> Table:
-    """The five networks trained with the squared error: accuracy, time, size."""
+    """Tabulate the five networks trained with the squared error: accuracy, time, size."""
     rows: list[tuple[Cell, ...]] = []
     for key, network in published.networks.items():
         label = f"{network.title} ({network.table})"
@@ -36,7 +42,7 @@ def networks(runs: Runs, published: Landmarks) -> Table:
 
 
 def ablations(runs: Runs, published: Landmarks) -> Table:
-    """What a change of the training does to MobileNetV3-Large."""
+    """Tabulate the ablations of the training of MobileNetV3-Large."""
     as_is, base = published.networks[ABLATED], runs[network_run(ABLATED, "mse")]
     rows: list[tuple[Cell, ...]] = [
         ("as is", *_training(base, None), number(as_is.nme), None, as_is.epochs),
@@ -55,7 +61,7 @@ def ablations(runs: Runs, published: Landmarks) -> Table:
 
 
 def losses(runs: Runs, published: Landmarks) -> Table:
-    """The squared error against Wing."""
+    """Tabulate the squared error against Wing."""
     rows: list[tuple[Cell, ...]] = []
     for key, network in published.networks.items():
         ours = _losses(*(runs[network_run(key, loss)] for loss in LOSSES))
@@ -71,7 +77,7 @@ def losses(runs: Runs, published: Landmarks) -> Table:
 
 
 def measures(runs: Runs, names: list[str]) -> Table:
-    """Every measure of the runs that place points, on the test and the validation faces."""
+    """Tabulate every measure of the runs that predict points, on the test and the validation faces."""
     rows: list[tuple[Cell, ...]] = []
     for run in map(runs.__getitem__, names):
         rows += [
@@ -91,7 +97,7 @@ def measures(runs: Runs, names: list[str]) -> Table:
 
 
 def network_runs(published: Landmarks) -> list[str]:
-    """Names of the runs of all networks with both losses."""
+    """Return the names of the runs of all networks with both losses."""
     return [network_run(key, loss) for loss in LOSSES for key in published.networks]
 
 
@@ -156,17 +162,124 @@ def _measures(run: Run, split: str) -> tuple[Cell, ...]:
 
 
 def _setting(runs: Runs, published: Landmarks) -> str:
-    """How the measured runs were made: the range of each value."""
-    said = {
+    """Describe the configuration of the measured runs: the range of each value."""
+    texts = {
         "size_px": "crops of {} px",
         "samples": "{} pictures seen in training",
         "cpu_threads": "one face on {} thread(s) of a processor",
     }
     parts = []
-    for key, text in said.items():
+    for key, text in texts.items():
         figures = (runs[name].figure(key) for name in network_runs(published))
         values = {value for value in figures if value is not None}
         if values:
             ends = sorted({min(values), max(values)})
             parts.append(text.format(" to ".join(f"{value:,.0f}" for value in ends)))
     return f"Ours: {', '.join(parts)}." if parts else ""
+
+
+def mesh(runs: Runs, published: Mesh) -> Table:
+    """Tabulate the dense mesh by transfer learning."""
+    run = runs[MESH]
+    errors = (run.figure("mse", "upright"), run.figure("mse_turned"))
+    rows: list[tuple[Cell, ...]] = [
+        (
+            _name("ours", run),
+            *(number(error, ".4e") for error in errors),
+            number(run.figure(NME_EYES, "upright")),
+        ),
+        ("published", None, number(published.mse, ".4e"), None),
+    ]
+    columns = ("figures", "MSE, upright faces", "MSE, turned faces", "NME, upright faces")
+    protocol = (
+        "MSE of all 3 · 478 coordinates, x and z divided by the picture's width, y by its height. NME: 2D, "
+        "all 478 points, by the inter-ocular distance, a share. Validation faces, labelled by MediaPipe. "
+        f"Published: {published.source}; {published.protocol}."
+    )
+    return Table("Dense mesh: 478 points by transfer learning", protocol, columns, rows)
+
+
+def keypoints(runs: Runs, published: Keypoints) -> Table:
+    """Tabulate the fourteen points and the mark of the task."""
+    run = runs[KEYPOINTS]
+    rows: list[tuple[Cell, ...]] = []
+    for split in ("val", "afw"):
+        error = run.figure(f"error_100x100_{split}")
+        reached = None if error is None else mark(error)
+        rows.append((_name(split, run), number(error, ".2f"), reached))
+    (worst_limit, worst), (best_limit, best) = MARKS[0], MARKS[-1]
+    protocol = (
+        f"Published: {published.source}; {published.protocol}. Marks go from {worst} (an error of at most "
+        f"{worst_limit:g}) to {best} (at most {best_limit:g}); the task prints no error of a solution."
+    )
+    return Table("Fourteen points", protocol, ("faces of", "error on 100 x 100", "mark"), rows)
+
+
+def methods(runs: Runs, published: Landmarks) -> Table:
+    """Tabulate the best network beside regression trees and heat maps."""
+    best, trees = best_network(runs, published), runs[TREES]
+    quantised = (number(trees.figure("nme_quantised")), None, None)
+    rows: list[tuple[Cell, ...]] = [
+        _method("regression by a network", best),
+        _method("heat maps", runs[HEATMAP]),
+        _method("regression trees (dlib)", trees),
+        (
+            _name("the trees, quantised", trees),
+            *quantised,
+            scaled(trees.figure("bytes_quantised"), 1e6, ".2f"),
+        ),
+        ("regression trees, published", None, None, number(published.trees_ms, ".1f"), None),
+    ]
+    protocol = (
+        "NME by the inter-ocular distance, a share. The network is the one with the least error on the test "
+        f"faces{f' ({best.name})' if best.finished else ''}; the size of a network is that of its weights in "
+        "32 bits. Quantised: leaves in few bits, Huffman-coded."
+    )
+    columns = ("method", "NME, test", "NME, val", "CPU, ms", "size, MB")
+    return Table("Beside other methods", protocol, columns, rows)
+
+
+def best_network(runs: Runs, published: Landmarks) -> Run:
+    """Return the run of a network with the least inter-ocular error on the test faces."""
+    errors = {name: runs[name].figure(NME_EYES) for name in network_runs(published)}
+    known = {name: error for name, error in errors.items() if error is not None}
+    return runs[min(known, key=known.__getitem__, default="")]
+
+
+def _method(name: str, run: Run) -> tuple[Cell, ...]:
+    return (
+        _name(name, run),
+        number(run.figure(NME_EYES)),
+        number(run.figure(NME_EYES, "val")),
+        number(run.figure("cpu_ms"), ".1f"),
+        scaled(_bytes(run), 1e6, ".2f"),
+    )
+
+
+def _bytes(run: Run) -> float | None:
+    stored, weights = run.figure("bytes"), run.figure("parameters")
+    return weights * BYTES_OF_A_WEIGHT if stored is None and weights is not None else stored
+
+
+def _name(name: str, run: Run) -> str:
+    return name if run.finished else f"{name}: {NOT_RUN}"
+
+
+def number(value: float | None, form: str = ".4f") -> str | None:
+    """Format a number; None, which a table shows as a dash, stays None. Four digits suit NMEs."""
+    return None if value is None else format(value, form)
+
+
+def scaled(value: float | None, unit: float, form: str) -> str | None:
+    """Format a number in other units: ``value / unit``."""
+    return None if value is None else format(value / unit, form)
+
+
+def change(value: float | None, before: float | None) -> str | None:
+    """Format the difference to a previous value, with its sign."""
+    return None if value is None or before is None else f"{value - before:+.4f}"
+
+
+def percent_change(value: float | None, before: float | None) -> str | None:
+    """Format the difference to a previous value, in per cent of it."""
+    return None if value is None or before is None else f"{100 * (value / before - 1):+.1f}"

@@ -1,4 +1,4 @@
-"""Depth as pictures for people: grey maps, lit surfaces, turned surfaces, errors as colour."""
+"""Depth maps as images: coloured maps, lit surfaces, rotated surfaces, errors as colour."""
 
 import numpy as np
 from matplotlib import colormaps
@@ -9,38 +9,38 @@ from facegeom.depth.surface import grid_triangles
 from facegeom_lab.synth.rasterise import rasterise, vertex_normals
 
 Floats = NDArray[np.floating]
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 LIGHT = np.array([-0.35, -0.5, -0.8]) / np.linalg.norm([-0.35, -0.5, -0.8])
-"""Towards the lamp: from above, on the left."""
+"""Direction of the light: from above, on the left."""
 
 FAR_MM = 1e4
 
 
-def map_picture(depth_mm: Floats, near_mm: float = -40, far_mm: float = 100) -> Picture:
-    """(S, S, 3) near is bright; black where depth (S, S) is NaN."""
-    share = np.clip((far_mm - depth_mm) / (far_mm - near_mm), 0, 1)
-    coloured = colormaps["viridis"](np.nan_to_num(share))[..., :3]
+def map_image(depth_mm: Floats, near_mm: float = -40, far_mm: float = 100) -> Image:
+    """Colour a depth map (S, S): near is bright, NaN black. Return (S, S, 3) uint8."""
+    fraction = np.clip((far_mm - depth_mm) / (far_mm - near_mm), 0, 1)
+    coloured = colormaps["viridis"](np.nan_to_num(fraction))[..., :3]
     return _bytes(np.where(np.isfinite(depth_mm)[..., None], coloured, 0))
 
 
-def error_picture(error_mm: Floats, largest_mm: float = 6) -> Picture:
-    """(S, S, 3) blue is too near, red too far; white where there is none, black where it is NaN."""
-    share = np.clip(error_mm / largest_mm / 2 + 0.5, 0, 1)
-    coloured = colormaps["coolwarm"](np.nan_to_num(share))[..., :3]
+def error_image(error_mm: Floats, largest_mm: float = 6) -> Image:
+    """Colour errors (S, S): blue is too near, red too far, white exact, NaN black. Return (S, S, 3) uint8."""
+    fraction = np.clip(error_mm / largest_mm / 2 + 0.5, 0, 1)
+    coloured = colormaps["coolwarm"](np.nan_to_num(fraction))[..., :3]
     return _bytes(np.where(np.isfinite(error_mm)[..., None], coloured, 0))
 
 
-def turned(
+def rotated_surface(
     depth_mm: Floats, yaw_deg: float = 0.0, colours: Floats | None = None, size_px: int = 160
-) -> Picture:
-    """The surface of a depth map (S, S), NaN where no face is, seen from far away under another yaw.
+) -> Image:
+    """Render the surface of a depth map (S, S), NaN where no face is, seen from far away under another yaw.
 
     Args:
-        depth_mm: behind any plane; the map is as wide as every depth map.
-        yaw_deg: turns the face; 0 is as the map sees it.
-        colours: (S, S, 3) of the surface, 0 to 1, shown as they are; by default it is grey and lit.
-        size_px: side of the picture.
+        depth_mm: behind any plane; the map covers the side of all depth maps.
+        yaw_deg: rotation of the face; 0 is the view of the map.
+        colours: (S, S, 3) of the surface, 0 to 1, unlit; by default it is grey and lit.
+        size_px: side of the image.
     """
     mask = np.isfinite(depth_mm)
     row, column = np.nonzero(mask)
@@ -53,16 +53,16 @@ def turned(
     triangles = grid_triangles(mask).astype(np.int64)
     shown = _lit(points, triangles) if colours is None else colours[mask]
     pixels = points[:, :2] * (size_px / SIDE_MM) + (size_px - 1) / 2
-    picture, _ = rasterise(pixels, points[:, 2] + FAR_MM, triangles, shown, (size_px, size_px))
-    return _bytes(picture)
+    image, _ = rasterise(pixels, points[:, 2] + FAR_MM, triangles, shown, (size_px, size_px))
+    return _bytes(image)
 
 
 def _lit(points: Floats, triangles: NDArray[np.int64]) -> Floats:
-    """(V, 3) grey of a matt surface."""
+    """Return the grey levels (V, 3) of a matt surface."""
     normals = vertex_normals(points.astype(np.float32), triangles)
     normals = np.where(normals[:, 2:] > 0, -normals, normals)  # towards the viewer
     return np.repeat(0.15 + 0.8 * np.clip(normals @ LIGHT, 0, 1)[:, None], 3, axis=1)
 
 
-def _bytes(picture: Floats) -> Picture:
-    return (np.clip(picture, 0, 1) * 255).astype(np.uint8)
+def _bytes(image: Floats) -> Image:
+    return (np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from facegeom.export.files import write
 from facegeom_lab.evaluation.run import read_metrics, read_result
 from facegeom_lab.measures.tables import Cell, Table
-from facegeom_lab.studies.head_pose import FACE_NETWORK, FILE, SETS, TEACHER
-from facegeom_lab.studies.reports.comparison import Difference, plain
+from facegeom_lab.studies.head_pose.study import FACE_NETWORK, FILE, SETS, TEACHER
+from facegeom_lab.studies.reports.comparison import Difference, verdict
 from facegeom_lab.studies.reports.style import COLOURS, GREY, MARKERS, epochs_axis, panels, render
 
 PAGE, FIGURES = "pose-study.md", "figures"
@@ -74,7 +74,7 @@ def _figure(folder: Path, name: str, caption: str, draw: partial[Figure]) -> str
 
 
 def title(system: str, teacher: str) -> str:
-    """What a system is called on the page."""
+    """Return the name of a system on the page."""
     if system == TEACHER:
         return f"the teacher, {teacher}"
     if system == FACE_NETWORK:
@@ -109,7 +109,7 @@ def _trainings(figures: Mapping[str, Any]) -> Table:
 
 
 def errors_table(name: str, measured: Mapping[str, Any], teacher: str) -> Table:
-    """Errors of all systems on one set, a row for each range of yaw."""
+    """Tabulate the errors of all systems on one set, a row for each range of yaw."""
     keys = ("faces", "yaw", "pitch", "roll", "geodesic", "to_teacher")
     rows: list[tuple[Cell, ...]] = [
         (_range(band), title(system, teacher), *(values[key] for key in keys))
@@ -125,18 +125,18 @@ def _range(band: str) -> str:
 
 
 def sentence(values: Mapping[str, Any]) -> str:
-    """A line of Markdown: two mean errors, the interval of their difference, and what it says."""
+    """Return a line of Markdown: two mean errors, the interval of their difference, a verdict."""
     found = Difference(
         values["error"], values["baseline"], values["low"], values["high"], int(values["faces"])
     )
     return (
         f"**{values['title']}**: {found.nme:.2f}° against {found.baseline:.2f}°, {found.change:+.2f}° (95 % "
-        f"interval {found.low:+.2f}° to {found.high:+.2f}°, {found.faces} faces). {plain(found)}"
+        f"interval {found.low:+.2f}° to {found.high:+.2f}°, {found.faces} faces). {verdict(found)}"
     )
 
 
 def curves(study: Path, names: Iterable[str]) -> Figure:
-    """Validation error of the runs over their epochs."""
+    """Plot the validation error of the runs over their epochs."""
     figure, (axes,) = panels(1, width=4.6, height=2.8)
     for name, colour, marker in zip(names, COLOURS, MARKERS, strict=False):
         log = read_metrics(study / name)
@@ -156,7 +156,7 @@ def curves(study: Path, names: Iterable[str]) -> Figure:
 
 
 def by_yaw(sets: Mapping[str, Any], teacher: str) -> Figure:
-    """Geodesic error of every system by range of yaw, a panel for each set."""
+    """Plot the geodesic error of every system by range of yaw, a panel for each set."""
     figure, every = panels(len(sets), height=3.2)
     for axes, (name, measured) in zip(every, sets.items(), strict=True):
         _by_yaw_panel(axes, measured["systems"], teacher)
@@ -169,13 +169,13 @@ def by_yaw(sets: Mapping[str, Any], teacher: str) -> Figure:
 def _by_yaw_panel(axes: Axes, systems: Mapping[str, Any], teacher: str) -> None:
     bands = [band for band in next(iter(systems.values())) if band != "all"]
     for (name, values), colour, marker in zip(systems.items(), COLOURS, MARKERS, strict=False):
-        students = name not in (TEACHER, FACE_NETWORK)
+        student = name not in (TEACHER, FACE_NETWORK)
         axes.plot(
             range(len(bands)),
             [values[band]["geodesic"] for band in bands],
-            color=colour if students else ("black" if name == TEACHER else GREY),
+            color=colour if student else ("black" if name == TEACHER else GREY),
             marker=marker,
-            linestyle="-" if students else "--",
+            linestyle="-" if student else "--",
             label=title(name, teacher),
         )
     axes.set_xticks(range(len(bands)), [f"{band}°" for band in bands])

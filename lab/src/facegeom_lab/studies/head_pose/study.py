@@ -1,7 +1,7 @@
 """The study of FPNet: mining against all samples, raw vectors against angles, student against teacher.
 
-Four trainings of one budget, each a run folder, then everything that can answer the same windows is measured
-on the validation part of the distillation set and on rendered heads that nobody trained on.
+Four trainings of one budget, each a run folder. Then all systems are measured on the same windows: the
+validation part of the distillation set, and rendered heads that none was trained on.
 """
 
 from collections.abc import Mapping
@@ -25,14 +25,14 @@ from facegeom_lab.studies.reproduction import Job
 from facegeom_lab.teachers import distillation
 from facegeom_lab.teachers.distillation import FACE
 from facegeom_lab.teachers.pose import pose_teachers
-from facegeom_lab.training.runs import read_recipe
-from facegeom_lab.training.tasks import loop
-from facegeom_lab.training.tasks.fpnet import BANDS, answers, errors_deg, len_of, rotations
+from facegeom_lab.training import loop
+from facegeom_lab.training.tasks.fpnet import BANDS, errors_deg, predict, target_size, to_rotations
+from facegeom_lab.training.trainers import read_recipe
 
 FILE = "study.json"
 TARGETS = ("vectors", "angles")
-SHARES: dict[str, float] = {"mined": 0.6, "all": 1.0}
-"""Part of each batch that counts: the method's middle 60 %, or everything."""
+FRACTIONS: dict[str, float] = {"mined": 0.6, "all": 1.0}
+"""Middle fraction of each batch that counts in the loss: the method's 60 %, or everything."""
 
 TEACHER, FACE_NETWORK = "teacher", "face network"
 SETS = {"val": "validation windows", "heads": "rendered heads"}
@@ -40,15 +40,15 @@ SETS = {"val": "validation windows", "heads": "rendered heads"}
 
 @dataclass(frozen=True)
 class Plan:
-    """What the study is of.
+    """Inputs and outputs of the study.
 
     Attributes:
         data: distillation sets ``train`` and ``val``.
         out: folder of the runs.
-        teacher: whose vectors are learned.
+        teacher: name of the teacher whose vectors are learned.
         epochs: of each run.
-        heads: rendered heads of the split ``test``, shards of ``facegeom lab synth``; None for none.
-        model: checkpoint of 6drepnet, where it is among the set's teachers and heads are given.
+        heads: shards of ``facegeom lab synth --split test``, rendered heads; None for none.
+        model: checkpoint of 6drepnet, if it is among the set's teachers and heads are given.
     """
 
     data: Path
@@ -60,31 +60,31 @@ class Plan:
 
 
 def name_of(target: str, mining: str) -> str:
-    """The run's name."""
+    """Return the name of a run."""
     return f"{target}-{mining}"
 
 
 def jobs(plan: Plan) -> list[Job]:
-    """The four runs: they differ in nothing but target and mining."""
+    """Return the four runs, which differ only in target and mining."""
     same = {"teacher": plan.teacher, "epochs": plan.epochs}
     return [
-        Job(name_of(target, mining), "fpnet", {**same, "target": target, "middle_share": SHARES[mining]})
-        for target, mining in product(TARGETS, SHARES)
+        Job(name_of(target, mining), "fpnet", {**same, "target": target, "middle_share": FRACTIONS[mining]})
+        for target, mining in product(TARGETS, FRACTIONS)
     ]
 
 
 def study(plan: Plan, processes: int = 2) -> Path:
-    """Train what is not trained yet, measure all, and write ``out/study.json``.
+    """Run the trainings that are not finished, measure all, and write ``out/study.json``.
 
     Raises:
-        InputError: a set or the teacher's answers are missing; a run folder is that of another plan.
-        FacegeomError: a training has failed; what it said is in its ``run.log``.
+        InputError: a set or the teacher's predictions are missing; a run folder belongs to another plan.
+        FacegeomError: a training has failed; its output is in its ``run.log``.
     """
     folders = {"val": plan.data / "val"}
     if plan.heads is not None:
         folders["heads"] = _head_windows(plan, plan.heads)
     chosen = jobs(plan)
-    labels = Path("runs/labels.npz")  # of the command line; no distillation set needs it
+    labels = Path("runs/labels.npz")  # the default of the command; distillation sets do not need it
     reproduction.run_jobs(
         chosen, lambda job: reproduction.run(job, plan.data, labels, plan.out), plan.out, processes
     )
@@ -92,14 +92,14 @@ def study(plan: Plan, processes: int = 2) -> Path:
         "teacher": plan.teacher,
         "epochs": plan.epochs,
         "runs": {job.name: read_result(plan.out / job.name) for job in chosen},
-        "sets": {name: measured(plan, folder) for name, folder in folders.items()},
+        "sets": {name: measure(plan, folder) for name, folder in folders.items()},
     }
     write_result(plan.out, figures, FILE)
     return plan.out / FILE
 
 
 def _head_windows(plan: Plan, heads: Path) -> Path:
-    """The windows of the rendered heads with the answers of all teachers of the validation set."""
+    """Cut windows of the rendered heads, labelled by the validation set's teachers; return their folder."""
     photos = rendered_photos(heads)
     teachers = pose_teachers(known_teachers(plan.data / "val"), plan.model)
     distillation.build(photos, plan.out / "heads", teachers)
@@ -107,10 +107,10 @@ def _head_windows(plan: Plan, heads: Path) -> Path:
 
 
 def known_teachers(folder: Path) -> list[str]:
-    """Names of the teachers that have answered a distillation set.
+    """Return the names of the teachers that have labelled a distillation set.
 
     Raises:
-        InputError: no set there.
+        InputError: no set in the folder.
     """
     files = sorted(folder.glob("poses_*.npz"))
     if not files:
@@ -119,50 +119,50 @@ def known_teachers(folder: Path) -> list[str]:
         return [name.removeprefix("raw_") for name in arrays.files if name.startswith("raw_")]
 
 
-def measured(plan: Plan, folder: Path) -> dict[str, Any]:
-    """Errors of every system on a set by range of yaw, and how sure the differences are."""
+def measure(plan: Plan, folder: Path) -> dict[str, Any]:
+    """Return the errors of every system on a set by range of yaw, and the intervals of their differences."""
     windows = PoseWindows(folder, plan.teacher, plain=True)
     known = (windows.kind == FACE) & np.isfinite(windows.rotation).all(axis=(1, 2))
     if not known.any():
         raise InputError(f"expected faces with a known rotation in {folder}, found none")
     truth = windows.rotation[known].astype(np.float64)
-    said = {name: turns[known] for name, turns in _said(plan, folder, windows).items()}
-    errors = {name: geodesic_deg(turns, truth) for name, turns in said.items()}
+    predicted = {name: each[known] for name, each in _predictions(plan, folder, windows).items()}
+    errors = {name: geodesic_deg(each, truth) for name, each in predicted.items()}
     return {
         "faces": len(truth),
-        "systems": {name: _figures(turns, truth, said[TEACHER]) for name, turns in said.items()},
+        "systems": {name: _figures(each, truth, predicted[TEACHER]) for name, each in predicted.items()},
         "differences": [_difference(title, *pair, errors) for title, pair in _pairs(errors).items()],
     }
 
 
-def _said(plan: Plan, folder: Path, windows: PoseWindows) -> dict[str, np.ndarray]:
-    """Rotations (N, 3, 3) of the set's windows by system; those of windows without a face mean nothing."""
-    said = {job.name: _student(plan.out / job.name, windows) for job in jobs(plan)}
-    said[TEACHER] = rotation_from_6d(windows.raw.astype(np.float64))
+def _predictions(plan: Plan, folder: Path, windows: PoseWindows) -> dict[str, np.ndarray]:
+    """Return rotations (N, 3, 3) of the set's windows by system; invalid for windows without a face."""
+    rotations = {job.name: _student(plan.out / job.name, windows) for job in jobs(plan)}
+    rotations[TEACHER] = rotation_from_6d(windows.raw.astype(np.float64))
     if plan.teacher != "face" and "face" in known_teachers(folder):
-        said[FACE_NETWORK] = rotation_from_6d(windows.answers_of("face").astype(np.float64))
-    return said
+        rotations[FACE_NETWORK] = rotation_from_6d(windows.predictions_of("face").astype(np.float64))
+    return rotations
 
 
 def _student(run: Path, windows: PoseWindows) -> np.ndarray:
     recipe = read_recipe(run)
-    net = network_from_checkpoint(run / loop.BEST, FPNet(len_of(recipe["target"]), recipe["dropout"]))
-    return rotations(answers(net, windows)[1])
+    net = network_from_checkpoint(run / loop.BEST, FPNet(target_size(recipe["target"]), recipe["dropout"]))
+    return to_rotations(predict(net, windows)[1])
 
 
-def _figures(said: np.ndarray, truth: np.ndarray, taught: np.ndarray) -> dict[str, Any]:
-    """Errors in degrees over all and by the true |yaw|; ``to_teacher`` is the mean turn between the two."""
-    turned = np.abs(angles_from_rotation(truth)[:, 0])
+def _figures(predicted: np.ndarray, truth: np.ndarray, teacher: np.ndarray) -> dict[str, Any]:
+    """Return errors in degrees overall and by true |yaw|; ``to_teacher``: mean angle to the teacher's."""
+    yaw = np.abs(angles_from_rotation(truth)[:, 0])
     ranges = {"all": np.ones(len(truth), bool)}
-    ranges |= {f"{low}-{high}": (turned >= low) & (turned < high) for low, high in BANDS}
+    ranges |= {f"{low}-{high}": (yaw >= low) & (yaw < high) for low, high in BANDS}
     return {
         name: {
             **{
                 key: value
-                for key, value in errors_deg(said[inside], truth[inside]).items()
+                for key, value in errors_deg(predicted[inside], truth[inside]).items()
                 if key != "by_yaw"
             },
-            "to_teacher": float(geodesic_deg(said[inside], taught[inside]).mean()),
+            "to_teacher": float(geodesic_deg(predicted[inside], teacher[inside]).mean()),
             "faces": int(inside.sum()),
         }
         for name, inside in ranges.items()
@@ -171,7 +171,7 @@ def _figures(said: np.ndarray, truth: np.ndarray, taught: np.ndarray) -> dict[st
 
 
 def _pairs(errors: Mapping[str, np.ndarray]) -> dict[str, tuple[str, str]]:
-    """What is compared with what, by a title."""
+    """Return the compared systems by the title of the comparison."""
     mining = {
         f"middle 60 % of each batch against all of it, {target}": (
             name_of(target, "mined"),
@@ -183,7 +183,7 @@ def _pairs(errors: Mapping[str, np.ndarray]) -> dict[str, tuple[str, str]]:
         f"vectors against angles, {words}": (name_of("vectors", key), name_of("angles", key))
         for key, words in (("mined", "middle 60 %"), ("all", "all samples"))
     }
-    best = min((name_of("vectors", key) for key in SHARES), key=lambda name: errors[name].mean())
+    best = min((name_of("vectors", key) for key in FRACTIONS), key=lambda name: errors[name].mean())
     others = {
         f"FPNet ({best}) against the {name}": (best, name)
         for name in (TEACHER, FACE_NETWORK)
@@ -193,7 +193,7 @@ def _pairs(errors: Mapping[str, np.ndarray]) -> dict[str, tuple[str, str]]:
 
 
 def _difference(title: str, run: str, base: str, errors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Mean geodesic errors of two systems, degrees, and the 95 % interval of their difference."""
+    """Return two systems' mean geodesic errors, degrees, and the 95 % interval of their difference."""
     low, high = bootstrap_interval(errors[run] - errors[base])
     means = {"error": float(errors[run].mean()), "baseline": float(errors[base].mean())}
     return {"title": title, **means, "low": low, "high": high, "faces": len(errors[run])}

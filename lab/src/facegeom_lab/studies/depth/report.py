@@ -1,4 +1,4 @@
-"""``facegeom lab report-depth``: the figures of the two depth networks on one page."""
+"""The page of the two depth networks: figures of their errors, trainings and filters."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -8,16 +8,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from facegeom.export.files import write
-from facegeom_lab.evaluation.depth_answers import DepthAnswers, answers, stage_one, stage_two
+from facegeom_lab.evaluation.depth import DepthPredictions, predict, stage_one, stage_two
 from facegeom_lab.evaluation.run import read_metrics
 from facegeom_lab.networks.depth import DepthClasses
-from facegeom_lab.studies.reports import depth_figures as figures
+from facegeom_lab.studies.depth import figures
 from facegeom_lab.studies.reports.style import render
 from facegeom_lab.training.tasks.depth import val_crops
 
 FILE, FIGURES = "depth.md", "figures"
 ENDS = 4
-"""Faces shown of the best and of the worst."""
+"""Number of best, and of worst, faces shown."""
 
 STAGE_ONE_CURVES = (("train/loss", "loss"), ("val/top1", "top-1"), ("val/top3", "top-3"))
 STAGE_TWO_CURVES = (
@@ -41,9 +41,9 @@ def report(first_run: Path, second_run: Path, rendered: Path, out: Path, count: 
     Args:
         first_run: finished run of ``depth1``.
         second_run: finished run of ``depth2``.
-        rendered: folder of the shards; those of ``val`` are shown.
+        rendered: folder of the shards; those of ``val`` are used.
         out: folder to write into.
-        count: crops to look at.
+        count: crops to predict.
 
     Returns:
         The Markdown file.
@@ -53,56 +53,56 @@ def report(first_run: Path, second_run: Path, rendered: Path, out: Path, count: 
         OutputError: the folder cannot be written.
     """
     net = stage_one(first_run)
-    told = answers(net, stage_two(second_run), val_crops(rendered), count)
-    blocks = [_introduction(told), *_sections(told, net, first_run, second_run, out / FIGURES)]
+    predictions = predict(net, stage_two(second_run), val_crops(rendered), count)
+    blocks = [_introduction(predictions), *_sections(predictions, net, first_run, second_run, out / FIGURES)]
     write(out / FILE, ("\n\n".join(blocks) + "\n").encode())
     return out / FILE
 
 
-def _introduction(told: DepthAnswers) -> str:
+def _introduction(predictions: DepthPredictions) -> str:
     return _INTRODUCTION.format(
-        faces=len(told.top1),
-        top1=100 * told.top1.mean(),
-        top3=100 * told.top3.mean(),
-        first=told.means_mm("first").mean(),
-        second=told.means_mm("second").mean(),
+        faces=len(predictions.top1),
+        top1=100 * predictions.top1.mean(),
+        top3=100 * predictions.top3.mean(),
+        first=predictions.means_mm("first").mean(),
+        second=predictions.means_mm("second").mean(),
     )
 
 
 def _sections(
-    told: DepthAnswers, net: DepthClasses, first_run: Path, second_run: Path, folder: Path
+    predictions: DepthPredictions, net: DepthClasses, first_run: Path, second_run: Path, folder: Path
 ) -> Iterator[str]:
-    by_class, by_error = np.argsort(-told.top1), np.argsort(told.means_mm("second"))
+    by_class, by_error = np.argsort(-predictions.top1), np.argsort(predictions.means_mm("second"))
     middle = [int(by_error[0]), int(by_error[len(by_error) // 2]), int(by_error[-1])]
     logs = read_metrics(first_run), read_metrics(second_run)
-    wrong = partial(figures.histogram, 100 * (1 - told.top1), "pixels of the face in a wrong class, %")
-    error = partial(figures.histogram, told.means_mm("second"), "mean absolute error, mm")
+    wrong = partial(figures.histogram, 100 * (1 - predictions.top1), "pixels of the face in a wrong class, %")
+    error = partial(figures.histogram, predictions.means_mm("second"), "mean absolute error, mm")
     drawn: tuple[tuple[str, str, Callable[[], Figure | None]], ...] = (
         ("05-histogram-classes", "Stage I: wrong classes", wrong),
         ("06-curves-classes", "Stage I: training", partial(figures.curves, logs[0], STAGE_ONE_CURVES)),
         (
             "07-best-classes",
             "Stage I: four best",
-            partial(figures.segmentations, told, by_class[:ENDS].tolist()),
+            partial(figures.segmentations, predictions, by_class[:ENDS].tolist()),
         ),
         (
             "08-worst-classes",
             "Stage I: four worst",
-            partial(figures.segmentations, told, by_class[-ENDS:].tolist()),
+            partial(figures.segmentations, predictions, by_class[-ENDS:].tolist()),
         ),
         ("09-filters", "Stage I: filters of the last layer", partial(figures.filters, net)),
         (
             "10-responses",
             "Stage I: responses of the last layer",
-            partial(figures.responses, net, told.crops[middle[1]]),
+            partial(figures.responses, net, predictions.crops[middle[1]]),
         ),
         ("11-histogram-depth", "Stage II: errors", error),
         ("12-curves-depth", "Stage II: training", partial(figures.curves, logs[1], STAGE_TWO_CURVES)),
-        ("13-depth", "Stage II: best, middle and worst", partial(figures.regressions, told, middle)),
+        ("13-depth", "Stage II: best, middle and worst", partial(figures.regressions, predictions, middle)),
         (
             "14-models",
             "The found model, the true one, the error as colour",
-            partial(figures.models, told, middle),
+            partial(figures.models, predictions, middle),
         ),
     )
     for name, caption, draw in drawn:

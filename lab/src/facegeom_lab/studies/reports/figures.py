@@ -1,9 +1,10 @@
-"""Figures of accuracy: error against cost, the two losses, distribution of errors, regions of the face."""
+"""Figures of the reproduction: accuracy against cost and by loss, distributions, regions, learning curves."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -20,14 +21,18 @@ from facegeom_lab.studies.reports.runs import (
     Runs,
     network_run,
 )
-from facegeom_lab.studies.reports.style import COLOURS, GREY, MARKERS, log_scale, panels
+from facegeom_lab.studies.reports.style import COLOURS, GREY, MARKERS, epochs_axis, log_scale, panels
 from facegeom_lab.studies.reports.tables import network_runs
+from facegeom_lab.training.losses import wing
 
 LOSS_TITLES = {"mse": "Squared error", "wing": "Wing"}
-LOSS_COLOURS = {"mse": COLOURS[5], "wing": COLOURS[1]}  # light: numbers stand on them
+LOSS_COLOURS = {"mse": COLOURS[5], "wing": COLOURS[1]}  # light: numbers are written on them
 NME_LABEL = "NME, inter-pupil"
 EYES_LABEL = "error, share of the inter-ocular distance"
 CED_LIMIT = 0.12
+WING_WIDTH_PX, WING_CURVATURE_PX = 15.0, 3.0  # w and ε of the published study
+
+_SPLITS = {"train": ("training", COLOURS[0]), "val": ("validation", COLOURS[3])}
 
 _COSTS: dict[str, tuple[str, float, Callable[[Network], float | None]]] = {
     "CPU, ms": ("cpu_ms", 1, lambda network: network.cpu_ms),
@@ -38,11 +43,11 @@ _COSTS: dict[str, tuple[str, float, Callable[[Network], float | None]]] = {
 """Label of the axis: key in a result, unit of the axis, the published figure."""
 
 _OTHERS = {HEATMAP: ("heat maps", "black", "--", "P"), TREES: ("regression trees", GREY, ":", "X")}
-"""Methods that are no regression by a network: label, colour, line, marker."""
+"""Methods other than regression by a network: label, colour, line, marker."""
 
 
 def error_against_cost(runs: Runs, published: Landmarks) -> Figure:
-    """NME on the test faces against time and size: measured filled, published hollow."""
+    """Plot NME on the test faces against time and size: measured filled, published hollow."""
     figure, every = panels(2, rows=2, share_y=True)
     for axes, (label, cost) in zip(every, _COSTS.items(), strict=True):
         measured = _cost_panel(axes, runs, published, *cost)
@@ -53,7 +58,7 @@ def error_against_cost(runs: Runs, published: Landmarks) -> Figure:
         axes.set_ylabel(NME_LABEL)
     handles = [
         Line2D([], [], **_mark(colour, marker), label=network.title)
-        for _, network, colour, marker in _looks(published)
+        for _, network, colour, marker in _network_marks(published)
     ]
     handles.append(Line2D([], [], **_mark(GREY, "o"), label="filled: ours"))
     handles.append(Line2D([], [], **_hollow(GREY, "o"), label="hollow: published"))
@@ -62,7 +67,7 @@ def error_against_cost(runs: Runs, published: Landmarks) -> Figure:
 
 
 def losses_side_by_side(runs: Runs, published: Landmarks) -> Figure:
-    """NME of each network with either loss: bars measured, hollow marks published."""
+    """Plot the NME of each network with either loss: bars measured, hollow marks published."""
     figure, (axes,) = panels(1, height=3.2)
     handles: list[Any] = []
     for loss, shift in zip(LOSSES, (-0.2, 0.2), strict=True):
@@ -81,11 +86,11 @@ def losses_side_by_side(runs: Runs, published: Landmarks) -> Figure:
 
 
 def error_distributions(runs: Runs, published: Landmarks) -> Figure | None:
-    """CED of all networks, a panel for each loss, other methods in both; None without predictions."""
+    """Plot the CED of all networks, a panel for each loss, with other methods; None without predictions."""
     figure, every = panels(2, height=3.4)
     drawn = 0
     for axes, loss in zip(every, LOSSES, strict=True):
-        for key, network, colour, _ in _looks(published):
+        for key, network, colour, _ in _network_marks(published):
             drawn += _ced(axes, runs[network_run(key, loss)], color=colour, label=network.title)
         for name, (label, colour, line, _) in _OTHERS.items():
             drawn += _ced(axes, runs[name], color=colour, linestyle=line, label=label)
@@ -97,18 +102,18 @@ def error_distributions(runs: Runs, published: Landmarks) -> Figure | None:
 
 
 def region_errors(runs: Runs, published: Landmarks) -> Figure | None:
-    """NME by region of the face, a panel for each loss, other methods in both; None where not measured."""
+    """Plot NME by region of the face, a panel for each loss, with other methods; None if not measured."""
     regions = _regions(runs, published)
     if not regions:
         return None
     figure, every = panels(2, height=3.4)
     for axes, loss in zip(every, LOSSES, strict=True):
-        shown = [(network_run(k, loss), n.title, _mark(c, m)) for k, n, c, m in _looks(published)]
+        shown = [(network_run(k, loss), n.title, _mark(c, m)) for k, n, c, m in _network_marks(published)]
         shown += [(name, label, _mark(c, m)) for name, (label, c, _, m) in _OTHERS.items()]
-        for name, label, look in shown:
+        for name, label, mark in shown:
             errors = runs[name].regions()
             rows = [regions.index(region) for region in errors]
-            axes.plot(list(errors.values()), rows, **look, label=label if errors else None)
+            axes.plot(list(errors.values()), rows, **mark, label=label if errors else None)
         axes.set(xlabel="NME, share of the inter-ocular distance", title=LOSS_TITLES[loss], xlim=(0, None))
     for axes in every:
         axes.set_yticks(range(len(regions)), [name.replace("_", " ") for name in regions])
@@ -117,8 +122,8 @@ def region_errors(runs: Runs, published: Landmarks) -> Figure | None:
     return figure
 
 
-def _looks(published: Landmarks) -> Iterable[tuple[str, Network, str, str]]:
-    """Key, network, colour and marker: the same in all figures."""
+def _network_marks(published: Landmarks) -> Iterable[tuple[str, Network, str, str]]:
+    """Return key, network, colour and marker, the same in all figures."""
     return [
         (key, network, colour, marker)
         for (key, network), colour, marker in zip(published.networks.items(), COLOURS, MARKERS, strict=False)
@@ -141,9 +146,9 @@ def _cost_panel(
     unit: float,
     theirs: Callable[[Network], float | None],
 ) -> bool:
-    """One cost of all networks against their NME; whether one of ours has it."""
+    """Plot one cost of all networks against their NME; return whether any of ours was measured."""
     measured = False
-    for name, network, colour, marker in _looks(published):
+    for name, network, colour, marker in _network_marks(published):
         run = runs[network_run(name, "mse")]
         cost = run.figure(key)
         measured |= _dot(axes, cost and cost / unit, run.figure(NME_PUPILS), **_mark(colour, marker))
@@ -151,41 +156,113 @@ def _cost_panel(
     return measured
 
 
-def _dot(axes: Axes, x: float | None, y: float | None, **look: Any) -> bool:
-    """Draw a mark where both coordinates are known; whether they are."""
+def _dot(axes: Axes, x: float | None, y: float | None, **style: Any) -> bool:
+    """Draw a mark if both coordinates are known; return whether they are."""
     if x is None or y is None:
         return False
-    axes.plot(x, y, **look)
+    axes.plot(x, y, **style)
     return True
 
 
 def _bar(axes: Axes, place: float, height: float | None, colour: str) -> None:
-    """A bar with its number at its foot, where no mark hides it."""
+    """Draw a bar with its number at its foot, where no mark hides it."""
     axes.bar(place, height or 0, 0.38, color=colour)
     text = "not run" if height is None else f"{height:.4f}"
     axes.annotate(text, (place, 0), (0, 3), textcoords="offset points", ha="center", fontsize=7)
 
 
-def _ced(axes: Axes, run: Run, **look: Any) -> bool:
+def _ced(axes: Axes, run: Run, **style: Any) -> bool:
     errors = run.face_errors("interocular")
     if errors is None:
         return False
     levels, shares = points.ced(np.array(list(errors.values())))
-    axes.plot(levels, 100 * shares, drawstyle="steps-post", **look)
+    axes.plot(levels, 100 * shares, drawstyle="steps-post", **style)
     return True
 
 
 def _regions(runs: Runs, published: Landmarks) -> list[str]:
-    """Regions that a run was measured on, in the order of their schemes."""
+    """Return the regions that any run was measured on, in the order of their schemes."""
     names = [*network_runs(published), *_OTHERS]
     return list(dict.fromkeys(region for name in names for region in runs[name].regions()))
 
 
 def _shared_legend(figure: Figure, every: Sequence[Axes]) -> None:
-    """One legend for panels that show the same things, below them."""
+    """Draw one legend for all panels, below them."""
     handles = {
         label: handle
         for axes in every
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
+
+
+def learning_rate(run: Run) -> Figure | None:
+    """Plot the learning rate of a run over its epochs; None if not logged."""
+    if "lr" not in run.curves:
+        return None
+    figure, (axes,) = panels(1, width=4.6, height=2.8)
+    known = ~np.isnan(run.curves["lr"])
+    axes.plot(run.curves["epoch"][known], run.curves["lr"][known], drawstyle="steps-mid", color=COLOURS[0])
+    axes.set_yscale("log")
+    epochs_axis(axes)
+    axes.set_ylabel("learning rate")
+    return figure
+
+
+def learning_curves(run: Run) -> Figure | None:
+    """Plot loss and NME of a run over its epochs; None if neither was logged."""
+    figure, (left, right) = panels(2)
+    drawn = [_curves(left, run, "loss"), _curves(right, run, "nme")]
+    if not any(drawn):
+        return None
+    left.set_title("Loss")
+    left.set_ylabel("loss")
+    right.set_title(f"Error{_mark_least(right, run)}")
+    right.set_ylabel("NME")
+    return figure
+
+
+def loss_functions() -> Figure:
+    """Plot Wing and the squared error of one coordinate over the error in pixels."""
+    error = torch.linspace(-30, 30, 601)
+    figure, (axes,) = panels(1, width=4.6, height=2.8)
+    axes.plot(error, error**2, color=COLOURS[0], label="squared error")
+    label = f"Wing, w = {WING_WIDTH_PX:g}, ε = {WING_CURVATURE_PX:g}"
+    axes.plot(
+        error,
+        wing(error.abs(), WING_WIDTH_PX, WING_CURVATURE_PX),
+        color=COLOURS[3],
+        linestyle="--",
+        label=label,
+    )
+    axes.set_ylim(0, 60)
+    axes.set_xlabel("error, px")
+    axes.set_ylabel("loss")
+    figure.legend(loc="outside upper center", ncols=2)
+    return figure
+
+
+def _curves(axes: Axes, run: Run, quantity: str) -> bool:
+    """Plot training and validation over the epochs; return whether anything was logged."""
+    for split, (label, colour) in _SPLITS.items():
+        values = run.curves.get(f"{split}/{quantity}")
+        if values is not None:
+            known = ~np.isnan(values)
+            axes.plot(run.curves["epoch"][known], values[known], color=colour, label=label)
+    epochs_axis(axes)
+    if not axes.lines:
+        return False
+    log_scale(axes, "y")
+    axes.legend(loc="upper right")
+    return True
+
+
+def _mark_least(axes: Axes, run: Run) -> str:
+    """Mark the least validation error; return the text for the title."""
+    values = run.curves.get("val/nme")
+    if values is None or np.isnan(values).all():
+        return ""
+    best = int(np.nanargmin(values))
+    epoch = run.curves["epoch"][best]
+    axes.plot(epoch, values[best], "o", color=_SPLITS["val"][1])
+    return f": least {values[best]:.4f}, epoch {epoch:.0f}"

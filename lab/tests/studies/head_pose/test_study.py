@@ -1,4 +1,4 @@
-"""The study of FPNet: what is trained, what is measured beside it, and the page that tells of it."""
+"""The study of FPNet: its trainings, the measured systems, and its page."""
 
 import json
 from pathlib import Path
@@ -8,19 +8,20 @@ import pytest
 
 from facegeom.errors import InputError
 from facegeom.geometry.rotation import rotation_from_angles, rotation_to_6d
-from facegeom_lab.studies import head_pose, reproduction
-from facegeom_lab.studies.head_pose import FILE, Plan, jobs, known_teachers, study
-from facegeom_lab.studies.reports.pose_study import PAGE, report, sentence
+from facegeom_lab.studies import reproduction
+from facegeom_lab.studies.head_pose import study as study_module
+from facegeom_lab.studies.head_pose.report import PAGE, report, sentence
+from facegeom_lab.studies.head_pose.study import FILE, Plan, jobs, known_teachers, study
 from facegeom_lab.studies.reproduction import Job
 from facegeom_lab.training import trainers
 from facegeom_lab.training.trainers import Inputs
 
 OFF_DEG = {"6drepnet": 2.0, "face": 5.0}
-"""Yaw by which each teacher is wrong."""
+"""Yaw error of each teacher."""
 
 
 def write_windows(folder: Path, seed: int) -> None:
-    """Twelve faces, one without a known rotation, one not answered by the teacher, and six empty windows."""
+    """Write twelve faces, one without a rotation, one unlabelled by the teacher, and six empty windows."""
     rng = np.random.default_rng(seed)
     yaw, pitch, roll = np.linspace(-80, 80, 12), np.linspace(-9, 20, 12), np.linspace(15, -7, 12)
     face = np.arange(18) < 12
@@ -44,7 +45,7 @@ def write_windows(folder: Path, seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    """A study of one epoch, its rows run in this process, with the validation windows as the heads'."""
+    """Run a study of one epoch in this process, with the validation windows as the heads'."""
     root = tmp_path_factory.mktemp("study")
     for split in ("train", "val"):
         write_windows(root / "poses" / split, len(split))
@@ -57,7 +58,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reproduction, "run", run)
-        patch.setattr(head_pose, "_head_windows", lambda plan, heads: plan.data / "val")
+        patch.setattr(study_module, "_head_windows", lambda plan, heads: plan.data / "val")
         assert study(plan, processes=1) == plan.out / FILE
     return plan
 
@@ -77,6 +78,7 @@ def test_runs_differ_in_nothing_but_target_and_mining() -> None:
     assert all(job.overrides == {"teacher": "face", "epochs": 7} for job in rows)
 
 
+@pytest.mark.slow
 def test_measured_systems(finished: Plan) -> None:
     figures = json.loads((finished.out / FILE).read_text())
     val = figures["sets"]["val"]
@@ -93,6 +95,7 @@ def test_measured_systems(finished: Plan) -> None:
     assert all(np.isfinite(run["student_to_teacher_deg"]) for run in figures["runs"].values())
 
 
+@pytest.mark.slow
 def test_differences(finished: Plan) -> None:
     val = json.loads((finished.out / FILE).read_text())["sets"]["val"]
     found = {each["title"]: each for each in val["differences"]}
@@ -104,6 +107,7 @@ def test_differences(finished: Plan) -> None:
     assert against["low"] <= against["error"] - against["baseline"] <= against["high"]
 
 
+@pytest.mark.slow
 def test_the_page(finished: Plan, tmp_path: Path) -> None:
     page = report(finished.out, tmp_path / "docs")
     assert page == tmp_path / "docs" / PAGE

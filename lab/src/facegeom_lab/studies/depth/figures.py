@@ -9,19 +9,19 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from facegeom_lab.datasets.depth_classes import CLASSES, NEAREST_MM, STEP_MM
-from facegeom_lab.evaluation.depth_answers import DepthAnswers
+from facegeom_lab.evaluation.depth import DepthPredictions
 from facegeom_lab.networks.depth import DepthClasses
-from facegeom_lab.studies.reports.depth_views import error_picture, map_picture, turned
+from facegeom_lab.studies.depth.views import error_image, map_image, rotated_surface
 from facegeom_lab.studies.reports.style import COLOURS, epochs_axis, panels
 
 Curves = dict[str, NDArray[np.floating]]
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 SHOWN_RESPONSES = 24
 
 
 def histogram(values: NDArray[np.floating], label: str) -> Figure:
-    """How figures of faces are distributed, with the mean."""
+    """Plot the histogram of figures of faces, with the mean."""
     figure, (axes,) = panels(1, width=4.6, height=2.8)
     axes.hist(values, bins=40, color=COLOURS[0])
     axes.axvline(float(np.mean(values)), color=COLOURS[3])
@@ -32,7 +32,7 @@ def histogram(values: NDArray[np.floating], label: str) -> Figure:
 
 
 def curves(log: Curves, rows: Sequence[tuple[str, str]]) -> Figure | None:
-    """One panel for each (key, label) of a run's log over its epochs; None where none was logged."""
+    """Plot each (key, label) of a run's log over its epochs; None where none was logged."""
     present = [(key, label) for key, label in rows if key in log and not np.isnan(log[key]).all()]
     if not present:
         return None
@@ -45,50 +45,52 @@ def curves(log: Curves, rows: Sequence[tuple[str, str]]) -> Figure | None:
     return figure
 
 
-def segmentations(answers: DepthAnswers, chosen: Sequence[int]) -> Figure:
-    """Photo, known classes and stage I's, one column for each chosen face."""
+def segmentations(predictions: DepthPredictions, chosen: Sequence[int]) -> Figure:
+    """Draw photo, true classes and stage I's, one column for each chosen face."""
     known = np.where(
-        answers.face, NEAREST_MM + STEP_MM * np.floor((answers.truth_mm - NEAREST_MM) / STEP_MM), np.nan
+        predictions.face,
+        NEAREST_MM + STEP_MM * np.floor((predictions.truth_mm - NEAREST_MM) / STEP_MM),
+        np.nan,
     )
-    told = np.where(answers.classes > 0, NEAREST_MM + STEP_MM * (answers.classes - 1), np.nan)
+    predicted = np.where(predictions.classes > 0, NEAREST_MM + STEP_MM * (predictions.classes - 1), np.nan)
     rows = [
-        [answers.crops[index] for index in chosen],
-        [map_picture(known[index]) for index in chosen],
-        [map_picture(told[index]) for index in chosen],
+        [predictions.crops[index] for index in chosen],
+        [map_image(known[index]) for index in chosen],
+        [map_image(predicted[index]) for index in chosen],
     ]
-    titles = [f"{100 * (1 - answers.top1[index]):.0f} % wrong" for index in chosen]
+    titles = [f"{100 * (1 - predictions.top1[index]):.0f} % wrong" for index in chosen]
     return grid(rows, ("photo", "truth", "stage I"), titles)
 
 
-def regressions(answers: DepthAnswers, chosen: Sequence[int]) -> Figure:
-    """Photo, stage II's depth and the known one, as maps and as surfaces; one column for each chosen face."""
-    told = np.where(answers.face, answers.second_mm, np.nan)
+def regressions(predictions: DepthPredictions, chosen: Sequence[int]) -> Figure:
+    """Draw photo, predicted and true depth as maps and as surfaces, one column for each chosen face."""
+    predicted = np.where(predictions.face, predictions.second_mm, np.nan)
     rows = [
-        [answers.crops[index] for index in chosen],
-        [map_picture(told[index]) for index in chosen],
-        [map_picture(answers.truth_mm[index]) for index in chosen],
-        [turned(told[index]) for index in chosen],
-        [turned(answers.truth_mm[index]) for index in chosen],
+        [predictions.crops[index] for index in chosen],
+        [map_image(predicted[index]) for index in chosen],
+        [map_image(predictions.truth_mm[index]) for index in chosen],
+        [rotated_surface(predicted[index]) for index in chosen],
+        [rotated_surface(predictions.truth_mm[index]) for index in chosen],
     ]
-    error = answers.means_mm("second")
+    error = predictions.means_mm("second")
     titles = [f"{error[index]:.2f} mm" for index in chosen]
     return grid(rows, ("photo", "stage II", "truth", "stage II", "truth"), titles)
 
 
-def models(answers: DepthAnswers, chosen: Sequence[int], yaw_deg: float = 35) -> Figure:
-    """The found model beside the true one, turned, and the error as colour on the found one."""
-    told = np.where(answers.face, answers.second_mm, np.nan)
-    errors = answers.errors_mm("second")
+def models(predictions: DepthPredictions, chosen: Sequence[int], yaw_deg: float = 35) -> Figure:
+    """Draw the predicted and the true surface, rotated, and the error as colour on the predicted one."""
+    predicted = np.where(predictions.face, predictions.second_mm, np.nan)
+    errors = predictions.errors_mm("second")
     rows = [
-        [turned(told[index], yaw_deg) for index in chosen],
-        [turned(answers.truth_mm[index], yaw_deg) for index in chosen],
-        [turned(told[index], yaw_deg, error_picture(errors[index]) / 255) for index in chosen],
+        [rotated_surface(predicted[index], yaw_deg) for index in chosen],
+        [rotated_surface(predictions.truth_mm[index], yaw_deg) for index in chosen],
+        [rotated_surface(predicted[index], yaw_deg, error_image(errors[index]) / 255) for index in chosen],
     ]
     return grid(rows, ("stage II", "truth", "error, ±6 mm"))
 
 
 def filters(net: DepthClasses) -> Figure:
-    """The last layer's weights: a row for each class, a column for each channel that it reads."""
+    """Draw the last layer's weights: a row for each class, a column for each input channel."""
     weights = net.classify.weight[:, :, 0, 0].detach().numpy()
     figure, (axes,) = panels(1, width=5.2, height=4.2)
     limit = float(np.abs(weights).max())
@@ -100,11 +102,11 @@ def filters(net: DepthClasses) -> Figure:
     return figure
 
 
-def responses(net: DepthClasses, crop: Picture) -> Figure:
-    """What the last layer says of one photo: its logits, class by class, evenly chosen."""
-    picture = torch.from_numpy(crop).permute(2, 0, 1)[None].float()
+def responses(net: DepthClasses, crop: Image) -> Figure:
+    """Draw the last layer's logits for one photo, for evenly spaced classes."""
+    image = torch.from_numpy(crop).permute(2, 0, 1)[None].float()
     with torch.inference_mode():
-        logits = net(picture)[0].numpy()
+        logits = net(image)[0].numpy()
     chosen = np.linspace(0, CLASSES - 1, SHOWN_RESPONSES).astype(int)
     figure, axes = panels(8, 3, height=1.1)
     for each, number in zip(axes, chosen, strict=True):
@@ -115,12 +117,12 @@ def responses(net: DepthClasses, crop: Picture) -> Figure:
     return figure
 
 
-def grid(rows: Sequence[Sequence[Picture]], names: Sequence[str], titles: Sequence[str] = ()) -> Figure:
-    """Pictures in rows with names, and titles over the columns."""
+def grid(rows: Sequence[Sequence[Image]], names: Sequence[str], titles: Sequence[str] = ()) -> Figure:
+    """Images in rows with names, and titles over the columns."""
     columns = len(rows[0])
     figure, axes = panels(columns, len(rows), width=1.5 * columns + 0.6, height=1.5)
-    for number, (each, picture) in enumerate(zip(axes, (p for row in rows for p in row), strict=True)):
-        each.imshow(picture)
+    for number, (each, image) in enumerate(zip(axes, (shown for row in rows for shown in row), strict=True)):
+        each.imshow(image)
         _bare(each)
         if number % columns == 0:
             each.set_ylabel(names[number // columns])

@@ -1,0 +1,1 @@
+"""The page of the two depth networks, and contact sheets of depth on photos."""

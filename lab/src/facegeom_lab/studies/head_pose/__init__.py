@@ -1,0 +1,1 @@
+"""The study of FPNet's training, and its page."""

@@ -27,7 +27,7 @@ def test_no_turn_changes_nothing(make_head) -> None:
     same = turned(face, 0, picture)
     np.testing.assert_allclose(same.mesh, face.mesh, atol=1e-9)
     np.testing.assert_allclose(same.landmarks, face.landmarks, atol=1e-9)
-    assert np.abs(same.picture.astype(int) - picture).max() <= 2
+    assert np.abs(same.image.astype(int) - picture).max() <= 2
 
 
 @pytest.mark.parametrize(("angles", "turn"), [((10, 0, 0), 60), ((-20, 10, 5), -55), ((0, -15, 20), 40)])
@@ -48,7 +48,7 @@ def test_pixels_go_with_the_mesh(make_head, turn: float) -> None:
     picture = np.zeros((160, 160, 3), np.uint8)
     cv2.circle(picture, tuple(np.rint(face.mesh[NOSE, :2]).astype(int).tolist()), 3, (255, 255, 255), -1)
     after = turned(face, turn, picture)
-    rows, columns = np.nonzero(after.picture[..., 0] > 128)
+    rows, columns = np.nonzero(after.image[..., 0] > 128)
     seen = np.array([columns.mean(), rows.mean()])
     assert np.linalg.norm(seen - after.mesh[NOSE, :2]) < 2.5
 
@@ -64,7 +64,7 @@ def test_what_is_outside_stays_outside(make_head) -> None:
     picture = np.full((160, 160, 4), 200, np.uint8)
     picture[:, :12, 3] = 0
     after = turned(make_head(0, 0, 0), -50, picture)
-    assert after.picture.shape == picture.shape and (after.picture[:, 0, 3] == 0).all()
+    assert after.image.shape == picture.shape and (after.image[:, 0, 3] == 0).all()
 
 
 def test_yaw_beyond_profile_is_refused(make_head) -> None:

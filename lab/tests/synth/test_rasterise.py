@@ -6,7 +6,7 @@ import pytest
 from facegeom.geometry.camera import Camera
 from facegeom_lab.synth.mesh import ellipsoid
 from facegeom_lab.synth.rasterise import rasterise, vertex_normals
-from facegeom_lab.synth.shade import lit, openness
+from facegeom_lab.synth.shade import lit_fraction, openness
 
 QUAD = np.array([[0, 1, 2], [0, 2, 3]])
 
@@ -74,7 +74,7 @@ def test_normals_of_a_ball_point_outwards() -> None:
 
 def test_lamp_lights_its_side_only() -> None:
     vertices, triangles = ellipsoid([0, 0, 0], [50, 50, 50], 40, 60)
-    seen = lit(vertices, triangles, np.array([1, 0, 0], np.float32))
+    seen = lit_fraction(vertices, triangles, np.array([1, 0, 0], np.float32))
     assert seen[vertices[:, 0] > 25].min() == 1
     assert seen[vertices[:, 0] < -25].max() == 0
 

@@ -134,7 +134,7 @@ def test_resume_makes_only_what_is_missing(built: Path, monkeypatch: pytest.Monk
         build([photo(name="another")] * 5, built, {"points": PointsTeacher()})
 
 
-def test_windows_without_change(built: Path) -> None:
+def test_windows_without_augmentation(built: Path) -> None:
     windows = PoseWindows(built, "points", plain=True)
     sample = windows[0]
     assert sample["window"].shape == (3, 48, 48) and sample["face"] == 1
@@ -151,7 +151,7 @@ def test_stored_window_holds_the_proposed_one() -> None:
     assert np.abs(_warp_window(stored, np.zeros(2), np.eye(2)).astype(int) - direct).max() <= 2
 
 
-def test_changes_keep_the_face_in_its_place(built: Path) -> None:
+def test_augmentation_keeps_the_face_in_its_place(built: Path) -> None:
     """A bright square drawn where the face's square is stays where the offsets say it is."""
     windows = PoseWindows(built, "points")
     stored = np.zeros((STORED_PX, STORED_PX, 3), np.uint8)
@@ -159,7 +159,7 @@ def test_changes_keep_the_face_in_its_place(built: Path) -> None:
     offsets = np.array([19.5 - 7.5, 15.5 - 7.5, 47.5 - 55.5, 43.5 - 55.5]) / 48
     rng = np.random.default_rng(5)
     for _ in range(20):
-        picture, moved, _ = windows._changed(rng, stored, offsets, np.ones(6, np.float32))
+        picture, moved, _ = windows._augmented(rng, stored, offsets, np.ones(6, np.float32))
         levels = picture.astype(float).mean(axis=2)
         lit = levels > (levels.min() + levels.max()) / 2
         box = np.array([0, 0, 1, 1]) + moved
@@ -176,7 +176,7 @@ def test_vectors_turn_with_the_picture(built: Path) -> None:
     stored[:, STORED_PX // 2 :] = 255
     rng, turns = np.random.default_rng(5), []
     for _ in range(20):
-        picture, _, raw = windows._changed(rng, stored, np.zeros(4), np.array([1.0, 0, 0, 0, 1, 0]))
+        picture, _, raw = windows._augmented(rng, stored, np.zeros(4), np.array([1.0, 0, 0, 0, 1, 0]))
         levels = picture.astype(float).mean(axis=2)
         down, across = np.gradient(levels)
         way = np.array([across.sum(), down.sum()]) / np.hypot(across.sum(), down.sum())

@@ -1,1 +1,1 @@
-"""Rendered heads with known rotation and points."""
+"""Rendered heads with known rotation, points and depth, and faces of photos turned to large yaws."""

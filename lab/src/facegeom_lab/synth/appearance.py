@@ -35,7 +35,7 @@ SKIN_RAMP = np.array(
         (62, 41, 33),
     ]
 )
-"""sRGB skin tones from light to dark; a person's tone lies anywhere between neighbours."""
+"""Skin tones (sRGB) from light to dark; a person's tone lies anywhere between neighbours."""
 
 HAIR_TONES = np.array(
     [
@@ -54,7 +54,12 @@ IRIS_TONES = np.array([(52, 30, 18), (84, 52, 26), (98, 92, 50), (80, 110, 130),
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """Weights (V,), 0 to 1, of the parts of the model's surface."""
+    """Weights (V,), 0 to 1, of the parts of the model's surface.
+
+    Attributes:
+        parts: vertex indices by region.
+        eye_angle_deg: (V,) angle from the eye's axis; 180 outside the eyeballs.
+    """
 
     skin: Floats
     lips: Floats
@@ -67,7 +72,7 @@ class Masks:
 
 
 def find_masks(model: HeadModel) -> Masks:
-    """Where lips, brows, beard and flushed skin lie, from the 68 points of the neutral head."""
+    """Find lips, brows, beard and flushed skin from the 68 points of the neutral head."""
     points, marks = model.neutral_mm, model.neutral_mm[model.landmarks]
     parts = {name: np.arange(*limits) for name, limits in model.regions.items()}
     skin = np.ones(len(points), np.float32)
@@ -101,12 +106,12 @@ def find_masks(model: HeadModel) -> Masks:
 
 
 def paint(rng: np.random.Generator, masks: Masks, points: Floats) -> tuple[Floats, Floats, Floats]:
-    """Colour one person.
+    """Colour a random person.
 
     Args:
-        rng: of the picture.
+        rng: of the image.
         masks: of the model.
-        points: (V, 3) neutral vertices, millimetres, for noise that is fixed to the skin.
+        points: (V, 3) neutral vertices, millimetres; noise is fixed to them.
 
     Returns:
         Albedo (V, 3) and hair colour (3,), linear, and gloss (V,).
@@ -133,14 +138,14 @@ def paint(rng: np.random.Generator, masks: Masks, points: Floats) -> tuple[Float
 
 
 def linear(srgb: ArrayLike) -> Floats:
-    """sRGB values 0 to 255 as linear light 0 to 1 (power 2.2)."""
+    """Convert sRGB values 0 to 255 to linear light 0 to 1 (power 2.2)."""
     return (np.clip(np.asarray(srgb, dtype=np.float64), 0, 255) / 255).astype(np.float32) ** np.float32(2.2)
 
 
 def _paint_inside(
     rng: np.random.Generator, masks: Masks, albedo: Floats, gloss: Floats, skin: Floats
 ) -> None:
-    """Mouth, gums, teeth, sockets and eyes, in place."""
+    """Colour mouth, gums, teeth, sockets and eyes, in place."""
     colours = {
         "mouth": linear([120, 40, 38]),
         "gums": linear([170, 84, 80]),
@@ -158,7 +163,7 @@ def _paint_inside(
 
 
 def _eye_colour(rng: np.random.Generator, angle_deg: Floats) -> Floats:
-    """(N, 3) pupil, iris, its dark rim and the white, by the angle from the eye's axis."""
+    """Return colours (N, 3) of pupil, iris, its dark rim and the white, by the angle from the eye's axis."""
     iris = linear(IRIS_TONES[rng.integers(0, len(IRIS_TONES))] * rng.normal(1, 0.1, 3))
     pupil_deg, iris_deg = rng.uniform(6, 12), rng.uniform(21, 25)
     white = linear(np.array([232, 224, 218]) * rng.uniform(0.85, 1.0))
@@ -176,7 +181,7 @@ def _lip_colour(rng: np.random.Generator, skin: Floats) -> Floats:
 
 
 def _eye_angle(model: HeadModel) -> Floats:
-    """(V,) degrees between the straight gaze (-z) and the direction from the vertex's eyeball centre."""
+    """Return (V,) degrees between the straight gaze (-z) and the direction from the eyeball's centre."""
     angle = np.full(len(model.neutral_mm), 180, np.float32)
     for index in model.eyeballs:
         ball = model.neutral_mm[index]
@@ -187,12 +192,12 @@ def _eye_angle(model: HeadModel) -> Floats:
 
 
 def _distance_to_line(points: Floats, line: Floats) -> Floats:
-    """(N,) distance of points (N, 3) to the polyline (K, 3)."""
+    """Return distances (N,) of points (N, 3) to the polyline (K, 3)."""
     best = np.full(len(points), np.inf)
     for start, end in pairwise(line):
         edge = end - start
-        share = np.clip((points - start) @ edge / (edge @ edge), 0, 1)
-        best = np.minimum(best, np.linalg.norm(points - start - share[:, None] * edge, axis=1))
+        along = np.clip((points - start) @ edge / (edge @ edge), 0, 1)
+        best = np.minimum(best, np.linalg.norm(points - start - along[:, None] * edge, axis=1))
     return best
 
 
@@ -215,10 +220,10 @@ def _bump(points: Floats, centre: Floats, radius_mm: float) -> Floats:
 
 
 def grow_hair(rng: np.random.Generator, head: Mesh, neutral_mm: Floats, colour: Floats) -> list[Mesh]:
-    """Turn the scalp of `head` into hair, in place, and return what hangs down (nothing for short hair).
+    """Turn the scalp of `head` into hair, in place; return the meshes of long hair (none for short hair).
 
     Args:
-        rng: of the picture.
+        rng: of the image.
         head: mesh of the person; its first vertices are those of `neutral_mm`.
         neutral_mm: (V, 3) the neutral head, where the hairline is drawn.
         colour: (3,) linear.
@@ -239,7 +244,7 @@ def grow_hair(rng: np.random.Generator, head: Mesh, neutral_mm: Floats, colour: 
 
 
 def scalp_weight(rng: np.random.Generator, neutral_mm: Floats) -> Floats:
-    """(V,) 0 to 1: how surely a vertex lies above a random hairline plane, ears left out."""
+    """Return weights (V,), 0 to 1, of vertices above a random hairline plane, without the ears."""
     x, y, z = neutral_mm.T
     edge = rng.uniform(-84, -52) + rng.uniform(0.8, 1.1) * z + 4 * wobble(rng, neutral_mm, 60)
     ears = (np.abs(x) > 73) & (y > -30) & (y < 50) & (z > 60) & (z < 108)
@@ -248,23 +253,23 @@ def scalp_weight(rng: np.random.Generator, neutral_mm: Floats) -> Floats:
 
 
 def clothes(rng: np.random.Generator) -> Mesh:
-    """Shoulders under any plain colour, turned a little against the head."""
+    """Make shoulders in a random plain colour, rotated a little against the head."""
     radii = rng.uniform([170, 110, 95], [220, 160, 120])
     centre = np.array([0, rng.uniform(190, 215) + radii[1], 115])
     vertices, triangles = ellipsoid(centre, radii)
-    turn = np.deg2rad(rng.normal(0, 25))
+    angle = np.deg2rad(rng.normal(0, 25))
     offset = vertices - centre
-    vertices[:, 0] = centre[0] + np.cos(turn) * offset[:, 0] + np.sin(turn) * offset[:, 2]
-    vertices[:, 2] = centre[2] - np.sin(turn) * offset[:, 0] + np.cos(turn) * offset[:, 2]
+    vertices[:, 0] = centre[0] + np.cos(angle) * offset[:, 0] + np.sin(angle) * offset[:, 2]
+    vertices[:, 2] = centre[2] - np.sin(angle) * offset[:, 0] + np.cos(angle) * offset[:, 2]
     albedo = linear(rng.uniform(10, 240) * rng.uniform(0.5, 1, 3))
     return plain(vertices, triangles, albedo * (1 + 0.1 * wobble(rng, vertices, 40))[:, None].clip(0.1))
 
 
 def glasses(rng: np.random.Generator, eyes_mm: Floats) -> list[Mesh]:
-    """Rims, bridge and temples before the eyes, at times with dark lenses.
+    """Make rims, bridge and temples in front of the eyes, at times with dark lenses.
 
     Args:
-        rng: of the picture.
+        rng: of the image.
         eyes_mm: (12, 3) the points 36 to 47.
     """
     colour = linear(rng.uniform(0, 90) * np.ones(3) + rng.uniform(0, 60, 3))
@@ -288,12 +293,12 @@ def glasses(rng: np.random.Generator, eyes_mm: Floats) -> list[Mesh]:
 
 
 def _power(value: Floats, power: float) -> Floats:
-    """Coordinates of a superellipse: rounder for 2, squarer above."""
+    """Return coordinates of a superellipse: round for 2, squarer above."""
     return np.sign(value) * np.abs(value) ** (2 / power)
 
 
 def _curtain(rng: np.random.Generator, colour: Floats, thickness: float) -> Mesh:
-    """Long hair: an open tube around the sides and the back of the head."""
+    """Make long hair: an open tube around the sides and the back of the head."""
     rows, columns = 24, 40
     reach = np.deg2rad(rng.uniform(85, 125))
     around = np.linspace(reach, -reach, columns)[None, :]

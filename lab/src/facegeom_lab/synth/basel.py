@@ -1,9 +1,9 @@
-"""The Basel Face Model as a head model, from a user's own file: research use only, and not handed on.
+"""The Basel Face Model as a head model, from a user's own file (research use only, not to be redistributed).
 
 The files of 2009 (``01_MorphableModel.mat``: shapeMU, shapePC, shapeEV, tl; micrometres) and of 2017 and
 2019 (``model2019_bfm.h5``: shape/model, expression/model; millimetres) are read. Both have y up and z
-towards the viewer, a face without eyeballs, and no markup: the 68 points are found by laying the canonical
-head on the mean.
+towards the viewer, a face without eyeballs, and no annotated points: the 68 points are found by aligning the
+canonical head to the mean.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ MM_OF_2009 = 0.001
 COMPONENTS = 100
 ROUNDS = 40
 SOCKET_MM = 12.0
-"""Vertices so near an iris's centre stand for the eyeball."""
+"""Vertices within this distance of an iris's centre are taken for the eyeball."""
 
 _TO_HEAD = np.array([1, -1, -1], np.float32)
 
 
 def load_basel(path: str | Path) -> HeadModel:
-    """Read a published file of the Basel Face Model; its first 100 components of shape and of expression.
+    """Read a published file of the Basel Face Model, its first 100 components of shape and of expression.
 
-    The head frame's origin is midway between the eyes, as of every head model; expressions, where there are
-    any, are named expression0, expression1 …, for a coefficient of one deviation.
+    The head frame's origin is midway between the eyes. Expressions, where there are any, are named
+    expression0, expression1 …; their unit is one standard deviation.
 
     Raises:
         InputError: the file is missing or is no such model.
@@ -52,14 +52,14 @@ def load_basel(path: str | Path) -> HeadModel:
         mean, identity, expression, triangles = (_of_2009 if source.suffix == ".mat" else _of_2017)(source)
     except (KeyError, OSError, ValueError, NotImplementedError, MatReadError, zlib.error) as error:
         raise InputError(f"expected a file of the Basel Face Model at {source}: {error}") from error
-    canonical = laid(topology.canonical_mm(), mean)
+    canonical = align(topology.canonical_mm(), mean)
     eyes = canonical[list(IRIS_CENTRES)]
     tree = cKDTree(mean)
     right, left = (np.array(tree.query_ball_point(eye, SOCKET_MM), np.int64) for eye in eyes)
     if not (len(right) and len(left)):
-        raise InputError(f"expected a face with eyes in {source}; the canonical head does not lie on it")
+        raise InputError(f"expected a face with eyes in {source}; the canonical head does not fit it")
     middle = (mean[right].mean(axis=0) + mean[left].mean(axis=0)) / 2
-    marks = laid(topology.canonical_mm(), mean, topology.canonical68_mm())
+    marks = align(topology.canonical_mm(), mean, topology.canonical68_mm())
     return HeadModel(
         neutral_mm=mean - middle,
         triangles=triangles,
@@ -72,17 +72,17 @@ def load_basel(path: str | Path) -> HeadModel:
     )
 
 
-def laid(points: Floats, surface: Floats, carried: Floats | None = None) -> Floats:
-    """Points (N, 3) of a head, or others ``carried`` along, on a face (V, 3) in the same axes, anywhere.
+def align(points: Floats, surface: Floats, others: Floats | None = None) -> Floats:
+    """Align a head's points (N, 3) to a face (V, 3) with the same axes; return them, or ``others``, moved.
 
-    Iterative closest points with scale (Besl and McKay, PAMI 1992), from noses laid over each other.
+    Iterative closest points with scale (Besl and McKay, PAMI 1992), starting with the noses together.
     """
     tree = cKDTree(surface)
     moved = points + surface[surface[:, 2].argmin()] - points[points[:, 2].argmin()]
     for _ in range(ROUNDS):
         fit = procrustes(points.astype(np.float64), surface[tree.query(moved)[1]].astype(np.float64))
         moved = fit.apply(points.astype(np.float64))
-    return np.asarray(fit.apply((points if carried is None else carried).astype(np.float64)), np.float32)
+    return np.asarray(fit.apply((points if others is None else others).astype(np.float64)), np.float32)
 
 
 def _of_2009(path: Path) -> tuple[Floats, Floats, Floats, Ints]:
@@ -90,7 +90,7 @@ def _of_2009(path: Path) -> tuple[Floats, Floats, Floats, Ints]:
     scale = content["shapeEV"].ravel()[:COMPONENTS, None]
     identity = content["shapePC"].T[:COMPONENTS] * scale
     mean = _points(content["shapeMU"].reshape(1, -1), MM_OF_2009)[0]
-    triangles = content["tl"].astype(np.int64)[:, ::-1] - 1  # the file's corners turn the other way
+    triangles = content["tl"].astype(np.int64)[:, ::-1] - 1  # the file orders corners the other way around
     return mean, _points(identity, MM_OF_2009), np.zeros((0, *mean.shape), np.float32), triangles
 
 
@@ -111,5 +111,5 @@ def _components(group: h5py.Group) -> Floats:
 
 
 def _points(flat: Floats, to_mm: float) -> Floats:
-    """Rows of x, y, z, x … (K, 3 V) as (K, V, 3) millimetres, y down, z away."""
+    """Return rows of x, y, z, x … (K, 3 V) as (K, V, 3) millimetres, y down, z away."""
     return (flat.reshape(len(flat), -1, 3) * to_mm).astype(np.float32) * _TO_HEAD

@@ -1,8 +1,8 @@
-"""Face profiling: a labelled face of a photo turned further in 3D, with its points, mesh and rotation.
+"""Face profiling: labelled faces of photos rotated in 3D to large yaws, with points, mesh and rotation.
 
 After Zhu et al., "Face alignment across large poses: a 3D solution", CVPR 2016, who made 300W-LP so. The mesh
-is a surface in depth; rings behind its outline stand for the sides of the head, and a last ring at rest ties
-it to the background. Everything turns about an axis through the neck and takes its pixels along.
+is a surface in depth; rings behind its outline stand for the sides of the head, and a last ring that does not
+move joins it to the background. The surface rotates about an axis through the neck, with its texture.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from facegeom_lab.files import save_npz, save_png
 from facegeom_lab.synth.rasterise import rasterise
 
 AXIS_MM = (0.0, 30.0, 75.0)
-"""A point of the turn's axis, in the head frame: in the neck."""
+"""A point of the axis of rotation, in the head frame: in the neck."""
 
 RINGS = (
     (1.12, 1.2, 1.1, 16.0),
@@ -34,29 +34,29 @@ RINGS = (
     (1.5, 1.46, 1.4, 90.0),
     (2.6, 2.6, 2.6, 115.0),
 )
-"""The rings behind the outline: their size by the outline's to the sides, upwards (where the skull is) and
-downwards (where the neck is), and how far back they lie, millimetres. The last one stays where it is."""
+"""Rings behind the outline: their size relative to it to the sides, upwards (the skull) and downwards (the
+neck), and their distance behind it, millimetres. The last one does not move."""
 
 FAR = 1e4
-"""Added to depths, so that nothing is behind the camera and perspective is as good as parallel."""
+"""Added to depths: nothing is behind the camera, and the projection is practically parallel."""
 
-HIDDEN_PX = 0.06
-"""A point is hidden when the surface in front of it is nearer by this part of the mesh's extent."""
+HIDDEN_FRACTION = 0.06
+"""A point is hidden when a surface is nearer than it by this fraction of the mesh's extent."""
 
 
 @dataclass(frozen=True, eq=False)
 class Profiled:
-    """A face after the turn.
+    """A face after the rotation.
 
     Attributes:
-        picture: (H, W, C) as it came.
+        image: (H, W, C) like the input.
         mesh: (478, 3) pixels.
         landmarks: (68, 2) pixels.
         visible: (68,) bool, False where the face covers the point.
-        rotation: (3, 3) as the picture shows the head.
+        rotation: (3, 3) of the head in the image.
     """
 
-    picture: np.ndarray
+    image: np.ndarray
     mesh: np.ndarray
     landmarks: np.ndarray
     visible: np.ndarray
@@ -64,17 +64,16 @@ class Profiled:
 
 
 def profile(
-    picture: np.ndarray, mesh: np.ndarray, landmarks: np.ndarray, landmarks_depth: np.ndarray, turn_deg: float
+    image: np.ndarray, mesh: np.ndarray, landmarks: np.ndarray, landmarks_depth: np.ndarray, turn_deg: float
 ) -> Profiled:
-    """Turn a face so that its yaw grows by ``turn_deg``; pitch and roll stay.
+    """Rotate a face so that its yaw grows by ``turn_deg``; pitch and roll stay.
 
     Args:
-        picture: (H, W, 3 or 4) uint8.
+        image: (H, W, 3 or 4) uint8.
         mesh: (478, 3) pixels, z on the same scale.
         landmarks: (68, 2) pixels.
         landmarks_depth: (68,) z of the landmarks, on the mesh's scale.
-        turn_deg: degrees; should have the sign of the yaw that the face has, for what a turned face hides is
-            not in the photo.
+        turn_deg: degrees; should have the sign of the face's yaw, since the photo lacks what the face hides.
 
     Raises:
         InputError: the yaw would leave ±90°.
@@ -90,9 +89,9 @@ def profile(
     after = np.where(moves[:, None], (before - centre) @ turn.T + centre, before)
     points = np.concatenate([landmarks, landmarks_depth[:, None]], axis=1)
     turned = (points - centre) @ turn.T + centre
-    drawn, depth = _drawn(picture, before, after, triangles)
+    drawn, depth = _draw(image, before, after, triangles)
     return Profiled(
-        picture=drawn,
+        image=drawn,
         mesh=after[: len(mesh)],
         landmarks=turned[:, :2],
         visible=_visible(turned, depth, float(np.ptp(mesh[:, 1]))),
@@ -101,7 +100,7 @@ def profile(
 
 
 def _surface(mesh: np.ndarray, head: Similarity) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vertices (V, 3) in the photo, whether each turns (V,), triangles (T, 3)."""
+    """Return vertices (V, 3) in the photo, whether each moves (V,), triangles (T, 3)."""
     outline, holes = _loops()
     middles = [mesh[list(hole)].mean(axis=0) for hole in holes]
     own_mm = (mesh[list(outline)] - head.translation) @ head.rotation / head.scale
@@ -120,7 +119,7 @@ def _surface(mesh: np.ndarray, head: Similarity) -> tuple[np.ndarray, np.ndarray
 
 @cache
 def _loops() -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
-    """The mesh's outline, and its holes: eyes and mouth; vertices in their order around."""
+    """Return the mesh's outline and its holes (eyes, mouth): vertices in order around them."""
     faces = topology.triangles()
     pairs = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
     edges, counts = np.unique(pairs, axis=0, return_counts=True)
@@ -140,7 +139,7 @@ def _loops() -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
 
 @cache
 def _triangles() -> np.ndarray:
-    """(T, 3) the mesh's triangles, fans over its holes, strips between the rings."""
+    """Return triangles (T, 3): the mesh's, fans over its holes, strips between the rings."""
     outline, holes = _loops()
     parts = [topology.triangles().astype(np.int64)]
     for number, hole in enumerate(holes):
@@ -154,31 +153,31 @@ def _triangles() -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _drawn(
-    picture: np.ndarray, before: np.ndarray, after: np.ndarray, triangles: np.ndarray
+def _draw(
+    image: np.ndarray, before: np.ndarray, after: np.ndarray, triangles: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The picture as the moved surface shows it, and the surface's depth (H, W), infinite beside it."""
-    height, width = picture.shape[:2]
+    """Render the moved surface with the image as texture; return also its depth (H, W), infinite outside."""
+    height, width = image.shape[:2]
     source, depth = rasterise(after[:, :2], after[:, 2] + FAR, triangles, before[:, :2], (width, height))
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    bare = ~np.isfinite(depth)
-    source[bare] = np.stack([x, y], axis=-1)[bare]
-    drawn = cv2.remap(picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    outside = ~np.isfinite(depth)
+    source[outside] = np.stack([x, y], axis=-1)[outside]
+    drawn = cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return drawn, depth - FAR
 
 
 def _visible(points: np.ndarray, depth: np.ndarray, extent_px: float) -> np.ndarray:
-    """Whether the surface at each point (K, 3) is not far in front of it; beside the picture: no."""
+    """Return (K,) whether no surface is far in front of each point (K, 3); False outside the image."""
     column, row = np.rint(points[:, :2]).astype(int).T
     inside = (column >= 0) & (row >= 0) & (column < depth.shape[1]) & (row < depth.shape[0])
     surface = depth[np.clip(row, 0, depth.shape[0] - 1), np.clip(column, 0, depth.shape[1] - 1)]
-    return inside & (points[:, 2] < surface + HIDDEN_PX * extent_px)
+    return inside & (points[:, 2] < surface + HIDDEN_FRACTION * extent_px)
 
 
 SHARD = 500
 SIZE_PX = 192
 SOURCES = ("helen", "lfpw", "portraits-color", "ytf")
-"""Faces without a mask, with enough of the head around them."""
+"""Sources whose faces wear no mask and have enough of the head around them."""
 
 YAW_DEG = (35.0, 85.0)
 LEAST_TURN_DEG = 10.0
@@ -187,18 +186,18 @@ LEAST_TURN_DEG = 10.0
 def run(
     data: Path, labels: Path, count: int, out: Path, seed: int = 0, preview: Path | None = None
 ) -> list[Path]:
-    """Write ``profile_0000.npz``…, 500 pictures each; finished shards are kept.
+    """Write ``profile_0000.npz``…, 500 images each; finished shards are kept: `facegeom lab profile`.
 
     Arrays: images (n, 192, 192, 4) uint8 RGBA, alpha 0 where there is no photo; landmarks_px (n, 68, 2), mesh
-    (n, 478, 3), visible (n, 68), rotation (n, 3, 3), files (n,) the pictures' names, seed.
+    (n, 478, 3), visible (n, 68), rotation (n, 3, 3), files (n,) the images' names, seed.
 
     Args:
-        data: the data pack, of whose train split faces are taken.
+        data: the data pack; faces of its train split are used.
         labels: the file of ``facegeom lab label``.
-        count: pictures wanted in all.
+        count: total number of images.
         out: folder of the shards.
-        seed: of faces and turns; picture i of a seed is always the same.
-        preview: where to save a contact sheet, if anywhere.
+        seed: of faces and rotations; image i of a seed is always the same.
+        preview: file of a contact sheet, if wanted.
 
     Raises:
         InputError: a file is missing; the folder holds a set of another seed or length.
@@ -206,7 +205,7 @@ def run(
     """
     if count < 1 or seed < 0:
         raise InputError(f"expected at least 1 picture and a seed of at least 0, got {count} and {seed}")
-    maker = _Maker(data, labels, seed)
+    maker = _ProfiledFaces(data, labels, seed)
     shards = []
     with tqdm(total=count, desc="profiled faces") as bar:
         for number, start in enumerate(range(0, count, SHARD)):
@@ -230,7 +229,7 @@ def _finished(file: Path, count: int, seed: int) -> bool:
     raise InputError(f"{file} belongs to a set of another seed or length; give another folder with -o")
 
 
-class _Maker:
+class _ProfiledFaces:
     def __init__(self, data: Path, labels: Path, seed: int) -> None:
         table = pack.mesh_labels(labels)
         rows = pack.face_rows(data)
@@ -255,7 +254,7 @@ class _Maker:
             bar.update()
         faces = [face for _, face in made]
         return {
-            "images": np.stack([face.picture for face in faces]),
+            "images": np.stack([face.image for face in faces]),
             "landmarks_px": np.stack([face.landmarks for face in faces]).astype(np.float32),
             "mesh": np.stack([face.mesh for face in faces]).astype(np.float32),
             "visible": np.stack([face.visible for face in faces]),
@@ -264,36 +263,36 @@ class _Maker:
         }
 
     def one(self, index: int) -> tuple[str, Profiled]:
-        """Picture ``index`` of the set: the name of its photo and the turned face."""
+        """Make image ``index`` of the set: the name of its photo and the rotated face."""
         rng = np.random.default_rng((self.seed, index))
         least = YAW_DEG[1] - LEAST_TURN_DEG
         number = int(rng.choice(np.flatnonzero(np.abs(self.yaw_deg) < least)))
         yaw = float(self.yaw_deg[number])
         side = np.sign(yaw) if abs(yaw) > LEAST_TURN_DEG else rng.choice((-1.0, 1.0))
         goal = side * rng.uniform(max(YAW_DEG[0], side * yaw + LEAST_TURN_DEG), YAW_DEG[1])
-        picture, mesh = _resized(read_face_rgba(self.folder / self.files[number]), self.mesh[number])
+        image, mesh = _resized(read_face_rgba(self.folder / self.files[number]), self.mesh[number])
         points = self.map68.apply(mesh)
-        return self.files[number], profile(picture, mesh, points[:, :2], points[:, 2], goal - yaw)
+        return self.files[number], profile(image, mesh, points[:, :2], points[:, 2], goal - yaw)
 
 
-def _resized(picture: np.ndarray, mesh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Picture and mesh at the set's size; pixel centres lie at integers."""
-    scale = SIZE_PX / picture.shape[0]
+def _resized(image: np.ndarray, mesh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Resize image and mesh to the set's size; pixel centres lie at integers."""
+    scale = SIZE_PX / image.shape[0]
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     moved = np.concatenate([(mesh[:, :2] + 0.5) * scale - 0.5, mesh[:, 2:] * scale], axis=1)
-    return cv2.resize(picture, (SIZE_PX, SIZE_PX), interpolation=method), moved
+    return cv2.resize(image, (SIZE_PX, SIZE_PX), interpolation=method), moved
 
 
 def contact_sheet(shard: Path, columns: int = 8, count: int = 40) -> Image.Image:
-    """Pictures of a shard side by side with their points, green where seen, red where hidden."""
+    """Draw images of a shard side by side with their points, green where visible, red where hidden."""
     with np.load(shard) as arrays:
         images, points, visible = (arrays[name][:count] for name in ("images", "landmarks_px", "visible"))
     rows = -(-len(images) // columns)
     sheet = Image.new("RGB", (columns * SIZE_PX, rows * SIZE_PX))
-    for number, (image, places, seen) in enumerate(zip(images, points, visible, strict=True)):
+    for number, (image, positions, seen) in enumerate(zip(images, points, visible, strict=True)):
         tile = Image.fromarray(image[..., :3])
         pen = ImageDraw.Draw(tile)
-        for (x, y), shown in zip(places, seen, strict=True):
+        for (x, y), shown in zip(positions, seen, strict=True):
             pen.ellipse((x - 1, y - 1, x + 1, y + 1), fill=(60, 255, 60) if shown else (255, 40, 40))
         sheet.paste(tile, (number % columns * SIZE_PX, number // columns * SIZE_PX))
     return sheet

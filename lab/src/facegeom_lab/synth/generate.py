@@ -1,7 +1,7 @@
-"""Sets of rendered heads: deterministic, resumable shards, and a contact sheet to look at.
+"""Sets of rendered heads: deterministic shards that resume, and a contact sheet.
 
-Picture `i` of a set with seed `s` takes everything, the person included, from one generator seeded with
-`2 * (s * 1_000_000 + i)` in the split `train` and one more in `test`, so no person is in both.
+Image `i` of a set with seed `s` takes all random numbers from one generator, seeded with
+`2 * (s * 1_000_000 + i)` in the split `train` and one more in `test`: no person is in both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from facegeom_lab.synth.scene import Image, Sample, render
 SHARD = 500
 MODEL_FILE = "ict_facekit_light.npz"
 DEPTH_EXTENT = (0.48, 0.7)
-"""Size of the heads in sets with depth: such that the face fills a picture of 160 pixels."""
+"""Range of ``extent`` in sets with depth: the face fills an image of 160 pixels."""
 
 BACKGROUNDS = {"train": range(200), "test": range(200, 300)}
 """Numbers of the background photos (NNN.jpg) of each split."""
@@ -43,17 +43,17 @@ def run(
     depth: bool = False,
     model: Path | None = None,
 ) -> list[Path]:
-    """Render a set with a progress bar: what `facegeom lab synth` does.
+    """Render a set with a progress bar: `facegeom lab synth`.
 
     Args:
         data: folder with `ict_facekit_light.npz` and `backgrounds/NNN.jpg`.
-        count: pictures wanted in all.
+        count: total number of images.
         out: folder of the shards; finished ones are kept.
         seed: of the set, 0 to 999,999.
         split: train or test: other people, other backgrounds.
-        size: side of the pictures, pixels.
-        preview: where to save a contact sheet of the first pictures, if anywhere.
-        depth: whether the shards carry depth maps and meshes; the heads are then drawn by a lighter model.
+        size: side of the images, pixels.
+        preview: file of a contact sheet of the first images, if wanted.
+        depth: whether to store depth maps and meshes; the heads are then those of a simplified model.
         model: file of the Basel Face Model, in place of ``data/ict_facekit_light.npz``.
 
     Returns:
@@ -89,7 +89,7 @@ def synthesise(
     shard: int = SHARD,
     depth: bool = False,
 ) -> list[Path]:
-    """Write `synth_0000.npz`, `synth_0001.npz`, ...: `shard` pictures each, the last one with the rest.
+    """Write `synth_0000.npz`, `synth_0001.npz`, ...: `shard` images each, the last one with the rest.
 
     Arrays: images (n, S, S, 3) uint8 RGB, landmarks_px (n, 68, 2), rotation (n, 3, 3), translation (n, 3)
     millimetres, visible (n, 68) bool, fov_deg (n,), and seed, split for checking. Finished shards are kept.
@@ -99,13 +99,13 @@ def synthesise(
     Args:
         model: the head.
         backgrounds: (h, w, 3) uint8 RGB photos without faces.
-        count: pictures wanted in all.
+        count: total number of images.
         out: folder of the shards.
         seed: of the set, 0 to 999,999.
         split: train or test.
-        size: side of the pictures, pixels.
-        advance: called with a number of pictures that have been finished.
-        shard: pictures in a shard.
+        size: side of the images, pixels.
+        advance: called with the number of images just finished.
+        shard: images in a shard.
         depth: whether to store depth maps and meshes.
 
     Returns:
@@ -130,12 +130,12 @@ def synthesise(
 
 
 def generator(seed: int, index: int, split: str) -> np.random.Generator:
-    """Random numbers of picture `index` of the set `seed`; even seeds are train, odd ones test."""
+    """Return the generator of image `index` of the set `seed`; even seeds are train, odd ones test."""
     return np.random.default_rng(2 * (seed * 1_000_000 + index) + (split == "test"))
 
 
 def load_backgrounds(folder: Path, split: str) -> list[Image]:
-    """The split's background photos as (h, w, 3) uint8 RGB.
+    """Read the split's background photos as (h, w, 3) uint8 RGB.
 
     Raises:
         InputError: an unknown split, or no photo found.
@@ -154,7 +154,7 @@ def load_backgrounds(folder: Path, split: str) -> list[Image]:
 
 
 def read_samples(shards: Sequence[Path], limit: int | None = None) -> list[Sample]:
-    """The first `limit` samples of the shards, all by default."""
+    """Read the first `limit` samples of the shards, all by default."""
     samples: list[Sample] = []
     for path in shards:
         with np.load(path) as arrays:
@@ -171,7 +171,7 @@ def read_samples(shards: Sequence[Path], limit: int | None = None) -> list[Sampl
 
 
 def contact_sheet(samples: Sequence[Sample], columns: int = 8) -> PillowImage.Image:
-    """Pictures side by side with points (green seen, red hidden) and axes (x red, y green, nose blue)."""
+    """Draw images side by side with points (hidden ones red) and axes (x red, y green, nose blue)."""
     tiles = [_annotated(sample) for sample in samples]
     width, height = tiles[0].size
     rows = -(-len(tiles) // columns)
@@ -182,18 +182,18 @@ def contact_sheet(samples: Sequence[Sample], columns: int = 8) -> PillowImage.Im
 
 
 def _annotated(sample: Sample) -> PillowImage.Image:
-    picture = PillowImage.fromarray(sample.image)
-    pen = ImageDraw.Draw(picture)
+    image = PillowImage.fromarray(sample.image)
+    pen = ImageDraw.Draw(image)
     for (x, y), seen in zip(sample.landmarks_px, sample.visible68, strict=True):
         pen.ellipse((x - 1, y - 1, x + 1, y + 1), fill=(60, 255, 60) if seen else (255, 40, 40))
-    camera = Camera(picture.width, picture.height, sample.fov_deg)
+    camera = Camera(image.width, image.height, sample.fov_deg)
     ends = camera.project(
         60 * np.concatenate([np.zeros((1, 3)), np.eye(3) * [1, 1, -1]]) @ sample.rotation.T
         + sample.translation_mm
     )
     for end, colour in zip(ends[1:], ((255, 0, 0), (0, 255, 0), (80, 80, 255)), strict=True):
         pen.line([tuple(ends[0]), tuple(end)], fill=colour, width=2)
-    return picture
+    return image
 
 
 def _pack(samples: Sequence[Sample]) -> dict[str, np.ndarray]:

@@ -18,10 +18,10 @@ class Mesh:
 
     Attributes:
         vertices: (V, 3) millimetres.
-        triangles: (T, 3) vertex indices; seen from outside the corners turn as the normals' right hand says.
+        triangles: (T, 3) vertex indices, ordered so that normals (right-hand rule) point outwards.
         albedo: (V, 3) linear colour, 0 to 1.
         gloss: (V,) strength of the highlight, 0 to 1.
-        openness: (V,) share of the surroundings' light that reaches the vertex, 0 to 1.
+        openness: (V,) fraction of the ambient light that reaches the vertex, 0 to 1.
     """
 
     vertices: Floats
@@ -32,7 +32,7 @@ class Mesh:
 
 
 def plain(vertices: Floats, triangles: Ints, albedo: ArrayLike, gloss: float = 0.0) -> Mesh:
-    """A mesh of one colour; `albedo` is (3,) or (V, 3), linear."""
+    """Make a mesh with one gloss; `albedo` is (3,) or (V, 3), linear."""
     count = len(vertices)
     colour = np.broadcast_to(np.asarray(albedo, dtype=np.float32), (count, 3)).copy()
     return Mesh(
@@ -45,7 +45,7 @@ def plain(vertices: Floats, triangles: Ints, albedo: ArrayLike, gloss: float = 0
 
 
 def join(meshes: Sequence[Mesh]) -> Mesh:
-    """One mesh of several; the vertices of the first keep their indices."""
+    """Join meshes into one; the vertices of the first keep their indices."""
     offsets = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
     return Mesh(
         np.concatenate([mesh.vertices for mesh in meshes]),
@@ -57,7 +57,7 @@ def join(meshes: Sequence[Mesh]) -> Mesh:
 
 
 def grid_triangles(rows: int, columns: int, closed: bool = False) -> Ints:
-    """(T, 3) triangles of a grid of rows x columns vertices; `closed` joins the last column to the first."""
+    """Return triangles (T, 3) of a grid of vertices; `closed` joins the last column to the first."""
     row = np.arange(rows - 1)[:, None]
     column = np.arange(columns if closed else columns - 1)[None, :]
     following = (column + 1) % columns
@@ -68,7 +68,7 @@ def grid_triangles(rows: int, columns: int, closed: bool = False) -> Ints:
 
 
 def ellipsoid(centre: ArrayLike, radii: ArrayLike, rows: int = 24, columns: int = 32) -> tuple[Floats, Ints]:
-    """Vertices (rows x columns, 3) and triangles of an ellipsoid with its poles on the y axis."""
+    """Return vertices (rows x columns, 3) and triangles of an ellipsoid with its poles on the y axis."""
     polar = np.linspace(0, np.pi, rows)[:, None]
     around = np.arange(columns)[None, :] * (2 * np.pi / columns)
     unit = np.stack(
@@ -80,7 +80,7 @@ def ellipsoid(centre: ArrayLike, radii: ArrayLike, rows: int = 24, columns: int 
 
 
 def tube(path: Floats, radius: float, sides: int = 6) -> tuple[Floats, Ints]:
-    """Vertices and triangles of a round bar of `radius` along the points `path` (N, 3)."""
+    """Return vertices and triangles of a round bar of `radius` along the points `path` (N, 3)."""
     along = np.gradient(path.astype(np.float64), axis=0)
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     helper = np.where(np.abs(along[:, 1:2]) < 0.9, [[0.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]])
@@ -94,7 +94,7 @@ def tube(path: Floats, radius: float, sides: int = 6) -> tuple[Floats, Ints]:
 
 
 def wobble(rng: np.random.Generator, points: Floats, period_mm: float, waves: int = 6) -> Floats:
-    """(V,) smooth noise of about unit variance at points (V, 3), with waves about `period_mm` long."""
+    """Return smooth noise (V,) of about unit variance at points (V, 3), with waves `period_mm` long."""
     direction = rng.standard_normal((3, waves)) * (2 * np.pi / period_mm / np.sqrt(3))
     phase = rng.uniform(0, 2 * np.pi, waves)
     heights = np.sin(direction.T.astype(np.float32) @ points.T + phase[:, None].astype(np.float32))
@@ -103,7 +103,7 @@ def wobble(rng: np.random.Generator, points: Floats, period_mm: float, waves: in
 
 
 def inside_polygon(points: Floats, polygon: Floats) -> NDArray[np.bool_]:
-    """(N,) whether points (N, 2) lie in the closed polygon (K, 2), by the even-odd rule."""
+    """Return (N,) whether points (N, 2) lie in the closed polygon (K, 2), by the even-odd rule."""
     inside = np.zeros(len(points), dtype=bool)
     for (x1, y1), (x2, y2) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
         if y1 != y2:

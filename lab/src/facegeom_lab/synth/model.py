@@ -1,7 +1,7 @@
-"""The parametric head: neutral shape, identity and expression offsets, in the head frame.
+"""The parametric head model: neutral shape, identity and expression offsets, in the head frame.
 
 The source file (ICT-FaceKit Light) is in centimetres, y up, z towards the viewer. Here all is in
-millimetres and in the head frame of the project: x right in the picture, y down, z away from the camera, so
+millimetres and in the head frame of the project: x right in the image, y down, z away from the camera, so
 x stays, y and z change sign. The origin is midway between the centroids of the two eyeballs (all vertices,
 irises included) of the person's own neutral face: every identity is moved there, expressions are not.
 """
@@ -25,7 +25,7 @@ LANDMARKS68 = (
     "4269 3360 1507 1542 1537 1528 1518 1511 3742 3751 3756 3721 3725 3732 5708 5695 2081 "
     "0 4275 6200 6213 6346 6461 5518 5957 5841 5702 5711 5533 6216 6207 6470 5517 5966"
 )
-"""Vertices of the 68 points, the model's right side (the picture's left) first."""
+"""Vertices of the 68 points, the model's right side (the image's left) first."""
 
 REGIONS = {
     "face": (0, 9409),
@@ -42,7 +42,7 @@ EYEBALLS = ((23021, 24591), (21451, 23021))
 """Vertex ranges of the two eyeballs, the model's right one first."""
 
 INNER_EYES = ((22221, 23021), (23791, 24591))
-"""The shells under the corneas; the outer shells are painted, so these are not drawn."""
+"""Shells under the corneas; the outer shells are coloured, so these are not drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class HeadModel:
         identity_mm: (K, V, 3) offsets for a coefficient of 1 (standard normal).
         expression_mm: (E, V, 3) offsets for a coefficient of 1 (range 0 to 1).
         expression_names: E names in ARKit's style with `_L` and `_R`.
-        landmarks: (68,) vertex of each point of the markup.
+        landmarks: (68,) vertex of each of the 68 points.
         eyeballs: vertex indices of the right and of the left eyeball.
         regions: name to (first, one past the last) vertex.
     """
@@ -70,7 +70,7 @@ class HeadModel:
     regions: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def vertices(self, identity: Floats, expression: Floats) -> Floats:
-        """Head of one person with one expression.
+        """Return the head of one person with one expression.
 
         Args:
             identity: (K,) coefficients.
@@ -85,7 +85,7 @@ class HeadModel:
         return person + np.tensordot(expression[active].astype(np.float32), self.expression_mm[active], 1)
 
     def eyes_midpoint(self, vertices: Floats) -> Floats:
-        """(3,) point midway between the centroids of the two eyeballs of `vertices` (V, 3)."""
+        """Return the point (3,) midway between the centroids of the eyeballs of `vertices` (V, 3)."""
         right, left = (vertices[index].mean(axis=0) for index in self.eyeballs)
         return (right + left) / 2
 
@@ -123,19 +123,19 @@ def load_model(path: str | Path) -> HeadModel:
 
 
 def triangulate(quads: NDArray[np.integer]) -> Ints:
-    """(F, 4) quads, -1 for a triangle's missing corner, to (T, 3) triangles of the same turn."""
+    """Split quads (F, 4), -1 for a triangle's missing corner, into triangles (T, 3) oriented alike."""
     full = quads[quads[:, 3] >= 0]
     return np.concatenate([quads[:, :3], full[:, [0, 2, 3]]]).astype(np.int64)
 
 
 def sample_identity(rng: np.random.Generator, model: HeadModel, spread: float = 0.8) -> Floats:
-    """(K,) coefficients: standard normal cut at 2.5, times `spread`."""
+    """Draw identity coefficients (K,): standard normal, clipped at 2.5, times `spread`."""
     drawn = rng.standard_normal(len(model.identity_mm))
     return (spread * np.clip(drawn, -2.5, 2.5)).astype(np.float32)
 
 
 def sample_expression(rng: np.random.Generator, model: HeadModel) -> Floats:
-    """(E,) coefficients, 0 to 1: a few random movements plus, at times, an open jaw, smile, blink, gaze."""
+    """Draw expression coefficients (E,), 0 to 1: a few at random, at times open jaw, smile, blink, gaze."""
     names = model.expression_names
     values = dict.fromkeys(names, 0.0)
     for name in rng.choice(names, size=min(len(names), int(rng.integers(0, 7))), replace=False):
@@ -157,7 +157,7 @@ def _both(
     low: float,
     high: float,
 ) -> None:
-    """With `chance`, give all of `names` nearly the same coefficient; draws the same count always."""
+    """With probability `chance`, set all of `names` to nearly the same value; always draw as many numbers."""
     hit, level, skew = rng.random(), rng.uniform(low, high), rng.normal(0, 0.05, len(names))
     if hit >= chance:
         return
@@ -167,12 +167,12 @@ def _both(
 
 
 def _to_head_frame(points_cm: NDArray[np.floating]) -> Floats:
-    """Centimetres, y up, z to the viewer -> millimetres, y down, z away."""
+    """Convert centimetres, y up, z towards the viewer, to millimetres, y down, z away."""
     return points_cm.astype(np.float32) * np.array([10, -10, -10], dtype=np.float32)
 
 
 def _drawn(triangles: Ints) -> Ints:
-    """The triangles whose corners all lie in one drawn region."""
+    """Return the triangles whose corners all lie in drawn regions."""
     label = np.zeros(int(triangles.max()) + 1, dtype=bool)
     for start, stop in REGIONS.values():
         label[start:stop] = True
@@ -182,26 +182,27 @@ def _drawn(triangles: Ints) -> Ints:
 
 
 CELL_MM = {"face": 3.5, "head": 12.0, "eyes": 2.5, "teeth": 5.0, "gums": 9.0, "mouth": 7.0, "sockets": 6.0}
-"""Side of a cell by region, of whose vertices one is kept: depth changes by 0.06 mm on average."""
+"""Side of a cell by region. One vertex of a cell is kept: depth changes by 0.06 mm on average."""
 
-PARTED_BY = ("jawOpen", "eyeBlink_L", "eyeBlink_R", "mouthSmile_L", "mouthSmile_R")
-"""Expressions that part what lies together in the neutral face: lips, lids, upper and lower teeth."""
+SEPARATED_BY = ("jawOpen", "eyeBlink_L", "eyeBlink_R", "mouthSmile_L", "mouthSmile_R")
+"""Expressions that separate what touches in the neutral face: lips, lids, upper and lower teeth."""
 
 
 def simplify(model: HeadModel) -> HeadModel:
-    """Keep one vertex of each cell of :data:`CELL_MM`; triangles whose corners fall together vanish.
+    """Keep one vertex of each cell of :data:`CELL_MM`, and the 68 points; drop degenerate triangles.
 
-    Vertices share a cell only if they lie together in the neutral face and with each expression of
-    :data:`PARTED_BY`: clustering after Rossignac and Borrel ("Multi-resolution 3D approximations for
-    rendering complex scenes", 1993) in the space of all these positions. The 68 points stay.
+    Small images need no more vertices. Vertices share a cell only if they lie together in the neutral face
+    and with each expression of :data:`SEPARATED_BY`: vertex clustering after Rossignac and Borrel
+    ("Multi-resolution 3D approximations for rendering complex scenes", 1993) in the space of all these
+    positions.
     """
-    stands = _representatives(model)
-    triangles = _whole(stands[model.triangles])
-    kept = np.unique(np.concatenate([triangles.ravel(), model.landmarks, *_eyeballs(model, stands)]))
-    number = np.zeros(len(stands), np.int64)
+    replacement = _representatives(model)
+    triangles = _without_degenerate(replacement[model.triangles])
+    kept = np.unique(np.concatenate([triangles.ravel(), model.landmarks, *_eyeballs(model, replacement)]))
+    number = np.zeros(len(replacement), np.int64)
     number[kept] = np.arange(len(kept))
     limits = {name: np.searchsorted(kept, ends) for name, ends in model.regions.items()}
-    right, left = (number[index] for index in _eyeballs(model, stands))
+    right, left = (number[index] for index in _eyeballs(model, replacement))
     return replace(
         model,
         neutral_mm=model.neutral_mm[kept],
@@ -214,35 +215,35 @@ def simplify(model: HeadModel) -> HeadModel:
     )
 
 
-def _eyeballs(model: HeadModel, stands: Ints) -> tuple[Ints, Ints]:
+def _eyeballs(model: HeadModel, replacement: Ints) -> tuple[Ints, Ints]:
     right, left = model.eyeballs
-    return np.unique(stands[right]), np.unique(stands[left])
+    return np.unique(replacement[right]), np.unique(replacement[left])
 
 
 def _representatives(model: HeadModel) -> Ints:
-    """(V,) the vertex that stands for each vertex: the first of its cell, landmarks before others."""
-    places, stands = _places(model), np.arange(len(model.neutral_mm))
-    rank = np.ones(len(stands), np.int64)
+    """Return the vertex (V,) that replaces each vertex: the first of its cell, landmarks before others."""
+    positions, replacement = _positions(model), np.arange(len(model.neutral_mm))
+    rank = np.ones(len(replacement), np.int64)
     rank[model.landmarks] = 0
     for name, (start, stop) in model.regions.items():
         index = np.arange(start, stop)
         index = index[np.argsort(rank[index], kind="stable")]
-        cells = np.floor(places[index] / CELL_MM[name])
+        cells = np.floor(positions[index] / CELL_MM[name])
         _, first, which = np.unique(cells, axis=0, return_index=True, return_inverse=True)
-        stands[index] = index[first[which.ravel()]]
-    stands[model.landmarks] = model.landmarks
-    return stands
+        replacement[index] = index[first[which.ravel()]]
+    replacement[model.landmarks] = model.landmarks
+    return replacement
 
 
-def _places(model: HeadModel) -> Floats:
-    """(V, 3 (1 + E)) positions in the neutral face, and with each of :data:`PARTED_BY` that the model has."""
-    names = [name for name in PARTED_BY if name in model.expression_names]
+def _positions(model: HeadModel) -> Floats:
+    """Return positions (V, 3 (1 + E)) in the neutral face and with the model's :data:`SEPARATED_BY`."""
+    names = [name for name in SEPARATED_BY if name in model.expression_names]
     moved = [model.expression_mm[model.expression_names.index(name)] for name in names]
     return np.concatenate([model.neutral_mm, *(model.neutral_mm + offset for offset in moved)], axis=1)
 
 
-def _whole(triangles: Ints) -> Ints:
-    """Those of three different corners, each once."""
+def _without_degenerate(triangles: Ints) -> Ints:
+    """Return the triangles with three different corners, each once."""
     a, b, c = triangles.T
     full = triangles[(a != b) & (b != c) & (c != a)]
     _, first = np.unique(np.sort(full, axis=1), axis=0, return_index=True)

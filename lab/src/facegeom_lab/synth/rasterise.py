@@ -1,4 +1,4 @@
-"""A z-buffer rasteriser and vertex normals, compiled with numba. Nothing here knows about faces."""
+"""A z-buffer rasteriser and vertex normals, compiled with numba; for any mesh."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def rasterise(
     attributes: Floats,
     size_wh: tuple[int, int],
 ) -> tuple[Floats, Floats]:
-    """Draw triangles with perspective-correct attributes; the nearer surface wins, both sides are drawn.
+    """Draw triangles with perspective-correct attributes; the nearer surface wins, back faces are drawn too.
 
     Args:
         points_px: (V, 2) pixels, centres at integers.
-        depth_mm: (V,) distance along the camera's z axis; a triangle with a corner within 1 mm is left out.
+        depth_mm: (V,) distance along the camera's z axis; a triangle with a corner within 1 mm is dropped.
         triangles: (T, 3) vertex indices.
         attributes: (V, C), for instance linear colours.
-        size_wh: width and height of the picture.
+        size_wh: of the image, pixels.
 
     Returns:
         Attributes (H, W, C), zero where nothing is drawn, and depth (H, W) in millimetres, infinite there.
@@ -47,7 +47,7 @@ def rasterise(
 
 
 def vertex_normals(vertices: Floats, triangles: NDArray[np.int64]) -> Floats:
-    """(V, 3) unit normals, weighted by the triangles' areas; zero for a vertex without triangles."""
+    """Return unit normals (V, 3), weighted by the triangles' areas; zero for a vertex without triangles."""
     normals = np.zeros((len(vertices), 3), dtype=np.float32)
     _add_normals(np.ascontiguousarray(vertices, dtype=np.float32), np.ascontiguousarray(triangles), normals)
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
@@ -84,13 +84,13 @@ def _fill(points, depth, triangles, attributes, image, inverse):
         right = min(width - 1, math.floor(ax + max(0.0, ux, vx)))
         top = max(0, math.ceil(ay + min(0.0, uy, vy)))
         bottom = min(height - 1, math.floor(ay + max(0.0, uy, vy)))
-        share = 1.0 / area
+        scale = 1.0 / area
         at_a, at_b, at_c = 1.0 / depth[a], 1.0 / depth[b], 1.0 / depth[c]
         for y in range(top, bottom + 1):
             dy = y - ay
             for x in range(left, right + 1):
                 dx = x - ax
-                wb, wc = (dx * vy - dy * vx) * share, (ux * dy - uy * dx) * share
+                wb, wc = (dx * vy - dy * vx) * scale, (ux * dy - uy * dx) * scale
                 wa = 1.0 - wb - wc
                 if wa < -1e-6 or wb < -1e-6 or wc < -1e-6:
                     continue

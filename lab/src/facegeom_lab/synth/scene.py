@@ -1,4 +1,4 @@
-"""One picture: a dressed head, a camera, a light, a background, and the truth about them."""
+"""One rendered image: a dressed head, a camera, a light, a background, and the ground truth."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ Image = NDArray[np.uint8]
 Range = tuple[float, float]
 
 OVERSAMPLING = 2
-"""Pixels are drawn this many times finer on each axis and averaged, so edges are smooth."""
+"""Subpixels per pixel on each axis; they are averaged against aliasing."""
 
 VISIBLE_SLACK_MM = 4.0
-"""A point this far behind the drawn surface still counts as visible: it lies on the surface, not under it."""
+"""How far behind the drawn surface a point still counts as visible."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One rendered picture and its truth.
+    """One rendered image and its ground truth.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
         landmarks_px: (68, 2) projected vertices. The jaw (0 to 16) is the head's own, not its outline: on
-            the far side of a turned head it lies under the surface.
+            the far side of a rotated head it lies under the surface.
         rotation: (3, 3) head frame to camera frame.
         translation_mm: (3,) head origin in the camera frame.
-        visible68: (68,) bool, whether the point's surface is the one the picture shows.
-        fov_deg: angle of view across the longer side of the picture; the principal point is its middle.
+        visible68: (68,) bool, False where another surface hides the point.
+        fov_deg: field of view across the longer side of the image; the principal point is its middle.
         depth_mm: (H, W) z of the bare face in the camera frame, 0 elsewhere; None if not asked for.
         mesh_mm: (478, 3) points of the mesh in the camera frame; None if not asked for.
     """
@@ -70,20 +70,22 @@ def render(
     extent: Range = (0.36, 0.6),
     depth: bool = False,
 ) -> Sample:
-    """Draw one random person about the middle of a square picture.
+    """Render one random person near the middle of a square image.
 
     Args:
-        rng: all randomness comes from here.
+        rng: source of all random numbers.
         model: the head.
         backgrounds: (h, w, 3) uint8 RGB photos without faces, at least one.
-        size: side of the picture, pixels.
-        yaw_deg: drawn evenly from this range.
-        pitch_deg: drawn from a bell over this range (its half is two deviations), as is roll_deg.
-        roll_deg: see pitch_deg.
-        extent: longer side of the box of the 68 points, as a share of `size`.
+        size: side of the image, pixels.
+        yaw_deg: range of a uniform distribution.
+        pitch_deg: range of a clipped normal distribution, four standard deviations wide.
+        roll_deg: like pitch_deg.
+        extent: range of the longer side of the box of the 68 points, relative to `size`.
         depth: whether the sample has a depth map and a mesh.
     """
-    rotation = rotation_from_angles(rng.uniform(*yaw_deg), _bell(rng, pitch_deg), _bell(rng, roll_deg))
+    rotation = rotation_from_angles(
+        rng.uniform(*yaw_deg), _clipped_normal(rng, pitch_deg), _clipped_normal(rng, roll_deg)
+    )
     camera = Camera(size, size, float(rng.uniform(15, 60)))
     target = camera.centre_px + rng.uniform(-0.06, 0.06, 2) * size
     background = backdrop(rng, backgrounds, (size, size))
@@ -102,13 +104,13 @@ def render_scene(
     face_px: Range = (60, 250),
     depth: bool = False,
 ) -> Sample:
-    """Draw one random person of random size anywhere in a whole photo; angles are drawn evenly.
+    """Render one random person of random size anywhere in a whole photo; angles are uniform.
 
     Args:
-        rng: all randomness comes from here.
+        rng: source of all random numbers.
         model: the head.
         backgrounds: (h, w, 3) uint8 RGB photos without faces, at least one.
-        size_wh: of the picture, pixels.
+        size_wh: of the image, pixels.
         yaw_deg: range.
         pitch_deg: range.
         roll_deg: range.
@@ -135,7 +137,7 @@ def _draw(
     extent_px: float,
     with_depth: bool,
 ) -> Sample:
-    """Dress, place, light, rasterise and lay a head over linear `background` (H, W, 3)."""
+    """Dress, place, light and rasterise a head, and blend it over the linear `background` (H, W, 3)."""
     mesh, bare = dressed_head(rng, model)
     marks = bare[model.landmarks]
     translation = place(marks @ rotation.T, camera, target_px, extent_px)
@@ -150,7 +152,7 @@ def _draw(
         landmarks_px=marks_px.astype(np.float32),
         rotation=rotation.astype(np.float32),
         translation_mm=translation.astype(np.float32),
-        visible68=_visible(_fine(marks_px), skin[model.landmarks, 2], drawn),
+        visible68=_visible(_subpixels(marks_px), skin[model.landmarks, 2], drawn),
         fov_deg=camera.fov_deg,
         depth_mm=face_depth(skin, model, camera) if with_depth else None,
         mesh_mm=skin[find_anatomy(model).mesh478].astype(np.float32) if with_depth else None,
@@ -158,7 +160,7 @@ def _draw(
 
 
 def dressed_head(rng: np.random.Generator, model: HeadModel) -> tuple[Mesh, Floats]:
-    """A random person, head frame, millimetres: dressed, and the vertices (V, 3) of the bare head."""
+    """Make a random person, head frame, millimetres: dressed mesh and vertices (V, 3) of the bare head."""
     masks, open_share = _fixed(model)
     bare = model.vertices(sample_identity(rng, model), sample_expression(rng, model))
     albedo, hair, gloss = paint(rng, masks, model.neutral_mm)
@@ -170,10 +172,10 @@ def dressed_head(rng: np.random.Generator, model: HeadModel) -> tuple[Mesh, Floa
 
 
 def place(marks_mm: Floats, camera: Camera, target_px: Floats, extent_px: float) -> NDArray[np.float64]:
-    """Translation (3,) that puts the box of the turned points (68, 3) at `target_px`, `extent_px` long.
+    """Return the translation (3,) that puts the box of the points (68, 3) at `target_px`, `extent_px` long.
 
     Raises:
-        InputError: no place in front of the camera does it.
+        InputError: the head would be too near to the camera.
     """
     span = np.ptp(marks_mm[:, :2], axis=0).max()
     translation = np.array([0, 0, camera.focal_px * span / extent_px])
@@ -190,8 +192,8 @@ def place(marks_mm: Floats, camera: Camera, target_px: Floats, extent_px: float)
 
 
 def _oversampled(points: Floats, mesh: Mesh, colours: Floats, camera: Camera) -> tuple[Floats, Floats]:
-    """Linear colour and cover (H, W, 4), and the fine depth map."""
-    fine = _fine(camera.project(points))
+    """Return linear colour and alpha (H, W, 4), and the depth map of the subpixels."""
+    fine = _subpixels(camera.project(points))
     attributes = np.concatenate([colours, np.ones((len(colours), 1))], axis=1)
     size = (camera.width * OVERSAMPLING, camera.height * OVERSAMPLING)
     drawn, depth = rasterise(fine, points[:, 2], mesh.triangles, attributes, size)
@@ -200,13 +202,13 @@ def _oversampled(points: Floats, mesh: Mesh, colours: Floats, camera: Camera) ->
     return np.sum(cells, axis=0) / OVERSAMPLING**2, depth
 
 
-def _fine(points_px: Floats) -> Floats:
-    """Pixels of the picture to pixels of the oversampled one."""
+def _subpixels(points_px: Floats) -> Floats:
+    """Convert pixels to subpixels."""
     return (points_px + 0.5) * OVERSAMPLING - 0.5
 
 
 def _visible(fine_px: Floats, depth_mm: Floats, depth_map: Floats) -> NDArray[np.bool_]:
-    """(N,) whether points are inside the picture and not behind what it shows within one fine pixel."""
+    """Return (N,) whether points are inside the image and not behind the surfaces within one subpixel."""
     height, width = depth_map.shape
     column, row = np.rint(fine_px).astype(int).T
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
@@ -218,19 +220,19 @@ def _visible(fine_px: Floats, depth_mm: Floats, depth_map: Floats) -> NDArray[np
     return seen & inside
 
 
-def _bell(rng: np.random.Generator, limits: Range) -> float:
+def _clipped_normal(rng: np.random.Generator, limits: Range) -> float:
     middle, half = (limits[0] + limits[1]) / 2, (limits[1] - limits[0]) / 2
     return float(np.clip(rng.normal(middle, half / 2), *limits))
 
 
 @lru_cache(maxsize=2)
 def _fixed(model: HeadModel) -> tuple[Masks, Floats]:
-    """What does not change between pictures: where the parts lie and how open each vertex is to light."""
+    """Return what all images of a model share: masks of its parts and each vertex's openness to light."""
     return find_masks(model), openness(model.neutral_mm, model.triangles)
 
 
 def backdrop(rng: np.random.Generator, photos: Sequence[Image], size_wh: tuple[int, int]) -> Floats:
-    """A random crop of a random photo as linear light (H, W, 3), often out of focus.
+    """Return a random crop of a random photo as linear light (H, W, 3), often out of focus.
 
     Raises:
         InputError: `photos` is empty.
@@ -238,9 +240,9 @@ def backdrop(rng: np.random.Generator, photos: Sequence[Image], size_wh: tuple[i
     if len(photos) == 0:
         raise InputError("expected at least one background photo, got none")
     photo = PillowImage.fromarray(photos[int(rng.integers(len(photos)))])
-    share = rng.uniform(0.4, 1)
+    fraction = rng.uniform(0.4, 1)
     aspect = size_wh[0] / size_wh[1]
-    width = share * min(photo.width, photo.height * aspect)
+    width = fraction * min(photo.width, photo.height * aspect)
     left, top = rng.uniform(0, photo.width - width), rng.uniform(0, photo.height - width / aspect)
     box = (left, top, left + width, top + width / aspect)
     crop = photo.resize(size_wh, PillowImage.Resampling.BILINEAR, box=box)
@@ -251,15 +253,15 @@ def backdrop(rng: np.random.Generator, photos: Sequence[Image], size_wh: tuple[i
 
 
 def develop(rng: np.random.Generator, light: Floats) -> Image:
-    """Linear light (H, W, 3) to a uint8 RGB photo: exposure, tone, colour, blur, noise, JPEG."""
+    """Turn linear light (H, W, 3) into a uint8 RGB photo: exposure, tone, colour, blur, noise, JPEG."""
     light = light * rng.uniform(0.75, 1.35)
     tone = np.clip(light, 0, 1) ** (1 / rng.uniform(1.9, 2.6)) * 255
     if rng.random() < 0.08:
         tone = np.repeat(tone @ np.array([[0.3], [0.59], [0.11]]), 3, axis=2)
-    picture = PillowImage.fromarray(np.clip(tone, 0, 255).astype(np.uint8))
-    picture = picture.filter(ImageFilter.GaussianBlur(rng.exponential(0.45)))
-    noisy = np.asarray(picture, dtype=np.float32) + rng.normal(0, rng.exponential(4), light.shape)
-    picture = PillowImage.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
+    photo = PillowImage.fromarray(np.clip(tone, 0, 255).astype(np.uint8))
+    photo = photo.filter(ImageFilter.GaussianBlur(rng.exponential(0.45)))
+    noisy = np.asarray(photo, dtype=np.float32) + rng.normal(0, rng.exponential(4), light.shape)
+    photo = PillowImage.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
     buffer = BytesIO()
-    picture.save(buffer, format="JPEG", quality=int(rng.integers(35, 96)))
+    photo.save(buffer, format="JPEG", quality=int(rng.integers(35, 96)))
     return np.array(PillowImage.open(buffer).convert("RGB"))

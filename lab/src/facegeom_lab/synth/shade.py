@@ -1,4 +1,4 @@
-"""Light on a mesh: surroundings, one to three lamps or a sun with soft shadows, highlights."""
+"""Shading of a mesh: ambient light, one to three lamps with soft shadows, highlights."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from facegeom_lab.synth.rasterise import rasterise, vertex_normals
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """Light of one picture, camera frame.
+    """Light of one image, camera frame.
 
     Attributes:
-        sky: (3,) linear colour of the surroundings above.
+        sky: (3,) linear colour of the ambient light from above.
         ground: (3,) the same from below.
         directions: (L, 3) unit vectors from the head to each lamp.
         colours: (L, 3) linear colours of the lamps.
@@ -31,7 +31,7 @@ class Light:
 
 
 def sample_light(rng: np.random.Generator) -> Light:
-    """Draw a light that shows the face: at least one lamp stands on the camera's side of the head."""
+    """Draw a random light with at least one lamp on the camera's side of the head."""
     count = int(rng.integers(1, 4))
     directions = rng.standard_normal((count, 3))
     directions[:, 1] = -np.abs(directions[:, 1]) + rng.normal(0, 0.4, count)
@@ -50,13 +50,13 @@ def sample_light(rng: np.random.Generator) -> Light:
 
 
 def shade(mesh: Mesh, light: Light, rotation: Floats, shadows: bool = True) -> Floats:
-    """Linear colour of each vertex as the camera sees it.
+    """Return the linear colour of each vertex as the camera sees it.
 
     Args:
         mesh: in the head frame.
         light: in the camera frame.
         rotation: (3, 3) head to camera.
-        shadows: whether parts of the mesh keep lamps from others.
+        shadows: whether the mesh casts shadows on itself.
 
     Returns:
         (V, 3) linear colour, mean exposure of a well-lit surface about 1 x albedo.
@@ -69,7 +69,7 @@ def shade(mesh: Mesh, light: Light, rotation: Floats, shadows: bool = True) -> F
     shine = np.zeros_like(received)
     for direction, colour in zip(light.directions, light.colours, strict=True):
         facing = normals @ direction
-        seen = lit(vertices, mesh.triangles, direction) if shadows else np.ones_like(facing)
+        seen = lit_fraction(vertices, mesh.triangles, direction) if shadows else np.ones_like(facing)
         received += (seen * np.clip((facing + 0.15) / 1.15, 0, None))[:, None] * colour
         half = direction + np.array([0, 0, -1], np.float32)
         angle = np.clip(normals @ (half / (np.linalg.norm(half) + 1e-6)), 0, 1)
@@ -77,20 +77,20 @@ def shade(mesh: Mesh, light: Light, rotation: Floats, shadows: bool = True) -> F
     return _soft_clip(mesh.albedo * received + (0.5 * mesh.gloss * mesh.openness)[:, None] * shine)
 
 
-def lit(
+def lit_fraction(
     vertices: Floats,
     triangles: NDArray[np.int64],
     direction: Floats,
     resolution: int = 128,
     slack_mm: float = 4.0,
 ) -> Floats:
-    """(V,) share of a far lamp's light, 0 to 1, that reaches each vertex: a depth map seen from the lamp.
+    """Return the fraction (V,) of a distant lamp's light that reaches each vertex, by a shadow map.
 
     Args:
         vertices: (V, 3) millimetres.
         triangles: (T, 3).
         direction: (3,) unit vector towards the lamp.
-        resolution: side of the depth map, pixels.
+        resolution: side of the shadow map, pixels.
         slack_mm: how far behind the nearest surface a vertex still counts as lit.
     """
     x, y = _perpendicular(direction)
@@ -109,18 +109,18 @@ def lit(
 
 
 def openness(vertices: Floats, triangles: NDArray[np.int64], directions: int = 64) -> Floats:
-    """(V,) share of the surroundings' light that reaches each vertex, 0 to 1 (ambient occlusion)."""
+    """Return the fraction (V,) of the ambient light that reaches each vertex (ambient occlusion)."""
     normals = vertex_normals(vertices, triangles)
     total, free = np.full(len(vertices), 1e-6, np.float32), np.zeros(len(vertices), np.float32)
     for direction in _sphere(directions):
         weight = np.clip(normals @ direction, 0, None)
         total += weight
-        free += weight * lit(vertices, triangles, direction)
+        free += weight * lit_fraction(vertices, triangles, direction)
     return free / total
 
 
 def _sphere(count: int) -> Floats:
-    """(count, 3) unit vectors spread evenly (golden spiral)."""
+    """Return evenly spread unit vectors (count, 3) (golden spiral)."""
     index = np.arange(count) + 0.5
     polar, around = np.arccos(1 - 2 * index / count), np.pi * (1 + 5**0.5) * index
     points = [np.cos(around) * np.sin(polar), np.sin(around) * np.sin(polar), np.cos(polar)]
@@ -135,12 +135,12 @@ def _perpendicular(direction: Floats) -> tuple[Floats, Floats]:
 
 
 def _soft_clip(light: Floats, knee: float = 0.5) -> Floats:
-    """Light above `knee` bends towards 1, as a camera's tone curve does."""
+    """Compress light above `knee` towards 1, as a camera's tone curve does."""
     room = 1 - knee
     return np.where(light < knee, light, 1 - room * np.exp(-(light - knee) / room))
 
 
 def _tinted(rng: np.random.Generator, strength: float) -> Floats:
-    """(3,) light of `strength` between warm and cool."""
+    """Draw light (3,) of `strength` between warm and cool."""
     warmth = rng.normal(0, 0.12)
     return (strength * np.array([1 + warmth, 1 + rng.normal(0, 0.02), 1 - warmth])).clip(0).astype(np.float32)

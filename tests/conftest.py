@@ -1,7 +1,9 @@
-"""Faces of known geometry: the canonical head, turned, placed before a camera and projected; an FPNet."""
+"""Faces of known geometry: the canonical head, rotated, placed before a camera and projected; an FPNet."""
 
+import builtins
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,7 +13,7 @@ from hypothesis import settings
 from facegeom.geometry import boxes, topology
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles, rotation_to_6d
-from facegeom.results import SHAPES, Face, Faces
+from facegeom.results import FACE_SHAPES, Face, Faces
 
 settings.register_profile("facegeom", deadline=None)  # a busy machine is no failure
 settings.load_profile("facegeom")
@@ -31,7 +33,7 @@ def build_face(
     translation_mm: tuple[float, float, float] = (0, 0, 500),
     score: float = 0.9876,
 ) -> Face:
-    """The canonical head with yaw, pitch, roll (degrees) at a place in the camera frame (millimetres)."""
+    """Return the canonical head with yaw, pitch, roll in degrees at a place in millimetres."""
     rotation = rotation_from_angles(*angles_deg)
     mesh_mm = topology.canonical_mm() @ rotation.T + translation_mm
     pixels_per_mm = camera.focal_px / translation_mm[2]
@@ -52,7 +54,7 @@ def build_face(
 
 
 def build_faces(camera: Camera, *faces: Face, file: str | None = None) -> Faces:
-    stacked = {name: np.stack([getattr(face, name) for face in faces]) for name in SHAPES}
+    stacked = {name: np.stack([getattr(face, name) for face in faces]) for name in FACE_SHAPES}
     return Faces(**stacked, width=camera.width, height=camera.height, file=file)
 
 
@@ -63,24 +65,24 @@ def camera() -> Camera:
 
 @pytest.fixture
 def make_face(camera: Camera) -> Callable[..., Face]:
-    """Builds a face from ``angles_deg``, ``translation_mm`` and ``score``, seen by the 320 x 240 camera."""
+    """Build a face from ``angles_deg``, ``translation_mm`` and ``score``, seen by the 320 x 240 camera."""
     return lambda **options: build_face(camera, **options)
 
 
 @pytest.fixture
 def make_faces(camera: Camera) -> Callable[..., Faces]:
-    """Builds the answer with one such face."""
+    """Build a result with one such face."""
     return lambda **options: build_faces(camera, build_face(camera, **options))
 
 
 @pytest.fixture
 def faces(camera: Camera) -> Faces:
-    """Three faces in a photo of 320 x 240 pixels."""
+    """Return three faces in a photo of 320 x 240 pixels."""
     places: list[tuple[float, float, float]] = [(0, 0, 500), (-150, 20, 700), (170, -30, 800)]
     angles: list[tuple[float, float, float]] = [(0, 0, 0), (35, 10, -15), (-60, -20, 25)]
     heads = [
-        build_face(camera, turn, place, score)
-        for turn, place, score in zip(angles, places, (0.99, 0.9, 0.75), strict=True)
+        build_face(camera, angle, place, score)
+        for angle, place, score in zip(angles, places, (0.99, 0.9, 0.75), strict=True)
     ]
     return build_faces(camera, *heads, file="group.jpg")
 
@@ -91,7 +93,7 @@ FPNET_OFFSETS = (0.1, 0.2, -0.1, 0.0)
 
 @pytest.fixture(scope="session")
 def fpnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An FPNet whose score is the window's mean red, of 255, and whose other answers are always the same."""
+    """Write an FPNet whose score is the window's mean red over 255 and whose other outputs are constant."""
     make, tensor = onnx.helper.make_node, onnx.helper.make_tensor_value_info
     mean_to_score = np.array([[1 / 255], [0], [0]], np.float32)
     values = {"offsets": FPNET_OFFSETS, "rotation6d": 3 * rotation_to_6d(FPNET_ROTATION)}
@@ -105,12 +107,12 @@ def fpnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         onnx.numpy_helper.from_array(mean_to_score, "to_score"),
         onnx.numpy_helper.from_array(np.array([1]), "second"),
     ]
-    for name, answer in values.items():
+    for name, output in values.items():
         nodes += [
             make("MatMul", ["mean", f"{name}_none"], [f"{name}_zeros"]),
             make("Add", [f"{name}_zeros", f"{name}_value"], [name]),
         ]
-        value = np.asarray(answer, np.float32)
+        value = np.asarray(output, np.float32)
         constants.append(onnx.numpy_helper.from_array(value, f"{name}_value"))
         constants.append(onnx.numpy_helper.from_array(np.zeros((3, len(value)), np.float32), f"{name}_none"))
     graph = onnx.helper.make_graph(
@@ -132,5 +134,24 @@ def fpnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def fpnet_rotation() -> np.ndarray:
-    """(3, 3) what that FPNet always answers, as its window shows the head."""
+    """Return the rotation (3, 3) that this FPNet predicts for every window."""
     return FPNET_ROTATION
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that each opening of a file in this process extends by the file's path."""
+    paths: list[str] = []
+    by_path, by_name = Path.open, builtins.open
+
+    def open_path(path: Path, *args: Any, **options: Any) -> Any:
+        paths.append(str(path))
+        return by_path(path, *args, **options)
+
+    def open_name(file: Any, *args: Any, **options: Any) -> Any:
+        paths.append(str(file))
+        return by_name(file, *args, **options)
+
+    monkeypatch.setattr(Path, "open", open_path)
+    monkeypatch.setattr(builtins, "open", open_name)
+    return paths

@@ -1,4 +1,4 @@
-"""The angle of view by EXIF: worked numbers, sizes that do not fit, damaged tags."""
+"""Orientation and angle of view by EXIF: worked numbers, sizes that do not fit, damaged tags."""
 
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +17,7 @@ FILM, FOCAL, RESOLUTION, UNIT, WIDTH, HEIGHT = 0xA405, 0x920A, 0xA20E, 0xA210, 0
 def photo(
     tags: dict[int, object], size: tuple[int, int] = (60, 40), kind: str = "JPEG", orientation: int = 1
 ) -> bytes:
-    """An encoded picture with these tags in its EXIF part of EXIF."""
+    """Return an encoded image with these tags in EXIF's own directory."""
     content = Image.Exif()
     content[0x0112] = orientation
     content.get_ifd(0x8769).update(tags)
@@ -50,7 +50,7 @@ def photo(
 def test_angle_across_the_longer_side(
     tags: dict[int, object], size: tuple[int, int], expected: float
 ) -> None:
-    assert reading.fov_deg(photo(tags, size)) == pytest.approx(expected, abs=0.005)
+    assert reading.decode(photo(tags, size)).fov_deg == pytest.approx(expected, abs=0.005)
 
 
 @pytest.mark.parametrize(
@@ -67,15 +67,14 @@ def test_angle_across_the_longer_side(
         {FILM: 9999},  # an angle below one degree
     ],
 )
-def test_nothing_is_known(tags: dict[int, object]) -> None:
-    assert reading.fov_deg(photo(tags)) is None
+def test_the_angle_is_unknown(tags: dict[int, object]) -> None:
+    assert reading.decode(photo(tags)).fov_deg is None
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_angle_does_not_turn_with_the_picture(orientation: int) -> None:
-    assert reading.fov_deg(photo({FILM: 26}, (40, 30), orientation=orientation)) == pytest.approx(
-        67.30, abs=0.01
-    )
+def test_the_angle_does_not_depend_on_the_orientation(orientation: int) -> None:
+    data = photo({FILM: 26}, (40, 30), orientation=orientation)
+    assert reading.decode(data).fov_deg == pytest.approx(67.30, abs=0.01)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -84,27 +83,41 @@ def test_formats_and_sources(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "photo"
     path.write_bytes(data)
     for source in (data, bytearray(data), path, str(path), Image.open(BytesIO(data))):
-        assert reading.fov_deg(source) == pytest.approx(53.13, abs=0.005)
+        assert reading.decode(source).fov_deg == pytest.approx(53.13, abs=0.005)
 
 
 def test_arrays_and_new_images_have_no_angle() -> None:
-    assert reading.fov_deg(np.zeros((4, 5, 3), np.uint8)) is None
-    assert reading.fov_deg(Image.new("RGB", (5, 4))) is None
+    assert reading.decode(np.zeros((4, 5, 3), np.uint8)).fov_deg is None
+    assert reading.decode(Image.new("RGB", (5, 4))).fov_deg is None
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning")
-def test_damaged_exif_says_nothing() -> None:
+def test_damaged_exif_counts_as_missing() -> None:
     stream = BytesIO()
     Image.new("RGB", (6, 4)).save(stream, "JPEG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff")
-    assert reading.fov_deg(stream.getvalue()) is None
+    assert reading.decode(stream.getvalue()).fov_deg is None
 
 
 @pytest.mark.parametrize("value", ["text", (1, 2), b"\x00", None, float("nan"), float("-inf"), -4])
 def test_a_tag_of_another_type_is_no_number(value: object) -> None:
-    assert exif._number({FILM: value}, FILM) == 0
+    assert exif._positive({FILM: value}, FILM) == 0
 
 
 @pytest.mark.parametrize("source", [b"", b"words", "no/such/photo.jpg"])
-def test_what_is_no_picture_is_an_error(source: bytes | str) -> None:
+def test_what_is_no_image_is_an_error(source: bytes | str) -> None:
     with pytest.raises(ImageError):
-        reading.fov_deg(source)
+        reading.decode(source)
+
+
+def test_orientation_and_angle_of_an_opened_image() -> None:
+    image = Image.open(BytesIO(photo({FILM: 36}, orientation=6)))
+    transpose, fov_deg = exif.read_exif(image, image.size)
+    assert transpose == Image.Transpose.ROTATE_270 and fov_deg == pytest.approx(53.13, abs=0.005)
+    assert exif.read_exif(Image.new("RGB", (6, 4)), (6, 4)) == (None, None)
+
+
+def test_a_damaged_tag_leaves_the_others() -> None:
+    image = Image.open(BytesIO(photo({FILM: 36})))
+    image.getexif()[0x0112] = "upside down"
+    transpose, fov_deg = exif.read_exif(image, image.size)
+    assert transpose is None and fov_deg == pytest.approx(53.13, abs=0.005)

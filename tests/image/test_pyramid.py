@@ -1,50 +1,69 @@
-"""A picture and its smaller copies: means of pixels, made once, and what crops take of them."""
+"""The image pyramid: levels are means of pixels, made once; which level a crop is cut from."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from facegeom.image.crop import cut
-from facegeom.image.pyramid import Levels
+from facegeom.image.crop import crop_squares
+from facegeom.image.pyramid import Pyramid
 
 NOISE = np.random.default_rng(2).integers(0, 256, (90, 120, 3), dtype=np.uint8)
 
 
 def smooth() -> Image.Image:
-    """Waves that are long against every step taken here."""
+    """Return waves that are long against every step taken here."""
     y, x = np.mgrid[:300, :400] / 40
     waves = [127 + 90 * np.sin(x + y), 127 + 90 * np.cos(x - 2 * y), 127 + 90 * np.sin(2 * x)]
     return Image.fromarray(np.stack(waves, axis=2).astype(np.uint8))
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 6])
-def test_copies_are_means(factor: int) -> None:
+def test_levels_are_means(factor: int) -> None:
     means = NOISE.reshape(90 // factor, factor, 120 // factor, factor, 3).mean(axis=(1, 3))
-    np.testing.assert_allclose(np.asarray(Levels(Image.fromarray(NOISE)).at(factor)), means, atol=0.6)
+    for image in (NOISE, Image.fromarray(NOISE)):
+        np.testing.assert_allclose(np.asarray(Pyramid(image).level(factor)), means, atol=0.6)
 
 
-def test_a_copy_is_made_once_and_of_a_smaller_one() -> None:
-    levels = Levels(Image.fromarray(NOISE))
-    half = levels.at(2)
-    assert levels.at(2) is half and levels.at(1) is levels.whole and levels.size == (120, 90)
-    np.testing.assert_array_equal(np.asarray(levels.at(6)), np.asarray(half.reduce(3)))
-    assert Levels.of(levels) is levels and Levels.of(levels.whole).whole is levels.whole
+def test_a_level_is_made_once_and_from_a_finer_one() -> None:
+    image = Image.fromarray(NOISE)
+    pyramid = Pyramid(image)
+    half = pyramid.level(2)
+    assert pyramid.level(2) is half and pyramid.level(1) is image and pyramid.size_wh == (120, 90)
+    np.testing.assert_array_equal(np.asarray(pyramid.level(6)), np.asarray(half.reduce(3)))
+    assert sorted(pyramid.levels) == [1, 2, 6]
 
 
-def test_the_smallest_copy_of_those_there_are() -> None:
-    levels = Levels(Image.fromarray(NOISE))
-    assert levels.smallest(5)[1] == 1
-    levels.at(2), levels.at(6)
-    assert [levels.smallest(most)[1] for most in (0.3, 1, 1.9, 2, 5.9, 6, 100)] == [1, 1, 1, 2, 2, 6, 6]
+def test_an_array_is_converted_on_demand() -> None:
+    pyramid = Pyramid(NOISE)
+    assert pyramid.pixels is NOISE and pyramid.size_wh == (120, 90) and not pyramid.levels
+    np.testing.assert_array_equal(np.asarray(pyramid.level(1)), NOISE)
+    np.testing.assert_array_equal(Pyramid(Image.fromarray(NOISE)).pixels, NOISE)
+
+
+def crop_level(pyramid: Pyramid, step: float) -> int:
+    """Return the grey level in the middle of a crop of 3 x 3 pixels, each ``step`` pixels of the image."""
+    middle, half = np.array([59.5, 44.5]), 1.5 * step
+    square = np.concatenate([middle - half, middle + half])[None]
+    return int(crop_squares(pyramid, square, 3, reducing_gap=1.0)[0, 1, 1, 0])
+
+
+def test_crops_are_cut_from_the_coarsest_level_that_is_fine_enough() -> None:
+    """Each level is painted with its factor."""
+    pyramid = Pyramid(Image.new("RGB", (120, 90), (1, 1, 1)))
+    assert crop_level(pyramid, 5) == 1
+    for factor in (2, 6):
+        pyramid.level(factor)
+        pyramid.levels[factor] = Image.new("RGB", (120 // factor, 90 // factor), (factor,) * 3)
+    assert [crop_level(pyramid, most) for most in (0.3, 1, 1.9, 2, 5.9, 6, 100)] == [1, 1, 1, 2, 2, 6, 6]
 
 
 @pytest.mark.parametrize("side", [40.0, 150.0, 270.0, 500.0])
-def test_crops_from_copies_are_those_of_the_picture(side: float) -> None:
-    levels = Levels(smooth())
-    levels.at(2), levels.at(4)
+def test_crops_from_levels_are_those_of_the_image(side: float) -> None:
+    pyramid = Pyramid(smooth())
+    pyramid.level(2), pyramid.level(4)
     square = np.array([[60.3, 30.7, 60.3 + side, 30.7 + side]])
-    exact, quick = cut(levels.whole, square, 64), cut(levels, square, 64, reducing_gap=1.0)
+    exact, quick = crop_squares(smooth(), square, 64), crop_squares(pyramid, square, 64, reducing_gap=1.0)
     step = side / 64
     np.testing.assert_allclose(quick.astype(int), exact.astype(int), atol=2 + 3 * step)
     assert np.abs(quick.astype(int) - exact).mean() < 0.5 * step
-    np.testing.assert_array_equal(cut(levels, square, 64), exact)  # not asked to be quick
+    np.testing.assert_array_equal(crop_squares(pyramid, square, 64), exact)  # without a reducing gap

@@ -1,4 +1,4 @@
-"""Reading and resizing of pictures: tables of bad and of good sources, with exact pixels expected."""
+"""Reading of images: tables of bad and of good sources, with exact pixels expected."""
 
 import os
 import struct
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, features
+from PIL import Image, features
 
 from facegeom.errors import FacegeomError, ImageError, InputError
 from facegeom.image import reading
@@ -31,7 +31,7 @@ def noise(height: int = 40, width: int = 60) -> np.ndarray:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and carries no pixels."""
+    """Return a PNG of a size in its header and without pixels."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
     return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 10) + b"IDAT"
@@ -91,9 +91,9 @@ def test_truncated_file_raises_or_loses_nothing(kind: str) -> None:
     data = encoded(Image.fromarray(noise()), kind)
     whole = reading.read(data)
     raised = 0
-    for share in np.linspace(0.01, 0.999, 60):
+    for fraction in np.linspace(0.01, 0.999, 60):
         try:
-            part = reading.read(data[: int(len(data) * share)])
+            part = reading.read(data[: int(len(data) * fraction)])
         except ImageError:
             raised += 1
         else:  # only what follows the pixels was cut
@@ -244,7 +244,7 @@ def test_exif_orientation_is_applied(orientation: int, kind: str) -> None:
     upright = np.zeros((16, 24, 3), np.uint8)
     upright[:8, :8] = RED
     upright[8:, 16:] = BLUE
-    stored = {  # the picture as a camera stores it, by the definition of the tag
+    stored = {  # the image as a camera stores it, by the definition of the tag
         1: upright,
         2: upright[:, ::-1],
         3: upright[::-1, ::-1],
@@ -264,7 +264,7 @@ def test_exif_orientation_is_applied(orientation: int, kind: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning")
-def test_damaged_exif_leaves_the_picture_unturned() -> None:
+def test_damaged_exif_leaves_the_orientation() -> None:
     data = encoded(Image.fromarray(TWO_BY_TWO), exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff")
     np.testing.assert_array_equal(reading.read(data), TWO_BY_TWO)
 
@@ -300,110 +300,13 @@ def test_limit_does_not_depend_on_pillows(monkeypatch: pytest.MonkeyPatch) -> No
 def test_reading_from_many_threads() -> None:
     data = encoded(Image.fromarray(noise()), "PNG")
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(reading.read, [data] * 64))
-    assert all(np.array_equal(answer, noise()) for answer in answers)
+        images = list(pool.map(reading.read, [data] * 64))
+    assert all(np.array_equal(image, noise()) for image in images)
 
 
-def ramp(width: int) -> np.ndarray:
-    """Grey (1, width): the value of a pixel is its x coordinate times 2."""
-    return np.tile(np.arange(width, dtype=np.uint8) * 2, (4, 1))
-
-
-@pytest.mark.parametrize("width", [25, 50, 100, 200, 333])
-def test_resize_maps_edges_to_edges(width: int) -> None:
-    source = ramp(100)
-    answer = reading.resize(source, (width, 4))[0].astype(float)
-    x = (np.arange(width) + 0.5) * 100 / width - 0.5
-    inner = slice(width // 20 + 2, -(width // 20 + 2))
-    np.testing.assert_allclose(answer[inner], 2 * x[inner], atol=0.51)
-
-
-def test_resize_of_a_box_shows_the_box() -> None:
-    answer = reading.resize(ramp(100), (20, 4), box_xyxy=(19.5, -0.5, 59.5, 3.5))[0].astype(float)
-    x = 19.5 + (np.arange(20) + 0.5) * 40 / 20
-    np.testing.assert_allclose(answer[1:-1], 2 * x[1:-1], atol=0.51)
-
-
-def test_resize_averages_when_it_shrinks() -> None:
-    stripes = np.zeros((64, 64, 3), np.uint8)
-    stripes[:, ::2] = 200
-    answer = reading.resize(stripes, (8, 8))
-    assert np.abs(answer[:, 1:-1].astype(int) - 100).max() <= 1
-
-
-def test_resize_to_the_same_size_changes_nothing() -> None:
-    np.testing.assert_array_equal(reading.resize(noise(), (60, 40)), noise())
-
-
-@pytest.mark.parametrize(
-    ("size", "box"),
-    [
-        ((0, 4), None),
-        ((4, -1), None),
-        ((4, 4), (-1, 0, 5, 5)),
-        ((4, 4), (5, 5, 5, 9)),
-        ((4, 4), (0, 0, 60, 5)),
-    ],
-)
-def test_resize_rejects_bad_arguments(size: tuple[int, int], box: tuple[float, ...] | None) -> None:
-    with pytest.raises(InputError, match="expected"):
-        reading.resize(noise(), size, box)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("size_wh", "most", "shape"),
-    [
-        ((400, 300), 1.9, (300, 400)),
-        ((400, 300), 2.0, (150, 200)),
-        ((401, 299), 5.0, (75, 101)),
-        ((400, 300), 100.0, (38, 50)),
-        ((3, 2), 8.0, (1, 2)),
-    ],
-)
-def test_jpeg_files_are_read_reduced(
-    tmp_path: Path, size_wh: tuple[int, int], most: float, shape: tuple[int, int]
-) -> None:
-    path = tmp_path / "photo.jpg"
-    Image.new("RGB", size_wh, (10, 200, 30)).save(path)
-    asked: list[tuple[int, int]] = []
-
-    def coarsest(width: int, height: int) -> float:
-        asked.append((width, height))
-        return most
-
-    for source in (path, path.read_bytes()):
-        pixels, whole_wh = reading.read_reduced(source, coarsest)
-        assert pixels.shape == (*shape, 3) and whole_wh == size_wh
-    assert set(asked) == {size_wh}
-
-
-def test_a_reduced_photo_is_upright_and_shows_the_same(tmp_path: Path) -> None:
-    """A bright spot keeps its place, in parts of the sides."""
-    path, exif = tmp_path / "photo.jpg", Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6
-    image = Image.new("RGB", (403, 301))
-    image.paste((255, 255, 255), (40, 60, 72, 92))
-    image.save(path, exif=exif, quality=95)
-    whole = reading.read(path)
-    pixels, whole_wh = reading.read_reduced(path, lambda width, height: 2.0)
-    assert whole_wh == (whole.shape[1], whole.shape[0]) == (301, 403)
-    assert pixels.shape == (202, 151, 3)
-    bright = (np.argwhere(picture[..., 0] > 128).mean(axis=0) for picture in (whole, pixels))
-    sides = (whole.shape[:2], pixels.shape[:2])
-    places = [(place + 0.5) / side for place, side in zip(bright, sides, strict=True)]
-    np.testing.assert_allclose(places[0], places[1], atol=0.003)
-
-
-def test_other_sources_are_read_whole(tmp_path: Path) -> None:
-    image = Image.new("RGB", (64, 48), (1, 2, 3))
-    image.save(tmp_path / "photo.png")
-    for source in (tmp_path / "photo.png", image, np.asarray(image)):
-        pixels, whole_wh = reading.read_reduced(source, lambda width, height: 8.0)
-        assert pixels.shape == (48, 64, 3) and whole_wh == (64, 48)
-
-
-def test_the_limit_holds_for_the_whole_photo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    Image.new("RGB", (64, 48)).save(tmp_path / "photo.jpg")
-    monkeypatch.setattr(reading, "MAX_PIXELS", 64 * 48 - 1)
-    with pytest.raises(ImageError, match="at most 3,071 pixels, got 64 x 48"):
-        reading.read_reduced(tmp_path / "photo.jpg", lambda width, height: 8.0)
+@pytest.mark.parametrize("kind", KINDS)
+def test_size_by_the_header(kind: str) -> None:
+    data = encoded(Image.fromarray(noise()), kind)
+    assert reading.header_size_wh(data) == (60, 40)
+    with pytest.raises(ImageError):
+        reading.header_size_wh(data[:5])

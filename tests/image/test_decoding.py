@@ -1,0 +1,135 @@
+"""Reduced decoding of JPEG files, files opened once, and resizing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from facegeom.errors import ImageError, InputError
+from facegeom.image import reading
+from facegeom.image.reading import FaceSize
+
+
+def noise(height: int = 40, width: int = 60) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("size", "wh", "expected"),
+    [
+        (FaceSize(12), (640, 480), 12),
+        (FaceSize(12, 0.055), (640, 480), 35.2),
+        (FaceSize(12, 0.055), (480, 640), 35.2),
+        (FaceSize(12, 0.055), (100, 90), 12),
+    ],
+)
+def test_size_of_faces(size: FaceSize, wh: tuple[int, int], expected: float) -> None:
+    assert size.in_photo(*wh) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "most", "shape"),
+    [
+        ((400, 300), 1.9, (300, 400)),
+        ((400, 300), 2.0, (150, 200)),
+        ((401, 299), 5.0, (75, 101)),
+        ((400, 300), 100.0, (38, 50)),
+        ((3, 2), 8.0, (1, 2)),
+    ],
+)
+def test_jpeg_files_are_decoded_reduced(
+    tmp_path: Path, size_wh: tuple[int, int], most: float, shape: tuple[int, int]
+) -> None:
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", size_wh, (10, 200, 30)).save(path)
+    asked: list[tuple[int, int]] = []
+
+    class Asked(FaceSize):
+        def in_photo(self, width: int, height: int) -> float:
+            asked.append((width, height))
+            return super().in_photo(width, height)
+
+    for source in (path, path.read_bytes()):
+        pixels, full_wh, fov_deg = reading.decode(source, Asked(most * 10), face_px=10)
+        assert pixels.shape == (*shape, 3) and full_wh == size_wh and fov_deg is None
+    assert set(asked) == {size_wh}
+    assert reading.decode(path).pixels.shape == (size_wh[1], size_wh[0], 3)
+
+
+def test_a_reduced_photo_is_upright_and_shows_the_same(tmp_path: Path) -> None:
+    """A bright spot keeps its place, as a fraction of the sides."""
+    path, exif = tmp_path / "photo.jpg", Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    image = Image.new("RGB", (403, 301))
+    image.paste((255, 255, 255), (40, 60, 72, 92))
+    image.save(path, exif=exif, quality=95)
+    whole = reading.read(path)
+    pixels, full_wh, _ = reading.decode(path, FaceSize(2.0))
+    assert full_wh == (whole.shape[1], whole.shape[0]) == (301, 403)
+    assert pixels.shape == (202, 151, 3)
+    bright = (np.argwhere(image[..., 0] > 128).mean(axis=0) for image in (whole, pixels))
+    sides = (whole.shape[:2], pixels.shape[:2])
+    places = [(place + 0.5) / side for place, side in zip(bright, sides, strict=True)]
+    np.testing.assert_allclose(places[0], places[1], atol=0.003)
+
+
+def test_other_sources_are_decoded_whole(tmp_path: Path) -> None:
+    image = Image.new("RGB", (64, 48), (1, 2, 3))
+    image.save(tmp_path / "photo.png")
+    for source in (tmp_path / "photo.png", image, np.asarray(image)):
+        pixels, full_wh, _ = reading.decode(source, FaceSize(8.0))
+        assert pixels.shape == (48, 64, 3) and full_wh == (64, 48)
+
+
+def test_the_limit_holds_for_the_whole_photo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "photo.jpg")
+    monkeypatch.setattr(reading, "MAX_PIXELS", 64 * 48 - 1)
+    with pytest.raises(ImageError, match="at most 3,071 pixels, got 64 x 48"):
+        reading.decode(tmp_path / "photo.jpg", FaceSize(8.0))
+
+
+def ramp(width: int) -> np.ndarray:
+    """Return grey (4, width): the value of a pixel is its x coordinate times 2."""
+    return np.tile(np.arange(width, dtype=np.uint8) * 2, (4, 1))
+
+
+@pytest.mark.parametrize("width", [25, 50, 100, 200, 333])
+def test_resize_maps_edges_to_edges(width: int) -> None:
+    source = ramp(100)
+    image = reading.resize(source, (width, 4))[0].astype(float)
+    x = (np.arange(width) + 0.5) * 100 / width - 0.5
+    inner = slice(width // 20 + 2, -(width // 20 + 2))
+    np.testing.assert_allclose(image[inner], 2 * x[inner], atol=0.51)
+
+
+def test_resize_of_a_box_shows_the_box() -> None:
+    image = reading.resize(ramp(100), (20, 4), box_xyxy=(19.5, -0.5, 59.5, 3.5))[0].astype(float)
+    x = 19.5 + (np.arange(20) + 0.5) * 40 / 20
+    np.testing.assert_allclose(image[1:-1], 2 * x[1:-1], atol=0.51)
+
+
+def test_resize_averages_when_it_shrinks() -> None:
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 200
+    image = reading.resize(stripes, (8, 8))
+    assert np.abs(image[:, 1:-1].astype(int) - 100).max() <= 1
+
+
+def test_resize_to_the_same_size_changes_nothing() -> None:
+    np.testing.assert_array_equal(reading.resize(noise(), (60, 40)), noise())
+
+
+@pytest.mark.parametrize(
+    ("size", "box"),
+    [
+        ((0, 4), None),
+        ((4, -1), None),
+        ((4, 4), (-1, 0, 5, 5)),
+        ((4, 4), (5, 5, 5, 9)),
+        ((4, 4), (0, 0, 60, 5)),
+    ],
+)
+def test_resize_rejects_bad_arguments(size: tuple[int, int], box: tuple[float, ...] | None) -> None:
+    with pytest.raises(InputError, match="expected"):
+        reading.resize(noise(), size, box)  # type: ignore[arg-type]

@@ -1,1 +1,1 @@
-"""Accuracy and speed of facegeom beside its peers: what ``facegeom bench`` runs. Needs the data pack."""
+"""Benchmarks of accuracy, speed and robustness beside other packages, run by ``facegeom bench``."""

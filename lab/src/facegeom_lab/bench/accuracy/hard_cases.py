@@ -179,9 +179,9 @@ def profiled_faces(
         if abs(yaw) >= PROFILE_YAW_DEG[0]:
             continue
         side = np.sign(yaw) or 1.0  # further the same way: the side that the photo lacks stays hidden
-        turn = side * rng.uniform(*PROFILE_YAW_DEG) - yaw
+        turn_deg = side * rng.uniform(*PROFILE_YAW_DEG) - yaw
         flat, depth = mesh[:, :2].astype(np.float64), mesh[:, 2].astype(np.float64)
-        turned = profile(read_face_rgba(photo.path), mesh, flat, depth, turn)
+        turned = profile(read_face_rgba(photo.path), mesh, flat, depth, turn_deg)
         image, offset = _pasted(turned.image, backgrounds[index % len(backgrounds)], rng)
         yield LabelledPhoto(
             _save(image, folder / f"profiled-{index:04d}.png"),

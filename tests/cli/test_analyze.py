@@ -14,36 +14,37 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from facegeom.cli.root import app
+from facegeom.image.photo import Photo, open_photo
 from facegeom.results import Faces
 
-Answer = Callable[[np.ndarray], Faces]
+Predict = Callable[[np.ndarray], Faces]
 
 
 @dataclass
 class Networks:
-    """Stands for the networks: a picture of 320 x 240 pixels has a face, unless it is black."""
+    """Replace the networks: a photo of 320 x 240 pixels has a face, unless it is black."""
 
-    answer: Answer
+    predict: Predict
     fov_deg: float | None = None
     built_with: list[dict[str, object]] = field(default_factory=list)
-    asked_fov_deg: list[float | None] = field(default_factory=list)
+    used_fov_deg: list[float] = field(default_factory=list)
 
     def build(self, device: str, options: dict[str, float]) -> "Networks":
         self.built_with.append({"device": device, **options})
         self.fov_deg = options.get("fov_deg")
         return self
 
-    def __call__(self, image: np.ndarray, fov_deg: float | None) -> Faces:
-        self.asked_fov_deg.append(fov_deg)
-        return self.answer(image)
+    def __call__(self, photo: Photo) -> Faces:
+        self.used_fov_deg.append(open_photo(photo, self.fov_deg).camera.fov_deg)
+        return self.predict(photo.pyramid.pixels)
 
 
 @pytest.fixture
 def networks(make_faces: Callable[..., Faces], monkeypatch: pytest.MonkeyPatch) -> Networks:
-    def answer(image: np.ndarray) -> Faces:
+    def predict(image: np.ndarray) -> Faces:
         return make_faces() if image.any() else Faces.empty(320, 240)
 
-    networks = Networks(answer)
+    networks = Networks(predict)
     monkeypatch.setattr("facegeom.cli.analyze._analyzer", networks.build)
     return networks
 
@@ -79,7 +80,7 @@ def test_one_photo(networks: Networks, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "expected"), [((), [pytest.approx(51.35, abs=0.01), None]), (("--fov", 70), [70, 70])]
+    ("options", "expected"), [((), [pytest.approx(51.35, abs=0.01), 50]), (("--fov", 70), [70, 70])]
 )
 def test_angle_of_view_by_exif_unless_it_is_given(
     networks: Networks, tmp_path: Path, options: tuple[object, ...], expected: list[object]
@@ -88,7 +89,7 @@ def test_angle_of_view_by_exif_unless_it_is_given(
     tags.get_ifd(0x8769)[0xA405] = 36
     Image.new("RGB", (320, 240), (90,) * 3).save(tmp_path / "a.jpg", exif=tags)
     code, _, _ = run(tmp_path / "a.jpg", store(tmp_path / "b.jpg"), "-o", tmp_path / "out", *options)
-    assert code == 0 and networks.asked_fov_deg == expected
+    assert code == 0 and networks.used_fov_deg == expected
 
 
 def test_photo_without_a_face(networks: Networks, tmp_path: Path) -> None:

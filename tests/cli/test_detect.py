@@ -10,24 +10,24 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from facegeom.cli.root import app
+from facegeom.image.photo import Photo
 from facegeom.results import Poses
 
 
 class Networks:
-    """Stands for the networks: a photo that is not black holds one head, which is turned by 90° of roll."""
+    """Replace the networks: a photo that is not black holds one head with 90° of roll."""
 
     built_with: dict[str, object]
-    fov_deg = None
 
     def __init__(self, **options: object) -> None:
         type(self).built_with = options
 
-    def __call__(self, image: np.ndarray, fov_deg: float | None) -> Poses:
-        height, width = image.shape[:2]
-        if not image.any():
+    def __call__(self, photo: Photo) -> Poses:
+        width, height = photo.pyramid.size_wh
+        if not photo.pyramid.pixels.any():
             return Poses.empty(width, height)
-        turn = np.array([[[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]])
-        return Poses(np.array([[100, 60, 200, 160]]), np.array([0.9]), turn, width, height)
+        rotation = np.array([[[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]])
+        return Poses(np.array([[100, 60, 200, 160]]), np.array([0.9]), rotation, width, height)
 
 
 @pytest.fixture

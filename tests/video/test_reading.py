@@ -90,7 +90,7 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         )
         + bytes(8000)
     )
-    with pytest.raises(VideoError, match="has no picture"):
+    with pytest.raises(VideoError, match="has no video stream"):
         frames_of(tmp_path / "a.wav")
 
 

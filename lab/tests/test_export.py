@@ -11,8 +11,11 @@ import torch
 from torch import nn
 
 from facegeom.errors import InputError
+from facegeom.image.pyramid import Pyramid
+from facegeom.models import fpnet
 from facegeom.models.engine import Engine
 from facegeom_lab.export import NETWORKS, export, runtime_network, to_onnx
+from facegeom_lab.networks.cascade import FPNet
 
 
 def trained(name: str) -> nn.Module:
@@ -56,6 +59,14 @@ def test_pnet_takes_any_size(size_hw: tuple[int, int], tmp_path: Path) -> None:
         expected = runtime_network("pnet", net)[0](picture)
     for one, other in zip(Engine(tmp_path / "pnet.onnx")(picture.numpy()), expected, strict=True):
         np.testing.assert_allclose(one, other.numpy(), atol=2e-5, rtol=1e-3)
+
+
+def test_an_exported_fpnet_fits_the_runtime(tmp_path: Path) -> None:
+    (tmp_path / "mine.onnx").write_bytes(to_onnx("fpnet", FPNet().eval()))
+    image = Pyramid(np.full((60, 80, 3), (9, 0, 0), np.uint8))
+    heads = fpnet.FPNet.load(tmp_path / "mine.onnx")([image], [np.array([[0.0, 0, 48, 48]])])[0]
+    assert FPNet.WINDOW == fpnet.WINDOW_PX and heads.rotation.shape == (1, 3, 3)
+    np.testing.assert_allclose(np.linalg.det(heads.rotation.astype(np.float64)), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -1,27 +1,60 @@
-"""The cascade with networks that measure: red squares on black stand for faces."""
+"""The cascade with networks that measure red squares on black, and its packed pyramid."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
-from scipy import ndimage
 
-from facegeom.models.cascade import Cascade, Thresholds
+from facegeom.image.crop import OUTSIDE
+from facegeom.image.pyramid import Pyramid
+from facegeom.models.cascade import (
+    FACTOR,
+    GAP,
+    CascadeDetector,
+    PyramidPlan,
+    Thresholds,
+    paint_pyramid,
+    plan_pyramid,
+    windows_to_image,
+)
 
 Square = tuple[float, float, float]  # centre x, y, side
 
+WINDOW = 12
 
-def red_squares(picture: np.ndarray) -> np.ndarray:
-    """(F, 4) edges of the red squares in a picture (H, W, 3), from their mass and its centre."""
-    red = picture[..., 0].astype(float) - picture[..., 1]
-    labels, count = ndimage.label(red > 5)
-    mass = ndimage.sum(red, labels, range(1, count + 1))
-    centre = np.array(ndimage.center_of_mass(red, labels, range(1, count + 1))).reshape(-1, 2)[:, ::-1]
-    half = np.sqrt(mass / 255)[:, None] / 2
-    return np.concatenate([centre - half, centre + half], axis=1)
+sides = st.integers(1, 3000)
+scales = st.floats(0.01, 1)
+
+
+def red_squares(image: np.ndarray) -> np.ndarray:
+    """Return the edges (F, 4) of the red squares in an image (H, W, 3), from their mass and its centre."""
+    red = image[..., 0].astype(float) - image[..., 1]
+    labels = connected(red > 5)
+    found = []
+    for label in np.unique(labels[red > 5]):
+        row, column = np.nonzero(labels == label)
+        weight = red[row, column]
+        centre = np.array([weight @ column, weight @ row]) / weight.sum()
+        half = np.sqrt(weight.sum() / 255) / 2
+        found.append(np.concatenate([centre - half, centre + half]))
+    return np.array(found).reshape(-1, 4)
+
+
+def connected(mask: np.ndarray) -> np.ndarray:
+    """Label the connected parts of a mask (H, W), in the order of their first pixels."""
+    labels = np.where(mask, np.arange(mask.size).reshape(mask.shape), mask.size)
+    while True:
+        around = np.pad(labels, 1, constant_values=mask.size)
+        near = (labels, around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:])
+        grown = np.where(mask, np.min(near, axis=0), mask.size)
+        if (grown == labels).all():
+            return labels
+        labels = grown
 
 
 def overlap(windows: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(K, F) intersection over union of windows (K, 4) and faces (F, 4)."""
+    """Return the intersection over union (K, F) of windows (K, 4) and faces (F, 4)."""
     low = np.maximum(windows[:, None, :2], faces[:, :2])
     high = np.minimum(windows[:, None, 2:], faces[:, 2:])
     inter = np.prod(np.clip(high - low, 0, None), axis=2)
@@ -30,17 +63,17 @@ def overlap(windows: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 class FakePNet:
-    """Scores a window by its overlap with a red square, whose edges it gives too wide by ``slack``."""
+    """Score a window by its overlap with a red square, whose edges are predicted too wide by ``slack``."""
 
     def __init__(self, slack: float = 1.0) -> None:
         self.slack = slack
 
-    def __call__(self, pictures: np.ndarray) -> list[np.ndarray]:
-        rows, columns = ((side - 2) // 2 - 4 for side in pictures.shape[1:3])
+    def __call__(self, images: np.ndarray) -> list[np.ndarray]:
+        rows, columns = ((side - 2) // 2 - 4 for side in images.shape[1:3])
         y, x = np.mgrid[:rows, :columns]
         corner = np.stack([x.ravel(), y.ravel()], axis=1) * 2 - 0.5
         windows = np.concatenate([corner, corner + 12], axis=1)
-        faces = red_squares(pictures[0])
+        faces = red_squares(images[0])
         if not len(faces):
             return [np.zeros((1, rows, columns)), np.zeros((1, 4, rows, columns))]
         shared = overlap(windows, faces)
@@ -51,7 +84,7 @@ class FakePNet:
 
 
 class FakeRNet:
-    """Finds the edges of the red square in each window."""
+    """Find the edges of the red square in each window."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -66,13 +99,13 @@ class FakeRNet:
         return [np.array(score), np.array(offsets)]
 
 
-def photo(width: int, height: int, *squares: Square) -> Image.Image:
-    picture = np.zeros((height, width, 3), np.uint8)
+def photo(width: int, height: int, *squares: Square) -> Pyramid:
+    image = np.zeros((height, width, 3), np.uint8)
     for x, y, side in squares:
         low, high = np.array([x, y]) - side / 2 + 0.5, np.array([x, y]) + side / 2 + 0.5
         (left, top), (right, bottom) = low.astype(int), high.astype(int)
-        picture[top:bottom, left:right, 0] = 255
-    return Image.fromarray(picture)
+        image[top:bottom, left:right, 0] = 255
+    return Pyramid(image)
 
 
 def edges(*squares: Square) -> np.ndarray:
@@ -93,7 +126,7 @@ def edges(*squares: Square) -> np.ndarray:
 def test_square_at_the_right_place_and_scale(
     size_wh: tuple[int, int], square: Square, min_face: float, slack: float
 ) -> None:
-    cascade = Cascade(FakePNet(slack), FakeRNet())
+    cascade = CascadeDetector(FakePNet(slack), FakeRNet())
     found, scores = cascade([photo(*size_wh, square)], [min_face])[0]
     np.testing.assert_allclose(found, edges(square), atol=0.03 * square[2])
     np.testing.assert_allclose(scores, [0.9])
@@ -101,24 +134,24 @@ def test_square_at_the_right_place_and_scale(
 
 def test_two_faces_of_different_sizes() -> None:
     pair = (60.5, 60.5, 30), (300.5, 180.5, 160)
-    found, _ = Cascade(FakePNet(), FakeRNet())([photo(480, 320, *pair)], [24.0])[0]
+    found, _ = CascadeDetector(FakePNet(), FakeRNet())([photo(480, 320, *pair)], [24.0])[0]
     assert len(found) == 2
     np.testing.assert_allclose(found[np.argsort(found[:, 0])], edges(*pair), atol=4)
 
 
-def test_faces_smaller_than_asked_for_are_left_out() -> None:
-    picture = photo(400, 400, (200.5, 200.5, 20))
-    cascade = Cascade(FakePNet(), FakeRNet())
-    assert len(cascade([picture], [16.0])[0][0]) == 1
-    assert len(cascade([picture], [60.0])[0][0]) == 0
+def test_faces_smaller_than_min_face_are_left_out() -> None:
+    image = photo(400, 400, (200.5, 200.5, 20))
+    cascade = CascadeDetector(FakePNet(), FakeRNet())
+    assert len(cascade([image], [16.0])[0][0]) == 1
+    assert len(cascade([image], [60.0])[0][0]) == 0
 
 
 def test_no_proposals() -> None:
     rnet = FakeRNet()
-    answers = Cascade(FakePNet(), rnet)([photo(100, 80), photo(30, 200)], [12.0, 12.0])
-    assert [(squares.shape, scores.shape) for squares, scores in answers] == [((0, 4), (0,))] * 2
+    found = CascadeDetector(FakePNet(), rnet)([photo(100, 80), photo(30, 200)], [12.0, 12.0])
+    assert [(squares.shape, scores.shape) for squares, scores in found] == [((0, 4), (0,))] * 2
     assert rnet.batches == []
-    assert Cascade(FakePNet(), rnet)([], []) == []
+    assert CascadeDetector(FakePNet(), rnet)([], []) == []
 
 
 def test_batch_of_mixed_sizes_equals_one_by_one() -> None:
@@ -129,24 +162,110 @@ def test_batch_of_mixed_sizes_equals_one_by_one() -> None:
         photo(11, 7),
     ]
     smallest, rnet = [12.0, 12.0, 35.0, 12.0], FakeRNet()
-    cascade = Cascade(FakePNet(1.2), rnet)
+    cascade = CascadeDetector(FakePNet(1.2), rnet)
     together = cascade(photos, smallest)
     assert len(rnet.batches) == 1  # all windows in one call
     assert [len(squares) for squares, _ in together] == [1, 0, 2, 0]
-    for picture, face, (squares, scores) in zip(photos, smallest, together, strict=True):
-        alone = cascade([picture], [face])[0]
+    for image, face, (squares, scores) in zip(photos, smallest, together, strict=True):
+        alone = cascade([image], [face])[0]
         np.testing.assert_allclose(squares, alone[0])
         np.testing.assert_allclose(scores, alone[1])
 
 
 def test_thresholds() -> None:
-    picture = photo(120, 90, (40.5, 50.5, 20))
+    image = photo(120, 90, (40.5, 50.5, 20))
     for limits in (Thresholds(propose=1.1), Thresholds(refine=0.95)):
-        assert len(Cascade(FakePNet(), FakeRNet(), limits)([picture], [12.0])[0][0]) == 0
+        assert len(CascadeDetector(FakePNet(), FakeRNet(), limits)([image], [12.0])[0][0]) == 0
 
 
 def test_best_windows_alone_are_refined() -> None:
     rnet = FakeRNet()
     limits = Thresholds(propose=0.05, propose_overlap=1.0, propose_most=7)
-    Cascade(FakePNet(), rnet, limits)([photo(120, 90, (40.5, 50.5, 20))], [12.0])
+    CascadeDetector(FakePNet(), rnet, limits)([photo(120, 90, (40.5, 50.5, 20))], [12.0])
     assert rnet.batches == [7]
+
+
+# From here on: the packed pyramid.
+
+
+def rectangles(plan: PyramidPlan) -> np.ndarray:
+    """Return left, top, right, bottom (L, 4) of the plan, right and bottom exclusive."""
+    return np.concatenate([plan.corners_xy, plan.corners_xy + plan.sizes_wh], axis=1)
+
+
+@given(sides, sides, scales)
+def test_levels_lie_apart_on_the_canvas(width: int, height: int, scale: float) -> None:
+    plan = plan_pyramid(width, height, scale, WINDOW)
+    boxes = rectangles(plan)
+    assert boxes[:, :2].min() == GAP
+    np.testing.assert_array_equal(boxes[:, 2:].max(axis=0) + GAP, plan.canvas_wh)
+    for index, box in enumerate(boxes):
+        others = boxes[index + 1 :]
+        gap = np.maximum(others[:, :2] - box[2:], box[:2] - others[:, 2:]).max(axis=1)
+        assert (gap >= GAP).all()
+
+
+@given(sides, sides, scales)
+def test_sizes_of_the_levels(width: int, height: int, scale: float) -> None:
+    sizes = plan_pyramid(width, height, scale, WINDOW).sizes_wh
+    wanted = np.maximum(np.rint(np.array([width, height]) * scale), 1)
+    np.testing.assert_array_equal(sizes[0], np.maximum(wanted, WINDOW))
+    assert (sizes >= WINDOW).all()
+    assert len(sizes) == 1 or sizes[-1].min() * FACTOR < WINDOW + 0.5
+    np.testing.assert_allclose(sizes[1:], wanted * FACTOR ** np.c_[1 : len(sizes)], atol=0.51)
+
+
+@given(st.integers(200, 2000), st.integers(200, 2000))
+def test_all_levels_lie_beside_the_first(width: int, height: int) -> None:
+    plan = plan_pyramid(width, height, 1, WINDOW)
+    assert plan.canvas_wh[1] == height + 2 * GAP
+    assert plan.canvas_wh[0] < 2 * width
+
+
+def test_painted_levels() -> None:
+    plan = plan_pyramid(90, 60, 0.8, WINDOW)
+    canvas = paint_pyramid(Image.new("RGB", (90, 60), (250, 20, 20)), plan)
+    assert canvas.shape == (plan.canvas_wh[1], plan.canvas_wh[0], 3)
+    expected = np.full_like(canvas, OUTSIDE)
+    for left, top, right, bottom in rectangles(plan).tolist():
+        expected[top:bottom, left:right] = 250, 20, 20
+    np.testing.assert_array_equal(canvas, expected)
+
+
+@given(st.floats(0.2, 0.8), st.floats(0.2, 0.8), st.floats(0.1, 1))
+def test_a_point_is_mapped_back_from_every_level(x: float, y: float, scale: float) -> None:
+    photo_wh = np.array([640, 400])
+    plan = plan_pyramid(640, 400, scale, WINDOW)
+    plan = PyramidPlan(plan.sizes_wh[:3], plan.corners_xy[:3], plan.canvas_wh)
+    point = np.array([x, y]) * photo_wh - 0.5
+    centre = plan.corners_xy + plan.sizes_wh * (x, y) - 0.5
+    found, inside = windows_to_image(np.concatenate([centre - 1, centre + 1], axis=1), plan, (640, 400))
+    assert inside.all()
+    np.testing.assert_allclose((found[:, :2] + found[:, 2:]) / 2, np.tile(point, (len(found), 1)), atol=1e-6)
+    np.testing.assert_allclose(found[:, 2:] - found[:, :2], 2 * photo_wh / plan.sizes_wh)
+
+
+def test_windows_that_reach_another_level_are_dropped() -> None:
+    plan = plan_pyramid(200, 150, 0.9, WINDOW)
+    y, x = np.mgrid[: plan.canvas_wh[1] - 11, : plan.canvas_wh[0] - 11]
+    corner = np.stack([x.ravel(), y.ravel()], axis=1)
+    windows = np.concatenate([corner, corner + WINDOW], axis=1)
+    _, kept = windows_to_image(windows - 0.5, plan, (200, 150))
+    shared = [
+        np.clip(np.minimum(windows[:, 2:], box[2:]) - np.maximum(windows[:, :2], box[:2]), 0, None).prod(
+            axis=1
+        )
+        for box in rectangles(plan)
+    ]
+    inside = np.max(shared, axis=0) == WINDOW**2
+    assert (np.count_nonzero(shared, axis=0)[kept] == 1).all()  # its own level and no other
+    assert kept[inside].all()
+    assert inside.sum() < kept.sum() < len(kept)  # those that reach into the grey a little are kept too
+
+
+@pytest.mark.parametrize("size_wh", [(1, 1), (20000, 10), (10, 20000)])
+def test_photos_smaller_than_a_window(size_wh: tuple[int, int]) -> None:
+    plan = plan_pyramid(*size_wh, 0.1, WINDOW)
+    canvas = paint_pyramid(Image.new("RGB", size_wh, (9, 9, 9)), plan)
+    assert len(plan.sizes_wh) == 1 and min(canvas.shape[:2]) == WINDOW + 2 * GAP
+    assert (canvas[GAP:-GAP, GAP:-GAP] == 9).all()

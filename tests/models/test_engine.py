@@ -1,4 +1,4 @@
-"""The engine: what it refuses, and that copies, threads and forked children answer alike."""
+"""The engine: bad arguments; copies, threads and forked children give the same outputs."""
 
 import multiprocessing
 import pickle
@@ -11,7 +11,7 @@ import pytest
 
 from facegeom.errors import InputError, WeightsError
 from facegeom.models import weights
-from facegeom.models.engine import Engine
+from facegeom.models.engine import BATCH, Engine
 
 WINDOWS = np.random.default_rng(3).integers(0, 256, (5, 24, 24, 3), dtype=np.uint8)
 
@@ -27,11 +27,26 @@ def assert_equal(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-def test_answers(engine: Engine) -> None:
+def test_outputs(engine: Engine) -> None:
     score, offsets = engine(WINDOWS)
     assert (score.shape, offsets.shape) == ((5,), (5, 4))
     assert score.dtype == offsets.dtype == np.float32
     np.testing.assert_allclose(engine(WINDOWS[2:3])[0], score[2:3], rtol=1e-4)
+
+
+@pytest.mark.parametrize(("size", "counts"), [(2, [2, 2, 1]), (5, [5]), (BATCH, [5])])
+def test_batches(engine: Engine, size: int, counts: list[int]) -> None:
+    called: list[int] = []
+
+    class Counted(Engine):
+        def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
+            called.append(len(batch))
+            return super().__call__(batch)
+
+    found = Counted(engine.path, threads=2).batched(WINDOWS, size)
+    assert called == counts and engine.outputs == ("score", "offsets")
+    for one, other in zip(found, engine(WINDOWS), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("device", ["gpu", "CPU", "", "cuda:0"])

@@ -1,27 +1,33 @@
-"""The weights that ship, each tested by being in the manifest; and what is said of damage."""
+"""The weights that ship, each tested by being in the manifest; smaller variants; damaged files."""
 
 import json
 import re
 import shutil
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 
-from facegeom.errors import WeightsError
+from facegeom import FaceAnalyzer
+from facegeom.errors import InputError, WeightsError
+from facegeom.geometry.rotation import geodesic_deg
+from facegeom.image import reading
 from facegeom.models import weights
 from facegeom.models.engine import Engine
 
 NAMES = sorted(weights.manifest())
 ONNX = [name for name in NAMES if weights.manifest()[name].file.endswith(".onnx")]
+VARIANTS = [(name, each) for name, entry in weights.manifest().items() for each in entry.variants]
+PHOTO = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
 LARGEST_TOTAL_BYTES = 40_000_000
 
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the folder of weights, in use in place of the real one."""
+    """Use a copy of the folder of weights in place of the real one."""
     folder = shutil.copytree(Path(weights.__file__).parent, tmp_path / "weights")
     monkeypatch.setattr(weights, "files", lambda _: folder)
     weights.manifest.cache_clear()
@@ -30,7 +36,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 def shape(text: str) -> list[int | None]:
-    """The shape that a line of the manifest begins with; None for what depends on the input."""
+    """Return the shape at the start of a manifest's line; None for sides that depend on the input."""
     inner = re.match(r"(?:pictures )?\(([^)]*)\)", text)
     assert inner is not None, text
     return [int(side) if side.strip().isdigit() else None for side in inner[1].split(",") if side.strip()]
@@ -53,7 +59,7 @@ def test_file_is_whole(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ONNX)
-def test_manifest_tells_what_the_network_takes_and_gives(name: str) -> None:
+def test_manifest_describes_inputs_and_outputs(name: str) -> None:
     entry = weights.manifest()[name]
     session = onnxruntime.InferenceSession(str(entry.path), providers=["CPUExecutionProvider"])
     assert [output.name for output in session.get_outputs()] == list(entry.outputs)
@@ -61,12 +67,12 @@ def test_manifest_tells_what_the_network_takes_and_gives(name: str) -> None:
     kind = re.search("uint8|float32", entry.input)
     assert kind is not None, entry.input
     batch = np.zeros([side or 64 for side in [2, *shape(entry.input)[1:]]], kind[0])
-    for answer, promise in zip(Engine(entry.path)(batch), entry.outputs.values(), strict=True):
-        assert answer.shape[0] == 2 and fits(answer.shape, shape(promise)), promise
+    for output, promise in zip(Engine(entry.path)(batch), entry.outputs.values(), strict=True):
+        assert output.shape[0] == 2 and fits(output.shape, shape(promise)), promise
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_entry_says_where_the_weights_come_from(name: str) -> None:
+def test_entry_names_recipe_data_and_licence(name: str) -> None:
     entry = weights.manifest()[name]
     assert entry.recipe.startswith("facegeom lab train ")
     assert all(getattr(entry, field).strip() for field in ("data", "licence", "accuracy"))
@@ -112,3 +118,37 @@ def test_unknown_key_in_the_manifest(installed: Path) -> None:
     (installed / "manifest.json").write_text(json.dumps(table))
     with pytest.raises(WeightsError, match="sha265"):
         weights.manifest()
+
+
+def test_the_variants_that_ship() -> None:
+    assert sorted(VARIANTS) == [("face", "int8"), ("onepass", "int8")]
+
+
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_a_variant_is_whole_and_smaller_and_has_the_same_outputs(name: str, variant: str) -> None:
+    weights.verify(name, variant)
+    first, other = weights.path(name), weights.path(name, variant)
+    assert other.stat().st_size < 0.3 * first.stat().st_size
+    crops = np.random.default_rng(0).integers(0, 256, (3, 128, 128, 3), dtype=np.uint8)
+    for wanted, found in zip(Engine(first)(crops), Engine(other)(crops), strict=True):
+        assert wanted.shape == found.shape and wanted.dtype == found.dtype
+
+
+def test_unknown_variants_are_refused() -> None:
+    with pytest.raises(WeightsError, match="expected one of the variants float32, int8 of face, got 'int2'"):
+        weights.path("face", "int2")
+    with pytest.raises(WeightsError, match="variants float32 of pnet"):
+        weights.path("pnet", "int8")
+    with pytest.raises(InputError, match="weights: expected one of float32, int8"):
+        FaceAnalyzer(weights="int2")
+
+
+def test_eight_bits_find_the_same_face() -> None:
+    pixels = reading.read(PHOTO)
+    wanted, found = (FaceAnalyzer(weights=each)(pixels) for each in ("float32", "int8"))
+    assert len(found) == len(wanted) > 0
+    eyes = np.linalg.norm(wanted.landmarks_px[0, 36] - wanted.landmarks_px[0, 45])
+    apart = np.linalg.norm(wanted.landmarks_px[0] - found.landmarks_px[0], axis=1)
+    assert apart.mean() < 0.03 * eyes
+    assert geodesic_deg(wanted.rotation[:1], found.rotation[:1])[0] < 3
+    assert abs(wanted.score[0] - found.score[0]) < 0.01

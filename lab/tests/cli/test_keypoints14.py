@@ -16,9 +16,8 @@ from facegeom.errors import FacegeomError
 from facegeom_lab.cli import keypoints14 as cli
 from facegeom_lab.cli.keypoints14 import app
 from facegeom_lab.datasets.published.facepoints14 import HEADER
-from facegeom_lab.keypoints14.network import KeypointNet
-from facegeom_lab.keypoints14.recipe import CHOICES, Keypoints14Recipe
-from facegeom_lab.keypoints14.weights import Effort, save_network
+from facegeom_lab.keypoints14.network import KeypointNet, TrainingCost, save_network
+from facegeom_lab.keypoints14.task import CHOICES, Keypoints14Recipe
 from facegeom_lab.training import recipes
 
 COMMANDS = ["prepare", "train", "detect", "evaluate"]
@@ -58,7 +57,7 @@ def test_detect_and_evaluate(given: tuple[Path, Path], tmp_path: Path) -> None:
     gt, images = given
     torch.manual_seed(0)
     model, answers = tmp_path / "model.ckpt", tmp_path / "answers.csv"
-    save_network(model, KeypointNet(32).state_dict(), Effort(1, 4, 1.0, 9.0))
+    save_network(model, KeypointNet(32).state_dict(), TrainingCost(1, 4, 1.0, 9.0))
     assert "wrote 4 images' points" in run("detect", model, images, "-o", answers)
     assert answers.read_text().splitlines()[0] == ",".join(HEADER)
     printed = run("evaluate", answers, gt, images, "-o", tmp_path / "run", "--name", "afw", "--model", model)

@@ -10,11 +10,11 @@ from PIL import Image
 
 from facegeom import FaceAnalyzer, Faces, InputError
 from facegeom.geometry.camera import Camera
-from facegeom.geometry.rotation import geodesic_deg, rotation_from_angles, towards
+from facegeom.geometry.rotation import geodesic_deg, rotation_from_angles, rotation_to_line_of_sight
 from facegeom_lab.datasets.angle_conventions import pose_para_from_rotation, rotation_from_pose_para
-from facegeom_lab.datasets.records import FaceRecord, photo
-from facegeom_lab.evaluation import pose, pose_errors
-from facegeom_lab.evaluation.pose_errors import RULES, Poses, Rules, errors_deg, summary
+from facegeom_lab.datasets.records import FaceRecord, photo_reader
+from facegeom_lab.evaluation import pose
+from facegeom_lab.evaluation.pose import RULES, Poses, Rules, errors_deg, summary
 from facegeom_lab.fitting.pose_fit import MODELS
 
 DEMO = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
@@ -152,7 +152,7 @@ def test_at_the_labelled_box(faces: Faces) -> None:
 
 def test_the_line_of_sight_is_taken_out(faces: Faces) -> None:
     found = pose.FacePose(Stage(faces), parallel=True)(record(turn(0), box_xyxy=faces.box_xyxy[1]))
-    line = towards(faces.translation_mm[1].astype(float))
+    line = rotation_to_line_of_sight(faces.translation_mm[1].astype(float))
     np.testing.assert_allclose(line @ found, faces.rotation[1], atol=1e-6)
     assert geodesic_deg(found, faces.rotation[1]) > 5
 
@@ -174,10 +174,10 @@ def test_rotation_from_68_points(place_mm: tuple[float, ...]) -> None:
         pose.with_fitted_rotation([record(turn(0))])
 
 
-def test_spread() -> None:
+def test_evenly_spaced() -> None:
     records = [record(None, str(index)) for index in range(11)]
-    assert [one.name for one in pose.spread(records, 3)] == ["0", "5", "10"]
-    assert pose.spread(records, None) == pose.spread(records, 99) == records
+    assert [one.name for one in pose.evenly_spaced(records, 3)] == ["0", "5", "10"]
+    assert pose.evenly_spaced(records, None) == pose.evenly_spaced(records, 99) == records
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def demo_set(tmp_path: Path) -> Path:
     for name, view in views.items():
         view.save(folder / f"{name}.jpg", quality=95)
         faces = FaceAnalyzer()(folder / f"{name}.jpg")
-        seen = towards(faces.translation_mm[0].astype(float)).T @ faces.rotation[0]
+        seen = rotation_to_line_of_sight(faces.translation_mm[0].astype(float)).T @ faces.rotation[0]
         angles = pose_para_from_rotation(seen) + np.deg2rad([0, 5, 0])
         points = np.vstack([faces.landmarks_px[0].T + 1, np.zeros(68)])
         savemat(folder / f"{name}.mat", {"Pose_Para": np.r_[angles, 0, 0, 0, 0][None], "pt3d_68": points})
@@ -202,7 +202,7 @@ def demo_set(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("at", ["detected", "labelled"])
 def test_the_network_that_ships(demo_set: Path, at: pose.Place, tmp_path: Path) -> None:
     report = pose.run("aflw2000", demo_set, "test", at)
-    everything = dict(zip(pose_errors.COLUMNS, report.tables[0].rows[0], strict=True))
+    everything = dict(zip(pose.COLUMNS, report.tables[0].rows[0], strict=True))
     assert everything["faces"] == 2 and everything["found, %"] == 100
     tolerance = 0.02 if at == "detected" else 3  # the detector's box is another one
     assert everything["yaw °"] == pytest.approx(5, abs=tolerance)
@@ -213,11 +213,11 @@ def test_the_network_that_ships(demo_set: Path, at: pose.Place, tmp_path: Path) 
 
 def test_points_as_truth(demo_set: Path) -> None:
     report = pose.run("aflw2000", demo_set, truth="points", count=1)
-    assert report.about["faces"] == "1" and "laid under" in report.tables[0].protocol
+    assert report.about["faces"] == "1" and "fitted to" in report.tables[0].protocol
     assert float(report.tables[0].rows[0][-1] or 99) < 15
 
 
 def test_records_of_photos_are_read(demo_set: Path) -> None:
     box = np.array([0, 0, 10, 10.0])
-    one = replace(record(turn(0), box_xyxy=box), read=photo(demo_set / "AFLW2000" / "image00002.jpg"))
+    one = replace(record(turn(0), box_xyxy=box), read=photo_reader(demo_set / "AFLW2000" / "image00002.jpg"))
     assert pose.FacePose(FaceAnalyzer())(one) is None

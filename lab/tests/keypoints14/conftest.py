@@ -1,4 +1,4 @@
-"""Drawn pictures with 14 points each, and settings of a training that takes a moment."""
+"""Drawn images with 14 points each, and settings of a quick training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from facegeom_lab.keypoints14.recipe import Keypoints14Recipe
+from facegeom_lab.keypoints14.task import Keypoints14Recipe
 from facegeom_lab.training import recipes
 
 FACE = np.array(
@@ -53,7 +53,7 @@ def draw() -> Callable[[np.ndarray, int, int], np.ndarray]:
 
 @pytest.fixture
 def make_recipe() -> MakeRecipe:
-    """The recipe that ships, but quick; further values by keyword."""
+    """Build the recipe that ships with quick settings; further values by keyword."""
     quick = {
         **{"epochs": 3, "batch": 4, "fast_batches": 2, "warmup_epochs": 0.5, "val_share": 0.2},
         **{"input_px": 32, "cached_px": 40, "precision": "32-true", "ema_decay": 0.5},

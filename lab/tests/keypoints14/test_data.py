@@ -1,4 +1,4 @@
-"""What the training is given, and its samples."""
+"""Tables, labelled images, and the samples of a training."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,19 +10,26 @@ import torch
 
 from facegeom.errors import InputError
 from facegeom.image import reading
-from facegeom_lab.keypoints14.data import PlainViews, TrainingViews, given, split
-from facegeom_lab.keypoints14.pictures import Squares, channel_statistics
-from facegeom_lab.keypoints14.recipe import Keypoints14Recipe
-from facegeom_lab.keypoints14.table import GT, read_table, write_table
+from facegeom_lab.keypoints14.data import (
+    GT,
+    PlainViews,
+    TrainingViews,
+    labelled_images,
+    read_table,
+    split,
+    write_table,
+)
+from facegeom_lab.keypoints14.task import Keypoints14Recipe
+from facegeom_lab.keypoints14.views import SquareImages, channel_statistics
 
 MakeRecipe = Callable[..., Keypoints14Recipe]
 
 
-def test_given(faces: Any) -> None:
-    pictures = given(faces.points, faces.folder)
+def test_labelled(faces: Any) -> None:
+    pictures = labelled_images(faces.points, faces.folder)
     assert [path.name for path in pictures.paths] == sorted(faces.points)
     np.testing.assert_array_equal(pictures.points[5].reshape(-1), faces.points["05.png"])
-    some = pictures.part([3, 0])
+    some = pictures.subset([3, 0])
     assert [path.name for path in some.paths] == ["03.png", "00.png"]
     np.testing.assert_array_equal(some.points, pictures.points[[3, 0]])
 
@@ -33,19 +40,21 @@ def test_a_table_says_the_same(faces: Any, tmp_path: Path) -> None:
         np.testing.assert_allclose(numbers, faces.points[name], atol=5e-4)
     for place in (tmp_path / GT, str(tmp_path / GT)):
         np.testing.assert_allclose(
-            given(place, faces.folder).points, given(faces.points, faces.folder).points, atol=5e-4
+            labelled_images(place, faces.folder).points,
+            labelled_images(faces.points, faces.folder).points,
+            atol=5e-4,
         )
 
 
 def test_half_a_point_is_none(faces: Any) -> None:
     points = {name: numbers.copy() for name, numbers in faces.points.items()}
     points["00.png"][7] = np.nan
-    assert np.isnan(given(points, faces.folder).points[0, 3]).all()
+    assert np.isnan(labelled_images(points, faces.folder).points[0, 3]).all()
 
 
 def test_pictures_without_points_are_left_out(faces: Any) -> None:
     points = faces.points | {"00.png": np.full(28, np.nan)}
-    assert len(given(points, faces.folder)) == len(faces.points) - 1
+    assert len(labelled_images(points, faces.folder)) == len(faces.points) - 1
 
 
 @pytest.mark.parametrize(
@@ -59,12 +68,12 @@ def test_pictures_without_points_are_left_out(faces: Any) -> None:
 )
 def test_wrong_points(changed: dict[str, np.ndarray], said: str, faces: Any) -> None:
     with pytest.raises(InputError, match=said):
-        given(faces.points | changed, faces.folder)
+        labelled_images(faces.points | changed, faces.folder)
 
 
 def test_too_few_pictures(faces: Any) -> None:
-    with pytest.raises(InputError, match="expected two or more pictures with points to train on, got 1"):
-        given({"00.png": faces.points["00.png"]}, faces.folder)
+    with pytest.raises(InputError, match="expected two or more images with points to train on, got 1"):
+        labelled_images({"00.png": faces.points["00.png"]}, faces.folder)
 
 
 @pytest.mark.parametrize(("count", "share", "kept_out"), [(10, 0.2, 2), (10, 0.0, 1), (2, 0.9, 1)])
@@ -76,7 +85,7 @@ def test_split(count: int, share: float, kept_out: int) -> None:
 
 def test_squares_are_kept_within_the_memory(faces: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [faces.folder / name for name in faces.points]
-    squares = Squares(paths, 512, cached_mb=2)  # two squares of 3/4 MB
+    squares = SquareImages(paths, 512, cached_mb=2)  # two squares of 3/4 MB
     sizes = [squares[index][1] for index in range(3)]
     assert sizes == [(picture.shape[1], picture.shape[0]) for picture in map(reading.read, paths[:3])]
     monkeypatch.setattr("facegeom.image.reading.read", lambda path: pytest.fail(f"{path} is read again"))
@@ -94,14 +103,14 @@ def test_channel_statistics() -> None:
 
 
 def views(faces: Any, recipe: Keypoints14Recipe, epoch: int = 0) -> TrainingViews:
-    pictures = given(faces.points, faces.folder)
-    return TrainingViews(Squares(pictures.paths, recipe.cached_px, 1), pictures.points, recipe, epoch)
+    pictures = labelled_images(faces.points, faces.folder)
+    return TrainingViews(SquareImages(pictures.paths, recipe.cached_px, 1), pictures.points, recipe, epoch)
 
 
 def test_samples(faces: Any, make_recipe: MakeRecipe) -> None:
     made = [views(faces, make_recipe())[index] for index in range(12)]
     for index, each in enumerate(made):
-        assert each["picture"].shape == (3, 32, 32) and each["picture"].dtype == torch.uint8
+        assert each["image"].shape == (3, 32, 32) and each["image"].dtype == torch.uint8
         assert each["points"].shape == (14, 2) and each["points"].dtype == torch.float32
         known = torch.isfinite(each["points"]).all(dim=1)
         assert int(known.sum()) == (13 if index == 5 else 14)
@@ -111,18 +120,18 @@ def test_samples(faces: Any, make_recipe: MakeRecipe) -> None:
 def test_samples_depend_on_seed_and_epoch_alone(faces: Any, make_recipe: MakeRecipe) -> None:
     recipe = make_recipe()
     first, again = views(faces, recipe)[4], views(faces, recipe)[4]
-    assert torch.equal(first["picture"], again["picture"]) and torch.equal(first["points"], again["points"])
+    assert torch.equal(first["image"], again["image"]) and torch.equal(first["points"], again["points"])
     for other in (views(faces, recipe, epoch=1)[4], views(faces, make_recipe(seed=2))[4]):
         assert not torch.equal(first["points"], other["points"])
 
 
 def test_plain_views(faces: Any) -> None:
     """Points at the edges of a picture lie at ±0.5, whatever its size."""
-    pictures = given(faces.points, faces.folder)
-    squares = Squares(pictures.paths, 32)
+    pictures = labelled_images(faces.points, faces.folder)
+    squares = SquareImages(pictures.paths, 32)
     sizes = np.array([squares[index][1] for index in range(len(pictures))])
     corners = np.repeat((sizes - 0.5)[:, None], 14, axis=1)
     plain = PlainViews(squares, corners)
     assert len(plain) == 12
     np.testing.assert_allclose(plain[7]["points"], 0.5, atol=1e-6)
-    np.testing.assert_array_equal(plain[7]["picture"].permute(1, 2, 0), squares[7][0])
+    np.testing.assert_array_equal(plain[7]["image"].permute(1, 2, 0), squares[7][0])

@@ -14,23 +14,21 @@ from facegeom.errors import ImageError, InputError
 from facegeom.geometry.schemes import facepoints14_from_68
 from facegeom.image import reading
 from facegeom_lab.keypoints14 import SHIPPED, detect
-from facegeom_lab.keypoints14.data import PlainViews, given
-from facegeom_lab.keypoints14.detection import label_shift, points_of
-from facegeom_lab.keypoints14.network import KeypointNet
-from facegeom_lab.keypoints14.pictures import Squares
+from facegeom_lab.keypoints14.data import PlainViews, labelled_images
+from facegeom_lab.keypoints14.detection import label_shift, predict_points
+from facegeom_lab.keypoints14.network import KeypointNet, TrainingCost, load_network, save_network
 from facegeom_lab.keypoints14.prepare import tight_crop
-from facegeom_lab.keypoints14.views import MIRROR
-from facegeom_lab.keypoints14.weights import Effort, load_network, save_network
+from facegeom_lab.keypoints14.views import MIRROR, SquareImages
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that was never trained: its answers depend on the picture all the same."""
+    """Write an untrained network, whose predictions depend on the image all the same."""
     torch.manual_seed(1)
     net = KeypointNet(32)
     net.answer[-1].weight.data *= 3
     path = tmp_path_factory.mktemp("model") / "model.ckpt"
-    save_network(path, net.state_dict(), Effort(1, 1, 1.0, 1.0))
+    save_network(path, net.state_dict(), TrainingCost(1, 1, 1.0, 1.0))
     return path
 
 
@@ -91,16 +89,16 @@ def test_mirror_images_give_mirrored_points(model: Path, picture: np.ndarray, tm
 
 def test_labels_that_count_from_one(model: Path, faces: Any) -> None:
     """Labels one pixel of the network's square to the right and two down: found, and answered with."""
-    net, pictures = load_network(model), given(faces.points, faces.folder)
-    squares = Squares(pictures.paths, 32)
-    answers = points_of(net, np.stack([squares[index][0] for index in range(12)]))
+    net, pictures = load_network(model), labelled_images(faces.points, faces.folder)
+    squares = SquareImages(pictures.paths, 32)
+    answers = predict_points(net, np.stack([squares[index][0] for index in range(12)]))
     sizes = np.array([squares[index][1] for index in range(12)])[:, None]
     labels = (answers + np.array([1, 2]) / 32 + 0.5) * sizes - 0.5
     labels[3, 5] = np.nan
     shift = label_shift(net, PlainViews(squares, labels))
     np.testing.assert_allclose(shift, np.array([1, 2]) / 32, atol=1e-6)
     net.shift.copy_(torch.from_numpy(shift))
-    moved = points_of(net, np.stack([squares[index][0] for index in range(12)]))
+    moved = predict_points(net, np.stack([squares[index][0] for index in range(12)]))
     np.testing.assert_allclose(moved - answers, np.broadcast_to(shift, (12, 14, 2)), atol=1e-6)
 
 
@@ -116,9 +114,9 @@ def test_the_network_that_ships_on_the_demo_photo(tmp_path: Path) -> None:
 
 
 def test_wrong_folders(model: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected pictures in"):
+    with pytest.raises(InputError, match="expected images in"):
         detect(model, tmp_path)
-    with pytest.raises(InputError, match="expected a folder of pictures at"):
+    with pytest.raises(InputError, match="expected a folder of images at"):
         detect(model, tmp_path / "nowhere")
 
 

@@ -11,8 +11,7 @@ from facegeom.errors import InputError
 from facegeom.image import reading
 from facegeom_lab.evaluation.run import read_predictions
 from facegeom_lab.keypoints14 import evaluate
-from facegeom_lab.keypoints14.network import KeypointNet
-from facegeom_lab.keypoints14.weights import Effort, save_network
+from facegeom_lab.keypoints14.network import KeypointNet, TrainingCost, save_network
 
 
 @pytest.mark.parametrize(
@@ -34,11 +33,9 @@ def test_error_of_pictures_scaled_to_100(faces: Any) -> None:
 
 def test_missing_answers(faces: Any) -> None:
     answers = {name: numbers for name, numbers in faces.points.items() if name > "01.png"}
-    with pytest.raises(
-        InputError, match=r"each of the 12 pictures .* 3 have none: 00\.png, 01\.png, 05\.png"
-    ):
+    with pytest.raises(InputError, match=r"each of the 12 images .* 3 have none: 00\.png, 01\.png, 05\.png"):
         evaluate.compare(answers, faces.points, faces.folder)
-    with pytest.raises(InputError, match="each of the 0 pictures"):
+    with pytest.raises(InputError, match="each of the 0 images"):
         evaluate.compare(answers, {}, faces.folder)
 
 
@@ -46,7 +43,7 @@ def test_files_of_a_run(faces: Any, tmp_path: Path) -> None:
     truth = {name: numbers for name, numbers in faces.points.items() if name != "05.png"}
     off = {name: numbers + 1 for name, numbers in truth.items()}
     model = tmp_path / "model.ckpt"
-    save_network(model, KeypointNet(32).state_dict(), Effort(7, 70, 1.5, 4.0))
+    save_network(model, KeypointNet(32).state_dict(), TrainingCost(7, 70, 1.5, 4.0))
     evaluate.write_run(tmp_path, "val", evaluate.compare(truth, truth, faces.folder), model)
     evaluate.write_run(tmp_path, "afw", evaluate.compare(off, truth, faces.folder))
     result = json.loads((tmp_path / "result.json").read_text())

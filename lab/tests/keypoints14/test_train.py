@@ -13,10 +13,9 @@ import torch
 
 from facegeom.errors import InputError
 from facegeom_lab.keypoints14 import detect, train_detector
-from facegeom_lab.keypoints14.recipe import Keypoints14Recipe
-from facegeom_lab.keypoints14.table import GT, write_table
-from facegeom_lab.keypoints14.task import KeypointTask
-from facegeom_lab.keypoints14.weights import load_effort
+from facegeom_lab.keypoints14.data import GT, write_table
+from facegeom_lab.keypoints14.network import load_training_cost
+from facegeom_lab.keypoints14.task import Keypoints14Recipe, KeypointTask
 
 MakeRecipe = Callable[..., Keypoints14Recipe]
 
@@ -25,7 +24,7 @@ _changes: list[list[str]] = []
 
 
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:
-    """An audit hook, which nothing can remove: it takes notes while a list waits for them."""
+    """Record changes of files; an audit hook cannot be removed, so it records only on demand."""
     if not _changes:
         return
     writes = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -38,7 +37,7 @@ sys.addaudithook(_watch)
 
 @pytest.fixture
 def changes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What was written, made, renamed or removed since."""
+    """Record what is written, made, renamed or removed."""
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     _changes.append([])
     yield _changes[-1]
@@ -47,7 +46,7 @@ def changes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 @contextmanager
 def interruption() -> Iterator[None]:
-    """The training ends in the middle of its third epoch."""
+    """Interrupt the training in the middle of its third epoch."""
     plain = KeypointTask.training_step
 
     def step(self: KeypointTask, batch: dict, index: int) -> torch.Tensor:
@@ -70,6 +69,7 @@ def test_the_audit_sees_writing(tmp_path: Path, changes: list[str]) -> None:
     assert changes == [f"open {tmp_path / 'a'}"]
 
 
+@pytest.mark.slow
 def test_a_trial_writes_nothing(
     faces: Any, make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: list[str]
 ) -> None:
@@ -83,6 +83,7 @@ def test_a_trial_writes_nothing(
     assert torch.isfinite(weights(net)).all() and not net.training
 
 
+@pytest.mark.slow
 def test_a_trial_is_one_epoch_of_a_few_batches(
     faces: Any, make_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,7 +91,7 @@ def test_a_trial_is_one_epoch_of_a_few_batches(
     plain = KeypointTask.training_step
 
     def step(self: KeypointTask, batch: dict, index: int) -> torch.Tensor:
-        seen.append((self.current_epoch, len(batch["picture"])))
+        seen.append((self.current_epoch, len(batch["image"])))
         return plain(self, batch, index)
 
     monkeypatch.setattr(KeypointTask, "training_step", step)
@@ -98,13 +99,14 @@ def test_a_trial_is_one_epoch_of_a_few_batches(
     assert seen == [(0, 3)] * 2  # of nine pictures two are kept out, and one would be a smaller batch
 
 
+@pytest.mark.slow
 def test_training(faces: Any, make_recipe: MakeRecipe, tmp_path: Path) -> None:
     """It goes on after an interruption to the very weights of one without; the file holds what it gives."""
     whole = tmp_path / "whole" / "model.ckpt"
     write_table(tmp_path / GT, faces.points)
     net = train_detector(str(tmp_path / GT), str(faces.folder), out=str(whole), recipe=make_recipe())
     assert [path.name for path in whole.parent.iterdir()] == ["model.ckpt"]
-    effort = load_effort(whole)
+    effort = load_training_cost(whole)
     assert 1 <= effort.epochs <= 3 and effort.samples == 8 * effort.epochs
     assert effort.train_seconds > 0 and effort.val_error > 0
     statistics = np.concatenate([net.mean.numpy(), net.std.numpy()])
@@ -112,20 +114,19 @@ def test_training(faces: Any, make_recipe: MakeRecipe, tmp_path: Path) -> None:
     assert set(detect(whole, faces.folder)) == set(faces.points)
 
 
+@pytest.mark.slow
 def test_interrupted_training_goes_on(faces: Any, make_recipe: MakeRecipe, tmp_path: Path) -> None:
     out = tmp_path / "model.ckpt"
     with interruption(), pytest.raises(KeyError, match="killed"):
         train_detector(faces.points, faces.folder, out=out, recipe=make_recipe())
     assert [path.name for path in tmp_path.iterdir()] == ["model.ckpt.last"]
-    with pytest.raises(
-        InputError, match=r"model\.ckpt\.last is of a training with other pictures or settings"
-    ):
+    with pytest.raises(InputError, match=r"model\.ckpt\.last is of a training with other images or settings"):
         train_detector(faces.points, faces.folder, out=out, recipe=make_recipe(dropout=0.3))
     after = train_detector(faces.points, faces.folder, out=out, recipe=make_recipe())
     assert [path.name for path in tmp_path.iterdir()] == ["model.ckpt"]
     plain = train_detector(faces.points, faces.folder, out=tmp_path / "b.ckpt", recipe=make_recipe())
     assert torch.equal(weights(after), weights(plain))
-    assert load_effort(out).samples == load_effort(tmp_path / "b.ckpt").samples
+    assert load_training_cost(out).samples == load_training_cost(tmp_path / "b.ckpt").samples
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing of the kind", b"PK\x03\x04"])
@@ -135,6 +136,7 @@ def test_damaged_state(content: bytes, faces: Any, make_recipe: MakeRecipe, tmp_
         train_detector(faces.points, faces.folder, out=tmp_path / "model.ckpt", recipe=make_recipe())
 
 
+@pytest.mark.slow
 def test_diverged(faces: Any, make_recipe: MakeRecipe, tmp_path: Path) -> None:
     wild = make_recipe(optimizer="sgd", learning_rate=1e30, warmup_epochs=0.0, epochs=1)
     with pytest.raises(InputError, match="diverged: no epoch gave a finite error"):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from facegeom.geometry.transforms import apply
-from facegeom_lab.keypoints14.recipe import Keypoints14Recipe
-from facegeom_lab.keypoints14.views import LEAST_MARGIN, MIRROR, margins, mirrored, random_map, warp
+from facegeom_lab.keypoints14.task import Keypoints14Recipe
+from facegeom_lab.keypoints14.views import MIN_MARGIN, MIRROR, margins, mirror, random_map, warp
 
 MakeRecipe = Callable[..., Keypoints14Recipe]
 Draw = Callable[[np.ndarray, int, int], np.ndarray]
@@ -39,7 +39,7 @@ def test_all_points_stay_inside(seed: int, face: np.ndarray, make_recipe: MakeRe
     moved = apply(random_map(rng, face, SIZE_WH, wild), face)
     known = np.isfinite(face).all(axis=1)
     assert np.isfinite(moved[known]).all() and np.isnan(moved[~known]).all()
-    inside = LEAST_MARGIN / (1 + 2 * 1.5) * 48 / 2
+    inside = MIN_MARGIN / (1 + 2 * 1.5) * 48 / 2
     assert moved[known].min() > -0.5 + inside and moved[known].max() < 47.5 - inside
 
 
@@ -62,11 +62,11 @@ def test_the_kept_square_may_have_another_shape(face: np.ndarray, draw: Draw) ->
 
 def test_mirror(face: np.ndarray, draw: Draw) -> None:
     face = face + np.random.default_rng(1).integers(-1, 2, face.shape)
-    crop, points = mirrored(draw(face, *SIZE_WH), face)
+    crop, points = mirror(draw(face, *SIZE_WH), face)
     for index, image in enumerate(MIRROR):
         assert points[index].tolist() == [60 - face[image, 0], face[image, 1]]
         assert colour_at(crop, points[index]).tolist() == [15 * image, 90, 200 - 14 * image]
-    again, back = mirrored(crop, points)
+    again, back = mirror(crop, points)
     np.testing.assert_array_equal(back, face)
     np.testing.assert_array_equal(again, draw(face, *SIZE_WH))
 

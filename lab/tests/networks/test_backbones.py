@@ -1,4 +1,4 @@
-"""Bodies from timm: each builds and answers, starts from a checkpoint, keeps what is frozen."""
+"""Backbones of timm: they build, predict, start from a checkpoint, keep frozen blocks; the dense mesh."""
 
 from pathlib import Path
 
@@ -9,7 +9,16 @@ import torch
 from facegeom.errors import InputError
 from facegeom_lab.evaluation.cost import parameters
 from facegeom_lab.networks import backbones
-from facegeom_lab.networks.backbones import BACKBONES, Regressor, create, first_blocks, normalise
+from facegeom_lab.networks.backbones import (
+    BACKBONES,
+    MESH,
+    MeshBackbone,
+    MeshHead,
+    Regressor,
+    create,
+    first_blocks,
+    normalise,
+)
 
 MILLIONS = {
     "resnet18": 11.7,
@@ -27,7 +36,7 @@ def crops(count: int, size_px: int = 64) -> torch.Tensor:
 
 
 def saved(net: torch.nn.Module, path: Path) -> Path:
-    """A checkpoint as the trainings write it."""
+    """Write a checkpoint as the trainings do."""
     torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, path)
     return path
 
@@ -40,7 +49,7 @@ def test_the_networks_are_those_of_the_articles(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_every_body_answers_and_starts_from_another_training(name: str, tmp_path: Path) -> None:
+def test_every_backbone_predicts_and_starts_from_another_training(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     first = Regressor(name, points=6, dimensions=3).eval()
     with torch.inference_mode():
@@ -65,16 +74,18 @@ def test_the_last_layer_begins_anew(tmp_path: Path) -> None:
 
 def test_another_networks_checkpoint_is_refused(tmp_path: Path) -> None:
     other = saved(Regressor("mobilenetv2", 5), tmp_path / "best.ckpt")
-    with pytest.raises(InputError, match=r"best\.ckpt does not hold this body: \d+ weights differ, first "):
+    with pytest.raises(
+        InputError, match=r"best\.ckpt does not hold this backbone: \d+ weights differ, first "
+    ):
         Regressor("mobilenetv3", 5, pretrained=str(other))
     nothing = saved(torch.nn.Linear(2, 2), tmp_path / "linear.ckpt")
-    with pytest.raises(InputError, match=r"linear\.ckpt does not hold this body"):
+    with pytest.raises(InputError, match=r"linear\.ckpt does not hold this backbone"):
         Regressor("mobilenetv3", 5, pretrained=str(nothing))
     with pytest.raises(InputError, match=r"none\.ckpt, found nothing; train first"):
         Regressor("mobilenetv3", 5, pretrained=str(tmp_path / "none.ckpt"))
 
 
-def test_an_unknown_body() -> None:
+def test_an_unknown_backbone() -> None:
     with pytest.raises(InputError, match=r"one of the backbones resnet18, .*mobilevit.*, got 'vgg'"):
         create("vgg", 10)
 
@@ -156,3 +167,59 @@ def test_normalise(dtype: torch.dtype) -> None:
     expected = [[-2.1179, -2.0357, -1.8044], [2.2489, 2.4286, 2.6400], [-1.2445, -0.2500, 1.7511]]
     torch.testing.assert_close(told[:, :, 1, 1], torch.tensor(expected), atol=1e-4, rtol=0)
     assert told.dtype == torch.float32 and told.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.fixture(scope="module")
+def mesh_backbone() -> MeshBackbone:
+    """With normalisation that has seen pictures."""
+    torch.manual_seed(3)
+    net = MeshBackbone().train()
+    net(crops(4))
+    return net.eval()
+
+
+@pytest.mark.parametrize("size_px", [64, 96])
+def test_mesh_backbone_shapes(mesh_backbone: MeshBackbone, size_px: int) -> None:
+    with torch.inference_mode():
+        assert mesh_backbone(crops(2, size_px)).shape == (
+            2,
+            MeshBackbone.CHANNELS,
+            size_px // 32,
+            size_px // 32,
+        )
+
+
+def test_the_mesh_backbone_is_the_network_without_its_last_stage(mesh_backbone: MeshBackbone) -> None:
+    whole = timm.create_model("tf_efficientnetv2_b0", num_classes=0).eval()
+    whole.load_state_dict(mesh_backbone.net.state_dict())
+    pictures = crops(2)
+    with torch.inference_mode():
+        expected = whole.forward_features(normalise(pictures))
+        torch.testing.assert_close(whole.bn2(whole.conv_head(mesh_backbone(pictures))), expected)
+
+
+def test_a_mesh_backbone_from_another_training(tmp_path: Path) -> None:
+    net = Regressor("efficientnetv2b0", MESH, dimensions=3)
+    state = {f"net.{name}": value for name, value in net.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "best.ckpt")
+    body = MeshBackbone(str(tmp_path / "best.ckpt"))
+    given = net.body.state_dict()
+    assert all(torch.equal(value, given[name]) for name, value in body.net.state_dict().items())
+
+
+@pytest.mark.parametrize(("size_px", "channels"), [(64, 8), (256, 3)])
+def test_head_answers_meshes_within_the_frame(size_px: int, channels: int) -> None:
+    torch.manual_seed(4)
+    cells = size_px // 32
+    answer = MeshHead(size_px, channels).eval()(50 * torch.randn(3, MeshBackbone.CHANNELS, cells, cells))
+    assert answer.shape == (3, MESH, 3)
+    assert answer.min() >= 0 and answer.max() <= 1 and answer.std() > 0.1
+
+
+def test_head_is_the_published_one() -> None:
+    """Normalisation, depthwise and pointwise convolution with ReLU, dense layer with sigmoid."""
+    head = MeshHead(256, 64)
+    kinds = ["BatchNorm2d", "Conv2d", "Conv2d", "ReLU", "Flatten", "Linear", "Sigmoid", "Unflatten"]
+    assert [type(part).__name__ for part in head] == kinds
+    assert head[1].groups == head[1].in_channels == MeshBackbone.CHANNELS
+    assert (head[5].in_features, head[5].out_features) == (64 * 8 * 8, 3 * 478)

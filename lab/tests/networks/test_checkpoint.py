@@ -9,7 +9,7 @@ from facegeom.errors import InputError
 from facegeom.models import weights
 from facegeom_lab.export import to_onnx
 from facegeom_lab.networks.cascade import PNet, RNet
-from facegeom_lab.networks.checkpoint import first_network, network_from_checkpoint, read_state
+from facegeom_lab.networks.checkpoint import initial_network, network_from_checkpoint, read_state
 from facegeom_lab.networks.face import FaceNet
 from facegeom_lab.networks.onepass import OnePassNet
 
@@ -47,7 +47,7 @@ def test_what_ships_can_be_trained_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folded", [False, True])
 def test_a_training_begins_with_what_is_given(tmp_path: Path, folded: bool) -> None:
     shipped, pictures = weights.path("onepass"), torch.rand(1, 3, 64, 64) * 255
-    net = first_network(OnePassNet(), shipped, folded)
+    net = initial_network(OnePassNet(), shipped, folded)
     assert net.training
     assert folded != any(isinstance(part, torch.nn.BatchNorm2d) for part in net.modules())
     again = network_from_checkpoint(saved(tmp_path / "last.ckpt", net), OnePassNet())  # unfolded, if need be

@@ -21,7 +21,7 @@ SHAPES = {
 
 @pytest.fixture(scope="module")
 def net() -> FaceNet:
-    """A network whose normalisation has seen pictures."""
+    """Return a network whose normalisation has statistics."""
     torch.manual_seed(2)
     net = FaceNet().train()
     for _ in range(3):

@@ -8,7 +8,7 @@ import torch
 
 from facegeom.errors import InputError
 from facegeom_lab.networks import heatmap
-from facegeom_lab.networks.heatmap import BODIES, SIGMA, HeatmapNet, decode, expectation, gaussians
+from facegeom_lab.networks.heatmap import HEADS, SIGMA, HeatmapNet, decode, expectation, gaussians
 
 CELLS = 32
 CROP_PX = CELLS * heatmap.CELL_PX
@@ -64,7 +64,7 @@ def test_wanted_maps_are_gaussians_about_the_points() -> None:
     torch.testing.assert_close(expectation(wide), points, atol=5e-3, rtol=0)
 
 
-@pytest.mark.parametrize("backbone", BODIES)
+@pytest.mark.parametrize("backbone", HEADS)
 def test_shapes(backbone: str) -> None:
     net = HeatmapNet(backbone, points=5).eval()
     crops = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)

@@ -8,7 +8,7 @@ from facegeom.models import detector as runtime
 from facegeom.models.engine import Engine
 from facegeom_lab.export import to_onnx
 from facegeom_lab.networks import onepass
-from facegeom_lab.networks.onepass import OnePassForExport, OnePassNet, cell_middles
+from facegeom_lab.networks.onepass import OnePassForExport, OnePassNet, cell_centres
 
 
 def test_shapes() -> None:
@@ -23,7 +23,7 @@ def test_a_new_network_claims_few_faces() -> None:
 
 
 def test_middles_of_the_cells() -> None:
-    middles = cell_middles(3, 5)
+    middles = cell_centres(3, 5)
     assert middles.shape == (3, 5, 2)
     assert middles[0, 0].tolist() == [3.5, 3.5] and middles[2, 4].tolist() == [35.5, 19.5]
 

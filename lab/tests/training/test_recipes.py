@@ -30,7 +30,7 @@ PUBLISHED = {
     "factor": 0.25,
     "stop_at_rate": 1e-6,
 }
-BODIES = ("resnet18", "mobilenetv2", "efficientnetb0", "mobilenetv3", "mobilevit")
+BACKBONES = ("resnet18", "mobilenetv2", "efficientnetb0", "mobilenetv3", "mobilevit")
 ABLATIONS: dict[str, dict[str, object]] = {
     "no-warmup": {"warmup_epochs": 0},
     "frozen": {"frozen_blocks": 3},
@@ -50,10 +50,10 @@ def test_every_recipe_fits_its_kind(name: str) -> None:
 
 
 @pytest.mark.parametrize("loss", ["mse", "wing"])
-@pytest.mark.parametrize("body", BODIES)
-def test_key_points_as_published(body: str, loss: str) -> None:
-    values = asdict(recipes.load(LandmarksRecipe, f"landmarks106-{body}-{loss}"))
-    assert values.items() >= (PUBLISHED | {"backbone": body, "loss": loss}).items()
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_key_points_as_published(backbone: str, loss: str) -> None:
+    values = asdict(recipes.load(LandmarksRecipe, f"landmarks106-{backbone}-{loss}"))
+    assert values.items() >= (PUBLISHED | {"backbone": backbone, "loss": loss}).items()
     assert values["colour"] > 0
 
 
@@ -66,7 +66,7 @@ def test_what_the_ablations_do_otherwise(name: str) -> None:
 
 def test_no_other_key_point_recipes() -> None:
     names = [name for name in recipes.names() if recipes.kind(name) == "landmarks"]
-    assert len(names) == len(BODIES) * 2 + len(ABLATIONS)
+    assert len(names) == len(BACKBONES) * 2 + len(ABLATIONS)
 
 
 def test_overrides() -> None:
@@ -124,7 +124,7 @@ class Small:
 
 @pytest.fixture
 def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of recipes in place of the package's."""
+    """Replace the package's recipes by a folder."""
     (tmp_path / "plain.yaml").write_text("kind: small\nsize: 3\nshare: 0.5\nfast: true\n")
     (tmp_path / "half.yaml").write_text("extends: plain\nshare: 0.25\n")
     (tmp_path / "quarter.yaml").write_text("extends: half\nsize: 1\nfast: false\n")

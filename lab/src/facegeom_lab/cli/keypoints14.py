@@ -57,7 +57,7 @@ def train(
     Example: facegeom lab keypoints14 train train/gt.csv train/images -o facepoints_model.ckpt
     """
     from facegeom_lab.keypoints14 import train_detector
-    from facegeom_lab.keypoints14.recipe import Keypoints14Recipe
+    from facegeom_lab.keypoints14.task import Keypoints14Recipe
     from facegeom_lab.training import recipes
 
     changed = {"epochs": epochs, "loss": loss, "optimizer": optimizer}
@@ -78,7 +78,7 @@ def detect(
     """
     from facegeom_lab.keypoints14 import SHIPPED
     from facegeom_lab.keypoints14 import detect as find
-    from facegeom_lab.keypoints14.table import write_table
+    from facegeom_lab.keypoints14.data import write_table
 
     answers = find(SHIPPED if str(model) == "shipped" else model, images)
     write_table(out, answers)
@@ -103,7 +103,7 @@ def evaluate(
     Example: facegeom lab keypoints14 evaluate answers.csv afw/gt.csv afw/images -o runs/k14 --name afw
     """
     from facegeom_lab.keypoints14 import evaluate as measures
-    from facegeom_lab.keypoints14.table import read_table
+    from facegeom_lab.keypoints14.data import read_table
 
     compared = measures.compare(read_table(answers), read_table(gt), images)
     error = measures.error_of(compared)

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, multiply-adds, time on a processor and on a GPU."""
+"""Cost of a network: parameters, multiply-adds, latency on CPU and GPU."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,14 +16,14 @@ from facegeom_lab.measures.timing import calls_ms
 
 @dataclass(frozen=True)
 class Cost:
-    """What one forward pass of a network costs; ``asdict`` of it goes into ``result.json``.
+    """Cost of one forward pass; ``asdict`` of it goes into ``result.json``.
 
     Attributes:
-        parameters: all of them, frozen ones too.
-        macs: multiply-adds, see :func:`multiply_adds`.
-        cpu_ms: median milliseconds of a pass on the processor.
-        cpu_threads: that it used.
-        gpu_ms: the same on the first GPU; None without one.
+        parameters: number of parameters, frozen ones included.
+        macs: multiply-adds; see :func:`multiply_adds`.
+        cpu_ms: median milliseconds on the CPU.
+        cpu_threads: threads used there.
+        gpu_ms: median milliseconds on the first GPU; None without one.
     """
 
     parameters: int
@@ -34,7 +34,7 @@ class Cost:
 
 
 def cost(net: nn.Module, example: torch.Tensor, threads: int = 1, repeats: int = 100) -> Cost:
-    """Measure a network on an input as it comes in use, one face: (1, 3, H, W)."""
+    """Measure a network on one face (1, 3, H, W)."""
     gpu = torch.cuda.is_available()
     return Cost(
         parameters=parameters(net),
@@ -46,18 +46,18 @@ def cost(net: nn.Module, example: torch.Tensor, threads: int = 1, repeats: int =
 
 
 def parameters(net: nn.Module) -> int:
-    """Number of parameters, each counted once, frozen ones too; buffers are none."""
+    """Count the parameters, frozen ones included, buffers not."""
     return sum(parameter.numel() for parameter in net.parameters())
 
 
 def multiply_adds(net: nn.Module, example: torch.Tensor) -> int:
-    """Multiply-adds of one forward pass of ``example``: those of convolutions and matrix products.
+    """Count the multiply-adds of convolutions and matrix products in one forward pass of ``example``.
 
-    Half of what torch counts as floating-point operations; articles often call this very number FLOPs.
+    Half of the floating-point operations that torch counts; articles often call this number FLOPs.
     Biases, normalisation, activations and pooling are not counted.
     """
     net = deepcopy(net).eval()
-    # Plain attention is two matrix products that torch counts, whatever its version knows of fused ones.
+    # Plain attention is two matrix products, which every version of torch counts.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         net(example)
     return counter.get_total_flops() // 2
@@ -71,15 +71,15 @@ def latency_ms(
     repeats: int = 100,
     warm: int = 10,
 ) -> float:
-    """Median milliseconds of ``repeats`` passes after ``warm`` uncounted ones, by a copy of the network.
+    """Return the median milliseconds of ``repeats`` passes of a copy of the network.
 
     Args:
         net: the network.
         example: its input, moved to the device beforehand.
-        device: a torch device; a GPU is waited for after every pass.
-        threads: of torch on the processor.
-        repeats: passes that count.
-        warm: passes that do not.
+        device: torch device; a GPU is synchronised after every pass.
+        threads: CPU threads of torch.
+        repeats: measured passes.
+        warm: warm-up passes before.
     """
     net, example = deepcopy(net).to(device).eval(), example.to(device)
     finish: Callable[[], object] = torch.cuda.synchronize if device != "cpu" else lambda: None

@@ -1,8 +1,8 @@
-"""Measures of predicted points against labelled ones: pure functions of arrays.
+"""Error measures of predicted points: pure functions of arrays.
 
 Faces are the first axis: predictions and truth are (F, K, 2+), x right, y down, in the pixels of one frame.
-A point that is NaN in the truth was not annotated: it counts nowhere. Errors of a face are NaN where they
-cannot be stated (no point annotated, or not those that give the scale), and such faces are left out.
+Points that are NaN in the truth are not annotated and do not count. The error of a face is NaN if no point is
+annotated, or not those that give the normalising length; such faces are left out.
 """
 
 from typing import Any
@@ -17,23 +17,23 @@ from facegeom_lab.measures.metrics import eye_distance
 FloatArray = npt.NDArray[np.floating]
 
 THRESHOLD = 0.08
-"""Of the failure rate and of the curve's area, as a share of the normalising length."""
+"""Threshold of the failure rate and of the AUC, as a fraction of the normalising length."""
 
 NORMALISERS = ("interocular", "interpupil", "box")
 
 
 def distances(predicted: FloatArray, truth: FloatArray) -> FloatArray:
-    """2D distances (F, K) of points (F, K, 2+), in their unit; NaN where not annotated."""
+    """Compute the 2D distances (F, K) of points (F, K, 2+); NaN where not annotated."""
     return np.asarray(np.linalg.norm(predicted[..., :2] - truth[..., :2], axis=-1))
 
 
 def interocular(truth: FloatArray, scheme: Scheme) -> FloatArray | None:
-    """Distances (F,) of the outer eye corners; None for a scheme without them."""
+    """Compute the distances (F,) of the outer eye corners; None for a scheme without them."""
     return None if scheme.eye_corners is None else _positive(eye_distance(truth, scheme.eye_corners))
 
 
 def interpupil(truth: FloatArray, scheme: Scheme) -> FloatArray | None:
-    """Distances (F,) of the pupils, or of the means of the eyes' outlines; None for a scheme without them."""
+    """Compute the distances (F,) of the pupils, or of the eye outlines' means; None without them."""
     if scheme.pupils is None:
         return None
     right, left = (truth[:, list(eye), :2].mean(axis=1) for eye in scheme.pupils)
@@ -41,7 +41,7 @@ def interpupil(truth: FloatArray, scheme: Scheme) -> FloatArray | None:
 
 
 def box_diagonal(truth: FloatArray) -> FloatArray:
-    """Diagonals (F,) of the tight boxes of the annotated points."""
+    """Compute the diagonals (F,) of the tight boxes of the annotated points."""
     points = truth[..., :2]
     low = np.where(np.isnan(points), np.inf, points).min(axis=1)
     high = np.where(np.isnan(points), -np.inf, points).max(axis=1)
@@ -49,37 +49,37 @@ def box_diagonal(truth: FloatArray) -> FloatArray:
 
 
 def scales(truth: FloatArray, scheme: Scheme) -> dict[str, FloatArray]:
-    """Normalising lengths (F,) by their name in ``NORMALISERS``, those that the scheme has."""
+    """Return the scheme's normalising lengths (F,) by their name in ``NORMALISERS``."""
     lengths = (interocular(truth, scheme), interpupil(truth, scheme), box_diagonal(truth))
     return {name: length for name, length in zip(NORMALISERS, lengths, strict=True) if length is not None}
 
 
 def face_errors(predicted: FloatArray, truth: FloatArray, scale: FloatArray) -> FloatArray:
-    """Mean distance of each face's annotated points, divided by its ``scale`` (F,): (F,).
+    """Compute each face's mean distance over annotated points, divided by its ``scale`` (F,).
 
-    The mean of these over faces is the normalised mean error (NME).
+    The mean over faces is the normalised mean error (NME).
     """
     return _mean(distances(predicted, truth), axis=1) / scale
 
 
 def failure_rate(errors: FloatArray, threshold: float = THRESHOLD) -> float:
-    """Share of the faces whose error (F,) exceeds ``threshold``; NaN of none."""
+    """Compute the fraction of faces whose error (F,) exceeds ``threshold``; NaN for no face."""
     return float(_mean(np.where(np.isnan(errors), np.nan, errors > threshold)))
 
 
 def ced(errors: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Cumulative distribution of errors (F,): (N + 1,) levels from 0, (N + 1,) share of faces at or below.
+    """Return the cumulative error distribution: levels (N + 1,) from 0, fractions (N + 1,) up to each.
 
-    It is a step function: the share holds from its level to the next.
+    A step function: a fraction holds from its level to the next.
     """
     known = np.sort(errors[~np.isnan(errors)])
     return np.concatenate([[0.0], known]), np.linspace(0, 1, len(known) + 1)
 
 
 def auc(errors: FloatArray, threshold: float = THRESHOLD) -> float:
-    """Area under :func:`ced` from 0 to ``threshold``, divided by it: [0, 1], 1 is perfect; NaN of no face.
+    """Compute the area under :func:`ced` up to ``threshold``, divided by it: 1 is perfect, NaN for no face.
 
-    Exact, without a grid: a face adds the part of the interval that lies above its error.
+    Exact: each face adds the part of the interval above its error.
     """
     return float(_mean(np.clip(1 - errors / threshold, 0, None)))
 
@@ -87,7 +87,7 @@ def auc(errors: FloatArray, threshold: float = THRESHOLD) -> float:
 def region_errors(
     predicted: FloatArray, truth: FloatArray, scheme: Scheme, scale: FloatArray
 ) -> dict[str, float]:
-    """NME of the points of each of the scheme's regions alone, by the region's name."""
+    """Compute the NME of each region of the scheme, by its name."""
     parts = {name: list(indices) for name, indices in scheme.regions.items()}
     return {
         name: float(_mean(face_errors(predicted[:, part], truth[:, part], scale)))
@@ -96,9 +96,9 @@ def region_errors(
 
 
 def frame_mse(predicted: FloatArray, truth: FloatArray, sizes_wh: FloatArray) -> float:
-    """Mean squared error of all coordinates of (F, K, 3), x and z divided by the width, y by the height.
+    """Compute the mean squared error of coordinates, x and z divided by the width, y by the height.
 
-    Shabalin and Eliseev (2022) measure their dense mesh so.
+    The measure of Shabalin and Eliseev (2022) for dense meshes.
 
     Args:
         predicted: (F, K, 3) pixels, z on the scale of x.
@@ -109,12 +109,12 @@ def frame_mse(predicted: FloatArray, truth: FloatArray, sizes_wh: FloatArray) ->
 
 
 def error_100x100(predicted: FloatArray, truth: FloatArray, sizes_wh: FloatArray) -> float:
-    """Mean squared error of all 2D coordinates, every picture scaled to 100 x 100: the 14-point task's mark.
+    """Compute the mean squared error of 2D coordinates, every image scaled to 100 x 100: the 14-point task's.
 
     Args:
         predicted: (F, K, 2) pixels.
         truth: (F, K, 2).
-        sizes_wh: (F, 2) width and height of the pictures, pixels.
+        sizes_wh: (F, 2) width and height of the images, pixels.
     """
     return _scaled_mse(predicted[..., :2], truth[..., :2], sizes_wh[:, None] / 100)
 
@@ -126,19 +126,19 @@ def measure(
     sizes_wh: FloatArray | None = None,
     threshold: float = THRESHOLD,
 ) -> dict[str, Any]:
-    """Everything that can be said about the predictions for one set of faces, ready for ``result.json``.
+    """Compute all measures for one set of faces, ready for ``result.json``.
 
     Args:
         predicted: (F, K, 2+) pixels.
         truth: (F, K, 2+) pixels, NaN where not annotated.
         scheme: name of the point scheme, a key of ``SCHEMES``.
-        sizes_wh: (F, 2) width and height of the pictures; needed for ``mse`` and ``error_100x100``.
+        sizes_wh: (F, 2) width and height of the images; needed for ``mse`` and ``error_100x100``.
         threshold: of ``failure_rate`` and ``auc``.
 
     Returns:
-        ``faces``, ``nme_interocular``, ``nme_interpupil``, ``nme_box`` (those that the scheme has);
+        ``faces``, ``nme_interocular``, ``nme_interpupil``, ``nme_box`` (those of the scheme);
         ``normaliser``, ``threshold``, ``failure_rate``, ``auc``, ``regions`` by the first of them;
-        ``mse`` of 3D points, ``error_100x100`` of the 14. None where no face allows a figure.
+        ``mse`` of 3D points, ``error_100x100`` of the 14. None where no face has an error.
 
     Raises:
         InputError: shapes that do not fit, an unknown scheme, a missing prediction.
@@ -185,12 +185,12 @@ def _scaled_mse(predicted: FloatArray, truth: FloatArray, unit: FloatArray) -> f
 
 
 def _positive(lengths: FloatArray) -> FloatArray:
-    """Lengths, NaN in place of those that nothing can be divided by."""
+    """Replace lengths that are not positive by NaN."""
     return np.where(np.isfinite(lengths) & (lengths > 0), lengths, np.nan)
 
 
 def _mean(values: FloatArray, axis: int | None = None) -> FloatArray:
-    """Mean of what is not NaN, NaN of nothing; numpy's own warns of that."""
+    """Return the mean without NaN, NaN for no value; NumPy's own warns there."""
     known = ~np.isnan(values)
     count = known.sum(axis=axis)
     total = np.where(known, values, 0).sum(axis=axis)
@@ -198,7 +198,7 @@ def _mean(values: FloatArray, axis: int | None = None) -> FloatArray:
 
 
 def _known(figures: dict[str, Any]) -> dict[str, Any]:
-    """The same with None in place of NaN, which JSON cannot say."""
+    """Replace NaN by None, since JSON has no NaN."""
     return {
         name: None if isinstance(value, float) and np.isnan(value) else value
         for name, value in figures.items()

@@ -1,6 +1,9 @@
-"""Head pose on data sets with known rotations, or with 68 points under which a head is laid.
+"""Head pose on data sets with known rotations, or with 68 points that the canonical head is fitted to.
 
-Any network is measured by a :data:`Predict`; :class:`FacePose` is that of the face network in use.
+Errors follow the published evaluations: mean absolute differences of yaw, pitch and roll in degrees, as
+HopeNet (Ruiz et al., CVPR workshops 2018) and 6DRepNet (Hempel et al., ICIP 2022) report them. AFLW2000-3D:
+in the angles of its ``Pose_Para``, without faces that have an angle beyond ±99°. BIWI: in the angles derived
+from its matrices.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,39 +17,191 @@ from tqdm import tqdm
 from facegeom import FaceAnalyzer, Faces
 from facegeom.errors import InputError
 from facegeom.geometry.boxes import face_box, iou
-from facegeom.geometry.rotation import towards
+from facegeom.geometry.rotation import angles_from_rotation, geodesic_deg, rotation_to_line_of_sight
 from facegeom_lab.datasets import registry
-from facegeom_lab.datasets.records import FaceRecord
-from facegeom_lab.evaluation.pose_errors import (
-    FITTED,
-    LIMIT_DEG,
-    RULES,
-    Poses,
-    Rules,
-    table,
-    within_limit,
+from facegeom_lab.datasets.angle_conventions import (
+    biwi_angles_deg,
+    other_angles,
+    pose_para_from_rotation,
 )
+from facegeom_lab.datasets.published import biwi
+from facegeom_lab.datasets.records import FaceRecord
 from facegeom_lab.fitting.pose_fit import rotation_under_points
-from facegeom_lab.measures.metrics import centre_inside
-from facegeom_lab.measures.tables import Report
+from facegeom_lab.measures.metrics import angle_errors_deg, centre_inside
+from facegeom_lab.measures.tables import Cell, Report, Table, percent
+
+LIMIT_DEG = 99.0
+BANDS = ((0, 30), (30, 60), (60, LIMIT_DEG))
+"""Ranges of the true |yaw| in degrees; the last one includes its upper end."""
+
+COLUMNS = ("yaw range", "faces", "found, %", "yaw °", "pitch °", "roll °", "MAE °", "geodesic °")
+
+
+def _pitch_yaw_roll(rotation: np.ndarray) -> np.ndarray:
+    return angles_from_rotation(rotation)[..., [1, 0, 2]]
+
+
+def _pose_para_deg(rotation: np.ndarray) -> np.ndarray:
+    return np.rad2deg(pose_para_from_rotation(rotation))
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Evaluation protocol of a data set.
+
+    Attributes:
+        text: description for the report.
+        angles: pitch, yaw, roll (..., 3) in degrees of rotations (..., 3, 3).
+        parallel: the true rotations assume parallel projection, so the rotation of the line of sight has to
+            be removed from predicted ones.
+        fov_deg: angle of view of the photos, where it is known.
+    """
+
+    text: str = "Angles by facegeom's convention."
+    angles: Callable[[np.ndarray], np.ndarray] = _pitch_yaw_roll
+    parallel: bool = False
+    fov_deg: float | None = None
+
+
+_MORPHABLE = Rules(
+    "Angles as in Pose_Para; rotations free of the line of sight.", _pose_para_deg, parallel=True
+)
+
+RULES = {
+    "aflw2000": _MORPHABLE,
+    "300w-lp": _MORPHABLE,
+    "biwi": Rules("Angles derived from BIWI's matrices.", biwi_angles_deg, fov_deg=biwi.FOV_DEG),
+}
+"""Rules by data set; the others follow ``Rules()``."""
+
+FITTED = Rules(
+    "True rotation: the canonical head fitted to the labelled 68 points without the jaw, 1 m away.",
+    parallel=True,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Poses:
+    """True and predicted rotations of N faces.
+
+    Attributes:
+        truth: (N, 3, 3).
+        predicted: (N, 3, 3), the identity where a face was not found.
+        found: (N,) bool.
+    """
+
+    truth: np.ndarray
+    predicted: np.ndarray
+    found: np.ndarray
+
+
+def within_limit(truth: np.ndarray, rules: Rules) -> np.ndarray:
+    """Return (N,) bool: all angles of the true rotations (N, 3, 3) are within ±99°."""
+    return (np.abs(rules.angles(truth)) <= LIMIT_DEG).all(axis=1)
+
+
+def errors_deg(poses: Poses, rules: Rules) -> np.ndarray:
+    """Compute absolute errors (N, 3) of pitch, yaw, roll in degrees, each the short way round.
+
+    Two triples of angles describe the same rotation; the predicted triple nearer to the truth counts, so that
+    a head just beyond the profile has no error of 180° in pitch and roll.
+    """
+    truth, angles = rules.angles(poses.truth), rules.angles(poses.predicted)
+    others = np.rad2deg(other_angles(np.deg2rad(angles)))
+    first, second = angle_errors_deg(angles, truth), angle_errors_deg(others, truth)
+    nearer = first.sum(axis=1) <= second.sum(axis=1)
+    return np.where(nearer[:, None], first, second)
+
+
+def summary(poses: Poses, rules: Rules) -> list[tuple[Cell, ...]]:
+    """Return the rows of :data:`COLUMNS` over the found faces.
+
+    All, the ranges of the true |yaw|, the mean of the ranges, and all again after :func:`align`.
+    """
+    figures, yaw = _figures(poses, rules), np.abs(rules.angles(poses.truth)[:, 1])
+    rows = []
+    for low, high in BANDS:
+        chosen = (yaw >= low) & ((yaw < high) | (high == LIMIT_DEG))
+        rows.append(_row(f"{low:g}° to {high:g}°", chosen, poses.found, figures))
+    everything = np.ones(len(yaw), bool)
+    return [
+        _row("all", everything, poses.found, figures),
+        *rows,
+        _balanced(rows),
+        _row("all, frames aligned", everything, poses.found, _figures(align(poses), rules)),
+    ]
+
+
+def align(poses: Poses) -> Poses:
+    """Align the predictions to the head frame of the data set, by the mean rotation between the two.
+
+    Face models disagree about the frontal head, mostly by a few degrees of pitch. The mean is the rotation
+    nearest to the sum of the matrices (Moakher, "Means and averaging in the group of rotations", SIMAX 2002).
+    """
+    if not poses.found.any():
+        return poses
+    between = np.swapaxes(poses.predicted, 1, 2) @ poses.truth
+    u, _, vt = np.linalg.svd(between[poses.found].sum(axis=0))
+    mean = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
+    return replace(poses, predicted=poses.predicted @ mean)
+
+
+def _figures(poses: Poses, rules: Rules) -> np.ndarray:
+    """Compute errors (N, 5) in degrees: yaw, pitch, roll, their mean, and the geodesic angle."""
+    errors, angle = errors_deg(poses, rules), geodesic_deg(poses.predicted, poses.truth)
+    return np.column_stack([errors[:, [1, 0, 2]], errors.mean(axis=1), angle])
+
+
+def _row(name: str, chosen: np.ndarray, found: np.ndarray, figures: np.ndarray) -> tuple[Cell, ...]:
+    used, count = chosen & found, int(chosen.sum())
+    means: list[Cell] = figures[used].mean(axis=0).tolist() if used.any() else [None] * figures.shape[1]
+    return (name, count, percent(int(used.sum()), count), *means)
+
+
+def _balanced(rows: Sequence[tuple[Cell, ...]]) -> tuple[Cell, ...]:
+    """Return the mean over the ranges, without empty cells."""
+    cells = np.array([row[2:] for row in rows], np.float64)  # None becomes NaN
+    known = np.isfinite(cells)
+    totals, counts = np.where(known, cells, 0).sum(axis=0), known.sum(axis=0)
+    means = [float(total / count) if count else None for total, count in zip(totals, counts, strict=True)]
+    return ("balanced", sum(int(row[1] or 0) for row in rows), *means)
+
+
+def table(title: str, system: str, poses: Poses, rules: Rules) -> Table:
+    """Return the summary with its protocol as a table.
+
+    Args:
+        title: name of the data set.
+        system: name of the measured system.
+        poses: faces within the limit.
+        rules: protocol of the data set.
+    """
+    text = (
+        f"{system}. {rules.text} Faces with an angle beyond ±{LIMIT_DEG:g}° are left out. Mean absolute "
+        "errors over the found faces; MAE: mean of the three; geodesic: angle between the true "
+        "and the predicted rotation; balanced: mean of the ranges of yaw; frames aligned: after one constant "
+        "rotation of all predicted heads, since face models disagree about the frontal head."
+    )
+    return Table(f"Head pose: {title}", text, COLUMNS, summary(poses, rules))
+
 
 LOOSE_IOU = 0.3
-"""Least overlap of a found face with the labelled one, unless its centre lies inside."""
+"""Minimum IoU of a found face with the labelled box, unless its centre lies inside."""
 
 Place = Literal["detected", "labelled"]
 Truth = Literal["given", "points"]
 Predict = Callable[[FaceRecord], np.ndarray | None]
-"""A face's rotation (3, 3) in the frame of the record's own, or None when the face is not found."""
+"""Predict a face's rotation (3, 3) in the frame of the record's own, or None when no face is found."""
 
 
 @dataclass(frozen=True)
 class FacePose:
-    """facegeom's rotation as a :data:`Predict`.
+    """The rotation of the face network in use, as a :data:`Predict`.
 
     Attributes:
-        analyzer: with the pictures' angle of view.
-        at: ``detected``, its own detection, or ``labelled``, at the record's box.
-        parallel: take the turn of the line of sight from the answer.
+        analyzer: analyzer with the photos' angle of view.
+        at: ``detected``, its own detection, or ``labelled``, the record's box.
+        parallel: remove the rotation of the line of sight.
     """
 
     analyzer: FaceAnalyzer
@@ -54,25 +209,25 @@ class FacePose:
     parallel: bool = False
 
     def __call__(self, record: FaceRecord) -> np.ndarray | None:
-        """See :data:`Predict`; InputError for a record with neither 68 points nor a box."""
-        box, picture = labelled_box(record), record.read()
+        """Predict the rotation; InputError for a record with neither 68 points nor a box."""
+        box, image = labelled_box(record), record.read()
         if self.at == "labelled":
-            return self._rotation(self.analyzer.at(picture, box[None]), 0)
-        faces = self.analyzer(picture)
-        index = matching(faces, box)
+            return self._rotation(self.analyzer.at(image, box[None]), 0)
+        faces = self.analyzer(image)
+        index = match_face(faces, box)
         return None if index is None else self._rotation(faces, index)
 
     def _rotation(self, faces: Faces, index: int) -> np.ndarray:
         rotation = faces.rotation[index].astype(np.float64)
         return (
-            towards(faces.translation_mm[index].astype(np.float64)).T @ rotation
+            rotation_to_line_of_sight(faces.translation_mm[index].astype(np.float64)).T @ rotation
             if self.parallel
             else rotation
         )
 
 
 def labelled_box(record: FaceRecord) -> np.ndarray:
-    """(4,) the face's box by the record's 68 points, else as the set gives it.
+    """Return the face's box (4,) from the record's 68 points, else the box of the data set.
 
     Raises:
         InputError: it has neither.
@@ -84,45 +239,45 @@ def labelled_box(record: FaceRecord) -> np.ndarray:
     raise InputError(f"{record.name}: expected a record with 68 points or a box, got neither")
 
 
-def matching(faces: Faces, box_xyxy: np.ndarray) -> int | None:
-    """The found face that overlaps the labelled box (4,) most, by an IoU of 0.3 or with its centre inside."""
+def match_face(faces: Faces, box_xyxy: np.ndarray) -> int | None:
+    """Return the found face with the highest IoU: at least 0.3, or with its centre in the labelled box."""
     overlap = iou(faces.box_xyxy, box_xyxy[None])[:, 0]
     allowed = (overlap >= LOOSE_IOU) | centre_inside(faces.box_xyxy, box_xyxy[None])[:, 0]
     return int(np.where(allowed, overlap, -1).argmax()) if allowed.any() else None
 
 
 def with_fitted_rotation(records: Sequence[FaceRecord]) -> list[FaceRecord]:
-    """The records that have 68 points, with the rotation of the head laid under them in place of any other.
+    """Keep records with 68 points and set their rotation to that of the head fitted to these.
 
-    It is that of a head 1 m away, free of the line of sight's turn.
+    The head is 1 m away; the rotation of the line of sight is removed.
 
     Raises:
         InputError: no record has 68 points.
     """
     chosen = [record for record in records if record.scheme == "ibug68" and record.points is not None]
     if not chosen:
-        raise InputError("expected records with 68 points to lay a head under, got none")
+        raise InputError("expected records with 68 points to fit a head to, got none")
     rotations = rotation_under_points(np.array([record.points for record in chosen]))
-    return [replace(record, rotation=turn) for record, turn in zip(chosen, rotations, strict=True)]
+    return [replace(record, rotation=rotation) for record, rotation in zip(chosen, rotations, strict=True)]
 
 
 def predicted_poses(records: Sequence[FaceRecord], predict: Predict, rules: Rules) -> Poses:
-    """Ask for the faces whose true angles are within ±99°.
+    """Predict the faces whose true angles are within ±99°.
 
     Raises:
         InputError: a record without rotation, or no face within the limit.
     """
     if missing := [record.name for record in records if record.rotation is None]:
         raise InputError(
-            f"expected a rotation for every face, but {missing[0]} has none; lay heads under points"
+            f"expected a rotation for every face, but {missing[0]} has none; fit heads to points"
         )
     truth = np.array([record.rotation for record in records]).reshape(-1, 3, 3)
     chosen = np.flatnonzero(within_limit(truth, rules))
     if not len(chosen):
         raise InputError(f"expected faces with angles within ±{LIMIT_DEG:g}°, got none of {len(records)}")
-    answers = [predict(records[index]) for index in tqdm(chosen.tolist(), desc="faces")]
-    found = np.array([answer is not None for answer in answers])
-    predicted = np.stack([np.eye(3) if answer is None else answer for answer in answers])
+    predictions = [predict(records[index]) for index in tqdm(chosen.tolist(), desc="faces")]
+    found = np.array([each is not None for each in predictions])
+    predicted = np.stack([np.eye(3) if each is None else each for each in predictions])
     return Poses(truth[chosen], predicted, found)
 
 
@@ -134,20 +289,20 @@ def run(
     truth: Truth = "given",
     count: int | None = None,
 ) -> Report:
-    """Measure facegeom's rotations on a data set.
+    """Evaluate facegeom's rotations on a data set.
 
     Args:
         name: key of ``registry.DATASETS``.
         root: the folder into which it was unpacked.
         split: one of its splits, or None for all.
-        at: where to look: own detection, or the record's box.
-        truth: the set's own rotations, or heads laid under its 68 points.
-        count: so many faces, spread over the set; None for all.
+        at: own detection, or the record's box.
+        truth: rotations of the data set, or of heads fitted to its 68 points.
+        count: number of faces, evenly spaced over the set; None for all.
 
     Raises:
         InputError: an unknown name or split, a missing file, or faces without rotation.
     """
-    records = spread(registry.load(name, root, split), count)
+    records = evenly_spaced(registry.load(name, root, split), count)
     rules = RULES.get(name, Rules())
     if truth == "points":
         records, rules = with_fitted_rotation(records), FITTED
@@ -159,8 +314,8 @@ def run(
     return Report("Head pose", about, [table(title, f"facegeom's face network, {where}", poses, rules)])
 
 
-def spread(records: Sequence[FaceRecord], count: int | None) -> list[FaceRecord]:
-    """So many of the records, at even distances, or all."""
+def evenly_spaced(records: Sequence[FaceRecord], count: int | None) -> list[FaceRecord]:
+    """Return ``count`` evenly spaced records, or all."""
     if count is None or count >= len(records):
         return list(records)
     return [records[index] for index in np.linspace(0, len(records) - 1, count).round().astype(int)]

@@ -1,4 +1,4 @@
-"""The files of a run folder: learning curves, predictions, results."""
+"""Files of a run folder: learning curves, predictions, results."""
 
 import csv
 import json
@@ -11,6 +11,7 @@ import numpy as np
 
 from facegeom.errors import InputError
 from facegeom.export.files import write
+from facegeom_lab.evaluation import points
 from facegeom_lab.files import save_npz
 
 RESULT = "result.json"
@@ -18,13 +19,13 @@ RESULT = "result.json"
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a network said about a split, beside the truth.
+    """Predictions of a network for a split, and the ground truth.
 
     Attributes:
         files: (F,) names of the faces, each once.
-        predicted: (F, K, 2 or 3) pixels of the pictures.
+        predicted: (F, K, 2 or 3) pixels of the images.
         truth: like ``predicted``, NaN where not annotated.
-        sizes_wh: (F, 2) width and height of the pictures, pixels.
+        sizes_wh: (F, 2) width and height of the images, pixels.
         scheme: name of the point scheme.
     """
 
@@ -34,9 +35,13 @@ class Predictions:
     sizes_wh: np.ndarray
     scheme: str
 
+    def measure(self) -> dict[str, Any]:
+        """Measure the predictions; see :func:`facegeom_lab.evaluation.points.measure`."""
+        return points.measure(self.predicted, self.truth, self.scheme, self.sizes_wh)
+
 
 def predictions_file(run: Path, split: str) -> Path:
-    """Where the predictions for a split lie."""
+    """Return the path of the predictions for a split."""
     return run / f"predictions_{split}.npz"
 
 
@@ -63,18 +68,18 @@ def read_predictions(run: Path, split: str) -> Predictions:
 
 
 def write_result(run: Path, values: dict[str, Any], name: str = RESULT) -> None:
-    """Write ``result.json`` or a file like it, whole or not at all; numpy's numbers become plain ones.
+    """Write ``result.json`` or a file like it atomically; NumPy numbers become plain ones.
 
     Raises:
         OutputError: the file cannot be written.
-        ValueError: a figure is not finite; say None where there is none.
+        ValueError: a figure is not finite; use None where there is none.
     """
     text = json.dumps(values, indent=2, allow_nan=False, default=_plain)
     write(run / name, (text + "\n").encode())
 
 
 def read_result(run: Path, name: str = RESULT, command: str = "evaluate") -> dict[str, Any]:
-    """Everything measured of a run, as ``facegeom lab COMMAND`` wrote it.
+    """Read the figures of a run, as ``facegeom lab COMMAND`` wrote them.
 
     Raises:
         InputError: the run has no result yet, or a damaged one.
@@ -91,10 +96,10 @@ def read_result(run: Path, name: str = RESULT, command: str = "evaluate") -> dic
 
 
 def read_metrics(run: Path) -> dict[str, np.ndarray]:
-    """Learning curves of a run: one row an epoch, the last value that was logged in it.
+    """Read the learning curves of a run: one row per epoch, the last value logged in it.
 
-    Every start and restart of a training logs into a version of its own (``log/version_N/metrics.csv``);
-    where several have logged the same step, the latest version holds.
+    Every start of a training logs to a new version (``log/version_N/metrics.csv``); where several have
+    logged the same step, the latest version counts.
 
     Returns:
         ``epoch`` (E,) ascending and the logged columns (E,), NaN where an epoch has no value. Empty when
@@ -113,15 +118,15 @@ def read_metrics(run: Path) -> dict[str, np.ndarray]:
 
 
 def _by_epoch(steps: list[dict[str, float]]) -> list[dict[str, float]]:
-    """Rows of ascending steps joined by epoch; one without an epoch was logged when the next one began."""
+    """Merge rows of ascending steps by epoch; a row without an epoch belongs to the next one."""
     epochs: dict[float, dict[str, float]] = {}
-    waiting: dict[str, float] = {}
+    pending: dict[str, float] = {}
     for row in steps:
         if "epoch" in row:
-            epochs.setdefault(row["epoch"], {}).update(waiting | row)
-            waiting = {}
+            epochs.setdefault(row["epoch"], {}).update(pending | row)
+            pending = {}
         else:
-            waiting |= row
+            pending |= row
     return [epochs[epoch] for epoch in sorted(epochs)]
 
 
@@ -133,7 +138,7 @@ def _version(file: Path) -> int:
 
 
 def _rows(file: Path) -> list[dict[str, float]]:
-    """The filled cells of each row; a last line that a killed training left unfinished is dropped."""
+    """Return the filled cells of each row, without an unfinished last line."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
         whole = [line for line in lines if line.endswith("\n")]

@@ -6,7 +6,7 @@
 """
 
 from facegeom_lab.keypoints14.detection import detect
+from facegeom_lab.keypoints14.network import SHIPPED
 from facegeom_lab.keypoints14.train import train_detector
-from facegeom_lab.keypoints14.weights import SHIPPED
 
 __all__ = ["SHIPPED", "detect", "train_detector"]

@@ -1,7 +1,9 @@
-"""What the training is given, checked; its samples."""
+"""Tables of points, labelled images, and the samples of training and validation."""
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import cv2
@@ -10,25 +12,51 @@ import torch
 from torch.utils.data import Dataset
 
 from facegeom.errors import InputError
+from facegeom.export.files import write
 from facegeom.geometry.transforms import apply
+from facegeom_lab.datasets.published import facepoints14
 from facegeom_lab.datasets.published.facepoints14 import POINTS
 from facegeom_lab.datasets.training.augment import degrade
-from facegeom_lab.keypoints14.pictures import Squares
-from facegeom_lab.keypoints14.recipe import Keypoints14Recipe
-from facegeom_lab.keypoints14.table import read_table
-from facegeom_lab.keypoints14.views import mirrored, random_map, warp
+from facegeom_lab.keypoints14.task import Keypoints14Recipe
+from facegeom_lab.keypoints14.views import SquareImages, mirror, random_map, warp
 
-LEAST_POINTS = 2
-"""Annotated points that a picture needs to be of use."""
+MIN_POINTS = 2
+"""Fewest annotated points of an image that is used."""
+
+GT = "gt.csv"
+"""Name of the table beside a folder of images."""
+
+
+def read_table(path: Path) -> dict[str, np.ndarray]:
+    """Read a table: 28 numbers x1, y1, …, x14, y14 by file name, NaN where a point is not annotated.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    return {name: points.reshape(-1) for name, points in facepoints14.read_table(path).items()}
+
+
+def write_table(path: Path, points: Mapping[str, np.ndarray]) -> None:
+    """Write 28 numbers by file name with three decimals; fields of points not annotated stay empty.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    stream = StringIO()
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow(facepoints14.HEADER)
+    for name, numbers in points.items():
+        table.writerow([name, *("" if np.isnan(number) else f"{number:.3f}" for number in numbers)])
+    write(path, stream.getvalue().encode())
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
-    """Pictures with their points, sorted by name.
+class LabelledImages:
+    """Image files with their points, sorted by name.
 
     Attributes:
-        paths: (N,) of the pictures.
-        points: (N, 14, 2) pixels of the pictures, NaN where not annotated.
+        paths: N files.
+        points: (N, 14, 2) pixels of the images, NaN where not annotated.
     """
 
     paths: list[Path]
@@ -37,33 +65,33 @@ class Given:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def part(self, rows: Sequence[int]) -> "Given":
-        """Some of the pictures."""
-        return Given([self.paths[row] for row in rows], self.points[list(rows)])
+    def subset(self, rows: Sequence[int]) -> "LabelledImages":
+        """Return some of the images."""
+        return LabelledImages([self.paths[row] for row in rows], self.points[list(rows)])
 
 
-def given(train_gt: Mapping[str, np.ndarray] | str | Path, folder: Path) -> Given:
-    """The pictures that have points, ready for training.
+def labelled_images(train_gt: Mapping[str, np.ndarray] | str | Path, folder: Path) -> LabelledImages:
+    """Collect the images that have points.
 
     Args:
         train_gt: 28 numbers by file name, or the path of a table of them.
-        folder: of the pictures.
+        folder: folder of the images.
 
     Raises:
-        InputError: not 28 numbers, a picture is missing, or too few pictures have points.
+        InputError: not 28 numbers, an image is missing, or too few images have points.
     """
     table = train_gt if isinstance(train_gt, Mapping) else read_table(Path(train_gt))
     points = {name: _points(name, numbers) for name, numbers in sorted(table.items())}
-    points = {name: each for name, each in points.items() if _annotated(each) >= LEAST_POINTS}
+    points = {name: each for name, each in points.items() if _annotated(each) >= MIN_POINTS}
     if len(points) < 2:
-        raise InputError(f"expected two or more pictures with points to train on, got {len(points)}")
+        raise InputError(f"expected two or more images with points to train on, got {len(points)}")
     missing = [name for name in points if not (folder / name).is_file()]
     if missing:
         raise InputError(
-            f"expected the pictures of the table in {folder}, but {len(missing)} are missing, "
+            f"expected the images of the table in {folder}, but {len(missing)} are missing, "
             f"first {missing[0]!r}; check the folder"
         )
-    return Given([folder / name for name in points], np.stack(list(points.values())))
+    return LabelledImages([folder / name for name in points], np.stack(list(points.values())))
 
 
 def _points(name: str, numbers: np.ndarray) -> np.ndarray:
@@ -82,70 +110,72 @@ def _annotated(points: np.ndarray) -> int:
 
 
 def split(count: int, share: float, seed: int) -> tuple[list[int], list[int]]:
-    """Rows to train on and rows to validate on, at least one of each."""
+    """Split row numbers at random into training and validation, at least one of each."""
     order = np.random.default_rng(seed).permutation(count).tolist()
-    kept_out = min(max(round(share * count), 1), count - 1)
-    return order[kept_out:], order[:kept_out]
+    held_out = min(max(round(share * count), 1), count - 1)
+    return order[held_out:], order[:held_out]
 
 
 class TrainingViews(Dataset):
-    """A new random view of each picture every epoch; the same one for the same seed, epoch and picture.
+    """Random views of images, determined by seed, epoch and index.
 
     Args:
-        squares: of the pictures.
-        points: (N, 14, 2) pixels of the pictures.
-        recipe: how strongly they are changed, and the seed.
+        images: square images.
+        points: (N, 14, 2) pixels of the original images.
+        recipe: strength of the augmentation, and the seed.
         epoch: number of the epoch.
     """
 
-    def __init__(self, squares: Squares, points: np.ndarray, recipe: Keypoints14Recipe, epoch: int) -> None:
-        self.squares, self.points, self.recipe, self.epoch = squares, points, recipe, epoch
+    def __init__(
+        self, images: SquareImages, points: np.ndarray, recipe: Keypoints14Recipe, epoch: int
+    ) -> None:
+        self.images, self.points, self.recipe, self.epoch = images, points, recipe, epoch
 
     def __len__(self) -> int:
-        return len(self.squares)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         cv2.setNumThreads(0)
         rng = np.random.default_rng((self.recipe.seed, self.epoch, index))
-        square, size_wh = self.squares[index]
+        square, size_wh = self.images[index]
         matrix = random_map(rng, self.points[index], size_wh, self.recipe)
         crop = warp(square, size_wh, matrix, self.recipe.input_px)
         points = apply(matrix, self.points[index])
         if rng.random() < 0.5:
-            crop, points = mirrored(crop, points)
+            crop, points = mirror(crop, points)
         if rng.random() < self.recipe.change_share:
             crop = degrade(rng, crop, self._others(rng))
         return sample(crop, points)
 
     def _others(self, rng: np.random.Generator) -> list[np.ndarray]:
-        """Another picture, pieces of which cover parts of this one: only the given pictures are used."""
-        return [self.squares[int(rng.integers(len(self.squares)))][0]]
+        """Draw another training image as the source of occlusions."""
+        return [self.images[int(rng.integers(len(self.images)))][0]]
 
 
 class PlainViews(Dataset):
-    """The pictures as detection sees them.
+    """Whole images, as in detection.
 
     Args:
-        squares: of the pictures, at the side that the network sees.
-        points: (N, 14, 2) pixels of the pictures.
+        images: square images of the network's input side.
+        points: (N, 14, 2) pixels of the original images.
     """
 
-    def __init__(self, squares: Squares, points: np.ndarray) -> None:
-        self.squares, self.points = squares, points
+    def __init__(self, images: SquareImages, points: np.ndarray) -> None:
+        self.images, self.points = images, points
 
     def __len__(self) -> int:
-        return len(self.squares)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        square, size_wh = self.squares[index]
+        square, size_wh = self.images[index]
         scale = len(square) / np.array(size_wh)
         return sample(square, (self.points[index] + 0.5) * scale - 0.5)
 
 
 def sample(crop: np.ndarray, points: np.ndarray) -> dict[str, torch.Tensor]:
-    """A crop (S, S, 3) and its points (14, 2), pixels, as the network takes and gives them."""
-    share = (points + 0.5) / len(crop) - 0.5
+    """Convert a crop (S, S, 3) and its points (14, 2), pixels, to the network's input and output."""
+    units = (points + 0.5) / len(crop) - 0.5
     return {
-        "picture": torch.from_numpy(np.array(crop.transpose(2, 0, 1))),
-        "points": torch.as_tensor(share, dtype=torch.float32),
+        "image": torch.from_numpy(np.array(crop.transpose(2, 0, 1))),
+        "points": torch.as_tensor(units, dtype=torch.float32),
     }

@@ -1,4 +1,4 @@
-"""The task's folders out of the data pack: faces cropped as tightly as the task's own, 14 points each."""
+"""Folders of the compact task from the data pack: tightly cropped faces with 14 points each."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,19 +10,25 @@ from tqdm import tqdm
 from facegeom.export.files import write
 from facegeom.geometry.boxes import from_points
 from facegeom.geometry.schemes import facepoints14_from_68
-from facegeom_lab.datasets.published.pack import FaceRow, face_landmarks, face_rows, mesh_labels
-from facegeom_lab.datasets.training.faces import labelled_map, without_border
-from facegeom_lab.keypoints14.table import GT, write_table
+from facegeom_lab.datasets.published.pack import (
+    FaceRow,
+    face_landmarks,
+    face_rows,
+    mesh_labels,
+    read_face_rgba,
+)
+from facegeom_lab.datasets.training.face_labels import landmark_map
+from facegeom_lab.keypoints14.data import GT, write_table
 
 CROP_SCALE = 1.2
-"""Sides of a crop, of the 14 points' extent."""
+"""Ratio of a crop's sides to the extent of the 14 points."""
 
-PEOPLE = ("helen", "lfpw", "afw")
-"""Sources whose points people have set; the error is measured on nothing else."""
+ANNOTATED = ("helen", "lfpw", "afw")
+"""Sources with human annotations; the error is measured on these only."""
 
 VIDEOS = ("ytf", "ytf-test")
 EVERY_FRAME = 3
-"""Of the frames of videos that are used; neighbours show nearly the same."""
+"""Step between the video frames that are used; neighbours are nearly the same."""
 
 Points = dict[str, np.ndarray]
 
@@ -30,31 +36,31 @@ Points = dict[str, np.ndarray]
 def prepare(data: Path, out: Path, labels: Path | None = None) -> dict[str, int]:
     """Write ``out/train``, ``out/val`` and ``out/afw``, each with ``images/*.png`` and ``gt.csv``.
 
-    A crop has 1.2 times the extent of its points, to the nearest pixel, with the extent in its middle; where
-    the photo ends, its last row or column goes on. ``val`` (HELEN, LFPW) and ``afw`` are labelled by people.
-    So are HELEN and LFPW in ``train``; its other points follow from the mesh by the linear map that came with
-    the labels, or, without labels, are the given ones of the video frames. Of these every third is used.
+    A crop has 1.2 times the extent of its points, to the nearest pixel, centred on them; outside the photo
+    the last row or column is repeated. ``val`` (HELEN, LFPW) and ``afw`` have human annotations, and so have
+    HELEN and LFPW in ``train``. The other points of ``train`` follow from mesh labels by their linear map;
+    without mesh labels they are those of the video frames. Every third video frame is used.
 
     Args:
         data: the data pack.
-        out: folder to make.
-        labels: file of ``facegeom lab label``; None to do without.
+        out: folder to write.
+        labels: file of ``facegeom lab label``; None for none.
 
     Returns:
-        Number of pictures by folder.
+        Number of images by folder.
 
     Raises:
         InputError: a file of the pack, or the labels, are missing.
         OutputError: the folder cannot be written.
     """
     rows, given = face_rows(data), _fourteen(face_landmarks(data))
-    people = {row.file: given[row.file] for row in rows if row.source in PEOPLE}
-    train = {**(_from_meshes(labels, rows) if labels else given), **people}
+    annotated = {row.file: given[row.file] for row in rows if row.source in ANNOTATED}
+    train = {**(_from_meshes(labels, rows) if labels else given), **annotated}
     used = _fewer_frames(rows)
     folders: dict[str, tuple[Points, Callable[[FaceRow], bool]]] = {
         "train": (train, lambda row: row.split == "train"),
-        "val": (people, lambda row: row.split == "val"),
-        "afw": (people, lambda row: row.split == "test"),
+        "val": (annotated, lambda row: row.split == "val"),
+        "afw": (annotated, lambda row: row.split == "test"),
     }
     return {
         name: _write_folder(data / "faces", out / name, points, filter(belongs, used))
@@ -63,7 +69,7 @@ def prepare(data: Path, out: Path, labels: Path | None = None) -> dict[str, int]
 
 
 def _fewer_frames(rows: list[FaceRow]) -> list[FaceRow]:
-    """The rows without most of the video frames; the rest keep their order."""
+    """Drop most of the video frames; the other rows keep their order."""
     frames = [row.file for row in rows if row.source in VIDEOS]
     dropped = set(frames) - set(frames[::EVERY_FRAME])
     return [row for row in rows if row.file not in dropped]
@@ -74,42 +80,42 @@ def _fourteen(landmarks: Points) -> Points:
 
 
 def _from_meshes(labels: Path, rows: list[FaceRow]) -> Points:
-    """14 points (14, 2) by file, for the rows whose mesh labels were kept; these have the rows' order."""
+    """Return points (14, 2) by file, for the rows whose mesh labels were kept."""
     table = mesh_labels(labels)
-    points = facepoints14_from_68(labelled_map(labels).apply(table["mesh"][..., :2]))
+    points = facepoints14_from_68(landmark_map(labels).apply(table["mesh"][..., :2]))
     labelled = zip(rows, points, table["keep"], strict=True)
     return {row.file: each for row, each, kept in labelled if kept}
 
 
 def _write_folder(faces: Path, out: Path, points: Points, rows: Iterable[FaceRow]) -> int:
     cropped: Points = {}
-    for row in tqdm([row for row in rows if row.file in points], desc=out.name, unit="picture"):
+    for row in tqdm([row for row in rows if row.file in points], desc=out.name, unit="image"):
         name = f"{Path(row.file).with_suffix('').as_posix().replace('/', '_')}.png"
-        picture, moved = tight_crop(without_border(faces / row.file), points[row.file])
-        write(out / "images" / name, cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
+        image, moved = tight_crop(read_face_rgba(faces / row.file), points[row.file])
+        write(out / "images" / name, cv2.imencode(".png", image[..., ::-1])[1].tobytes())
         cropped[name] = moved.reshape(-1)
     write_table(out / GT, cropped)
     return len(cropped)
 
 
-def tight_crop(picture: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The crop (h, w, 3) around points (K, 2) and the points in its pixels.
+def tight_crop(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Crop (h, w, 3) around points (K, 2), and return the points in pixels of the crop.
 
     Args:
-        picture: (H, W, 4) uint8, RGB and alpha, which is 0 outside a rectangle: the photo.
-        points: (K, 2) pixels of the picture.
+        image: (H, W, 4) uint8, RGB and alpha; alpha is 0 outside a rectangle, the photo.
+        points: (K, 2) pixels of the image.
     """
     extent = from_points(points.astype(np.float64))
     middle, half = (extent[:2] + extent[2:]) / 2, (extent[2:] - extent[:2]) * CROP_SCALE / 2
-    low = np.rint(middle - half + 0.5).astype(int)  # the pixel whose edge, half a pixel before it, is nearest
+    low = np.rint(middle - half + 0.5).astype(int)  # the pixel with the nearest left or top edge
     size = np.maximum(np.rint(2 * half).astype(int), 1)
     columns, rows = (
         np.clip(np.arange(start, start + count), inside[0], inside[-1])
-        for start, count, inside in zip(low, size, _photo(picture[..., 3]), strict=True)
+        for start, count, inside in zip(low, size, _photo_range(image[..., 3]), strict=True)
     )
-    return picture[rows[:, None], columns, :3], points - low
+    return image[rows[:, None], columns, :3], points - low
 
 
-def _photo(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Columns and rows of the photo within the picture."""
+def _photo_range(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the columns and rows of the photo within the image."""
     return np.flatnonzero(alpha.any(axis=0)), np.flatnonzero(alpha.any(axis=1))

@@ -1,4 +1,4 @@
-"""Bodies from timm under the names that the recipes use, and where their first weights come from."""
+"""Backbones of timm under the recipes' names, their initial weights, and networks built on them."""
 
 from pathlib import Path
 
@@ -17,18 +17,21 @@ BACKBONES = {
     "mobilevit": "mobilevit_s",
     "efficientnetv2b0": "tf_efficientnetv2_b0",
 }
+MESH = 478
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB in [0, 1]
 
 
 class Regressor(nn.Module):
-    """A timm classifier whose last layer answers coordinates.
+    """A timm classifier whose last layer predicts coordinates.
+
+    The attribute ``body`` names its weights in checkpoints.
 
     Args:
         backbone: a key of ``BACKBONES``.
         points: number of points K.
         dimensions: D of each point.
         pretrained: see :func:`create`.
-        frozen_blocks: so many first blocks keep their weights and statistics.
+        frozen_blocks: number of first blocks that keep their weights and statistics.
     """
 
     def __init__(
@@ -47,25 +50,25 @@ class Regressor(nn.Module):
             part.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "Regressor":
-        """As of any module; the frozen blocks stay as in use."""
+        """Set the mode; frozen blocks stay in evaluation mode."""
         super().train(mode)
         for part in self._frozen:
             part.eval()
         return self
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        """Crops (N, 3, S, S), RGB in [0, 255] -> points (N, K, D)."""
+        """Predict points (N, K, D) from crops (N, 3, S, S), RGB in [0, 255]."""
         return self.body(normalise(crops)).unflatten(1, (self.points, self.dimensions))
 
 
 def create(backbone: str, outputs: int, pretrained: str = "none", **options: object) -> nn.Module:
-    """The network ``backbone`` of timm with ``outputs`` numbers out of its last layer.
+    """Create timm's network ``backbone`` with ``outputs`` numbers out of its last layer.
 
     Args:
         backbone: a key of ``BACKBONES``.
         outputs: of the last layer.
-        pretrained: ``none``; ``hub`` for timm's ImageNet weights; or the checkpoint of a training here, whose
-            body is taken and whose last layer is left out.
+        pretrained: ``none``; ``hub`` for timm's ImageNet weights; or the checkpoint of a training
+            here, whose backbone is taken without its last layer.
         options: passed on to timm.
 
     Raises:
@@ -82,12 +85,12 @@ def create(backbone: str, outputs: int, pretrained: str = "none", **options: obj
             "set pretrained to none, or to the checkpoint of `facegeom lab train body`"
         ) from error
     if pretrained not in ("none", "hub"):
-        load_body(net, Path(pretrained))
+        load_backbone(net, Path(pretrained))
     return net
 
 
-def load_body(net: nn.Module, checkpoint: Path) -> None:
-    """Put all weights of a checkpoint's ``body`` into a timm network, but for its last layer.
+def load_backbone(net: nn.Module, checkpoint: Path) -> None:
+    """Load the backbone of a checkpoint into a timm network, all but its last layer.
 
     Raises:
         InputError: the checkpoint does not hold every weight, in the same shapes.
@@ -100,7 +103,7 @@ def load_body(net: nn.Module, checkpoint: Path) -> None:
     wrong = [name for name in wanted if name not in found or found[name].shape != own[name].shape]
     if wrong:
         raise InputError(
-            f"{checkpoint} does not hold this body: {len(wrong)} weights differ, first {wrong[0]}"
+            f"{checkpoint} does not hold this backbone: {len(wrong)} weights differ, first {wrong[0]}"
         )
     net.load_state_dict(own | {name: found[name] for name in wanted})
 
@@ -111,10 +114,10 @@ def _last_layers(net: nn.Module) -> tuple[str, ...]:
 
 
 def first_blocks(net: nn.Module, count: int) -> list[nn.Module]:
-    """The stem and the first ``count`` blocks of a MobileNet or EfficientNet of timm.
+    """Return the stem and the first ``count`` blocks of a MobileNet or EfficientNet of timm.
 
     Raises:
-        InputError: the network is not a row of such blocks, or has fewer.
+        InputError: the network has no such blocks, or fewer.
     """
     blocks = [block for stage in getattr(net, "blocks", ()) for block in stage]
     if not 0 < count <= len(blocks):
@@ -123,8 +126,53 @@ def first_blocks(net: nn.Module, count: int) -> list[nn.Module]:
 
 
 def normalise(crops: torch.Tensor) -> torch.Tensor:
-    """RGB in [0, 255] -> zero mean and unit variance over ImageNet."""
+    """Normalise RGB in [0, 255] by the mean and standard deviation of ImageNet."""
     mean = torch.tensor(MEAN, device=crops.device)[:, None, None]
     std = torch.tensor(STD, device=crops.device)[:, None, None]
     scaled = (crops.float() / 255 - mean) / std
     return scaled.contiguous(memory_format=torch.channels_last)
+
+
+class MeshBackbone(nn.Module):
+    """EfficientNetV2-B0 without its last stage, the frozen backbone of the dense mesh.
+
+    Args:
+        pretrained: see :func:`create`.
+    """
+
+    STRIDE, CHANNELS = 32, 192
+
+    def __init__(self, pretrained: str = "none") -> None:
+        super().__init__()
+        self.net = create("efficientnetv2b0", 0, pretrained)
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Compute features (N, 192, S/32, S/32) from frames (N, 3, S, S), RGB in [0, 255]."""
+        return self.net.blocks(self.net.bn1(self.net.conv_stem(normalise(frames))))
+
+
+class MeshHead(nn.Sequential):
+    """Head of the dense mesh by transfer learning (Shabalin and Eliseev, 2022).
+
+    Normalisation, separable convolution with ReLU, dense layer with sigmoid. Maps features
+    (N, 192, S/32, S/32) to (N, 478, 3) in [0, 1]: x and y from the frame's left and top edge, z on x's scale
+    with 0.5 in the head's middle plane.
+
+    Args:
+        size_px: side S of the frames.
+        channels: of the separable convolution.
+    """
+
+    def __init__(self, size_px: int, channels: int) -> None:
+        width = MeshBackbone.CHANNELS
+        cells = (size_px // MeshBackbone.STRIDE) ** 2
+        super().__init__(
+            nn.BatchNorm2d(width),
+            nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False),
+            nn.Conv2d(width, channels, 1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(channels * cells, MESH * 3),
+            nn.Sigmoid(),
+            nn.Unflatten(1, (MESH, 3)),
+        )

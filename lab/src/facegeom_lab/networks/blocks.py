@@ -19,12 +19,12 @@ class RepConv(nn.Module):
         self.identity = stride == 1 and channels_in == channels_out
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, C_in, H, W) -> (N, C_out, H/stride, W/stride)."""
+        """Map (N, C_in, H, W) to (N, C_out, H/stride, W/stride)."""
         y = self.norm(self.conv(x))
         return torch.relu(y + x) if self.identity else torch.relu(y)
 
     def folded(self) -> nn.Sequential:
-        """The same function in evaluation mode as convolution + ReLU."""
+        """Return the same function in evaluation mode as convolution + ReLU."""
         plain = nn.Conv2d(self.conv.in_channels, self.conv.out_channels, 3, self.conv.stride, 1)
         variance, mean = self.norm.running_var, self.norm.running_mean
         gain = self.norm.weight / torch.sqrt(variance + self.norm.eps)
@@ -39,7 +39,7 @@ class RepConv(nn.Module):
 
     @torch.no_grad()
     def unfold(self, plain: nn.Conv2d) -> None:
-        """Take the weights of :meth:`folded`'s convolution: the inverse of folding, in place."""
+        """Take the weights of :meth:`folded`'s convolution in place, the inverse of folding."""
         kernel = plain.weight.clone()
         if self.identity:
             index = torch.arange(kernel.shape[0])
@@ -60,7 +60,7 @@ def fold(module: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def unfold(folded: nn.Module, module: nn.Module) -> nn.Module:
-    """Give ``module`` the weights of ``folded``, its own folded form trained on, in place.
+    """Copy the weights of ``folded``, a folded form of ``module`` after training, into ``module`` in place.
 
     The normalisation becomes the identity with the bias of the convolution, so that :func:`fold` gives
     ``folded`` again.

@@ -1,9 +1,10 @@
-"""P-Net and R-Net of MTCNN (Zhang et al., IEEE Signal Processing Letters 2016), without the landmark branch,
-and FPNet, which takes O-Net's place and answers the direction of the head.
+"""The cascade: P-Net and R-Net of MTCNN without landmarks, and FPNet in place of O-Net for rotation.
 
-Two changes serve the processor, measured with ONNX Runtime on the pyramid of a 640 px photo: the first layers
-have 16 and 32 channels instead of 10 and 28 (whole vectors at the same time), and a leaky ReLU
-takes the place of PReLU, which would force the data out of the blocked layout (2.8 times slower).
+Zhang et al., IEEE Signal Processing Letters 2016. Two changes make inference on a CPU faster: the first
+layers have 16 and 32 channels instead of 10 and 28, which fill whole vectors; leaky ReLU replaces PReLU,
+which forces data out of ONNX Runtime's blocked layout (2.8 times slower on the pyramid of a 640 px photo).
+
+The attributes ``body`` and ``answer`` name the weights in checkpoints and ONNX files.
 """
 
 import torch
@@ -15,8 +16,7 @@ SLOPE = 0.1
 class PNet(nn.Module):
     """Fully convolutional proposal network: a 12x12 window every 2 pixels.
 
-    Scores come as logits; boxes as offsets of left, top, right, bottom from the window's edges, in
-    window sides.
+    Scores are logits; boxes are offsets of left, top, right, bottom from the window's edges, in window sides.
     """
 
     WINDOW = 12
@@ -35,10 +35,13 @@ class PNet(nn.Module):
         )
         self.answer = nn.Conv2d(32, 5, 1)
 
-    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(N, 3, H, W) RGB, 0 to 255 -> logits (N, H', W'), offsets (N, 4, H', W'); H' = (H - 2) // 2 - 4."""
-        answer = self.answer(self.body((pictures - 127.5) / 128))
-        return answer[:, 0], answer[:, 1:]
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Predict logits (N, H', W') and offsets (N, 4, H', W') from (N, 3, H, W) RGB in [0, 255].
+
+        H' = (H - 2) // 2 - 4.
+        """
+        output = self.answer(self.body((images - 127.5) / 128))
+        return output[:, 0], output[:, 1:]
 
 
 class RNet(nn.Module):
@@ -64,17 +67,17 @@ class RNet(nn.Module):
         self.answer = nn.Linear(128, 5)
 
     def forward(self, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(N, 3, 24, 24) RGB in [0, 255] -> logits (N,) and offsets (N, 4) in window sides."""
-        answer = self.answer(self.body((windows - 127.5) / 128))
-        return answer[:, 0], answer[:, 1:]
+        """Predict logits (N,) and offsets (N, 4) in window sides from (N, 3, 24, 24) RGB in [0, 255]."""
+        output = self.answer(self.body((windows - 127.5) / 128))
+        return output[:, 0], output[:, 1:]
 
 
 class FPNet(nn.Module):
-    """The third stage on 48x48 windows: O-Net with a rotation's two raw vectors in place of landmarks.
+    """Third stage on 48x48 windows: O-Net with a rotation's two raw vectors instead of landmarks.
 
     Args:
-        values: of the rotation: 6 for two raw vectors, 3 for angles in quarter turns.
-        dropout: share of the hidden values that a training step leaves out.
+        values: size of the rotation: 6 for two raw vectors, 3 for angles in quarter turns.
+        dropout: probability of dropping a hidden feature in training.
     """
 
     WINDOW = 48
@@ -101,19 +104,19 @@ class FPNet(nn.Module):
         self.answer = nn.Linear(256, 5 + values)
 
     def forward(self, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(N, 3, 48, 48) RGB in [0, 255] -> logits (N,), offsets (N, 4) in window sides, rotation (N, 6)."""
-        answer = self.answer(self.body((windows - 127.5) / 128))
-        return answer[:, 0], answer[:, 1:5], answer[:, 5:]
+        """Predict logits (N,), offsets (N, 4) in window sides, rotations (N, 6) from (N, 3, 48, 48) RGB."""
+        output = self.answer(self.body((windows - 127.5) / 128))
+        return output[:, 0], output[:, 1:5], output[:, 5:]
 
 
 class CascadeForExport(nn.Module):
-    """A stage as the runtime calls it: uint8 (N, H, W, 3) in, probabilities and the other answers out."""
+    """Runtime form of a stage: uint8 (N, H, W, 3) in, probabilities and the other outputs out."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """(N, H, W, 3) uint8 RGB -> probabilities and the rest, shaped as the network's."""
-        logits, *others = self.net(pictures.permute(0, 3, 1, 2).float())
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Predict probabilities and the other outputs from (N, H, W, 3) uint8 RGB."""
+        logits, *others = self.net(images.permute(0, 3, 1, 2).float())
         return torch.sigmoid(logits), *others

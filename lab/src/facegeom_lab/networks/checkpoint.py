@@ -1,4 +1,4 @@
-"""Weights out of a training's checkpoint, or out of the ONNX file that was made of one."""
+"""Load weights from a training's checkpoint, or from the ONNX file exported from one."""
 
 import copy
 from pathlib import Path
@@ -15,16 +15,16 @@ from facegeom_lab.networks.blocks import fold, unfold
 
 
 def network_from_checkpoint(checkpoint: Path, net: nn.Module) -> nn.Module:
-    """Load the averaged weights of a training's checkpoint into ``net``; tensors only, no pickled code.
+    """Load the weights of a training's checkpoint into ``net``; no pickled code is run.
 
-    Weights of the network's folded form are unfolded.
+    Weights of the folded form are unfolded.
 
     Args:
-        checkpoint: of a training, or the ``.onnx`` that :func:`facegeom_lab.export.export` made of one.
+        checkpoint: of a training, or the ``.onnx`` file of :func:`facegeom_lab.export.export`.
         net: takes the weights, in place.
 
     Raises:
-        InputError: as :func:`read_state`, or the checkpoint holds another network.
+        InputError: the file is missing, damaged, or holds another network.
     """
     state = read_state(checkpoint)
     own = {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
@@ -37,17 +37,17 @@ def network_from_checkpoint(checkpoint: Path, net: nn.Module) -> nn.Module:
     return (unfold(target, net) if folded else net).eval()
 
 
-def first_network(net: nn.Module, start: Path | None, folded: bool) -> nn.Module:
-    """The network that a training begins with: ``net``, with the weights of ``start``, if that is given.
+def initial_network(net: nn.Module, start: Path | None, folded: bool) -> nn.Module:
+    """Prepare ``net`` for training, with the weights of ``start`` if given.
 
     Args:
         net: changed in place.
-        start: a checkpoint, as :func:`network_from_checkpoint` takes it.
-        folded: train the folded form, which has no normalisation and takes 0.7 of the time. For what starts
-            from good weights, above all from an ``.onnx``, in which the normalisation is lost.
+        start: checkpoint, as in :func:`network_from_checkpoint`.
+        folded: train the folded form, which has no normalisation and takes 0.7 of the time. Use it with good
+            initial weights, above all from an ``.onnx`` file, which has lost the normalisation.
 
     Raises:
-        InputError: as :func:`network_from_checkpoint`.
+        InputError: as in :func:`network_from_checkpoint`.
     """
     if start:
         network_from_checkpoint(start, net)
@@ -55,10 +55,10 @@ def first_network(net: nn.Module, start: Path | None, folded: bool) -> nn.Module
 
 
 def read_state(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a training's checkpoint, or of an ``.onnx`` file, by name; no pickled code is run.
+    """Read the tensors of a training's checkpoint or of an ``.onnx`` file by name; no pickled code is run.
 
     Raises:
-        InputError: the file is missing, or is no such checkpoint.
+        InputError: the file is missing or is no such checkpoint.
     """
     if not checkpoint.is_file():
         raise InputError(f"expected a checkpoint at {checkpoint}, found nothing; train first")

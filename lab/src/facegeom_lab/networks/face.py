@@ -1,4 +1,4 @@
-"""The face network: one crop in, the whole geometry of the face out in one pass."""
+"""The face network: one crop in, all geometry of the face out."""
 
 import torch
 from torch import nn
@@ -11,10 +11,11 @@ MESH = 478
 
 
 class FaceNet(nn.Module):
-    """A plain convolutional body and one linear head for all answers; 92 M multiply-adds at 128 px.
+    """A plain convolutional backbone and one linear layer for all outputs; 92 M multiply-adds at 128 px.
 
-    All coordinates are of the crop: x right, y down, 0 in its middle, ±0.5 at its edges; z on the same
-    scale. A scale is the expected error of a point, in the same unit.
+    Coordinates are in crop units: x right, y down, 0 in the centre, ±0.5 at the edges; z on the same scale.
+    A scale is the expected error of a point, in the same unit. The attributes ``body`` and ``answer`` name
+    the weights in checkpoints and ONNX files.
     """
 
     def __init__(
@@ -34,27 +35,27 @@ class FaceNet(nn.Module):
         self.answer = nn.Linear(256, sum(self.sizes))
 
     def forward(self, crops: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Crops (N, 3, 128, 128), RGB in [0, 255].
+        """Predict from crops (N, 3, 128, 128), RGB in [0, 255].
 
         Returns:
             score_logit (N,), box (N, 4), rotation6d (N, 6), landmarks (N, 68, 2), mesh (N, 478, 3),
             landmarks_log_scale (N, 68), mesh_log_scale (N, 478).
         """
-        return self.answers(self.features(crops))
+        return self.outputs(self.features(crops))
 
     def features(self, crops: torch.Tensor) -> torch.Tensor:
-        """Crops (N, 3, 128, 128) -> what the last layer sees (N, 256)."""
+        """Compute the input of the last layer (N, 256) from crops (N, 3, 128, 128)."""
         return self.hidden(self.squeeze(self.body((crops - 127.5) / 64)))
 
-    def answers(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Features (N, 256) -> the answers of :meth:`forward`."""
-        score, box, turn, points, mesh, points_scale, mesh_scale = self.answer(features).split(
+    def outputs(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Apply the last layer to features (N, 256); returns as :meth:`forward`."""
+        score, box, rotation, points, mesh, points_scale, mesh_scale = self.answer(features).split(
             self.sizes, dim=1
         )
         return {
             "score_logit": score[:, 0],
             "box": box,
-            "rotation6d": turn,
+            "rotation6d": rotation,
             "landmarks": points.reshape(-1, LANDMARKS, 2),
             "mesh": mesh.reshape(-1, MESH, 3),
             "landmarks_log_scale": points_scale,
@@ -63,23 +64,23 @@ class FaceNet(nn.Module):
 
 
 class FaceNetForExport(nn.Module):
-    """The face network as the runtime calls it: bytes in, probabilities and lengths out."""
+    """Runtime form of the face network: bytes in, probabilities and lengths out."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Crops (N, 128, 128, 3) uint8 RGB -> the answers named in ``OUTPUTS``."""
-        answer = self.net(crops.permute(0, 3, 1, 2).float())
+        """Predict the outputs named in ``OUTPUTS`` from crops (N, 128, 128, 3) uint8 RGB."""
+        output = self.net(crops.permute(0, 3, 1, 2).float())
         return (
-            torch.sigmoid(answer["score_logit"]),
-            answer["box"],
-            answer["rotation6d"],
-            answer["landmarks"],
-            answer["mesh"],
-            torch.exp(answer["landmarks_log_scale"]),
-            torch.exp(answer["mesh_log_scale"]),
+            torch.sigmoid(output["score_logit"]),
+            output["box"],
+            output["rotation6d"],
+            output["landmarks"],
+            output["mesh"],
+            torch.exp(output["landmarks_log_scale"]),
+            torch.exp(output["mesh_log_scale"]),
         )
 
 

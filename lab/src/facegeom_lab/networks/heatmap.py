@@ -1,8 +1,8 @@
-"""A network that answers one heat map for each point: slow, accurate, and it says how sure it is of each.
+"""Heat-map network: one map for each point, slow and accurate, with a confidence for each.
 
 A point is the expectation of its map (Nibali et al., "Numerical Coordinate Regression with Convolutional
-Neural Networks", 2018): exact between the cells, and learned as such. Units: half the crop, 0 in its middle,
-±1 at its edges.
+Neural Networks", 2018): exact between the cells and differentiable. Units: half the crop, 0 in the centre,
+±1 at the edges.
 """
 
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from facegeom.errors import InputError
 from facegeom_lab.networks.backbones import normalise
 
 CELL_PX = 4
-"""Side of a map's cell, pixels of the crop."""
+"""Side of a map's cell in pixels of the crop."""
 
 SIGMA = 1.0
-"""Standard deviation of the Gaussians that the maps should be, cells."""
+"""Standard deviation of the target Gaussians, cells."""
 
 
 class ParallelHead(nn.Sequential):
-    """Maps from four resolutions kept side by side, as HRNet's for landmarks (Wang et al., TPAMI 2020).
+    """Maps from four parallel resolutions, as HRNet's for landmarks (Wang et al., TPAMI 2020).
 
-    All are enlarged to the finest, joined, and mixed by two layers of 1 x 1.
+    Resize all to the finest, concatenate, apply two 1 x 1 convolutions.
     """
 
     def __init__(self, channels: Sequence[int], points: int) -> None:
@@ -39,14 +39,14 @@ class ParallelHead(nn.Sequential):
         )
 
     def forward(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Features (N, C, H, W), each half the size of the one before -> (N, K, H, W) of the first."""
+        """Map features (N, C, H, W), each half the size of the one before, to (N, K, H, W) of the first."""
         size = features[0].shape[2:]
         enlarged = [F.interpolate(each, size=size, mode="bilinear") for each in features]
         return super().forward(torch.cat(enlarged, dim=1))
 
 
-class RisingHead(nn.Sequential):
-    """Maps from the last features, enlarged three times ("Simple Baselines", Xiao et al., ECCV 2018)."""
+class UpsamplingHead(nn.Sequential):
+    """Maps from the last features, upsampled three times ("Simple Baselines", Xiao et al., ECCV 2018)."""
 
     WIDTH = 256
 
@@ -61,22 +61,24 @@ class RisingHead(nn.Sequential):
         super().__init__(*layers, nn.Conv2d(self.WIDTH, points, 1))
 
     def forward(self, features: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Features, the last (N, C, H, W) -> (N, K, 8 H, 8 W)."""
+        """Map the last features (N, C, H, W) to (N, K, 8 H, 8 W)."""
         return super().forward(features[-1])
 
 
-BODIES: dict[str, tuple[type[ParallelHead] | type[RisingHead], dict[str, object]]] = {
+HEADS: dict[str, tuple[type[ParallelHead] | type[UpsamplingHead], dict[str, object]]] = {
     "hrnet_w18_small": (ParallelHead, {"feature_location": "", "out_indices": (1, 2, 3, 4)}),
-    "resnet18": (RisingHead, {"out_indices": (4,)}),
+    "resnet18": (UpsamplingHead, {"out_indices": (4,)}),
 }
-"""Head by timm's name of the body, and which of its features the head takes."""
+"""Head by timm's name of the backbone, and options that choose the features for the head."""
 
 
 class HeatmapNet(nn.Module):
     """One heat map for each point, a quarter of the crop wide.
 
+    The attribute ``body`` names the weights of the backbone in checkpoints.
+
     Args:
-        backbone: a key of ``BODIES``.
+        backbone: a key of ``HEADS``.
         points: K.
         pretrained: ``none``, or ``hub`` for timm's ImageNet weights.
 
@@ -86,52 +88,52 @@ class HeatmapNet(nn.Module):
 
     def __init__(self, backbone: str, points: int, pretrained: str = "none") -> None:
         super().__init__()
-        self.body, head = _body(backbone, pretrained)
+        self.body, head = _create(backbone, pretrained)
         self.head = head(self.body.feature_info.channels(), points)
         nn.init.normal_(self.head[-1].weight, std=0.001)
 
     def maps(self, crops: torch.Tensor) -> torch.Tensor:
-        """Crops (N, 3, S, S), RGB in [0, 255], S a multiple of 32 -> logits (N, K, S/4, S/4) in float32."""
+        """Predict logits (N, K, S/4, S/4) in float32 from crops (N, 3, S, S), RGB in [0, 255], S = 32 k."""
         return self.head(self.body(normalise(crops))).float()
 
     def read(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Crops -> points (N, K, 2) and their confidence (N, K); see :func:`decode`."""
+        """Predict points (N, K, 2) and their confidence (N, K); see :func:`decode`."""
         return decode(self.maps(crops))
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        """Crops -> points (N, K, 2) alone, as a network that regresses them."""
+        """Predict points (N, K, 2) only, as a network that regresses them."""
         return self.read(crops)[0]
 
 
-def _body(backbone: str, pretrained: str) -> tuple[nn.Module, type[ParallelHead] | type[RisingHead]]:
-    if backbone not in BODIES or pretrained not in ("none", "hub"):
+def _create(backbone: str, pretrained: str) -> tuple[nn.Module, type[ParallelHead] | type[UpsamplingHead]]:
+    if backbone not in HEADS or pretrained not in ("none", "hub"):
         raise InputError(
-            f"expected one of the backbones {', '.join(BODIES)}, pretrained none or hub,"
+            f"expected one of the backbones {', '.join(HEADS)}, pretrained none or hub,"
             f" got {backbone!r}, {pretrained!r}"
         )
-    head, options = BODIES[backbone]
+    head, options = HEADS[backbone]
     try:
-        body = timm.create_model(backbone, pretrained=pretrained == "hub", features_only=True, **options)
+        net = timm.create_model(backbone, pretrained=pretrained == "hub", features_only=True, **options)
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"the hub with the ImageNet weights of {backbone} cannot be reached ({error});"
             " set pretrained to none"
         ) from error
-    return body, head
+    return net, head
 
 
 def centres(cells: int, device: torch.device | None = None) -> torch.Tensor:
-    """(cells,) the middles of a map's cells along an axis, in (-1, 1)."""
+    """Return the centres (cells,) of a map's cells along an axis, in (-1, 1)."""
     return (2 * torch.arange(cells, device=device, dtype=torch.float32) + 1) / cells - 1
 
 
 def distribution(maps: torch.Tensor) -> torch.Tensor:
-    """Logits (N, K, H, W) -> probabilities that add up to 1 over each map."""
+    """Normalise logits (N, K, H, W) to probabilities over each map."""
     return maps.flatten(2).softmax(dim=2).reshape(maps.shape)
 
 
 def expectation(probability: torch.Tensor) -> torch.Tensor:
-    """Maps (N, K, H, W) that add up to 1 -> the mean place (N, K, 2), x right, y down."""
+    """Compute the expected position (N, K, 2), x right, y down, of normalised maps (N, K, H, W)."""
     height, width = probability.shape[2:]
     x = probability.sum(dim=2) @ centres(width, probability.device)
     y = probability.sum(dim=3) @ centres(height, probability.device)
@@ -139,16 +141,16 @@ def expectation(probability: torch.Tensor) -> torch.Tensor:
 
 
 def gaussians(points: torch.Tensor, size_hw: tuple[int, int]) -> torch.Tensor:
-    """Maps (N, K, H, W) that add up to 1: Gaussians of ``SIGMA`` cells about points (N, K, 2)."""
-    shares = []
+    """Return normalised Gaussian maps (N, K, H, W) of ``SIGMA`` cells about points (N, K, 2)."""
+    axes = []
     for axis, cells in ((1, size_hw[0]), (0, size_hw[1])):
         away = (centres(cells, points.device) - points[..., axis, None]) * (cells / 2 / SIGMA)
-        shares.append(torch.softmax(-(away**2) / 2, dim=2))
-    return shares[0][..., :, None] * shares[1][..., None, :]
+        axes.append(torch.softmax(-(away**2) / 2, dim=2))
+    return axes[0][..., :, None] * axes[1][..., None, :]
 
 
 def decode(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Points and confidences from logits (N, K, H, W).
+    """Decode points and confidences from logits (N, K, H, W).
 
     Returns:
         Points (N, K, 2), the maps' expectations, and (N, K) in [0, 1], the height of the maps' peaks: 1 for a

@@ -1,4 +1,4 @@
-"""The one-pass detector: a whole photo in, the squares of all its faces out of one call."""
+"""The one-pass detector: a whole photo in, the boxes of all faces out."""
 
 import torch
 from torch import nn
@@ -7,20 +7,21 @@ from torch.nn import functional as F
 from facegeom_lab.networks.blocks import RepConv
 
 STRIDE = 8
-"""Pixels from one cell of the answer to the next."""
+"""Pixels from one cell of the output to the next."""
 
 GRAIN = 32
-"""Sides of the pictures are multiples of this."""
+"""Sides of the images are multiples of this."""
 
 TYPICAL_SIDE_PX = 40.0
-"""Side of a face for which the network's answer is 0."""
+"""Side of a face whose log-size is 0."""
 
 
 class OnePassNet(nn.Module):
-    """A plain convolutional body, its three coarsest maps merged from coarse to fine at stride 8.
+    """A plain convolutional backbone whose three coarsest maps are merged from coarse to fine at stride 8.
 
-    A face is found by the cell that its middle falls into (as CenterNet: Zhou et al., "Objects as points",
-    2019), whatever its size; 89 M multiply-adds for a picture of 256 x 256.
+    A face is predicted by the cell of its centre, whatever its size, as in CenterNet (Zhou et al., "Objects
+    as points", 2019); 89 M multiply-adds for an image of 256 x 256. The attribute ``answer`` names the last
+    layer's weights in checkpoints and ONNX files.
     """
 
     def __init__(
@@ -41,16 +42,16 @@ class OnePassNet(nn.Module):
         self.across = nn.ModuleList(nn.Conv2d(width, merged, 1) for width in widths)
         self.merge = RepConv(merged, merged)
         self.answer = nn.Conv2d(merged, 4, 1)
-        nn.init.constant_(self.answer.bias[:1], -4.6)  # at first one cell in a hundred claims a face
+        nn.init.constant_(self.answer.bias[:1], -4.6)  # initial score 0.01
 
-    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pictures (N, 3, H, W), RGB in [0, 255], H and W multiples of 32.
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Predict from images (N, 3, H, W), RGB in [0, 255], H and W multiples of 32.
 
         Returns:
-            Logits (N, H/8, W/8) of a face's middle in each cell; (N, 3, H/8, W/8): from the cell's middle
-            to the face's, x and y in sides of the face's square, and the logarithm of that side over 40 px.
+            Logits (N, H/8, W/8) of a face's centre in each cell; offsets and log-size (N, 3, H/8, W/8): from
+            the cell's centre to the face's, x and y in sides of its square box, and log(side / 40 px).
         """
-        x = self.stem((pictures - 127.5) / 64)
+        x = self.stem((images - 127.5) / 64)
         maps = []
         for stage, across in zip(self.stages, self.across, strict=True):
             x = stage(x)
@@ -58,12 +59,12 @@ class OnePassNet(nn.Module):
         fine, middle, coarse = maps
         middle = middle + F.interpolate(coarse, scale_factor=2.0, mode="nearest")
         fine = torch.relu(fine + F.interpolate(middle, scale_factor=2.0, mode="nearest"))
-        answer = self.answer(self.merge(fine))
-        return answer[:, 0], answer[:, 1:]
+        output = self.answer(self.merge(fine))
+        return output[:, 0], output[:, 1:]
 
 
-def cell_middles(rows: int, columns: int, device: torch.device | None = None) -> torch.Tensor:
-    """(rows, columns, 2) middles x, y of the answer's cells, pixels with centres at integers."""
+def cell_centres(rows: int, columns: int, device: torch.device | None = None) -> torch.Tensor:
+    """Return the centres x, y (rows, columns, 2) of the cells, pixels with centres at integers."""
     y, x = torch.meshgrid(
         torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij"
     )
@@ -71,13 +72,13 @@ def cell_middles(rows: int, columns: int, device: torch.device | None = None) ->
 
 
 class OnePassForExport(nn.Module):
-    """The network as the runtime calls it: uint8 (N, H, W, 3) in; probabilities and squares out."""
+    """Runtime form of the network: uint8 (N, H, W, 3) in, probabilities and boxes out."""
 
     def __init__(self, net: OnePassNet) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(N, H, W, 3) uint8 RGB -> probabilities (N, H/8, W/8) and the raw places (N, 3, H/8, W/8)."""
-        logits, places = self.net(pictures.permute(0, 3, 1, 2).float())
-        return torch.sigmoid(logits), places
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Predict probabilities (N, H/8, W/8) and raw boxes (N, 3, H/8, W/8) from (N, H, W, 3) uint8 RGB."""
+        logits, boxes = self.net(images.permute(0, 3, 1, 2).float())
+        return torch.sigmoid(logits), boxes

@@ -1,48 +1,51 @@
-"""``facegeom lab train``: which training a recipe is for, and what every training is given."""
+"""Train and evaluate by a recipe's name; the settings of a run in ``recipe.yaml``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from facegeom.errors import InputError
+from facegeom.export.files import write
 from facegeom_lab.evaluation.run import read_metrics, write_result
 from facegeom_lab.training import recipes
-from facegeom_lab.training.runs import RECIPE, read_recipe, save_recipe
+
+RECIPE = "recipe.yaml"
 
 TRAINERS: dict[str, tuple[str, str]] = {
-    "body": ("facegeom_lab.training.tasks.body", "BodyRecipe"),
+    "body": ("facegeom_lab.training.tasks.backbone", "BackboneRecipe"),
     "depth1": ("facegeom_lab.training.tasks.depth1", "Depth1Recipe"),
     "depth2": ("facegeom_lab.training.tasks.depth2", "Depth2Recipe"),
     "detector": ("facegeom_lab.training.tasks.detector", "DetectorRecipe"),
     "face": ("facegeom_lab.training.tasks.face", "FaceRecipe"),
     "fpnet": ("facegeom_lab.training.tasks.fpnet", "FPNetRecipe"),
     "heatmap": ("facegeom_lab.training.tasks.heatmap", "HeatmapRecipe"),
-    "keypoints14": ("facegeom_lab.keypoints14.run", "Keypoints14Recipe"),
+    "keypoints14": ("facegeom_lab.keypoints14.evaluate", "Keypoints14Recipe"),
     "landmarks": ("facegeom_lab.training.tasks.landmarks", "LandmarksRecipe"),
     "mesh478": ("facegeom_lab.training.tasks.mesh478", "Mesh478Recipe"),
     "onepass": ("facegeom_lab.training.tasks.onepass", "OnePassRecipe"),
     "sixdrepnet": ("facegeom_lab.training.tasks.sixdrepnet", "SixDRepNetRecipe"),
     "trees": ("facegeom_lab.studies.baselines.trees", "TreesRecipe"),
 }
-"""Module and recipe type by kind; the module's ``train(recipe, inputs)`` gives a checkpoint or several."""
+"""Module and recipe type by kind; ``train(recipe, inputs)`` of the module returns one or more checkpoints."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a training is given beside its recipe.
+    """Inputs of a training beside its recipe.
 
     Attributes:
-        data: the root of the data set.
+        data: root of the data set.
         out: folder of the run.
-        dataset: a key of ``lab.datasets.registry.DATASETS``, for the trainings that read any set.
+        dataset: key of ``facegeom_lab.datasets.registry.DATASETS``, for the tasks that read any data set.
         labels: mesh labels, the file of ``facegeom lab label``.
         rendered: folder of ``facegeom lab synth``; None for none.
-        hard_negatives: the file of ``facegeom lab mine``; None for none.
-        start: checkpoint that gives the first weights; None for random ones.
+        hard_negatives: file of ``facegeom lab mine``; None for none.
+        start: checkpoint with the initial weights; None for random ones.
         workers: processes that prepare samples.
         processes: training processes, or GPUs.
     """
@@ -59,7 +62,7 @@ class Inputs:
 
 
 def train(name: str, inputs: Inputs, overrides: Mapping[str, object] | None = None) -> dict[str, Path]:
-    """Train the recipe ``name`` with some of its values replaced; the checkpoints by network.
+    """Train the recipe ``name``, some of its values replaced, and return the checkpoints by network.
 
     Raises:
         InputError: an unknown recipe, key or value; a folder that holds another run; missing data.
@@ -73,18 +76,18 @@ def train(name: str, inputs: Inputs, overrides: Mapping[str, object] | None = No
 
 
 def evaluate(inputs: Inputs) -> dict[str, Any]:
-    """Measure the finished run in ``inputs.out`` and write its ``result.json``.
+    """Evaluate the finished run in ``inputs.out`` and write its ``result.json``.
 
     Raises:
-        InputError: the folder holds no run, one of another version, or one that nothing is measured of.
+        InputError: the folder holds no run, one of another version, or one without an evaluation.
     """
     values = read_recipe(inputs.out)
     name, kind = values.pop("recipe"), values.pop("kind")
     module, recipe_type = _trainer(kind)
     if not hasattr(module, "evaluate"):
         raise InputError(f"{inputs.out} is a run of {name}; `facegeom bench accuracy` measures what it makes")
-    recipe = _of_a_run(recipe_type, values, inputs.out)
-    figures = {"recipe": name, **module.evaluate(recipe, inputs), **effort(inputs.out)}
+    recipe = _recipe_of_run(recipe_type, values, inputs.out)
+    figures = {"recipe": name, **module.evaluate(recipe, inputs), **training_cost(inputs.out)}
     write_result(inputs.out, figures)
     return figures
 
@@ -97,7 +100,7 @@ def _trainer(kind: str) -> tuple[Any, type]:
     return module, getattr(module, type_name)
 
 
-def _of_a_run(recipe_type: Any, values: dict[str, Any], run: Path) -> Any:
+def _recipe_of_run(recipe_type: Any, values: dict[str, Any], run: Path) -> Any:
     known = set(recipe_type.__dataclass_fields__)
     if wrong := sorted(known ^ set(values)):
         raise InputError(
@@ -106,8 +109,8 @@ def _of_a_run(recipe_type: Any, values: dict[str, Any], run: Path) -> Any:
     return recipe_type(**values)
 
 
-def effort(out: Path) -> dict[str, Any]:
-    """Epochs, seconds and samples of a training so far, by its log."""
+def training_cost(out: Path) -> dict[str, Any]:
+    """Return epochs, seconds and samples of a training so far, from its log."""
     log = read_metrics(out)
     if not log:
         return {}
@@ -116,3 +119,41 @@ def effort(out: Path) -> dict[str, Any]:
         "train_seconds": float(np.nansum(log["seconds"])),
         "samples": int(np.nansum(log["samples"])),
     }
+
+
+def save_recipe(out: Path, name: str, kind: str, recipe: Any) -> None:
+    """Write ``out/recipe.yaml``, or check that a resumed run has the same recipe.
+
+    Raises:
+        InputError: the folder holds a run of another recipe, or a damaged one.
+    """
+    values = {"recipe": name, "kind": kind, **asdict(recipe)}
+    file = out / RECIPE
+    if file.exists():
+        before = read_recipe(out)
+        changed = sorted(key for key in {*before, *values} if before.get(key) != values.get(key))
+        if changed:
+            raise InputError(
+                f"{out} holds a run with other settings ({', '.join(changed)}); give another folder with -o, "
+                "or remove that one"
+            )
+    write(file, yaml.safe_dump(values, sort_keys=False).encode())
+
+
+def read_recipe(run: Path) -> dict[str, Any]:
+    """Read the settings of a run, with its ``recipe`` and ``kind``.
+
+    Raises:
+        InputError: the folder holds no run, or a damaged one.
+    """
+    file = run / RECIPE
+    if not file.is_file():
+        raise InputError(f"expected a run of `facegeom lab train` in {run}, but {RECIPE} is missing there")
+    damaged = f"expected the keys recipe and kind in {file}; it is damaged"
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{damaged}: {error}") from error
+    if not isinstance(values, dict) or not {"recipe", "kind"} <= set(values):
+        raise InputError(damaged)
+    return values

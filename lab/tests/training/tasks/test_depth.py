@@ -14,12 +14,14 @@ from facegeom.geometry import topology
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.models.engine import Engine
-from facegeom_lab.evaluation.depth_answers import stage_one, stage_two
 from facegeom_lab.export import to_onnx
-from facegeom_lab.studies.reports.depth import report
-from facegeom_lab.synth.depth import to_counts
+from facegeom_lab.studies.depth.predictions import predict, stage_one, stage_two
+from facegeom_lab.studies.depth.report import report
+from facegeom_lab.synth.anatomy import to_counts
 from facegeom_lab.synth.rasterise import rasterise
-from facegeom_lab.training.tasks.depth import Schedule, mean_error
+from facegeom_lab.training import recipes
+from facegeom_lab.training.tasks.depth import configure_adamw, mean_error, val_crops
+from facegeom_lab.training.tasks.depth1 import Depth1Recipe
 from facegeom_lab.training.trainers import Inputs, evaluate, train
 
 SHORT = {"steps": 4, "batch": 4, "samples_per_epoch": 8, "warmup_steps": 1, "precision": "32-true"}
@@ -27,7 +29,7 @@ TINY = {**SHORT, "widths": [4, 6, 8]}
 
 
 def shard(path: Path, count: int, seed: int) -> None:
-    """The canonical head, turned, grey by depth."""
+    """Write rotated canonical heads, grey by depth."""
     rng, camera, place = np.random.default_rng(seed), Camera(160, 160, 30), np.array([0.0, 0, 900])
     images, depths, meshes = [], [], []
     for _ in range(count):
@@ -51,7 +53,7 @@ def shard(path: Path, count: int, seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with shards, a run of each stage and one of one stage alone."""
+    """Return a folder with shards, a run of each stage, and a run of one stage only."""
     root = tmp_path_factory.mktemp("depth")
     shard(root / "rendered" / "train" / "synth_0000.npz", 8, 1)
     shard(root / "rendered" / "val" / "synth_0000.npz", 8, 2)
@@ -94,15 +96,13 @@ def test_no_shards(runs: Path) -> None:
 
 
 def test_both_stages_in_the_runtime_answer_as_in_training(runs: Path, tmp_path: Path) -> None:
-    from facegeom.depth.two_stage import DepthPredictor
-    from facegeom_lab.evaluation.depth_answers import answers
-    from facegeom_lab.training.tasks.depth import val_crops
+    from facegeom.depth.two_stage import NetworkDepth
 
     first, second = stage_one(runs / "depth1"), stage_two(runs / "depth2")
     for name, net in (("depth1", first), ("depth2", second)):
         (tmp_path / name).write_bytes(to_onnx(name, net))
-    predictor = DepthPredictor(Engine(tmp_path / "depth1"), Engine(tmp_path / "depth2"))
-    expected = answers(first, second, val_crops(runs / "rendered"), 3)
+    predictor = NetworkDepth(Engine(tmp_path / "depth1"), Engine(tmp_path / "depth2"))
+    expected = predict(first, second, val_crops(runs / "rendered"), 3)
     behind, chance = predictor.answers(expected.crops)
     assert chance.min() >= 0 and chance.max() <= 1
     np.testing.assert_allclose(behind, expected.second_mm, atol=0.02)
@@ -123,16 +123,18 @@ def test_runs_are_told_apart(runs: Path) -> None:
 def test_errors_count_the_face_alone() -> None:
     truth = torch.full((1, 4, 4), float("nan"))
     truth[0, :2, :2] = torch.tensor([[0.0, 1], [2, 3]])
-    told = torch.full((1, 4, 4), 99.0, requires_grad=True)
-    answer = torch.where(truth.isnan(), told, truth.nan_to_num() + 5)
+    predicted = torch.full((1, 4, 4), 99.0, requires_grad=True)
+    answer = torch.where(truth.isnan(), predicted, truth.nan_to_num() + 5)
     assert mean_error(answer, truth, aligned=False).item() == pytest.approx(5)
     assert mean_error(answer, truth, aligned=True).item() == pytest.approx(0)
-    mean_error(told, truth, aligned=True).sum().backward()
-    assert told.grad is not None and torch.isfinite(told.grad).all()
-    assert not told.grad[0, 2:].any()
+    mean_error(predicted, truth, aligned=True).sum().backward()
+    assert predicted.grad is not None and torch.isfinite(predicted.grad).all()
+    assert not predicted.grad[0, 2:].any()
 
 
 def test_the_rate_rises_and_falls() -> None:
-    rate = Schedule(steps=100, warmup_steps=10)
+    recipe = recipes.load(Depth1Recipe, "depth1", steps=100, warmup_steps=10)
+    chosen = configure_adamw(recipe, torch.nn.Linear(1, 1))
+    rate = chosen["lr_scheduler"]["scheduler"].lr_lambdas[0]
     assert rate(0) == pytest.approx(0.1) and rate(9) == 1 and rate(10) == pytest.approx(1)
     assert rate(100) == pytest.approx(0.005)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from facegeom.models.engine import Engine
-from facegeom_lab.datasets.training.detection import DetectionPictures
+from facegeom_lab.datasets.training.detection import DetectionImages
 from facegeom_lab.export import export
 from facegeom_lab.networks.cascade import PNet, RNet
 from facegeom_lab.training import recipes
@@ -17,7 +17,7 @@ from facegeom_lab.training.tasks.detector import (
     DetectorRecipe,
     PNetTask,
     RNetTask,
-    cut_windows,
+    crop_windows,
     mined_score_loss,
     pairwise_iou,
     windows_xyxy,
@@ -35,7 +35,7 @@ def recipe(pnet_steps: int = 6, rnet_steps: int = 4) -> DetectorRecipe:
 
 @pytest.fixture
 def steps_done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The network of each training step."""
+    """Record the network of each training step."""
     names: list[str] = []
     for task in (PNetTask, RNetTask):
         plain = task.training_step
@@ -74,10 +74,10 @@ def test_score_loss_takes_the_hardest_negatives() -> None:
 
 
 @pytest.mark.parametrize("window", [(3.5, 6.5, 27.5, 30.5), (10.0, 8.0, 22.0, 20.0), (0.2, 1.7, 40.0, 41.5)])
-def test_cut_windows_obeys_the_half_pixel_rule(window: tuple[float, ...]) -> None:
+def test_crop_windows_obeys_the_half_pixel_rule(window: tuple[float, ...]) -> None:
     y, x = torch.meshgrid(torch.arange(60.0), torch.arange(70.0), indexing="ij")
     pictures = torch.stack([x, y, x + y])[None]
-    piece = cut_windows(pictures, torch.tensor([[window]]), 24)[0, 0]
+    piece = crop_windows(pictures, torch.tensor([[window]]), 24)[0, 0]
     step = (window[2] - window[0]) / 24
     expected = window[0] + (torch.arange(24) + 0.5) * step
     torch.testing.assert_close(piece[0, 5], expected, atol=1e-3, rtol=0)
@@ -85,9 +85,9 @@ def test_cut_windows_obeys_the_half_pixel_rule(window: tuple[float, ...]) -> Non
     torch.testing.assert_close(piece[1, :, 5], expected, atol=1e-3, rtol=0)
 
 
-def test_cut_windows_of_several_pictures() -> None:
+def test_crop_windows_of_several_pictures() -> None:
     pictures = torch.arange(2.0)[:, None, None, None] * 100 + torch.zeros(2, 3, 40, 40)
-    pieces = cut_windows(pictures, torch.tensor([[[0.0, 0, 12, 12]] * 3] * 2), 24)
+    pieces = crop_windows(pictures, torch.tensor([[[0.0, 0, 12, 12]] * 3] * 2), 24)
     assert pieces.shape == (2, 3, 3, 24, 24)
     torch.testing.assert_close(pieces[:, 1, 2].mean(dim=(1, 2)), torch.tensor([0.0, 100]))
 
@@ -108,13 +108,13 @@ def test_proposals_lie_where_pnet_sees_a_face() -> None:
     assert found[0, 0].tolist() == [35.5, 15.5, 59.5, 39.5]  # twice [17.5, 7.5, 29.5, 19.5], edges at -0.5
 
 
-def test_moved_squares_stay_near() -> None:
+def test_jittered_boxes_stay_near() -> None:
     torch.manual_seed(0)
     faces = torch.tensor([[[10.0, 10, 34, 34], NAN4]]).repeat(50, 1, 1)
-    moved = RNetTask(recipe(), PNet())._moved(faces)
-    assert moved.shape == (50, 2 * RNetTask.MOVED, 4)
-    kept = moved[torch.isfinite(moved[..., 0])]
-    assert len(kept) == 50 * RNetTask.MOVED
+    jittered = RNetTask(recipe(), PNet())._jittered(faces)
+    assert jittered.shape == (50, 2 * RNetTask.JITTERED, 4)
+    kept = jittered[torch.isfinite(jittered[..., 0])]
+    assert len(kept) == 50 * RNetTask.JITTERED
     torch.testing.assert_close(kept[:, 2] - kept[:, 0], kept[:, 3] - kept[:, 1])
     assert pairwise_iou(kept, faces[0, :1]).median() > 0.5
 
@@ -126,8 +126,8 @@ def test_learns_one_batch_by_heart(
     torch.manual_seed(0)
     scenes = detector.load_scenes(training_pack.data, "train")
     window = PNet.WINDOW if network == "pnet" else RNet.WINDOW
-    pictures = DetectionPictures(
-        scenes, detector.load_empty(training_pack.data, "val"), scenes, detector.sides_of(window)
+    pictures = DetectionImages(
+        scenes, detector.load_empty(training_pack.data, "val"), scenes, detector.face_sizes(window)
     )
     batch = torch.utils.data.default_collate([pictures[0] for _ in range(6)])
     task = PNetTask(recipe()) if network == "pnet" else RNetTask(recipe(), PNet())
@@ -148,7 +148,7 @@ def test_learns_one_batch_by_heart(
 def test_interrupted_training_goes_on(
     training_pack: object, tmp_path: Path, steps_done: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(detector, "DetectionPictures", partial(DetectionPictures, length=4 * STEPS_PER_EPOCH))
+    monkeypatch.setattr(detector, "DetectionImages", partial(DetectionImages, length=4 * STEPS_PER_EPOCH))
     counted = PNetTask.training_step
 
     def fails(task: PNetTask, batch: dict[str, torch.Tensor], index: int) -> torch.Tensor:

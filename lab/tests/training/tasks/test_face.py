@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from facegeom.models.engine import Engine
-from facegeom_lab.datasets.training.face_crops import FaceCropsPlain
-from facegeom_lab.datasets.training.faces import real_faces
+from facegeom_lab.datasets.training.face_labels import real_faces
+from facegeom_lab.datasets.training.face_samples import FaceCropsPlain
 from facegeom_lab.export import export
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.networks.face import FaceNet
@@ -28,7 +28,7 @@ def recipe(steps: int) -> FaceRecipe:
 
 @pytest.fixture
 def steps_done(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The loss of each training step."""
+    """Record the loss of each training step."""
     losses, plain = [], FaceTask.training_step
 
     def counted(task: FaceTask, batch: dict[str, torch.Tensor], index: int) -> torch.Tensor:
@@ -97,7 +97,8 @@ def test_pictures_without_a_face_teach_the_score_alone(training_pack: object) ->
 
 def test_rate_warms_up_and_falls() -> None:
     task = FaceTask(recipes.load(FaceRecipe, "face", steps=100, warmup_steps=10))
-    rates = np.array([task._rate(step) for step in range(101)])
+    rate = task.configure_optimizers()["lr_scheduler"]["scheduler"].lr_lambdas[0]
+    rates = np.array([rate(step) for step in range(101)])
     assert rates[0] == 0.1 and rates[9] == rates[10] == 1
     assert (np.diff(rates[10:]) < 0).all() and rates[-1] == pytest.approx(0.005)
 

@@ -1,4 +1,4 @@
-"""FPNet's training: the loss by hand, the middle of a batch, collapse told, a run from start to figures."""
+"""FPNet's training: loss by hand, trimmed mean, warning of a collapse, a run from start to figures."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from facegeom_lab.evaluation.run import read_metrics
 from facegeom_lab.export import NETWORKS
 from facegeom_lab.networks.cascade import FPNet
 from facegeom_lab.training import recipes
-from facegeom_lab.training.losses import geodesic, middle, middle_of_each
+from facegeom_lab.training.losses import geodesic, trimmed_mean, trimmed_mean_by_class
 from facegeom_lab.training.tasks import fpnet
-from facegeom_lab.training.tasks.fpnet import FPNetRecipe, FPNetTask, errors_deg, rotations
+from facegeom_lab.training.tasks.fpnet import FPNetRecipe, FPNetTask, errors_deg, to_rotations
 from facegeom_lab.training.trainers import Inputs
 
 ANGLES = ((0, 0, 0), (30, 10, 0), (-50, 0, 20), (75, -15, 5))
@@ -27,8 +27,10 @@ def recipe(**changes: object) -> FPNetRecipe:
 
 @pytest.mark.parametrize("target", ["vectors", "angles"])
 def test_loss_by_hand(target: str) -> None:
-    """Cross-entropy for all, in training more for the others, of which a part is drawn; squared errors of box
-    and rotation for faces alone."""
+    """Cross-entropy for all windows, squared errors of box and rotation for faces only.
+
+    In training the cross-entropy of windows without a face is scaled up, since only a part of them is drawn.
+    """
     task = FPNetTask(recipe(target=target, box_weight=2.0, rotation_weight=0.5, others_share=0.25))
     raw = torch.as_tensor(rotation_to_6d(rotation_from_angles(45, 0, 0)), dtype=torch.float32)
     right = raw if target == "vectors" else torch.tensor([0.5, 0, 0])
@@ -43,16 +45,16 @@ def test_loss_by_hand(target: str) -> None:
         torch.testing.assert_close(losses, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_middle_leaves_both_ends_out() -> None:
+def test_trimmed_mean_leaves_both_tails_out() -> None:
     losses = torch.tensor([100.0, 3, 1, 2, 0.01])
-    assert middle(losses, 0.6).item() == 2 and middle(losses, 1.0).item() == pytest.approx(21.202)
+    assert trimmed_mean(losses, 0.6).item() == 2 and trimmed_mean(losses, 1.0).item() == pytest.approx(21.202)
 
 
-def test_middle_of_each_kind_keeps_the_kind_with_larger_losses() -> None:
+def test_trimmed_mean_by_class_keeps_the_class_with_larger_losses() -> None:
     losses = torch.tensor([0.0, 1.0, 2.0, 3.0, 100.0, 10.0, 11.0, 12.0, 13.0, 99.0])
     kinds = torch.tensor([0.0] * 5 + [1.0] * 5)
-    assert middle_of_each(losses, kinds, 0.6).item() == pytest.approx((2 + 12) / 2)
-    assert middle_of_each(losses, kinds, 1.0).item() == pytest.approx(losses.mean().item())
+    assert trimmed_mean_by_class(losses, kinds, 0.6).item() == pytest.approx((2 + 12) / 2)
+    assert trimmed_mean_by_class(losses, kinds, 1.0).item() == pytest.approx(losses.mean().item())
 
 
 def test_geodesic_is_the_angle() -> None:
@@ -66,8 +68,8 @@ def test_geodesic_is_the_angle() -> None:
 
 def test_rotations_of_answers() -> None:
     wanted = rotation_from_angles(*np.array(ANGLES, float).T)
-    np.testing.assert_allclose(rotations(rotation_to_6d(wanted)), wanted, atol=1e-12)
-    np.testing.assert_allclose(rotations(np.array(ANGLES) / 90), wanted, atol=1e-12)
+    np.testing.assert_allclose(to_rotations(rotation_to_6d(wanted)), wanted, atol=1e-12)
+    np.testing.assert_allclose(to_rotations(np.array(ANGLES) / 90), wanted, atol=1e-12)
 
 
 def test_errors_by_axis_and_band() -> None:
@@ -123,7 +125,7 @@ def test_a_second_round_begins_where_the_first_ended(pose_set: Path, tmp_path: P
     torch.testing.assert_close(after, before, atol=1e-6, rtol=0)
 
 
-def test_collapse_is_told(pose_set: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_collapse_is_reported(pose_set: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A network that begins and stays at the mean: its answers do not vary."""
     fpnet.train(recipe(learning_rate=1e-9), Inputs(pose_set, tmp_path / "run", workers=0))
     assert "collapsed to the mean" in caplog.text

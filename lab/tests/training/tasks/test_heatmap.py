@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from math import log
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ import torch
 from facegeom.errors import InputError
 from facegeom_lab.datasets.records import FaceRecord
 from facegeom_lab.evaluation.run import read_predictions
-from facegeom_lab.networks.heatmap import RisingHead, gaussians
-from facegeom_lab.training import recipes
-from facegeom_lab.training.tasks import heatmap, landmarks, loop
+from facegeom_lab.networks.heatmap import UpsamplingHead, gaussians
+from facegeom_lab.training import loop, recipes
+from facegeom_lab.training.tasks import heatmap, landmarks
 from facegeom_lab.training.tasks.heatmap import HeatmapRecipe, HeatmapTask, divergence, heatmap_loss
 from facegeom_lab.training.trainers import Inputs
 
@@ -79,8 +80,8 @@ def test_mirrored_crops_have_mirrored_points() -> None:
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A smaller head, for tests that train."""
-    monkeypatch.setattr(RisingHead, "WIDTH", 32)
+    """Make the head smaller, for tests that train."""
+    monkeypatch.setattr(UpsamplingHead, "WIDTH", 32)
 
 
 @pytest.mark.usefixtures("narrow")
@@ -108,9 +109,11 @@ def test_error_is_inter_ocular_in_the_photo() -> None:
     assert task._error(answer, sample) == pytest.approx(0.1, rel=1e-4)
 
 
-def test_rate_warms_up_and_falls() -> None:
+def test_rate_warms_up_and_falls(monkeypatch: pytest.MonkeyPatch) -> None:
     task = HeatmapTask(recipe(warmup_share=0.1))
-    rates = [task._rate(100, step) for step in range(101)]
+    monkeypatch.setattr(HeatmapTask, "trainer", SimpleNamespace(estimated_stepping_batches=100))
+    rate = task.configure_optimizers()["lr_scheduler"]["scheduler"].lr_lambdas[0]
+    rates = [rate(step) for step in range(101)]
     assert rates[0] == 0.1 and rates[10] == 1
     assert rates[10:] == sorted(rates[10:], reverse=True) and rates[-1] == pytest.approx(0.01)
 
@@ -146,8 +149,8 @@ def test_training_goes_on_and_is_measured(tmp_path: Path) -> None:
     figures = heatmap.evaluate(recipe(), inputs)
     assert figures["val"]["faces"] == figures["test"]["faces"] == 2
     assert 0 < figures["val"]["nme_interocular"] < 3 and figures["size_px"] == 64
-    told = read_predictions(inputs.out, "test")
-    assert told.predicted.shape == (2, 68, 2) and told.scheme == "ibug68"
+    predictions = read_predictions(inputs.out, "test")
+    assert predictions.predicted.shape == (2, 68, 2) and predictions.scheme == "ibug68"
 
 
 def test_another_scheme_is_refused(tmp_path: Path) -> None:

@@ -21,10 +21,10 @@ from typer.testing import CliRunner
 from facegeom.cli.root import app
 from facegeom.errors import InputError
 from facegeom_lab.datasets.records import FaceRecord
-from facegeom_lab.datasets.training.crops import PointCrops
+from facegeom_lab.datasets.training.landmark_crops import LandmarkCrops
 from facegeom_lab.evaluation.run import read_metrics, read_predictions, read_result
-from facegeom_lab.training import recipes
-from facegeom_lab.training.tasks import landmarks, loop
+from facegeom_lab.training import loop, recipes
+from facegeom_lab.training.tasks import landmarks
 from facegeom_lab.training.tasks.landmarks import LandmarksRecipe, LandmarksTask, predict, with_points
 from facegeom_lab.training.trainers import Inputs
 
@@ -39,7 +39,7 @@ def recipe(**changes: object) -> LandmarksRecipe:
 
 @pytest.fixture
 def make_task(monkeypatch: pytest.MonkeyPatch) -> Callable[..., LandmarksTask]:
-    """Builds a task around a network that is not needed."""
+    """Build a task around a dummy network."""
     monkeypatch.setattr(landmarks, "Regressor", lambda *_, **__: nn.Linear(1, 1))
     return lambda scheme="celeba5", **changes: LandmarksTask(recipe(**changes), scheme)
 
@@ -76,8 +76,8 @@ def test_error_by_hand(make_task: Callable[..., LandmarksTask]) -> None:
     points = [[-0.4, 0.0], [0.4, 0.3], [0.0, 0.0], [7.0, 7.0], [0.2, 0.5]]
     answer = torch.tensor([points]) + torch.tensor([[[0.06, 0.04], [0, 0], [0.2, 0], [5, 5], [0, 0.1]]])
     batch = batch_of(points, [1, 1, 1, 0, 1], [50.0, 100.0])
-    told = make_task()._error(answer, batch)
-    assert told.item() == pytest.approx((5 + 0 + 10 + 10) / 4 / 50, rel=1e-5)
+    error = make_task()._error(answer, batch)
+    assert error.item() == pytest.approx((5 + 0 + 10 + 10) / 4 / 50, rel=1e-5)
 
 
 @pytest.mark.parametrize("unknown", [[0], [0, 1]])
@@ -139,7 +139,7 @@ def test_optimiser_and_schedule() -> None:
 class Oracle(nn.Module):
     """Answers what is true, in the order of the crops."""
 
-    def __init__(self, crops: PointCrops) -> None:
+    def __init__(self, crops: LandmarkCrops) -> None:
         super().__init__()
         self.truth = torch.stack([crops[index]["points"] for index in range(len(crops))])
 
@@ -162,12 +162,12 @@ def test_predictions_come_back_to_the_photos() -> None:
         for k, size in enumerate(sizes)
     ]
     boxes = np.where(np.arange(40)[:, None] % 3 == 0, np.nan, [5.0, 8, 55, 60])
-    crops = PointCrops(records, boxes, 32, 0.1)
-    told = predict(Oracle(crops), crops, "celeba5")
-    assert told.files.tolist() == [record.name for record in records]
-    np.testing.assert_allclose(told.predicted, told.truth, atol=1e-4)
-    np.testing.assert_array_equal(told.truth, [record.points for record in records])
-    np.testing.assert_array_equal(told.sizes_wh, sizes)
+    crops = LandmarkCrops(records, boxes, 32, 0.1)
+    predictions = predict(Oracle(crops), crops, "celeba5")
+    assert predictions.files.tolist() == [record.name for record in records]
+    np.testing.assert_allclose(predictions.predicted, predictions.truth, atol=1e-4)
+    np.testing.assert_array_equal(predictions.truth, [record.points for record in records])
+    np.testing.assert_array_equal(predictions.sizes_wh, sizes)
 
 
 def test_faces_without_points_are_left_out() -> None:
@@ -189,11 +189,11 @@ def test_two_epochs_learn(labelled_pack: Path, tmp_path: Path) -> None:
     settings = recipe(max_epochs=2, warmup_epochs=1, frozen_blocks=1, turn_deg=0.0)
     best = landmarks.train(settings, Inputs(labelled_pack, tmp_path / "run", workers=0))
     assert best == tmp_path / "run" / loop.BEST and best.exists()
-    told = read_metrics(tmp_path / "run")
-    assert told["train/loss"][1] < 0.9 * told["train/loss"][0]
-    assert told["samples"].tolist() == [6, 6]
-    np.testing.assert_allclose(told["lr"], [1e-5 + (STEPS - 1) / STEPS * 0.99e-3, 1e-3], rtol=1e-5)
-    assert np.isfinite(told["val/nme"]).all() and (tmp_path / "boxes").is_dir()
+    log = read_metrics(tmp_path / "run")
+    assert log["train/loss"][1] < 0.9 * log["train/loss"][0]
+    assert log["samples"].tolist() == [6, 6]
+    np.testing.assert_allclose(log["lr"], [1e-5 + (STEPS - 1) / STEPS * 0.99e-3, 1e-3], rtol=1e-5)
+    assert np.isfinite(log["val/nme"]).all() and (tmp_path / "boxes").is_dir()
     state = torch.load(tmp_path / "run" / loop.LAST, weights_only=True)["state_dict"]
     assert state["net.body.bn1.num_batches_tracked"] == 0  # frozen
     assert state["net.body.blocks.1.0.bn1.num_batches_tracked"] == 2 * STEPS
@@ -249,5 +249,8 @@ def test_killed_at_any_moment_it_loses_one_epoch_at_most(labelled_pack: Path, tm
     assert set(result["val"]) == set(result["test"]) == MEASURES
     assert (result["recipe"], result["epochs"], result["samples"]) == (RECIPE, epochs, epochs * 2 * STEPS)
     for split in ("val", "test"):
-        told = read_predictions(out, split)
-        assert told.predicted.shape == told.truth.shape == (2, 68, 2) and told.scheme == "ibug68"
+        predictions = read_predictions(out, split)
+        assert (
+            predictions.predicted.shape == predictions.truth.shape == (2, 68, 2)
+            and predictions.scheme == "ibug68"
+        )

@@ -10,8 +10,8 @@ from torch import nn
 
 from facegeom_lab.evaluation.cost import cost
 from facegeom_lab.evaluation.run import read_metrics, read_predictions
-from facegeom_lab.training import recipes
-from facegeom_lab.training.tasks import loop, mesh478
+from facegeom_lab.training import loop, recipes
+from facegeom_lab.training.tasks import mesh478
 from facegeom_lab.training.tasks.mesh478 import (
     TURNED,
     UPRIGHT,
@@ -59,7 +59,7 @@ def test_features_are_those_of_the_frames(inputs: Inputs) -> None:
     frames = data.frames("val", TURNED)
     torch.testing.assert_close(meshes, torch.stack([frames[k]["mesh"] for k in range(4)]) + 0.5)
     with torch.inference_mode():
-        expected = data.body(torch.stack([frames[k]["crop"] for k in range(4)]))
+        expected = data.backbone(torch.stack([frames[k]["crop"] for k in range(4)]))
     torch.testing.assert_close(features.float(), expected, atol=1e-3, rtol=2e-3)
     data.setup("fit")
     assert (len(data.train), len(data.val)) == (2 * 10, 4)
@@ -71,10 +71,14 @@ def test_predictions_are_pixels_of_the_frames() -> None:
     head = nn.Sequential(nn.Flatten(), nn.Linear(192, 478 * 3), nn.Unflatten(1, (478, 3)))
     nn.init.zeros_(head[1].weight)
     nn.init.constant_(head[1].bias, 0.25)
-    told = predict(head, torch.zeros(300, 192, 1, 1).half(), torch.full((300, 478, 3), 0.5), 128)
-    assert told.predicted.shape == (300, 478, 3) and (told.predicted == 32).all() and (told.truth == 64).all()
-    assert (told.sizes_wh == 128).all() and told.scheme == "mesh478"
-    assert len(set(told.files.tolist())) == 300
+    predictions = predict(head, torch.zeros(300, 192, 1, 1).half(), torch.full((300, 478, 3), 0.5), 128)
+    assert (
+        predictions.predicted.shape == (300, 478, 3)
+        and (predictions.predicted == 32).all()
+        and (predictions.truth == 64).all()
+    )
+    assert (predictions.sizes_wh == 128).all() and predictions.scheme == "mesh478"
+    assert len(set(predictions.files.tolist())) == 300
 
 
 def test_train_and_evaluate(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,6 +93,6 @@ def test_train_and_evaluate(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.
     assert figures["mse_turned"] == figures["turned"]["mse"] == pytest.approx(log["val/loss"].min(), rel=1e-5)
     assert figures["nme_interocular"] == figures["upright"]["nme_interocular"] > 0
     for name in ("turned", "upright"):
-        told = read_predictions(tmp_path, name)
-        assert told.predicted.shape == (4, 478, 3) and np.isfinite(told.predicted).all()
-        assert told.predicted.min() >= 0 and told.predicted.max() <= 32
+        predictions = read_predictions(tmp_path, name)
+        assert predictions.predicted.shape == (4, 478, 3) and np.isfinite(predictions.predicted).all()
+        assert predictions.predicted.min() >= 0 and predictions.predicted.max() <= 32

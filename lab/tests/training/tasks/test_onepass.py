@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
-from facegeom_lab.networks.onepass import OnePassNet, cell_middles
+from facegeom_lab.networks.onepass import OnePassNet, cell_centres
 from facegeom_lab.training import recipes
 from facegeom_lab.training.tasks import onepass
-from facegeom_lab.training.tasks.onepass import OnePassRecipe, focal, place_loss, targets
+from facegeom_lab.training.tasks.onepass import OnePassRecipe, box_loss, focal_loss, make_targets
 from facegeom_lab.training.trainers import Inputs
 
 NAN4 = [math.nan] * 4
@@ -22,16 +22,16 @@ def boxes(*squares: tuple[float, float, float]) -> torch.Tensor:
 
 
 def test_the_cell_of_the_middle_is_the_peak() -> None:
-    wanted = targets(boxes((30.0, 50.0, 40.0), (100.0, 20.0, 16.0)), 12, 16, smallest_px=9)
+    wanted = make_targets(boxes((30.0, 50.0, 40.0), (100.0, 20.0, 16.0)), 12, 16, smallest_px=9)
     assert wanted.faces == 2
     assert torch.nonzero(wanted.score[0] > 0.999).tolist() == [[2, 12], [6, 3]]
     assert bool(wanted.known.all())
 
 
-def test_places_lead_back_to_the_face() -> None:
-    wanted = targets(boxes((30.0, 50.0, 40.0), (100.0, 20.0, 16.0)), 12, 16, smallest_px=9)
-    side = 40 * torch.exp(wanted.place[0, 2])
-    middle = cell_middles(12, 16) + (wanted.place[0, :2] * side).permute(1, 2, 0)
+def test_boxes_decode_to_the_face() -> None:
+    wanted = make_targets(boxes((30.0, 50.0, 40.0), (100.0, 20.0, 16.0)), 12, 16, smallest_px=9)
+    side = 40 * torch.exp(wanted.boxes[0, 2])
+    middle = cell_centres(12, 16) + (wanted.boxes[0, :2] * side).permute(1, 2, 0)
     for row, column, x, y, size in (
         (6, 3, 30.0, 50.0, 40.0),
         (5, 4, 30.0, 50.0, 40.0),
@@ -43,31 +43,31 @@ def test_places_lead_back_to_the_face() -> None:
 
 @pytest.mark.parametrize("face", [(-4.0, 40.0, 60.0), (40.0, 130.0, 80.0), (60.0, 60.0, 8.0)])
 def test_faces_outside_or_too_small_are_not_judged(face: tuple[float, float, float]) -> None:
-    wanted = targets(boxes(face), 12, 16, smallest_px=9)
+    wanted = make_targets(boxes(face), 12, 16, smallest_px=9)
     assert wanted.faces == 0 and float(wanted.score.max()) == 0
     assert bool((~wanted.known).any()) and bool(wanted.known.any())
 
 
 def test_a_picture_without_faces() -> None:
-    wanted = targets(boxes(), 12, 16, smallest_px=9)
+    wanted = make_targets(boxes(), 12, 16, smallest_px=9)
     assert (
-        wanted.faces == 0 and bool(wanted.known.all()) and not wanted.score.any() and not wanted.place.any()
+        wanted.faces == 0 and bool(wanted.known.all()) and not wanted.score.any() and not wanted.boxes.any()
     )
 
 
 def test_losses_vanish_for_the_right_answer_only() -> None:
-    wanted = targets(boxes((30.0, 50.0, 40.0)), 12, 16, smallest_px=9)
+    wanted = make_targets(boxes((30.0, 50.0, 40.0)), 12, 16, smallest_px=9)
     right = torch.where(wanted.score > 0.999, 12.0, -12.0)
-    assert float(focal(right, wanted)) < 1e-6
-    assert float(focal(-right, wanted)) > 10
-    assert float(place_loss(wanted.place, wanted)) == 0
-    assert float(place_loss(wanted.place + 0.1, wanted)) == pytest.approx(0.1 - 0.025, rel=1e-4)
+    assert float(focal_loss(right, wanted)) < 1e-6
+    assert float(focal_loss(-right, wanted)) > 10
+    assert float(box_loss(wanted.boxes, wanted)) == 0
+    assert float(box_loss(wanted.boxes + 0.1, wanted)) == pytest.approx(0.1 - 0.025, rel=1e-4)
 
 
 def test_what_is_not_judged_costs_nothing() -> None:
-    wanted = targets(boxes((60.0, 60.0, 8.0)), 12, 16, smallest_px=9)
+    wanted = make_targets(boxes((60.0, 60.0, 8.0)), 12, 16, smallest_px=9)
     claims = torch.where(wanted.known, -12.0, 12.0)
-    assert float(focal(claims, wanted)) < 1e-6
+    assert float(focal_loss(claims, wanted)) < 1e-6
 
 
 def test_training_makes_a_network(training_pack: object, tmp_path: object) -> None:

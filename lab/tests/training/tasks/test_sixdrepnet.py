@@ -8,12 +8,12 @@ import torch
 
 import facegeom
 from facegeom.errors import InputError
-from facegeom.geometry.rotation import geodesic_deg, rotation_from_6d, towards
+from facegeom.geometry.rotation import geodesic_deg, rotation_from_6d, rotation_to_line_of_sight
 from facegeom.image import reading
 from facegeom_lab.evaluation.run import read_metrics
 from facegeom_lab.networks.sixdrepnet import SixDRepNet
 from facegeom_lab.teachers.pose import FaceTeacher, SixDRepNetTeacher
-from facegeom_lab.training.tasks.sixdrepnet import resized
+from facegeom_lab.training.tasks.sixdrepnet import resize
 from facegeom_lab.training.trainers import Inputs, train
 
 SMALL = {"size_px": 32, "epochs": 2, "samples_per_epoch": 8, "batch": 4, "precision": "32-true"}
@@ -55,10 +55,10 @@ def test_face_network_teaches() -> None:
     astronaut = reading.read(Path(facegeom.__file__).parent / "data" / "astronaut.jpg")
     face = facegeom.FaceAnalyzer()(astronaut)[0]
     raw = FaceTeacher()(astronaut, face.box_xyxy[None], np.full((1, 3, 3), np.nan))
-    as_seen = towards(face.translation_mm[None])[0].T @ face.rotation
+    as_seen = rotation_to_line_of_sight(face.translation_mm[None])[0].T @ face.rotation
     assert geodesic_deg(rotation_from_6d(raw[0]), as_seen) < 5
 
 
-def test_resized_keeps_the_level() -> None:
+def test_resize_keeps_the_level() -> None:
     crops = torch.full((1, 3, 128, 128), 77, dtype=torch.uint8)
-    torch.testing.assert_close(resized(crops, 96), torch.full((1, 3, 96, 96), 77.0))
+    torch.testing.assert_close(resize(crops, 96), torch.full((1, 3, 96, 96), 77.0))

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from facegeom_lab.datasets.depth_classes import CLASSES, NEAREST_MM, STEP_MM
-from facegeom_lab.evaluation.depth import DepthPredictions
 from facegeom_lab.networks.depth import DepthClasses
+from facegeom_lab.studies.depth.predictions import DepthPredictions
 from facegeom_lab.studies.depth.views import error_image, map_image, rotated_surface
 from facegeom_lab.studies.reports.style import COLOURS, epochs_axis, panels
 

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from facegeom.export.files import write
-from facegeom_lab.evaluation.depth import DepthPredictions, predict, stage_one, stage_two
 from facegeom_lab.evaluation.run import read_metrics
 from facegeom_lab.networks.depth import DepthClasses
 from facegeom_lab.studies.depth import figures
+from facegeom_lab.studies.depth.predictions import DepthPredictions, predict, stage_one, stage_two
 from facegeom_lab.studies.reports.style import render
 from facegeom_lab.training.tasks.depth import val_crops
 
@@ -30,9 +30,9 @@ _INTRODUCTION = """\
 # Depth
 
 Two stages: depth in classes of 4 mm by segmentation, then millimetres by regression. {faces} crops of people
-that nothing was trained on, rendered heads and photos with a fitted model, placed by the true mesh. Stage I:
-top-1 {top1:.1f} %, top-3 {top3:.1f} % of the face's pixels. Mean absolute error after the means are laid over
-each other: stage I's answer {first:.2f} mm, stage II's {second:.2f} mm."""
+not trained on, rendered heads and photos with a fitted model, placed by the true mesh. Stage I: top-1
+{top1:.1f} %, top-3 {top3:.1f} % of the face's pixels. Mean absolute error with means aligned: stage I
+{first:.2f} mm, stage II {second:.2f} mm."""
 
 
 def report(first_run: Path, second_run: Path, rendered: Path, out: Path, count: int = 400) -> Path:

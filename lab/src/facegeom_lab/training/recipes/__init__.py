@@ -1,7 +1,7 @@
-"""Recipes: one YAML file for each thing that the laboratory makes, typed, unknown keys refused.
+"""Recipes: one typed YAML file for each training; unknown keys are refused.
 
-A recipe may begin with ``extends: NAME`` and then state only what differs. ``kind`` names the training that
-it is for (a key of ``facegeom_lab.training.trainers.TRAINERS``).
+A recipe may begin with ``extends: NAME`` and then state only what differs. ``kind`` names its task, a key of
+``facegeom_lab.training.trainers.TRAINERS``.
 """
 
 from importlib.resources import files
@@ -15,13 +15,13 @@ Recipe = TypeVar("Recipe")
 
 
 def names() -> list[str]:
-    """The recipes that come with the package."""
+    """List the recipes in the package."""
     folder = files("facegeom_lab.training.recipes")
     return sorted(item.name[: -len(".yaml")] for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
 def kind(name: str) -> str:
-    """The kind of a recipe.
+    """Return the kind of a recipe.
 
     Raises:
         InputError: for an unknown recipe.
@@ -30,7 +30,7 @@ def kind(name: str) -> str:
 
 
 def load(recipe_type: type[Recipe], name: str, **overrides: object) -> Recipe:
-    """The recipe ``name`` as a ``recipe_type``, a dataclass.
+    """Load the recipe ``name`` as a ``recipe_type``, a dataclass.
 
     ``overrides`` that are not None replace its values.
 

@@ -1,6 +1,6 @@
-"""Stage II of depth: millimetres from grey and stage I's answer: ``facegeom lab train depth2``.
+"""Stage II of depth, millimetres from grey and stage I's depth: ``facegeom lab train depth2``.
 
-The recipe ``depth-onestage`` trains the same task without a first stage, from RGB, for comparison.
+The recipe ``depth-onestage`` trains the same task from RGB, without a first stage, for comparison.
 """
 
 from dataclasses import asdict, dataclass
@@ -15,11 +15,10 @@ from torch.utils.data import DataLoader
 from facegeom.errors import InputError
 from facegeom_lab.evaluation.cost import cost
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
-from facegeom_lab.networks.depth import DepthClasses, DepthMillimetres, answer_of, with_grey
-from facegeom_lab.training import recipes
-from facegeom_lab.training.runs import read_recipe
-from facegeom_lab.training.tasks import depth, depth1, loop
-from facegeom_lab.training.trainers import Inputs
+from facegeom_lab.networks.depth import DepthClasses, DepthMillimetres, full_size_depth, stage_two_input
+from facegeom_lab.training import loop, recipes
+from facegeom_lab.training.tasks import depth, depth1
+from facegeom_lab.training.trainers import Inputs, read_recipe
 
 
 @dataclass(frozen=True)
@@ -31,54 +30,56 @@ class Depth2Recipe(depth.DepthSettings):
 
 
 def network(recipe: Depth2Recipe) -> DepthMillimetres:
-    """The network of a recipe."""
+    """Build the network of a recipe."""
     return DepthMillimetres(tuple(recipe.widths), recipe.two_stages)
 
 
 class Depth2Task(L.LightningModule):
-    """Absolute error over the face, as it is and with the means laid over each other.
+    """Absolute error over the face, plain and after subtracting the mean error.
 
     Args:
-        recipe: of the training.
-        first: stage I, which is not trained here; None for one stage alone.
+        recipe: settings.
+        first: frozen stage I; None for a network of one stage.
     """
 
     def __init__(self, recipe: Depth2Recipe, first: DepthClasses | None) -> None:
         super().__init__()
         self.save_hyperparameters(asdict(recipe))
         self.recipe = recipe
-        self.first = (
-            [first.eval().requires_grad_(False)] if first else []
-        )  # in a list: no part of this network
+        # In a list, so that its weights stay out of the checkpoint.
+        self.first = [first.eval().requires_grad_(False)] if first else []
         self.net = network(recipe).to(memory_format=torch.channels_last)
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        """Crops (N, 3, 160, 160) uint8 -> depth (N, 80, 80), millimetres behind the nose tip."""
-        pictures = depth.pixels(crops)
+        """Predict depth (N, 80, 80), mm behind the nose tip, from crops (N, 3, 160, 160) uint8."""
+        images = depth.to_float(crops)
         if self.first:
             with torch.no_grad():
-                answer = answer_of(self.first[0](pictures).float())
-            pictures = with_grey(pictures, answer).contiguous(memory_format=torch.channels_last)
-        return self.net(pictures).float()
+                first_mm = full_size_depth(self.first[0](images).float())
+            images = stage_two_input(images, first_mm).contiguous(memory_format=torch.channels_last)
+        return self.net(images).float()
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
-        told, truth = self(batch["crop"]), batch["depth"]
-        plain, aligned = (depth.mean_error(told, truth, each).mean() for each in (False, True))
+        """Return the loss of a batch."""
+        predicted, truth = self(batch["crop"]), batch["depth"]
+        plain, aligned = (depth.mean_error(predicted, truth, each).mean() for each in (False, True))
         loss = plain + self.recipe.aligned_weight * aligned
         self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
-        told, truth = self(batch["crop"]), batch["depth"]
+        """Log both errors."""
+        predicted, truth = self(batch["crop"]), batch["depth"]
         for name, aligned in (("val/mae_mm", False), ("val/mae_mm_aligned", True)):
-            self.log(name, depth.mean_error(told, truth, aligned).mean(), prog_bar=True)
+            self.log(name, depth.mean_error(predicted, truth, aligned).mean(), prog_bar=True)
 
     def configure_optimizers(self) -> dict:
-        return depth.optimiser(self.recipe, self.net)
+        """Return AdamW with its schedule."""
+        return depth.configure_adamw(self.recipe, self.net)
 
 
 def first_stage(recipe: Depth2Recipe, inputs: Inputs) -> DepthClasses | None:
-    """Stage I by its checkpoint ``inputs.start`` and the recipe beside it; None for one stage alone.
+    """Load stage I from the checkpoint ``inputs.start`` and the recipe beside it; None for one stage only.
 
     Raises:
         InputError: no checkpoint is given.
@@ -94,26 +95,26 @@ def first_stage(recipe: Depth2Recipe, inputs: Inputs) -> DepthClasses | None:
 
 
 def train(recipe: Depth2Recipe, inputs: Inputs) -> Path:
-    """Train on ``rendered/train``; the last checkpoint."""
+    """Train on ``rendered/train``; return the last checkpoint."""
     L.seed_everything(recipe.seed, workers=True)
     task = Depth2Task(recipe, first_stage(recipe, inputs))
     return depth.fit(task, recipe, inputs, "val/mae_mm_aligned")
 
 
 def evaluate(recipe: Depth2Recipe, inputs: Inputs) -> dict[str, Any]:
-    """Measure the last checkpoint on all crops of ``rendered/val``."""
+    """Evaluate the last checkpoint on all crops of ``rendered/val``."""
     task = Depth2Task(recipe, first_stage(recipe, inputs)).eval()
     network_from_checkpoint(inputs.out / loop.LAST, task.net)
     loader = DataLoader(depth.val_crops(inputs.rendered or inputs.data), 32)
-    told: list[tuple[np.ndarray, np.ndarray]] = []
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
     with torch.inference_mode():
         for batch in loader:
-            answer = task(batch["crop"])
+            predicted = task(batch["crop"])
             plain, aligned = (
-                depth.mean_error(answer, batch["depth"], each).numpy() for each in (False, True)
+                depth.mean_error(predicted, batch["depth"], each).numpy() for each in (False, True)
             )
-            told.append((plain, aligned))
-    plain_mm, aligned_mm = (np.concatenate(column) for column in zip(*told, strict=True))
+            parts.append((plain, aligned))
+    plain_mm, aligned_mm = (np.concatenate(column) for column in zip(*parts, strict=True))
     channels = 2 if recipe.two_stages else 3
-    figures = depth.described({"mae_mm": plain_mm, "mae_mm_aligned": aligned_mm})
+    figures = depth.describe({"mae_mm": plain_mm, "mae_mm_aligned": aligned_mm})
     return figures | asdict(cost(task.net, torch.zeros(1, channels, 160, 160)))

@@ -1,31 +1,22 @@
 """Training of the face network: ``facegeom lab train face``."""
 
 from dataclasses import asdict, dataclass
-from math import cos, pi
 from pathlib import Path
 
 import lightning as L
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch.utils.data import DataLoader, Dataset, Subset, WeightedRandomSampler
 
-from facegeom_lab.datasets.published.pack import backgrounds, face_rows, mesh_labels
-from facegeom_lab.datasets.training.face_crops import FaceCrops, FaceCropsPlain, upright_view
-from facegeom_lab.datasets.training.faces import (
-    FaceLabels,
-    labelled_map,
-    made_faces,
-    read_photos,
-    real_faces,
-)
-from facegeom_lab.datasets.training.scene_faces import SceneFaces
-from facegeom_lab.networks.checkpoint import first_network, network_from_checkpoint
+from facegeom_lab.datasets.published.pack import background_files, face_rows, mesh_labels, read_images
+from facegeom_lab.datasets.training.face_labels import FaceLabels, landmark_map, real_faces, synthetic_faces
+from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlain, SceneFaces, upright_view
+from facegeom_lab.networks.checkpoint import initial_network, network_from_checkpoint
 from facegeom_lab.networks.face import CROP_PX, FaceNet
+from facegeom_lab.training import loop
 from facegeom_lab.training.losses import chordal, scale_nll, weighted_mean, wing
-from facegeom_lab.training.tasks import loop
-from facegeom_lab.training.tasks.finish import blend_landmarks, fit_landmarks, fit_scales
+from facegeom_lab.training.tasks.last_layer import blend_landmarks, fit_landmarks, fit_scales
 from facegeom_lab.training.trainers import Inputs
 
 SOURCE_WEIGHT = {"helen": 5.0, "lfpw": 5.0, "ytf": 0.4, "ytf-test": 0.4, "masks": 0.6}
@@ -67,16 +58,17 @@ class FaceTask(L.LightningModule):
         super().__init__()
         self.save_hyperparameters(asdict(recipe))
         self.recipe = recipe
-        net = first_network(FaceNet(), start, recipe.folded)
+        net = initial_network(FaceNet(), start, recipe.folded)
         self.net = net.to(memory_format=torch.channels_last)
 
     def forward(self, crops: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Crops (N, 3, 128, 128) uint8 -> the network's answers in float32."""
+        """Predict from crops (N, 3, 128, 128) uint8; the last layer runs in float32."""
         features = self.net.features(crops.float().contiguous(memory_format=torch.channels_last))
         with torch.autocast(features.device.type, enabled=False):  # bfloat16 rounds points to 0.25 px
-            return self.net.answers(features.float())
+            return self.net.outputs(features.float())
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
+        """Return the loss of a batch."""
         losses = self.losses(self(batch["crop"]), batch)
         self.log_dict(
             {f"train/{name}": value for name, value in losses.items()}, on_step=False, on_epoch=True
@@ -86,65 +78,64 @@ class FaceTask(L.LightningModule):
         return total
 
     def losses(
-        self, answer: dict[str, torch.Tensor], batch: dict[str, torch.Tensor]
+        self, predicted: dict[str, torch.Tensor], batch: dict[str, torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        """Weighted terms: points, mesh, their scales, rotation, box, score."""
+        """Compute the weighted terms: points, mesh, their scales, rotation, box, score."""
         r, face = self.recipe, batch["face"]
-        mesh_weight = batch["mesh_weight"][:, None].expand(-1, answer["mesh"].shape[1])
+        mesh_weight = batch["mesh_weight"][:, None].expand(-1, predicted["mesh"].shape[1])
         points, points_scale = self._points(
-            answer["landmarks"], batch["landmarks"], answer["landmarks_log_scale"], batch["landmarks_weight"]
+            predicted["landmarks"],
+            batch["landmarks"],
+            predicted["landmarks_log_scale"],
+            batch["landmarks_weight"],
         )
-        mesh, mesh_scale = self._points(answer["mesh"], batch["mesh"], answer["mesh_log_scale"], mesh_weight)
-        turn = weighted_mean(
-            chordal(answer["rotation6d"], batch["rotation"]), batch["rotation_weight"] * face
+        mesh, mesh_scale = self._points(
+            predicted["mesh"], batch["mesh"], predicted["mesh_log_scale"], mesh_weight
         )
-        box = weighted_mean((answer["box"] - batch["box"]).abs().mean(dim=1) * CROP_PX, face)
+        rotation = weighted_mean(
+            chordal(predicted["rotation6d"], batch["rotation"]), batch["rotation_weight"] * face
+        )
+        box = weighted_mean((predicted["box"] - batch["box"]).abs().mean(dim=1) * CROP_PX, face)
         return {
             "points": r.points_weight * points,
             "mesh": r.mesh_weight * mesh,
             "scale": r.scale_weight * (points_scale + mesh_scale),
-            "rotation": r.rotation_weight * turn,
+            "rotation": r.rotation_weight * rotation,
             "box": r.box_weight * box,
-            "score": r.score_weight * F.binary_cross_entropy_with_logits(answer["score_logit"], face),
+            "score": r.score_weight * F.binary_cross_entropy_with_logits(predicted["score_logit"], face),
         }
 
     @staticmethod
     def _points(
-        answer: torch.Tensor, truth: torch.Tensor, log_scale: torch.Tensor, weight: torch.Tensor
+        predicted: torch.Tensor, truth: torch.Tensor, log_scale: torch.Tensor, weight: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Wing loss in pixels of the crop, and the likelihood of the scale of the (detached) 2D error."""
-        error = wing((answer - truth).abs() * CROP_PX).mean(dim=2)
-        distance = torch.linalg.norm((answer - truth)[..., :2].detach(), dim=2)
+        """Compute the Wing loss in pixels of the crop, and the scale's NLL of the detached 2D error."""
+        error = wing((predicted - truth).abs() * CROP_PX).mean(dim=2)
+        distance = torch.linalg.norm((predicted - truth)[..., :2].detach(), dim=2)
         return weighted_mean(error, weight), weighted_mean(scale_nll(distance, log_scale), weight)
 
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
-        answer = self(batch["crop"])
+        """Log the errors of points and mesh in % of the eye distance, and of the rotation in degrees."""
+        predicted = self(batch["crop"])
         eyes = torch.linalg.norm(batch["landmarks"][:, 36] - batch["landmarks"][:, 45], dim=1)
         corners = torch.linalg.norm(batch["mesh"][:, 33, :2] - batch["mesh"][:, 263, :2], dim=1)
-        points = torch.linalg.norm(answer["landmarks"] - batch["landmarks"], dim=2).mean(dim=1) / eyes
-        mesh = torch.linalg.norm((answer["mesh"] - batch["mesh"])[..., :2], dim=2).mean(dim=1) / corners
-        angle = chordal(answer["rotation6d"], batch["rotation"]) / (8**0.5)
+        points = torch.linalg.norm(predicted["landmarks"] - batch["landmarks"], dim=2).mean(dim=1) / eyes
+        mesh = torch.linalg.norm((predicted["mesh"] - batch["mesh"])[..., :2], dim=2).mean(dim=1) / corners
+        angle = chordal(predicted["rotation6d"], batch["rotation"]) / (8**0.5)
         self.log("val/nme", 100 * points.mean(), prog_bar=True)
         self.log("val/mesh", 100 * mesh.mean(), prog_bar=True)
         self.log("val/rotation_deg", torch.rad2deg(2 * torch.asin(angle.clamp(max=1))).mean(), prog_bar=True)
 
     def configure_optimizers(self) -> dict:
+        """Return AdamW with a warm-up and half a cosine down to 1/200 of the learning rate."""
         r = self.recipe
         optimizer = torch.optim.AdamW(self.parameters(), r.learning_rate, weight_decay=r.weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def _rate(self, step: int) -> float:
-        """Share of the full learning rate: a linear start, then half a cosine down to 1/200."""
-        r = self.recipe
-        if step < r.warmup_steps:
-            return (step + 1) / r.warmup_steps
-        progress = min(1.0, (step - r.warmup_steps) / max(1, r.steps - r.warmup_steps))
-        return 0.005 + 0.995 * (1 + cos(pi * progress)) / 2
+        schedule = loop.cosine_schedule(optimizer, r.steps, r.warmup_steps, final=0.005)
+        return loop.every_step(optimizer, schedule)
 
 
 class FaceData(L.LightningDataModule):
-    """Real faces, and rendered and profiled ones as far as they are there when an epoch begins."""
+    """Real faces, and those rendered and profiled faces that exist when an epoch begins."""
 
     def __init__(self, recipe: FaceRecipe, inputs: Inputs) -> None:
         super().__init__()
@@ -153,12 +144,13 @@ class FaceData(L.LightningDataModule):
         self.rendered, self.hard_negatives = inputs.rendered, inputs.hard_negatives
 
     def setup(self, stage: str) -> None:
+        """Read the data."""
         keep = mesh_labels(self.labels)["keep"]
         rows = face_rows(self.data)
         self.pictures, self.table = real_faces(self.data, self.labels, "train")
         sources = [row.source for row, kept in zip(rows, keep, strict=True) if kept and row.split == "train"]
         self.weights = [SOURCE_WEIGHT.get(source, 1.0) for source in sources]
-        self.photos = read_photos(backgrounds(self.data, "train"))
+        self.photos = read_images(background_files(self.data, "train"))
         pictures, table = real_faces(self.data, self.labels, "val")
         by_hand = table.landmarks_weight[:, 0] == 1
         chosen = np.flatnonzero(by_hand)
@@ -167,8 +159,9 @@ class FaceData(L.LightningDataModule):
         self.val = FaceCropsPlain(chosen_pictures, FaceLabels(**parts), self.photos, view=upright_view)
 
     def train_dataloader(self) -> DataLoader:
+        """Return the training samples of an epoch."""
         pictures, table, weights = self.pictures, self.table, self.weights
-        drawn, exact = made_faces(self.rendered)
+        drawn, exact = synthetic_faces(self.rendered)
         if exact:
             pictures, table = pictures + drawn, FaceLabels.concatenate([table, exact])
             weights = weights + [RENDERED_WEIGHT] * len(drawn)
@@ -186,15 +179,15 @@ class FaceData(L.LightningDataModule):
         return DataLoader(crops, self.recipe.batch, sampler=sampler, num_workers=self.workers, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
+        """Return the validation samples."""
         return DataLoader(self.val, 64, num_workers=0)
 
 
 def train(recipe: FaceRecipe, inputs: Inputs) -> Path:
-    """Train, resuming from ``out/last.ckpt`` when it is there, then fit the confidences: ``out/final.ckpt``.
+    """Train or resume, then refit the last layer: ``out/final.ckpt``.
 
-    A new run begins with the weights of the checkpoint ``inputs.start``, or at random without one.
-    On a processor one thread per process is quickest: with ``processes`` of one thread each, the batch is
-    that many times larger and nobody waits inside a layer.
+    A new run starts from the checkpoint ``inputs.start``, or from random weights without one. On a CPU
+    several ``processes`` of one thread each are fastest; the batch grows with their number.
     """
     L.seed_everything(recipe.seed, workers=True)
     trainer = loop.trainer(
@@ -202,31 +195,29 @@ def train(recipe: FaceRecipe, inputs: Inputs) -> Path:
         "bf16-mixed",
         "val/nme",
         inputs.processes,
-        [EMAWeightAveraging(decay=recipe.ema_decay)],
+        ema_decay=recipe.ema_decay,
         max_steps=recipe.steps,
         reload_dataloaders_every_n_epochs=1,
         gradient_clip_val=5.0,
     )
     data, task = FaceData(recipe, inputs), FaceTask(recipe, inputs.start)
     loop.fit(trainer, task, data, inputs.out)
-    trainer.save_checkpoint(inputs.out / loop.LAST)
-    if not trainer.is_global_zero:
-        raise SystemExit(0)  # the first process finishes the work alone
-    return finish(recipe, inputs, data)
+    loop.save_last(trainer, inputs.out)
+    return refit_last_layer(recipe, inputs, data)
 
 
-def finish(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> Path:
-    """Blend the 68 points with those of the mesh, fit them and the confidences: ``out/final.ckpt``."""
+def refit_last_layer(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> Path:
+    """Blend the 68 points with those of the mesh, refit them and the scales; write ``out/final.ckpt``."""
     net = network_from_checkpoint(inputs.out / loop.LAST, FaceNet())
-    blend_landmarks(net, labelled_map(inputs.labels), recipe.blend_share)
+    blend_landmarks(net, landmark_map(inputs.labels), recipe.blend_share)
     by_hand = np.flatnonzero(data.table.landmarks_weight[:, 0] == 1)
-    given, strength = (data.pictures, data.table, data.photos), recipe.mild_strength
+    samples, strength = (data.pictures, data.table, data.photos), recipe.mild_strength
     views: list[Dataset] = []
     for seed in range(recipe.seed, recipe.seed + recipe.landmarks_rounds):
-        views.append(Subset(FaceCropsPlain(*given, seed=seed, strength=strength), by_hand.tolist()))
+        views.append(Subset(FaceCropsPlain(*samples, seed=seed, strength=strength), by_hand.tolist()))
         views.append(SceneFaces(data.data, "train", seed, strength))
     fit_landmarks(net, views, inputs.workers)
-    crops = FaceCrops(*given, negatives=0, seed=recipe.seed, strength=strength)
+    crops = FaceCrops(*samples, negatives=0, seed=recipe.seed, strength=strength)
     fit_scales(net, crops, by_hand, recipe.confidence_rounds, inputs.workers)
     final = inputs.out / "final.ckpt"
     torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, final)

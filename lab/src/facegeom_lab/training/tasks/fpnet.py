@@ -1,9 +1,8 @@
-"""Training of FPNet, the cascade's third stage that answers a head's direction: ``facegeom lab train fpnet``.
+"""Training of FPNet, the cascade's third stage, which predicts head rotation: ``facegeom lab train fpnet``.
 
-The network learns a teacher's two raw vectors on windows of R-Net; the loss of a window is the cross-entropy
-of its score and, for a face, the squared errors of box and vectors. Of the faces of each batch, and of its
-other windows, the recipe's ``middle_share`` by loss counts: the published 0.6 leaves out the easiest and the
-most extreme, 1.0 nothing.
+The network learns a teacher's two raw vectors on windows of R-Net. The loss of a window is the cross-entropy
+of its score and, for a face, the squared errors of box and vectors. The loss of a batch is a trimmed mean
+over its faces and over its other windows: ``middle_share`` of them count, 0.6 as published, all at 1.0.
 """
 
 import logging
@@ -29,19 +28,19 @@ from facegeom.geometry.rotation import (
 from facegeom_lab.datasets.training.pose_windows import PoseWindows
 from facegeom_lab.evaluation.cost import cost
 from facegeom_lab.networks.cascade import FPNet
-from facegeom_lab.networks.checkpoint import first_network, network_from_checkpoint
+from facegeom_lab.networks.checkpoint import initial_network, network_from_checkpoint
 from facegeom_lab.teachers.distillation import FACE
-from facegeom_lab.training.losses import middle_of_each
-from facegeom_lab.training.tasks import loop
+from facegeom_lab.training import loop
+from facegeom_lab.training.losses import trimmed_mean_by_class
 from facegeom_lab.training.trainers import Inputs
 
 _log = logging.getLogger(__name__)
 
 QUARTER_DEG = 90.0
-"""Angles are learned in quarter turns."""
+"""Unit of angles as a training target, degrees."""
 
 COLLAPSED = 0.3
-"""Answers that vary less than this share of the truth say the mean and little else."""
+"""Fraction of the targets' standard deviation below which predictions have collapsed to the mean."""
 
 BANDS = ((0, 30), (30, 60), (60, 90))
 
@@ -66,75 +65,79 @@ class FPNetRecipe:
 
 
 class FPNetTask(L.LightningModule):
-    """Adam, whose rate is multiplied by ``rate_factor`` after every epoch."""
+    """Adam, whose learning rate is multiplied by ``rate_factor`` after every epoch."""
 
     def __init__(self, recipe: FPNetRecipe, start: Path | None = None) -> None:
         super().__init__()
         self.recipe = recipe
-        net = FPNet(values=len_of(recipe.target), dropout=recipe.dropout)
-        self.net = first_network(net, start, folded=False).to(memory_format=torch.channels_last)
+        net = FPNet(values=target_size(recipe.target), dropout=recipe.dropout)
+        self.net = initial_network(net, start, folded=False).to(memory_format=torch.channels_last)
         self._faces: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def forward(self, windows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Windows (N, 3, 48, 48) uint8 -> logits, offsets, rotation values in float32."""
+        """Predict logits, offsets and rotation values in float32 from windows (N, 3, 48, 48) uint8."""
         logits, offsets, values = self.net(windows.float().contiguous(memory_format=torch.channels_last))
         return logits.float(), offsets.float(), values.float()
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
+        """Return the loss of a batch."""
         losses = self.losses(self(batch["window"]), batch)
-        loss = middle_of_each(losses, batch["face"], self.recipe.middle_share)
+        loss = trimmed_mean_by_class(losses, batch["face"], self.recipe.middle_share)
         self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
-    def losses(self, answer: tuple[torch.Tensor, ...], batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """(N,) the loss of each window, from what :meth:`forward` answers."""
+    def losses(self, predicted: tuple[torch.Tensor, ...], batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Compute the loss (N,) of each window from the output of :meth:`forward`."""
         r, face = self.recipe, batch["face"]
-        logits, offsets, values = answer
+        logits, offsets, values = predicted
         score = F.binary_cross_entropy_with_logits(logits, face, reduction="none")
-        if self.training:  # the windows without a face that are drawn stand for all of them
+        if self.training:  # undo the subsampling of windows without a face
             score = torch.where(face > 0, score, score / r.others_share)
         box = ((offsets - batch["offsets"]) ** 2).sum(dim=1)
-        turn = ((values - self._target(batch)) ** 2).sum(dim=1)
-        return score + face * (r.box_weight * box + r.rotation_weight * turn)
+        rotation = ((values - self._target(batch)) ** 2).sum(dim=1)
+        return score + face * (r.box_weight * box + r.rotation_weight * rotation)
 
     def _target(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        wanted = _targets(self.recipe, batch["raw"].cpu().numpy())
-        return torch.as_tensor(wanted, dtype=torch.float32, device=batch["raw"].device)
+        target = _targets(self.recipe, batch["raw"].cpu().numpy())
+        return torch.as_tensor(target, dtype=torch.float32, device=batch["raw"].device)
 
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
-        answer, face = self(batch["window"]), batch["face"] > 0
-        self.log("val/loss", self.losses(answer, batch).mean(), prog_bar=True)
-        self._faces.append((answer[2][face], self._target(batch)[face], batch["raw"][face]))
+        """Log the loss and keep the predictions for faces."""
+        predicted, face = self(batch["window"]), batch["face"] > 0
+        self.log("val/loss", self.losses(predicted, batch).mean(), prog_bar=True)
+        self._faces.append((predicted[2][face], self._target(batch)[face], batch["raw"][face]))
 
     def on_validation_epoch_end(self) -> None:
-        """Over all faces: a batch alone may hold none."""
-        said, wanted, taught = (torch.cat(parts) for parts in zip(*self._faces, strict=True))
+        """Log angle and spread over all faces: a single batch may hold none."""
+        student, target, teacher = (torch.cat(parts) for parts in zip(*self._faces, strict=True))
         self._faces.clear()
-        error = geodesic_deg(rotations(said.cpu().numpy()), rotation_from_6d(taught.cpu().numpy()))
+        error = geodesic_deg(to_rotations(student.cpu().numpy()), rotation_from_6d(teacher.cpu().numpy()))
         self.log("val/geodesic_deg", float(error.mean()), prog_bar=True)
-        spread = said.std(dim=0) / wanted.std(dim=0).clamp(min=1e-6)
+        spread = student.std(dim=0) / target.std(dim=0).clamp(min=1e-6)
         self.log("val/spread", spread.mean(), prog_bar=True)
 
     def configure_optimizers(self) -> dict:
+        """Return Adam with an exponential schedule by epochs."""
         optimizer = torch.optim.Adam(self.parameters(), self.recipe.learning_rate)
         schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, self.recipe.rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
 
 
 class CollapseWarning(Callback):
-    """Says so when the answers are the mean: then the rate or the targets are wrong, not the length."""
+    """Warn when all predictions are near the mean: the learning rate or the targets are wrong then."""
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Compare the spread of the predictions with the limit."""
         spread = float(trainer.callback_metrics["val/spread"])
         if not trainer.sanity_checking and spread < COLLAPSED:
             _log.warning(
-                f"epoch {trainer.current_epoch}: the answers vary {spread:.0%} as much as the truth: "
+                f"epoch {trainer.current_epoch}: the predictions vary {spread:.0%} as much as the targets: "
                 "the network has collapsed to the mean; try a smaller learning_rate or a larger middle_share"
             )
 
 
-def len_of(target: str) -> int:
-    """Values of a rotation as it is learned.
+def target_size(target: str) -> int:
+    """Return the number of values of a training target.
 
     Raises:
         InputError: an unknown target.
@@ -144,15 +147,15 @@ def len_of(target: str) -> int:
     return 6 if target == "vectors" else 3
 
 
-def rotations(values: np.ndarray) -> np.ndarray:
-    """Rotations (N, 3, 3) of what the network answers, (N, 6) vectors or (N, 3) angles in quarter turns."""
+def to_rotations(values: np.ndarray) -> np.ndarray:
+    """Convert predictions to rotations (N, 3, 3): (N, 6) raw vectors, or (N, 3) angles in quarter turns."""
     if values.shape[1] == 6:
         return rotation_from_6d(values.astype(np.float64))
     return rotation_from_angles(*(values.T.astype(np.float64) * QUARTER_DEG))
 
 
 class FPNetData(L.LightningDataModule):
-    """The distillation sets ``train`` and ``val`` of a folder."""
+    """Distillation sets ``train`` and ``val`` of a folder."""
 
     def __init__(self, recipe: FPNetRecipe, inputs: Inputs) -> None:
         super().__init__()
@@ -161,6 +164,7 @@ class FPNetData(L.LightningDataModule):
         self.val = PoseWindows(inputs.data / "val", recipe.teacher, plain=True)
 
     def train_dataloader(self) -> DataLoader:
+        """Return the training samples of an epoch."""
         chance = np.where(self.train.kind == FACE, 1.0, self.recipe.others_share)
         sampler = WeightedRandomSampler(chance.tolist(), round(chance.sum()))
         return DataLoader(
@@ -168,17 +172,18 @@ class FPNetData(L.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader:
+        """Return the validation samples."""
         return DataLoader(self.val, 256)
 
 
 def train(recipe: FPNetRecipe, inputs: Inputs) -> dict[str, Path]:
-    """Train on ``data/train``, validate on ``data/val``; the best checkpoint by the network's name.
+    """Train on ``data/train``, validate on ``data/val``; return the best checkpoint by the network's name.
 
-    A new run begins with the weights of the checkpoint ``inputs.start``, or at random without one. A
-    network that answers angles is none that the runtime reads: it is called ``fpnet-angles``.
+    A new run starts from the checkpoint ``inputs.start``, or from random weights without one. The runtime
+    cannot use a network that predicts angles; that one is called ``fpnet-angles``.
 
     Raises:
-        InputError: no distillation set there, or without answers of the recipe's teacher.
+        InputError: no distillation set there, or none with labels of the recipe's teacher.
     """
     L.seed_everything(recipe.seed, workers=True)
     task, data = FPNetTask(recipe, inputs.start), FPNetData(recipe, inputs)
@@ -196,19 +201,19 @@ def train(recipe: FPNetRecipe, inputs: Inputs) -> dict[str, Path]:
 
 
 def evaluate(recipe: FPNetRecipe, inputs: Inputs) -> dict[str, Any]:
-    """Errors of student and teacher on ``data/val`` in degrees, share of windows told right, cost of one."""
-    net = network_from_checkpoint(inputs.out / loop.BEST, FPNet(len_of(recipe.target), recipe.dropout))
+    """Return errors of student and teacher on ``data/val`` in degrees, accuracy of the score, and cost."""
+    net = network_from_checkpoint(inputs.out / loop.BEST, FPNet(target_size(recipe.target), recipe.dropout))
     windows = PoseWindows(inputs.data / "val", recipe.teacher, plain=True)
-    logits, values = answers(net, windows)
+    logits, values = predict(net, windows)
     face = windows.kind == FACE
-    said, taught = rotations(values[face]), rotation_from_6d(windows.raw[face].astype(np.float64))
+    student, teacher = to_rotations(values[face]), rotation_from_6d(windows.raw[face].astype(np.float64))
     spread = float((values[face].std(axis=0) / _targets(recipe, windows.raw[face]).std(axis=0)).mean())
     known = np.isfinite(windows.rotation[face]).all(axis=(1, 2))
     truth = windows.rotation[face][known].astype(np.float64)
     return {
-        "student": errors_deg(said[known], truth),
-        "teacher": errors_deg(taught[known], truth),
-        "student_to_teacher_deg": float(geodesic_deg(said, taught).mean()),
+        "student": errors_deg(student[known], truth),
+        "teacher": errors_deg(teacher[known], truth),
+        "student_to_teacher_deg": float(geodesic_deg(student, teacher).mean()),
         "spread": spread,
         "collapsed": spread < COLLAPSED,
         "accuracy": float(((logits > 0) == face).mean()),
@@ -217,9 +222,9 @@ def evaluate(recipe: FPNetRecipe, inputs: Inputs) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def answers(net: torch.nn.Module, windows: PoseWindows) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (N,) and rotation values (N, 6 or 3) of a network in evaluation mode."""
-    parts = [net(batch["window"].float()) for batch in tqdm(DataLoader(windows, 256), desc="answers")]
+def predict(net: torch.nn.Module, windows: PoseWindows) -> tuple[np.ndarray, np.ndarray]:
+    """Predict logits (N,) and rotation values (N, 6 or 3) with a network in evaluation mode."""
+    parts = [net(batch["window"].float()) for batch in tqdm(DataLoader(windows, 256), desc="predictions")]
     return tuple(torch.cat([part[index] for part in parts]).numpy() for index in (0, 2))
 
 
@@ -229,11 +234,11 @@ def _targets(recipe: FPNetRecipe, raw: np.ndarray) -> np.ndarray:
     return angles_from_rotation(rotation_from_6d(raw.astype(np.float64))) / QUARTER_DEG
 
 
-def errors_deg(said: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Mean absolute errors of rotations (N, 3, 3), the geodesic one in all and by the true yaw's size."""
-    angles, known = angles_from_rotation(said), angles_from_rotation(truth)
+def errors_deg(predicted: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Compute mean absolute errors of rotations (N, 3, 3) by axis, and the geodesic one by true |yaw| too."""
+    angles, known = angles_from_rotation(predicted), angles_from_rotation(truth)
     yaw, pitch, roll = np.abs((angles - known + 180) % 360 - 180).mean(axis=0).tolist()
-    angle, turned = geodesic_deg(said, truth), np.abs(known[:, 0])
+    angle, turned = geodesic_deg(predicted, truth), np.abs(known[:, 0])
     bands = {
         f"{low}-{high}": float(angle[inside].mean())
         for low, high in BANDS

@@ -1,8 +1,6 @@
-"""Training of the heat-map network, for the semi-automatic labelling of 2D points."""
+"""Training of the heat-map network, a teacher of 2D points: ``facegeom lab train heatmap68``."""
 
 from dataclasses import asdict, dataclass
-from functools import partial
-from math import cos, pi
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,8 +14,8 @@ from facegeom_lab.evaluation import points, run
 from facegeom_lab.evaluation.cost import cost
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.networks.heatmap import HeatmapNet, distribution, expectation, gaussians
+from facegeom_lab.training import loop
 from facegeom_lab.training.losses import weighted_mean
-from facegeom_lab.training.tasks import loop
 from facegeom_lab.training.tasks.landmarks import LandmarksData, predict
 from facegeom_lab.training.trainers import Inputs
 
@@ -46,7 +44,7 @@ class HeatmapRecipe:
 
 
 class HeatmapTask(L.LightningModule):
-    """Learns where the maps' expectations lie and that maps are Gaussians; half the crops are mirrored."""
+    """Loss of the maps' expectations and of their divergence from Gaussians; half the crops are mirrored."""
 
     def __init__(self, recipe: HeatmapRecipe) -> None:
         super().__init__()
@@ -55,6 +53,7 @@ class HeatmapTask(L.LightningModule):
         self.net.to(memory_format=torch.channels_last)
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
+        """Return the loss of a batch."""
         chosen = torch.rand(len(batch["crop"]), device=self.device) < 0.5
         crops, truth, weight = self.mirrored(batch, chosen)
         loss = heatmap_loss(self.net.maps(crops), truth, weight, self.recipe.spread_weight)
@@ -64,7 +63,7 @@ class HeatmapTask(L.LightningModule):
     def mirrored(
         self, batch: dict[str, torch.Tensor], chosen: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Crops, points and weights of a batch, the samples ``chosen`` (N,) bool mirrored."""
+        """Return crops, points and weights of a batch, the samples ``chosen`` (N,) bool mirrored."""
         crops, truth, weight = (batch[name].clone() for name in ("crop", "points", "weight"))
         image = torch.as_tensor(np.array(self.scheme.mirror), device=truth.device)
         crops[chosen] = crops[chosen].flip(-1)
@@ -73,45 +72,39 @@ class HeatmapTask(L.LightningModule):
         return crops, truth, weight
 
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
+        """Log the loss and the NME."""
         maps = self.net.maps(batch["crop"])
         loss = heatmap_loss(maps, batch["points"], batch["weight"], self.recipe.spread_weight)
         self.log("val/loss", loss)
         self.log("val/nme", self._error(expectation(distribution(maps)), batch), prog_bar=True)
 
-    def _error(self, answer: torch.Tensor, batch: dict[str, torch.Tensor]) -> float:
-        """Mean distance in the photo as a share of the first length that the scheme has."""
+    def _error(self, predicted: torch.Tensor, batch: dict[str, torch.Tensor]) -> float:
+        """Compute the NME in the photo, by the first normalising length that the scheme has."""
         half = batch["half_px"][:, None]
         unknown = batch["weight"][..., None] == 0
         truth = (batch["points"] * half).masked_fill(unknown, torch.nan).double().cpu().numpy()
         size = next(iter(points.scales(truth, self.scheme).values()))
-        errors = points.face_errors((answer * half).double().cpu().numpy(), truth, size)
+        errors = points.face_errors((predicted * half).double().cpu().numpy(), truth, size)
         return float(np.nanmean(errors))
 
     def configure_optimizers(self) -> dict:
-        r = self.recipe
+        """Return AdamW with a warm-up and half a cosine down to 1/100 of the learning rate."""
+        r, steps = self.recipe, int(self.trainer.estimated_stepping_batches)
         optimizer = torch.optim.AdamW(self.parameters(), r.learning_rate, weight_decay=r.weight_decay)
-        rate = partial(self._rate, int(self.trainer.estimated_stepping_batches))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def _rate(self, steps: int, step: int) -> float:
-        """Share of the full learning rate: a linear start, then half a cosine down to 1/100."""
-        start = self.recipe.warmup_share * steps
-        if step < start:
-            return (step + 1) / start
-        return 0.01 + 0.99 * (1 + cos(pi * min(1.0, (step - start) / (steps - start)))) / 2
+        schedule = loop.cosine_schedule(optimizer, steps, r.warmup_share * steps, final=0.01)
+        return loop.every_step(optimizer, schedule)
 
 
 def heatmap_loss(
     maps: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor, spread_weight: float
 ) -> torch.Tensor:
-    """Mean over the points of the expectation's distance and the map's divergence from a Gaussian.
+    """Compute the loss of Nibali et al. (2018): Euclidean distance + λ · Jensen-Shannon divergence.
 
-    The loss of Nibali et al. (2018): Euclidean distance + λ · Jensen-Shannon divergence.
+    The distance is that of the map's expectation, the divergence that from a Gaussian; mean over the points.
 
     Args:
         maps: (N, K, H, W) logits.
-        truth: (N, K, 2) in units of half the crop; points outside the crop do not count, no map can say them.
+        truth: (N, K, 2) in units of half the crop; points outside the crop have no map and do not count.
         weight: (N, K).
         spread_weight: λ.
     """
@@ -123,7 +116,7 @@ def heatmap_loss(
 
 
 def divergence(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Jensen-Shannon divergence (N, K) of maps (N, K, H, W) that add up to 1, in nats: [0, ln 2]."""
+    """Compute the Jensen-Shannon divergence (N, K) of normalised maps (N, K, H, W), in nats: [0, ln 2]."""
     first, second = first.flatten(2), second.flatten(2)
     middle = (first + second) / 2
     return (_relative_entropy(first, middle) + _relative_entropy(second, middle)) / 2
@@ -135,7 +128,7 @@ def _relative_entropy(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor
 
 
 def _data(recipe: HeatmapRecipe, inputs: Inputs) -> LandmarksData:
-    """The same crops as for networks that regress points; they read the recipe's settings of crops alone.
+    """Return the crops that the regression of points uses too; they read only the settings of crops.
 
     Raises:
         InputError: the data set has points of another scheme than the recipe.
@@ -150,7 +143,7 @@ def _data(recipe: HeatmapRecipe, inputs: Inputs) -> LandmarksData:
 
 
 def train(recipe: HeatmapRecipe, inputs: Inputs) -> Path:
-    """Train and return the best checkpoint by the error of validation."""
+    """Train and return the best checkpoint by validation error."""
     L.seed_everything(recipe.seed, workers=True)
     data = _data(recipe, inputs)
     trainer = loop.trainer(
@@ -166,14 +159,14 @@ def train(recipe: HeatmapRecipe, inputs: Inputs) -> Path:
 
 
 def evaluate(recipe: HeatmapRecipe, inputs: Inputs) -> dict[str, Any]:
-    """Measure the best checkpoint on val and test, boxes of the detector alone; keeps the predictions."""
+    """Evaluate the best checkpoint on val and test with detected boxes; write the predictions."""
     data = _data(recipe, inputs)
     net = HeatmapNet(recipe.backbone, SCHEMES[recipe.scheme].count)
     network_from_checkpoint(inputs.out / loop.BEST, net)
     figures: dict[str, Any] = {}
     for split in ("val", "test"):
-        told = predict(net, data.crops(split), recipe.scheme)
-        run.write_predictions(inputs.out, split, told)
-        figures[split] = points.measure(told.predicted, told.truth, told.scheme, told.sizes_wh)
+        predictions = predict(net, data.crops(split), recipe.scheme)
+        run.write_predictions(inputs.out, split, predictions)
+        figures[split] = predictions.measure()
     example = torch.zeros(1, 3, recipe.size_px, recipe.size_px)
     return figures | asdict(cost(net, example)) | {"size_px": recipe.size_px}

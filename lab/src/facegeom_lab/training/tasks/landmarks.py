@@ -1,6 +1,6 @@
-"""2D key points by regression: one backbone, one loss, and the tricks whose worth was studied.
+"""2D keypoints by regression: ``facegeom lab train landmarks106-…``.
 
-The recipe is that of A. V. Tyletsky, "2D face landmark regression with neural networks" (course work,
+After A. V. Tyletsky, "2D face landmark regression with neural networks" (course work,
 Belarusian State University, Minsk 2023, chapter 3).
 """
 
@@ -19,18 +19,22 @@ from facegeom.errors import InputError
 from facegeom.geometry.schemes import SCHEMES
 from facegeom_lab.datasets import registry
 from facegeom_lab.datasets.records import FaceRecord
-from facegeom_lab.datasets.training.boxes import detected_boxes
-from facegeom_lab.datasets.training.crops import CropChanges, PointCrops, to_photo
-from facegeom_lab.evaluation import points, run
+from facegeom_lab.datasets.training.landmark_crops import (
+    CropChanges,
+    LandmarkCrops,
+    detected_boxes,
+    points_to_photo,
+)
+from facegeom_lab.evaluation import run
 from facegeom_lab.evaluation.cost import cost
 from facegeom_lab.networks.backbones import Regressor
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
+from facegeom_lab.training import loop
 from facegeom_lab.training.losses import weighted_mean, wing
-from facegeom_lab.training.tasks import loop
 from facegeom_lab.training.trainers import Inputs
 
 WING_CROP_PX = 224
-"""Wing's width and curvature are pixels of a crop of this side, whatever side the network sees."""
+"""Wing's width and curvature are in pixels of a crop of this side, whatever the network's input size."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class LandmarksRecipe:
 
 
 class LandmarksTask(L.LightningModule):
-    """Squared error or Wing, Adam, a linear warm-up, then a smaller rate whenever validation stalls."""
+    """Squared error or Wing, Adam, linear warm-up, smaller learning rate whenever validation stalls."""
 
     def __init__(self, recipe: LandmarksRecipe, scheme: str) -> None:
         super().__init__()
@@ -76,13 +80,14 @@ class LandmarksTask(L.LightningModule):
         ).to(memory_format=torch.channels_last)
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
+        """Return the loss of a batch."""
         loss = self.loss(self.net(batch["crop"]).float(), batch)
         self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
-    def loss(self, answer: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Mean over the annotated points: squared error in half crops, or Wing in pixels of 224."""
-        distance = (answer - batch["points"]).abs()
+    def loss(self, predicted: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Average over the annotated points: squared error in half crops, or Wing in pixels of 224."""
+        distance = (predicted - batch["points"]).abs()
         r = self.recipe
         each = distance**2
         if r.loss == "wing":
@@ -90,18 +95,19 @@ class LandmarksTask(L.LightningModule):
         return weighted_mean(each.mean(dim=2), batch["weight"])
 
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
-        answer = self.net(batch["crop"]).float()
-        self.log("val/loss", self.loss(answer, batch), prog_bar=True)
-        self.log("val/nme", self._error(answer, batch), prog_bar=True)
+        """Log the loss and the NME."""
+        predicted = self.net(batch["crop"]).float()
+        self.log("val/loss", self.loss(predicted, batch), prog_bar=True)
+        self.log("val/nme", self._error(predicted, batch), prog_bar=True)
 
-    def _error(self, answer: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Mean distance in the photo by that of the pupils, of faces that have both annotated.
+    def _error(self, predicted: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Compute the NME in the photo by the pupils' distance, over faces with both pupils annotated.
 
-        By half the crop's diagonal in schemes without pupils.
+        Schemes without pupils are normalised by half the crop's diagonal.
         """
         half, weight = batch["half_px"][:, None], batch["weight"]
         truth = batch["points"] * half
-        distance = torch.linalg.norm((answer * half) - truth, dim=2)
+        distance = torch.linalg.norm((predicted * half) - truth, dim=2)
         size = torch.linalg.norm(batch["half_px"], dim=1)
         if self.pupils is not None:
             right, left = (truth[:, list(eye)].mean(dim=1) for eye in self.pupils)
@@ -110,6 +116,7 @@ class LandmarksTask(L.LightningModule):
         return weighted_mean(distance / size[:, None], weight)
 
     def configure_optimizers(self) -> dict:
+        """Return Adam on the parameters that are not frozen, with a schedule by the validation loss."""
         r = self.recipe
         learned = [p for p in self.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(learned, r.learning_rate)
@@ -117,6 +124,7 @@ class LandmarksTask(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/loss"}}
 
     def on_train_batch_start(self, *_: object) -> None:
+        """Set the learning rate during the linear warm-up."""
         warmup = self.recipe.warmup_epochs * self.trainer.num_training_batches
         if self.trainer.global_step > warmup:
             return
@@ -135,22 +143,24 @@ class LandmarksData(L.LightningDataModule):
         self.scheme = registry.info(inputs.dataset).scheme
 
     def train_dataloader(self) -> DataLoader:
+        """Return the training samples of an epoch."""
         r = self.recipe
         crops = self.crops("train", CropChanges(r.truth_share, r.jitter, r.turn_deg, r.colour))
         return DataLoader(crops, r.batch, shuffle=True, drop_last=True, num_workers=self.inputs.workers)
 
     def val_dataloader(self) -> DataLoader:
+        """Return the validation samples."""
         return DataLoader(self.crops("val"), 64, num_workers=min(1, self.inputs.workers))
 
-    def crops(self, split: str, changes: CropChanges | None = None) -> PointCrops:
-        """Crops of a split; without ``changes`` by the detector's boxes alone, as a user would get them."""
+    def crops(self, split: str, changes: CropChanges | None = None) -> LandmarkCrops:
+        """Return the crops of a split; without ``changes`` from detected boxes only, as in use."""
         records = with_points(registry.load(self.inputs.dataset, self.inputs.data, split), split)
         boxes = detected_boxes(records, self.inputs.out.parent / "boxes")
-        return PointCrops(records, boxes, self.recipe.size_px, self.recipe.margin, changes)
+        return LandmarkCrops(records, boxes, self.recipe.size_px, self.recipe.margin, changes)
 
 
 def with_points(records: list[FaceRecord], split: str) -> list[FaceRecord]:
-    """Those records that have points.
+    """Keep the records that have points.
 
     Raises:
         InputError: there are none.
@@ -164,7 +174,7 @@ def with_points(records: list[FaceRecord], split: str) -> list[FaceRecord]:
 
 
 def train(recipe: LandmarksRecipe, inputs: Inputs) -> Path:
-    """Train until the rate has fallen to ``stop_at_rate``; the best checkpoint by validation loss."""
+    """Train until the rate falls to ``stop_at_rate``; return the best checkpoint by validation loss."""
     if recipe.loss not in ("mse", "wing"):
         raise InputError(f"expected the loss mse or wing, got {recipe.loss!r}")
     L.seed_everything(recipe.seed, workers=True)
@@ -181,28 +191,28 @@ def train(recipe: LandmarksRecipe, inputs: Inputs) -> Path:
 
 
 def evaluate(recipe: LandmarksRecipe, inputs: Inputs) -> dict[str, Any]:
-    """Measure the best checkpoint on val and test, boxes of the detector alone; keeps the predictions."""
+    """Evaluate the best checkpoint on val and test with detected boxes; write the predictions."""
     data = LandmarksData(recipe, inputs)
     net = Regressor(recipe.backbone, SCHEMES[data.scheme].count)
     network_from_checkpoint(inputs.out / loop.BEST, net)
     figures: dict[str, Any] = {}
     for split in ("val", "test"):
         crops = data.crops(split)
-        told = predict(net, crops, data.scheme)
-        run.write_predictions(inputs.out, split, told)
-        figures[split] = points.measure(told.predicted, told.truth, told.scheme, told.sizes_wh)
+        predictions = predict(net, crops, data.scheme)
+        run.write_predictions(inputs.out, split, predictions)
+        figures[split] = predictions.measure()
         figures[split]["undetected"] = int(np.isnan(crops.detected).any(axis=1).sum())
     example = torch.zeros(1, 3, recipe.size_px, recipe.size_px)
     return figures | asdict(cost(net, example)) | {"size_px": recipe.size_px}
 
 
 @torch.inference_mode()
-def predict(net: nn.Module, crops: PointCrops, scheme: str) -> run.Predictions:
-    """The network's points for every record, in pixels of the photos."""
-    answers = [net(batch["crop"]).numpy() for batch in tqdm(DataLoader(crops, 32), desc="predictions")]
+def predict(net: nn.Module, crops: LandmarkCrops, scheme: str) -> run.Predictions:
+    """Predict the points of every record, in pixels of the photos."""
+    outputs = [net(batch["crop"]).numpy() for batch in tqdm(DataLoader(crops, 32), desc="predictions")]
     predicted = [
-        to_photo(answer, crops.matrix(index), crops.size_px)
-        for index, answer in enumerate(np.concatenate(answers))
+        points_to_photo(output, crops.matrix(index), crops.size_px)
+        for index, output in enumerate(np.concatenate(outputs))
     ]
     shapes = [record.read().shape for record in crops.records]
     return run.Predictions(

@@ -1,12 +1,11 @@
-"""Training of 6DRepNet, the teacher of head directions: ``facegeom lab train 6drepnet``.
+"""Training of 6DRepNet, a teacher of head rotations: ``facegeom lab train 6drepnet``.
 
 Hempel, Abdelrahman, Al-Hamadi, "6D rotation representation for unconstrained head pose estimation", ICIP
-2022. In place of 300W-LP it learns rendered heads, whose rotations are exact, and real faces, under whose
-points the canonical head is laid.
+2022. Instead of 300W-LP it learns from rendered heads, whose rotations are exact, and from real faces with
+the canonical head fitted to their points.
 """
 
 from dataclasses import dataclass
-from math import cos, pi
 from pathlib import Path
 
 import lightning as L
@@ -16,12 +15,12 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from facegeom.errors import InputError
-from facegeom_lab.datasets.published.pack import backgrounds
-from facegeom_lab.datasets.training.face_crops import FaceCrops, FaceCropsPlain, upright_view
-from facegeom_lab.datasets.training.faces import FaceLabels, made_faces, read_photos, real_faces
+from facegeom_lab.datasets.published.pack import background_files, read_images
+from facegeom_lab.datasets.training.face_labels import FaceLabels, real_faces, synthetic_faces
+from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlain, upright_view
 from facegeom_lab.networks.sixdrepnet import SixDRepNet
+from facegeom_lab.training import loop
 from facegeom_lab.training.losses import geodesic, weighted_mean
-from facegeom_lab.training.tasks import loop
 from facegeom_lab.training.trainers import Inputs
 
 
@@ -51,45 +50,46 @@ class SixDRepNetTask(L.LightningModule):
         self.net = SixDRepNet(recipe.body).to(memory_format=torch.channels_last)
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        """Crops (N, 3, S, S) uint8 of any side -> raw vectors (N, 6)."""
-        return self.net(resized(crops, self.recipe.size_px)).float()
+        """Predict raw vectors (N, 6) from crops (N, 3, S, S) uint8 of any side."""
+        return self.net(resize(crops, self.recipe.size_px)).float()
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
+        """Return the loss of a batch."""
         loss = weighted_mean(geodesic(self(batch["crop"]), batch["rotation"]), batch["rotation_weight"])
         self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
+        """Log the mean angle between predicted and true rotations."""
         angle = geodesic(self(batch["crop"]), batch["rotation"])
         self.log("val/geodesic_deg", torch.rad2deg(angle).mean(), prog_bar=True)
 
     def configure_optimizers(self) -> dict:
+        """Return AdamW with half a cosine down to 1/100 of the learning rate."""
         r = self.recipe
         optimizer = torch.optim.AdamW(self.parameters(), r.learning_rate, weight_decay=r.weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: 0.01 + 0.99 * (1 + cos(pi * min(1, step / self.steps))) / 2
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return loop.every_step(optimizer, loop.cosine_schedule(optimizer, self.steps, final=0.01))
 
 
-def resized(crops: torch.Tensor, size_px: int) -> torch.Tensor:
-    """Crops (N, 3, S, S) at another side, antialiased, float in [0, 255]."""
+def resize(crops: torch.Tensor, size_px: int) -> torch.Tensor:
+    """Resize crops (N, 3, S, S) with antialiasing; float in [0, 255]."""
     size = (size_px, size_px)
     return F.interpolate(crops.float(), size=size, mode="bilinear", antialias=True, align_corners=False)
 
 
 class SixDRepNetData(L.LightningDataModule):
-    """Real faces, and rendered or profiled ones as a fixed share of the samples."""
+    """Real faces, and rendered or profiled ones as a fixed fraction of the samples."""
 
     def __init__(self, recipe: SixDRepNetRecipe, inputs: Inputs) -> None:
         super().__init__()
         self.recipe, self.inputs = recipe, inputs
 
     def setup(self, stage: str) -> None:
+        """Read the data."""
         data, labels, r = self.inputs.data, self.inputs.labels, self.recipe
-        photos = read_photos(backgrounds(data, "train"))
+        photos = read_images(background_files(data, "train"))
         pictures, table = real_faces(data, labels, "train")
-        drawn, exact = made_faces(self.inputs.rendered)
+        drawn, exact = synthetic_faces(self.inputs.rendered)
         if exact is None:
             raise InputError(
                 "6drepnet learns from rendered heads too: give the folder of `facegeom lab synth`"
@@ -107,11 +107,13 @@ class SixDRepNetData(L.LightningDataModule):
         self.val = FaceCropsPlain(*real_faces(data, labels, "val"), photos, view=upright_view)
 
     def train_dataloader(self) -> DataLoader:
+        """Return the training samples of an epoch."""
         sampler = WeightedRandomSampler(self.weights.tolist(), self.recipe.samples_per_epoch)
         workers = self.inputs.workers
         return DataLoader(self.train, self.recipe.batch, sampler=sampler, num_workers=workers, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
+        """Return the validation samples."""
         return DataLoader(self.val, 64)
 
 
@@ -119,7 +121,7 @@ def train(recipe: SixDRepNetRecipe, inputs: Inputs) -> Path:
     """Train and return the best checkpoint.
 
     Raises:
-        InputError: no rendered heads are given; an unknown body.
+        InputError: no rendered heads are given; an unknown backbone.
     """
     L.seed_everything(recipe.seed, workers=True)
     steps = recipe.epochs * (recipe.samples_per_epoch // recipe.batch) // inputs.processes

@@ -1,4 +1,4 @@
-"""What trained depth networks say of crops whose depth is known."""
+"""Predictions of trained depth networks for crops with known depth."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,27 +12,27 @@ from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.networks.depth import (
     DepthClasses,
     DepthMillimetres,
-    answer_of,
+    full_size_depth,
     mean_depth,
-    with_grey,
+    stage_two_input,
 )
-from facegeom_lab.training import recipes
-from facegeom_lab.training.runs import read_recipe
-from facegeom_lab.training.tasks import depth, depth1, depth2, loop
+from facegeom_lab.training import loop, recipes
+from facegeom_lab.training.tasks import depth, depth1, depth2
+from facegeom_lab.training.trainers import read_recipe
 
 
 @dataclass(frozen=True, eq=False)
-class DepthAnswers:
-    """Of N crops; depths are millimetres behind the nose tip.
+class DepthPredictions:
+    """Predictions and truth of N crops; depths in mm behind the nose tip.
 
     Attributes:
         crops: (N, 160, 160, 3) uint8 RGB.
         truth_mm: (N, 80, 80), NaN where no face is.
-        first_mm: (N, 80, 80) stage I's answer.
+        first_mm: (N, 80, 80) stage I's depth.
         classes: (N, 80, 80) stage I's most likely class.
-        top1: (N,) share of the face's pixels whose class is right.
-        top3: (N,) whose class is among the three most likely.
-        second_mm: (N, 80, 80) stage II's answer.
+        top1: (N,) fraction of the face's pixels whose class is right.
+        top3: (N,) fraction whose class is among the three most likely.
+        second_mm: (N, 80, 80) stage II's depth.
     """
 
     crops: np.ndarray
@@ -45,11 +45,11 @@ class DepthAnswers:
 
     @property
     def face(self) -> np.ndarray:
-        """(N, 80, 80) bool."""
+        """Return the mask (N, 80, 80) of the faces."""
         return np.isfinite(self.truth_mm)
 
     def errors_mm(self, stage: str) -> np.ndarray:
-        """(N, 80, 80) answer minus truth with the means laid over each other, NaN where no face is.
+        """Return prediction minus truth (N, 80, 80) after subtracting each face's mean, NaN where no face is.
 
         ``stage``: "first" or "second".
         """
@@ -57,12 +57,12 @@ class DepthAnswers:
         return error - np.nanmean(error, axis=(1, 2), keepdims=True)
 
     def means_mm(self, stage: str) -> np.ndarray:
-        """(N,) mean absolute errors of :meth:`errors_mm`."""
+        """Return the mean absolute errors (N,) of :meth:`errors_mm`."""
         return np.nanmean(np.abs(self.errors_mm(stage)), axis=(1, 2))
 
 
 def stage_one(run: Path) -> DepthClasses:
-    """The network of a finished run of ``depth1``.
+    """Load the network of a finished run of ``depth1``.
 
     Raises:
         InputError: the folder holds no such run.
@@ -72,7 +72,7 @@ def stage_one(run: Path) -> DepthClasses:
 
 
 def stage_two(run: Path) -> DepthMillimetres:
-    """The network of a finished run of ``depth2``.
+    """Load the network of a finished run of ``depth2``.
 
     Raises:
         InputError: the folder holds no such run.
@@ -90,26 +90,26 @@ def _recipe(recipe_type, kind: str, run: Path):
 
 
 @torch.inference_mode()
-def answers(first: DepthClasses, second: DepthMillimetres, crops: Dataset, count: int) -> DepthAnswers:
-    """Run both stages over ``count`` crops, evenly chosen."""
+def predict(first: DepthClasses, second: DepthMillimetres, crops: Dataset, count: int) -> DepthPredictions:
+    """Run both stages over ``count`` evenly spaced crops."""
     total = len(crops)
     chosen = np.unique(np.linspace(0, total - 1, min(count, total)).astype(int))
     parts = [_part(first, second, batch) for batch in DataLoader(Subset(crops, chosen.tolist()), 16)]
-    return DepthAnswers(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return DepthPredictions(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _part(first: DepthClasses, second: DepthMillimetres, batch: dict[str, torch.Tensor]) -> tuple:
-    pictures = depth.pixels(batch["crop"])
-    logits = first(pictures)
-    answer = answer_of(logits)
-    top1, top3 = depth1.shares_right(logits, depth1.classes_of(batch["depth"]))
-    told = (
+    images = depth.to_float(batch["crop"])
+    logits = first(images)
+    first_mm = full_size_depth(logits)
+    top1, top3 = depth1.top_accuracies(logits, depth1.depth_to_class(batch["depth"]))
+    outputs = (
         batch["crop"].permute(0, 2, 3, 1),
         batch["depth"],
         mean_depth(logits),
         logits.argmax(dim=1),
         top1,
         top3,
-        second(with_grey(pictures, answer)),
+        second(stage_two_input(images, first_mm)),
     )
-    return tuple(each.numpy() for each in told)
+    return tuple(each.numpy() for each in outputs)

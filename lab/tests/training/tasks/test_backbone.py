@@ -1,4 +1,4 @@
-"""Bodies that learn faces: loss, error and rates by hand; a checkpoint that other trainings start from."""
+"""Pre-training of a backbone: loss and error by hand; a checkpoint that other trainings start from."""
 
 from math import log
 from pathlib import Path
@@ -13,15 +13,15 @@ from torch import nn
 from facegeom.errors import InputError
 from facegeom_lab.evaluation.run import read_metrics
 from facegeom_lab.networks.backbones import Regressor
-from facegeom_lab.training import recipes
-from facegeom_lab.training.tasks import body, loop
-from facegeom_lab.training.tasks.body import BodyData, BodyRecipe, BodyTask
+from facegeom_lab.training import loop, recipes
+from facegeom_lab.training.tasks import backbone
+from facegeom_lab.training.tasks.backbone import BackboneData, BackboneRecipe, BackboneTask
 from facegeom_lab.training.trainers import Inputs
 
 
-def recipe(**changes: object) -> BodyRecipe:
+def recipe(**changes: object) -> BackboneRecipe:
     small = {"size_px": 32, "epochs": 2, "samples_per_epoch": 4, "batch": 2, "precision": "32-true"}
-    return recipes.load(BodyRecipe, "body", **small | changes)
+    return recipes.load(BackboneRecipe, "body", **small | changes)
 
 
 class Network(nn.Module):
@@ -36,10 +36,12 @@ class Network(nn.Module):
         return self.mesh.expand(len(crops), 478, 3)
 
 
-def task_with(net: nn.Module, monkeypatch: pytest.MonkeyPatch, **changes: object) -> tuple[BodyTask, dict]:
-    """A task around a given network, and what it logs."""
-    monkeypatch.setattr(body, "Regressor", lambda *_, **__: net)
-    task, logged = BodyTask(recipe(**changes), 100), {}
+def task_with(
+    net: nn.Module, monkeypatch: pytest.MonkeyPatch, **changes: object
+) -> tuple[BackboneTask, dict]:
+    """Return a task around a given network, and a dictionary of what it logs."""
+    monkeypatch.setattr(backbone, "Regressor", lambda *_, **__: net)
+    task, logged = BackboneTask(recipe(**changes), 100), {}
     monkeypatch.setattr(task, "log", lambda name, value, **_: logged.update({name: value.item()}))
     return task, logged
 
@@ -82,31 +84,32 @@ def test_statistics_stay_after_their_share(training_pack, tmp_path: Path) -> Non
     saved = []
 
     class Keep(Callback):
-        def on_train_epoch_end(self, trainer: Trainer, pl_module: BodyTask) -> None:
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: BackboneTask) -> None:
             saved.append(pl_module.net.body.bn1.running_mean.clone())
 
     with pytest.MonkeyPatch.context() as patch:
         original = loop.trainer
         patch.setattr(loop, "trainer", lambda *a, **k: original(*a, **k | {"callbacks": [Keep()]}))
-        body.train(recipe(statistics_share=0.5), inputs)
+        backbone.train(recipe(statistics_share=0.5), inputs)
     assert len(saved) == 2 and saved[0].abs().max() > 0
     torch.testing.assert_close(saved[0], saved[1], rtol=0, atol=0)
 
 
 def test_rate_warms_up_and_falls(monkeypatch: pytest.MonkeyPatch) -> None:
-    task, _ = task_with(nn.Linear(1, 1), monkeypatch, warmup_share=0.08)
-    rates = np.array([task._rate(step) for step in range(101)])
+    task, _ = task_with(nn.Linear(1, 1), monkeypatch, warmup_share=0.08, learning_rate=1.0)
+    rate = task.configure_optimizers()["lr_scheduler"]["scheduler"].lr_lambdas[0]
+    rates = np.array([rate(step) for step in range(101)])
     assert rates[0] == 1 / 8 and rates[7] == rates[8] == 1
     assert (np.diff(rates[8:]) < 0).all() and rates[-1] == pytest.approx(0.01)
 
 
 def test_an_unknown_view(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected the view close or frame, got 'side'"):
-        body.train(recipe(view="side"), Inputs(tmp_path, tmp_path / "run"))
+        backbone.train(recipe(view="side"), Inputs(tmp_path, tmp_path / "run"))
 
 
 def test_training_and_validation_crops(training_pack: object) -> None:
-    data = BodyData(training_pack.data, training_pack.labels, recipe(), 0)
+    data = BackboneData(training_pack.data, training_pack.labels, recipe(), 0)
     data.setup("fit")
     assert (len(data.train), len(data.val)) == (10, 4)
     assert len(data.train_dataloader()) == 2  # batches of an epoch
@@ -116,10 +119,10 @@ def test_training_and_validation_crops(training_pack: object) -> None:
 @pytest.mark.parametrize("view", ["close", "frame"])
 def test_a_checkpoint_to_start_from(training_pack: object, tmp_path: Path, view: str) -> None:
     inputs = Inputs(training_pack.data, tmp_path, labels=training_pack.labels, workers=0)
-    best = body.train(recipe(view=view), inputs)
+    best = backbone.train(recipe(view=view), inputs)
     assert best == tmp_path / loop.BEST
-    told = read_metrics(tmp_path)
-    assert told["samples"].tolist() == [4, 4] and np.isfinite(told["val/nme"]).all()
+    log = read_metrics(tmp_path)
+    assert log["samples"].tolist() == [4, 4] and np.isfinite(log["val/nme"]).all()
     learned = torch.load(best, weights_only=True)["state_dict"]
     started = Regressor("mobilenetv3", 5, pretrained=str(best)).body.state_dict()
     last = "classifier."

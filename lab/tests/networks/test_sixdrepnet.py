@@ -7,12 +7,11 @@ import torch
 from torch import nn
 
 from facegeom.errors import InputError
-from facegeom_lab.networks.repvgg import SHAPES, RepVGGBlock, fold
-from facegeom_lab.networks.sixdrepnet import SixDRepNet, published
+from facegeom_lab.networks.sixdrepnet import SHAPES, RepVGGBlock, SixDRepNet, fold, published
 
 
 def used(net: nn.Module) -> nn.Module:
-    """The network with statistics and gains as after some training."""
+    """Set statistics and gains as after some training."""
     generator = torch.Generator().manual_seed(3)
     for part in net.modules():
         if isinstance(part, nn.BatchNorm2d):
@@ -45,12 +44,12 @@ def test_folded_network_answers_the_same() -> None:
     torch.testing.assert_close(fold(net)(pictures), before, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("body", "millions"), [("A0", 8.3), ("A2", 25.5), ("B1g2", 41.4)])
-def test_sizes_of_the_paper(body: str, millions: float) -> None:
+@pytest.mark.parametrize(("backbone", "millions"), [("A0", 8.3), ("A2", 25.5), ("B1g2", 41.4)])
+def test_sizes_of_the_paper(backbone: str, millions: float) -> None:
     """Table 4 of the paper, folded, without ImageNet's last layer of 1000 classes."""
     with torch.device("meta"):
-        net = SixDRepNet(body, folded=True)
-    channels = SHAPES[body].channels[-1]
+        net = SixDRepNet(backbone, folded=True)
+    channels = SHAPES[backbone].channels[-1]
     count = sum(value.numel() for value in net.parameters()) + (channels + 1) * (1000 - 6)
     assert count / 1e6 == pytest.approx(millions, abs=0.06)
 

@@ -1,15 +1,15 @@
-"""The last steps of the face network's training: what they change, and what they leave alone."""
+"""Refit of the face network's last layer: what it changes, and what it keeps."""
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from facegeom_lab.networks.face import FaceNet
-from facegeom_lab.training.tasks.finish import fit_landmarks
+from facegeom_lab.training.tasks.last_layer import fit_landmarks
 
 
 class Moved(Dataset):
-    """Noise whose points people see to one side of where the network sees them."""
+    """Noise whose annotated points lie to one side of the predicted ones."""
 
     def __init__(self, net: FaceNet, count: int, right: float) -> None:
         generator = torch.Generator().manual_seed(1)
@@ -25,7 +25,7 @@ class Moved(Dataset):
         return {"crop": self.crops[index], "landmarks": self.landmarks[index]}
 
 
-def test_points_move_to_where_people_see_them() -> None:
+def test_points_move_to_the_annotated_ones() -> None:
     torch.manual_seed(0)
     net = FaceNet().eval()
     faces = Moved(net, 24, right=0.02)

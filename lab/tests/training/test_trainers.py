@@ -1,7 +1,7 @@
-"""Training and measuring by the name of a recipe."""
+"""Training and evaluation by a recipe's name; the settings of a run."""
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import import_module
 from inspect import signature
@@ -10,15 +10,24 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import yaml
 
 from facegeom.errors import InputError
 from facegeom_lab.evaluation.cost import cost
 from facegeom_lab.evaluation.run import read_predictions, read_result
 from facegeom_lab.training import recipes, trainers
-from facegeom_lab.training.runs import RECIPE, read_recipe
 from facegeom_lab.training.tasks import landmarks
 from facegeom_lab.training.tasks.landmarks import LandmarksRecipe
-from facegeom_lab.training.trainers import TRAINERS, Inputs, effort, evaluate, train
+from facegeom_lab.training.trainers import (
+    RECIPE,
+    TRAINERS,
+    Inputs,
+    evaluate,
+    read_recipe,
+    save_recipe,
+    train,
+    training_cost,
+)
 
 NAME = "landmarks106-mobilenetv3-wing"
 
@@ -33,19 +42,19 @@ def test_every_kind_has_its_training(kind: str) -> None:
 
 
 class Trainer(ModuleType):
-    """Stands in for the module of the key points; keeps what it is given."""
+    """Replaces the module of the keypoints; keeps its arguments."""
 
     LandmarksRecipe = LandmarksRecipe
 
     def __init__(self) -> None:
         super().__init__("trainer")
         self.calls: list[tuple[LandmarksRecipe, Inputs]] = []
-        self.answer: Path | dict[str, Path] = Path("best.ckpt")
+        self.result: Path | dict[str, Path] = Path("best.ckpt")
 
     def train(self, recipe: LandmarksRecipe, inputs: Inputs) -> Path | dict[str, Path]:
         assert (inputs.out / RECIPE).exists()  # a run says from its start what it is
         self.calls.append((recipe, inputs))
-        return self.answer
+        return self.result
 
 
 @pytest.fixture
@@ -65,8 +74,8 @@ def test_a_recipe_is_trained_with_its_changes(trainer: Trainer, tmp_path: Path) 
 
 
 def test_trainings_of_several_networks(trainer: Trainer, tmp_path: Path) -> None:
-    trainer.answer = {"pnet": Path("p.ckpt"), "rnet": Path("r.ckpt")}
-    assert train(NAME, Inputs(tmp_path, tmp_path / "run")) == trainer.answer
+    trainer.result = {"pnet": Path("p.ckpt"), "rnet": Path("r.ckpt")}
+    assert train(NAME, Inputs(tmp_path, tmp_path / "run")) == trainer.result
 
 
 def test_the_folder_of_another_run(trainer: Trainer, tmp_path: Path) -> None:
@@ -123,12 +132,12 @@ def test_a_run_of_another_version(trainer: Trainer, tmp_path: Path, old: str, ne
         evaluate(inputs)
 
 
-def test_effort(tmp_path: Path) -> None:
-    assert effort(tmp_path) == {}
+def test_training_cost(tmp_path: Path) -> None:
+    assert training_cost(tmp_path) == {}
     (tmp_path / "log" / "version_0").mkdir(parents=True)
     rows = "epoch,step,seconds,samples\n0,3,1.5,6\n1,7,2.0,6\n2,11,,\n"
     (tmp_path / "log" / "version_0" / "metrics.csv").write_text(rows)
-    assert effort(tmp_path) == {"epochs": 3, "train_seconds": 3.5, "samples": 12}
+    assert training_cost(tmp_path) == {"epochs": 3, "train_seconds": 3.5, "samples": 12}
 
 
 def test_train_and_evaluate(labelled_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,8 +149,62 @@ def test_train_and_evaluate(labelled_pack: Path, tmp_path: Path, monkeypatch: py
     figures = evaluate(inputs)
     assert read_result(inputs.out) == figures
     assert (figures["recipe"], figures["epochs"], figures["samples"]) == (NAME, 1, 6)
-    told = read_predictions(inputs.out, "test")
-    assert told.files.tolist() == ["faces/8.png", "faces/9.png"]
-    distance = np.linalg.norm(told.predicted - told.truth, axis=2).mean(axis=1)
-    eyes = np.linalg.norm(told.truth[:, 36] - told.truth[:, 45], axis=1)
+    predictions = read_predictions(inputs.out, "test")
+    assert predictions.files.tolist() == ["faces/8.png", "faces/9.png"]
+    distance = np.linalg.norm(predictions.predicted - predictions.truth, axis=2).mean(axis=1)
+    eyes = np.linalg.norm(predictions.truth[:, 36] - predictions.truth[:, 45], axis=1)
     assert figures["test"]["nme_interocular"] == pytest.approx((distance / eyes).mean())
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of some training."""
+
+    loss: str = "wing"
+    rate: float = 1e-6
+    batch: int = 16
+    fast: bool = False
+
+
+def test_settings_come_back(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "one"
+    save_recipe(run, "one", "small", Settings())
+    assert read_recipe(run) == {
+        **{"recipe": "one", "kind": "small"},
+        **{"loss": "wing", "rate": 1e-6, "batch": 16, "fast": False},
+    }
+    assert (run / RECIPE).read_text().startswith("recipe: one\nkind: small\nloss: wing\n")
+
+
+def test_a_run_goes_on_with_the_same_settings_alone(tmp_path: Path) -> None:
+    save_recipe(tmp_path, "one", "small", Settings())
+    save_recipe(tmp_path, "one", "small", Settings())
+    before = (tmp_path / RECIPE).read_bytes()
+    with pytest.raises(InputError, match=r"run with other settings \(batch, loss\); give another folder"):
+        save_recipe(tmp_path, "one", "small", Settings(loss="mse", batch=8))
+    with pytest.raises(InputError, match=r"other settings \(kind, recipe\)"):
+        save_recipe(tmp_path, "two", "large", Settings())
+    assert (tmp_path / RECIPE).read_bytes() == before
+
+
+def test_settings_that_came_or_went_count_too(tmp_path: Path) -> None:
+    save_recipe(tmp_path, "one", "small", Settings())
+    values = read_recipe(tmp_path)
+    values["depth"] = values.pop("batch")
+    (tmp_path / RECIPE).write_text(yaml.safe_dump(values))
+    with pytest.raises(InputError, match=r"other settings \(batch, depth\)"):
+        save_recipe(tmp_path, "one", "small", Settings())
+
+
+def test_no_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a run of `facegeom lab train` in .*, but recipe\.yaml is missing"):
+        read_recipe(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "recipe: one\n", "- recipe\n- kind\n", "recipe: [one\n", "\x00"])
+def test_a_damaged_run(tmp_path: Path, text: str) -> None:
+    (tmp_path / RECIPE).write_text(text)
+    with pytest.raises(InputError, match=r"keys recipe and kind in .*recipe\.yaml; it is damaged"):
+        read_recipe(tmp_path)
+    with pytest.raises(InputError, match="it is damaged"):
+        save_recipe(tmp_path, "one", "small", Settings())

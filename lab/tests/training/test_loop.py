@@ -1,4 +1,4 @@
-"""The loop that all trainings share: checkpoints, resume, what is logged, when it stops."""
+"""The shared training loop: checkpoints, resume, logs, stopping rule, learning-rate schedule."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +11,13 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from facegeom_lab.evaluation.run import read_metrics
-from facegeom_lab.training.tasks import loop
+from facegeom_lab.training import loop
 
 SAMPLES = 5
 
 
 class Task(L.LightningModule):
-    """One weight; validation losses and learning rates of the epochs are given, the power may fail in one."""
+    """One weight; validation losses and learning rates by epoch are given, one epoch may fail."""
 
     def __init__(self, losses: Sequence[float], rates: Sequence[float] = (), fails_in: int = -1) -> None:
         super().__init__()
@@ -151,3 +151,88 @@ def test_stops_at_once_without_a_warm_up(tmp_path: Path) -> None:
     task = Task([1] * 6, RATES)
     fit(tmp_path, task, callbacks=[loop.StopAtRate(1e-6, warmup_epochs=0)])
     assert task.epochs == [0]
+
+
+GOLDEN_STEPS = (0, 1, 4, 5, 7, 8, 20, 50, 73, 99, 100, 101)
+GOLDEN = {
+    # Fractions of the peak rate in a training of 100 steps: warm-up, final fraction, expected values.
+    "backbone": (
+        *(0.075 * 100, 0.01),
+        *([0.13333333333333333, 0.26666666666666666, 0.6666666666666666, 0.8, 1.0666666666666667]),
+        *([0.9999286291194089, 0.9560581027421272, 0.5678738207747049, 0.20394103619094678]),
+        *([0.010285462941343403, 0.01, 0.01]),
+    ),
+    "heatmap": (
+        *(0.05 * 100, 0.01),
+        *([0.2, 0.4, 1.0, 1.0, 0.9989177454732934, 0.9975660367597806, 0.940339506847212]),
+        *([0.5458767760088046, 0.19454770255559917, 0.010270637616241605, 0.01, 0.01]),
+    ),
+    "face, depth, keypoints14": (
+        *(7, 0.005),
+        *([0.14285714285714285, 0.2857142857142857, 0.7142857142857143, 0.8571428571428571, 1.0]),
+        *([0.9997161717375347, 0.9527944673570349, 0.561183466782546, 0.1979772736825377]),
+        *([0.005283828262465295, 0.005, 0.005]),
+    ),
+    "sixdrepnet": (
+        *(0, 0.01),
+        *([1.0, 0.9997557473810371, 0.9960967771506666, 0.9939057285945933, 0.98807879715968]),
+        *([0.9844486647586724, 0.905463412215599, 0.505, 0.17765062666479242]),
+        *([0.010244252618962859, 0.01, 0.01]),
+    ),
+}
+
+
+@pytest.mark.parametrize("task", GOLDEN)
+def test_schedule_of_each_task(task: str) -> None:
+    """The very numbers of the schedules that the tasks once had of their own."""
+    warmup, final, *expected = GOLDEN[task]
+    assert [loop.cosine_factor(step, 100, warmup, final) for step in GOLDEN_STEPS] == expected
+
+
+def rates_of(schedule: torch.optim.lr_scheduler.LRScheduler, steps: int) -> list[float]:
+    rates = []
+    for _ in range(steps + 1):
+        rates.append(schedule.get_last_lr()[0])
+        schedule.optimizer.step()
+        schedule.step()
+    return rates
+
+
+def test_schedule_of_the_last_layer() -> None:
+    """That of torch's ``CosineAnnealingLR``, whose recursion differs from the closed form by rounding."""
+    made = []
+    for _ in range(2):
+        made.append(torch.optim.AdamW([nn.Parameter(torch.zeros(1))], 2e-3))
+    expected = rates_of(torch.optim.lr_scheduler.CosineAnnealingLR(made[0], 100), 100)
+    np.testing.assert_allclose(rates_of(loop.cosine_schedule(made[1], 100), 100), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("warmup", "final"), [(10, 0.005), (8.5, 0.01), (0, 0.01)])
+def test_rate_warms_up_and_falls(warmup: float, final: float) -> None:
+    rates = np.array([loop.cosine_factor(step, 100, warmup, final) for step in range(120)])
+    peak = round(warmup + 0.5)
+    assert (np.diff(rates[:peak]) > 0).all() and (np.diff(rates[peak:100]) < 0).all()
+    assert (rates[100:] == final).all()
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(1, 1), (1, 0), (3, 5)])
+def test_short_trainings_have_a_rate(steps: int, warmup: int) -> None:
+    assert all(0 < loop.cosine_factor(step, steps, warmup, 0.01) <= 1 for step in range(8))
+
+
+def test_a_moving_average_is_a_callback_of_its_own(tmp_path: Path) -> None:
+    kinds = [type(each).__name__ for each in loop.trainer(tmp_path, "32-true", ema_decay=0.5).callbacks]
+    assert "EMAWeightAveraging" in kinds
+    plain = [type(each).__name__ for each in loop.trainer(tmp_path, "32-true").callbacks]
+    assert "EMAWeightAveraging" not in plain
+
+
+def test_an_older_state_of_a_schedule_is_resumed() -> None:
+    """Checkpoints once stored the settings of callable schedules, or an empty dictionary of a method's."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 1.0)
+    schedule = loop.cosine_schedule(optimizer, 100, 7, 0.005)
+    for kept in ({"steps": 100, "warmup_steps": 7}, {}, None):
+        schedule.load_state_dict(schedule.state_dict() | {"lr_lambdas": [kept], "last_epoch": 49})
+        optimizer.step()
+        schedule.step()
+        assert schedule.get_last_lr() == [0.561183466782546]

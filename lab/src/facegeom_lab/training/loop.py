@@ -1,0 +1,148 @@
+"""Training loop that the tasks share: trainer, checkpoints, resume, logs, learning-rate schedule."""
+
+import time
+from collections.abc import Sequence
+from math import cos, pi
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+LAST, BEST = "last.ckpt", "best.ckpt"
+
+
+def cosine_factor(step: int, steps: int, warmup: float = 0.0, final: float = 0.0) -> float:
+    """Return the fraction of the peak learning rate at a step.
+
+    A linear warm-up, then half a cosine down to ``final``, which holds from then on.
+
+    Args:
+        step: number of finished steps.
+        steps: length of the training.
+        warmup: steps of the warm-up; need not be whole.
+        final: fraction of the peak rate at the end.
+    """
+    if step < warmup:
+        return (step + 1) / warmup
+    span = steps - warmup if steps > warmup else 1
+    return final + (1 - final) * (1 + cos(pi * min(1.0, (step - warmup) / span))) / 2
+
+
+def cosine_schedule(
+    optimizer: torch.optim.Optimizer, steps: int, warmup: float = 0.0, final: float = 0.0
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Scale the optimiser's learning rate by :func:`cosine_factor`, step by step."""
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: cosine_factor(step, steps, warmup, final)
+    )
+
+
+def every_step(
+    optimizer: torch.optim.Optimizer, scheduler: torch.optim.lr_scheduler.LRScheduler
+) -> dict[str, Any]:
+    """Return an optimiser and a schedule by steps as ``configure_optimizers`` hands them to Lightning."""
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def trainer(
+    out: Path,
+    precision: str,
+    monitor: str | None = "val/loss",
+    processes: int = 1,
+    callbacks: Sequence[Callback] = (),
+    ema_decay: float | None = None,
+    **options: Any,
+) -> L.Trainer:
+    """Build Lightning's trainer, on a GPU where there is one.
+
+    It writes ``last.ckpt`` after every epoch, and ``best.ckpt`` after those with the least ``monitor``.
+
+    Args:
+        out: folder of the run.
+        precision: Lightning's name: ``32-true``, ``bf16-mixed``, ``16-mixed``.
+        monitor: metric that chooses the best checkpoint, lower is better; None to keep the last one only.
+        processes: GPUs, or processes of one thread each on a CPU.
+        callbacks: further callbacks.
+        ema_decay: decay of the exponential moving average of the weights, which validation and checkpoints
+            then use; None for none.
+        options: further arguments of ``lightning.Trainer``, the length of the training among them.
+    """
+    kept = [_checkpoint(out, LAST, None)] + ([_checkpoint(out, BEST, monitor)] if monitor else [])
+    average = [] if ema_decay is None else [EMAWeightAveraging(decay=ema_decay)]
+    return L.Trainer(
+        accelerator="gpu" if torch.cuda.is_available() else "cpu",
+        devices=processes,
+        precision=precision,
+        callbacks=[*kept, EpochTime(), *average, *callbacks],
+        logger=[CSVLogger(out, name="log"), TensorBoardLogger(out, name="tensorboard")],
+        log_every_n_steps=10,
+        **options,
+    )
+
+
+def _checkpoint(out: Path, name: str, monitor: str | None) -> ModelCheckpoint:
+    """Save after every epoch, or after those with the least ``monitor``; ``save_last`` would skip some."""
+    return ModelCheckpoint(
+        out,
+        filename=name.removesuffix(".ckpt"),
+        monitor=monitor,
+        save_on_train_epoch_end=monitor is None,
+        enable_version_counter=False,
+    )
+
+
+def fit(trainer: L.Trainer, task: L.LightningModule, data: Any, out: Path) -> None:
+    """Train on a data module or a loader; resume from ``out/last.ckpt`` when it exists."""
+    last = out / LAST
+    trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None)
+
+
+def save_last(trainer: L.Trainer, out: Path) -> Path:
+    """Save the state at the end of the training as ``out/last.ckpt``; exit in all processes but the first."""
+    trainer.save_checkpoint(out / LAST)
+    if not trainer.is_global_zero:
+        raise SystemExit(0)
+    return out / LAST
+
+
+class EpochTime(Callback):
+    """Log ``seconds``, the number of ``samples`` and the learning rate ``lr`` of every epoch."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock: a resumed training may not begin with the start of an epoch."""
+        self.on_train_epoch_start(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock and the count."""
+        self._start, self._samples = time.perf_counter(), 0
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the samples of a batch, over all processes."""
+        samples = next(iter(batch.values())) if isinstance(batch, dict) else batch[0]
+        self._samples += len(samples) * trainer.world_size
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Log the epoch, unless it was complete before an interruption."""
+        if not self._samples:
+            return
+        pl_module.log("seconds", time.perf_counter() - self._start)
+        pl_module.log("samples", float(self._samples))
+        pl_module.log("lr", trainer.optimizers[0].param_groups[0]["lr"])
+
+
+class StopAtRate(Callback):
+    """Stop the training once the warm-up is over and the learning rate has fallen to ``rate`` or below."""
+
+    def __init__(self, rate: float, warmup_epochs: int) -> None:
+        self.rate, self.warmup_epochs = rate, warmup_epochs
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Compare the current learning rate with the limit."""
+        warm = trainer.current_epoch >= self.warmup_epochs
+        if warm and trainer.optimizers[0].param_groups[0]["lr"] <= self.rate:
+            trainer.should_stop = True

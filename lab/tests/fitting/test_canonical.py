@@ -21,7 +21,7 @@ def head() -> np.ndarray:
 
 
 def turned_heads(count: int, noise: float = 0.3) -> np.ndarray:
-    """(count, 478, 3) the canonical head, turned a little, scaled, moved and disturbed."""
+    """Return canonical heads (count, 478, 3), rotated a little, scaled, moved and with noise."""
     rng = np.random.default_rng(11)
     rotation = rotation_from_angles(*rng.uniform(-12, 12, (3, count)))
     scale = rng.uniform(0.5, 3, (count, 1, 1))

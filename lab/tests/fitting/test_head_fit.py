@@ -21,7 +21,7 @@ def basis() -> Basis:
 
 
 def seen(basis: Basis, coefficients: np.ndarray, yaw: float = 0.0, scale: float = 1.5) -> np.ndarray:
-    """Meshes (N, 478, 3) in pixels."""
+    """Return meshes (N, 478, 3) in pixels."""
     rotation = rotation_from_angles(yaw, 10, -20)
     points = scale * basis.shapes(coefficients) @ rotation.T + (100, 80, 0)
     return np.concatenate([points, np.zeros((len(points), 10, 3))], axis=1)

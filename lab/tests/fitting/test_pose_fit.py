@@ -35,7 +35,7 @@ def projected(scheme: str, rotation: np.ndarray, translation: np.ndarray) -> np.
 
 
 def with_outliers(points: np.ndarray, rng: np.random.Generator, shift: float) -> np.ndarray:
-    """A fifth of each face's points moved by up to so many pixels."""
+    """Move a fifth of each face's points by up to ``shift`` pixels."""
     wrong = rng.permuted(np.tile(np.arange(points.shape[1]) < points.shape[1] // 5, (len(points), 1)), axis=1)
     return points + wrong[..., None] * rng.uniform(-shift, shift, points.shape)
 
@@ -49,7 +49,7 @@ def test_projected_heads_come_back(scheme: str, rotation: np.ndarray, translatio
 
 
 @pytest.mark.parametrize(("scheme", "mean_deg"), [("ibug68", 0.6), ("mesh478", 0.2), ("celeba5", 3)])
-def test_noise_of_half_a_pixel_turns_the_head_a_little(
+def test_noise_of_half_a_pixel_rotates_the_head_a_little(
     scheme: str, mean_deg: float, rotation: np.ndarray, translation: np.ndarray, rng: np.random.Generator
 ) -> None:
     points = projected(scheme, rotation, translation)
@@ -60,7 +60,7 @@ def test_noise_of_half_a_pixel_turns_the_head_a_little(
 
 @pytest.mark.parametrize("scheme", DENSE)
 @pytest.mark.parametrize("shift", [5, 80, 1000])
-def test_a_fifth_of_outliers_has_no_say(
+def test_a_fifth_of_outliers_is_ignored(
     scheme: str, shift: float, rotation: np.ndarray, translation: np.ndarray, rng: np.random.Generator
 ) -> None:
     points = with_outliers(projected(scheme, rotation, translation), rng, shift)
@@ -87,7 +87,7 @@ def test_unknown_points_are_left_out(rotation: np.ndarray, translation: np.ndarr
     assert geodesic_deg(fit.rotation, rotation).max() < 1e-4
 
 
-def test_the_jaw_has_no_say(rotation: np.ndarray, translation: np.ndarray) -> None:
+def test_the_jaw_is_ignored(rotation: np.ndarray, translation: np.ndarray) -> None:
     points = projected("ibug68", rotation, translation)
     points[:, :17] += 30
     fit = fit_pose(points, "ibug68", CAMERA)

@@ -1,4 +1,4 @@
-"""A tiny head that needs no file: a ball with a nose, eyes and 68 points, and one photo."""
+"""A tiny head model without a file: a ball with a nose, eyes and 68 points; and one photo."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ ROWS, COLUMNS = 40, 64
 
 @pytest.fixture(scope="session")
 def ball_head() -> HeadModel:
-    """A ball of 90 mm whose front bears the points; eyeballs are small balls beside the origin."""
+    """Build a ball of 90 mm with the points on its front; eyeballs are small balls beside the origin."""
     skull, skull_triangles = ellipsoid([0, 10, 80], [80, 110, 85], ROWS, COLUMNS)
     eyes = [ellipsoid([x, 0, 0], [12, 12, 12], 8, 12) for x in (-30.0, 30.0)]
     starts = np.cumsum([0, len(skull), len(eyes[0][0])])
@@ -33,5 +33,5 @@ def ball_head() -> HeadModel:
 
 @pytest.fixture(scope="session")
 def photos() -> list[np.ndarray]:
-    """One noisy photo (80, 120, 3)."""
+    """Return one noisy photo (80, 120, 3)."""
     return [np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)]

@@ -1,1 +1,1 @@
-"""The head model fitted to labelled meshes of photos: identity, expression, pose, and depth from them."""
+"""Fits: head model and depth to labelled meshes, head pose to points, the canonical head."""

@@ -13,22 +13,24 @@ from facegeom_lab.datasets.published.pack import mesh_labels
 from facegeom_lab.files import save_npz
 from facegeom_lab.teachers.linear_map import LinearMap, fit_linear_map
 
-FRONTAL_SHARE = 0.5  # the teacher's meshes are best where the face looks into the camera
-INNER68 = slice(17, 68)  # the jaw's points slide along the outline when the head turns
+FRONTAL_FRACTION = 0.5
+"""Fraction of the meshes that are used, the most frontal: the teacher's errors are smallest there."""
 
+INNER68 = slice(17, 68)
+"""The 68 points without the jaw's, which slide along the outline when the head rotates."""
 
 SMOOTH: dict[str, Any] = {"neighbours": 12, "ridge": 1e-2}
-"""A map of near points with small weights: fitted in the picture, it must hold along z as well."""
+"""A map of near points with small weights: fitted to x and y, it must hold along z as well."""
 
 
 def triangles_from_edges(edges: np.ndarray, points_xy: np.ndarray) -> np.ndarray:
-    """(T, 3) the faces of a planar mesh of triangles: three joined edges that do not surround other faces.
+    """Return the triangles (T, 3) of a planar mesh: three joined edges that do not surround other triangles.
 
-    An edge belongs to at most two faces; three edges that each belong to a third "face" surround a point.
+    An edge belongs to at most two triangles; three edges that are each in a third one surround a point.
 
     Args:
         edges: (E, 2).
-        points_xy: (K, 2) where the points lie on a frontal face, y down; gives the orientation.
+        points_xy: (K, 2) points of a frontal face, y down; for the orientation.
     """
     near: dict[int, set[int]] = {}
     for first, second in edges.tolist():
@@ -46,26 +48,26 @@ def triangles_from_edges(edges: np.ndarray, points_xy: np.ndarray) -> np.ndarray
 
 
 def _oriented(triangles: np.ndarray) -> np.ndarray:
-    """Triangles (T, 3) turned so that neighbours run their common side in opposite ways, the first one kept.
+    """Orient triangles (T, 3) alike: neighbours run along their common side in opposite directions.
 
-    The picture alone cannot tell: two lie folded under their neighbours, in the nostrils.
+    Signed areas do not suffice: in the nostrils two triangles lie folded under their neighbours.
     """
     sides = defaultdict(list)
     for index, corners in enumerate(triangles.tolist()):
         for side in _sides(corners):
             sides[frozenset(side)].append((index, side))
-    turned: dict[int, bool] = {}
+    flipped: dict[int, bool] = {}
     for start in range(len(triangles)):
-        queue = [] if start in turned else [start]
-        turned.setdefault(start, False)
+        queue = [] if start in flipped else [start]
+        flipped.setdefault(start, False)
         while queue:
             index = queue.pop()
             for side in _sides(triangles[index].tolist()):
-                for other, theirs in sides[frozenset(side)]:
-                    if other not in turned:
-                        turned[other] = turned[index] ^ (theirs == side)
+                for other, other_side in sides[frozenset(side)]:
+                    if other not in flipped:
+                        flipped[other] = flipped[index] ^ (other_side == side)
                         queue.append(other)
-    flip = np.array([turned[index] for index in range(len(triangles))])
+    flip = np.array([flipped[index] for index in range(len(triangles))])
     return np.where(flip[:, None], triangles[:, [0, 2, 1]], triangles)
 
 
@@ -75,9 +77,9 @@ def _sides(corners: list[int]) -> list[tuple[int, int]]:
 
 
 def mean_head(mesh: np.ndarray, mirror: np.ndarray) -> np.ndarray:
-    """(478, 3) symmetric mean shape of meshes (N, 478, 3) by generalised Procrustes; unit: its own size."""
+    """Return the symmetric mean shape (478, 3) of meshes (N, 478, 3) by generalised Procrustes, of norm 1."""
     asymmetry = np.abs((mesh[:, :, 0] - mesh[:, :1, 0]).mean(axis=1)) / np.ptp(mesh[:, :, 0], axis=1)
-    frontal = mesh[asymmetry <= np.quantile(asymmetry, FRONTAL_SHARE)].astype(np.float64)
+    frontal = mesh[asymmetry <= np.quantile(asymmetry, FRONTAL_FRACTION)].astype(np.float64)
     shape = frontal[0]
     for _ in range(8):
         aligned = procrustes(frontal, shape).apply(frontal)
@@ -87,17 +89,17 @@ def mean_head(mesh: np.ndarray, mirror: np.ndarray) -> np.ndarray:
 
 
 def symmetric(shape: np.ndarray, mirror: np.ndarray) -> np.ndarray:
-    """The mean of a shape (K, 3) and its mirror image, laid onto each other first."""
+    """Return the mean of a shape (K, 3) and its mirror image, aligned first; symmetric about x = 0."""
     image = shape[mirror] * (-1, 1, 1)
     shape = (shape + procrustes(image, shape).apply(image)) / 2
     axis = shape - shape[mirror]
     normal = axis[np.linalg.norm(axis, axis=1) > 1e-9]
     normal = (normal * np.sign(normal[:, :1])).sum(axis=0)
-    return shape @ _turn_onto_x(normal / np.linalg.norm(normal)).T
+    return shape @ _rotation_to_x(normal / np.linalg.norm(normal)).T
 
 
-def _turn_onto_x(direction: np.ndarray) -> np.ndarray:
-    """The smallest rotation that carries a unit vector onto the x axis."""
+def _rotation_to_x(direction: np.ndarray) -> np.ndarray:
+    """Return the smallest rotation that takes a unit vector to the x axis."""
     x = np.array([1.0, 0.0, 0.0])
     v = np.cross(direction, x)
     k = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
@@ -107,7 +109,7 @@ def _turn_onto_x(direction: np.ndarray) -> np.ndarray:
 def into_head_frame(
     shape: np.ndarray, head68_mm: np.ndarray, linear_map: LinearMap, mirror: np.ndarray
 ) -> np.ndarray:
-    """The shape (478, 3) laid by its 68 points onto the head model's (68, 3); head frame, mm, symmetric."""
+    """Align the shape (478, 3) by its 68 points to the head model's (68, 3); head frame, mm, symmetric."""
     fit = procrustes(linear_map.apply(shape)[INNER68], head68_mm[INNER68])
     head = fit.apply(shape)
     return (head + head[mirror] * (-1, 1, 1)) / 2
@@ -117,7 +119,8 @@ def write_topology(labels: Path, head68_mm: np.ndarray, out: Path) -> dict[str, 
     """Compute triangles, mirror map and canonical head from ``facegeom lab label``'s file and write them.
 
     Returns:
-        Counts and the canonical head's RMS distance from the model's inner 51 points, mm.
+        Number of triangles, RMS distance of the canonical head from the model's inner 51 points in mm,
+        distance of the pupils in mm.
     """
     table = mesh_labels(labels)
     mirror = table["mirror"].astype(np.intp)

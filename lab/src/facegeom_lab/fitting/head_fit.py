@@ -39,32 +39,34 @@ NOISE_MM = (2.0, 2.0, 5.0)
 """Expected error of a teacher's x, y and z on a head of average size."""
 
 CORRELATED = 12.0
-"""So many neighbours err together: they count as one."""
+"""Neighbouring points with correlated errors: this many count as one."""
 
 EXPRESSION_SPREAD = 0.35
 IDENTITY_LIMIT = 3.0
 ROUNDS, SWEEPS = 5, 12
 
 SHARD = 500
-PICTURE_PX = 200
-PICTURE_MM = SIDE_MM * PICTURE_PX / SIZE_PX
-"""The pictures show more than a depth map's square, at its scale: crops of them may be turned and moved."""
+IMAGE_PX = 200
+IMAGE_MM = SIDE_MM * IMAGE_PX / SIZE_PX
+"""Side of the images: more than a depth map's square, at its scale, so that crops can rotate and move."""
 
 FOV_DEG = 2.0
 OUTSIDE = 127
+"""Grey outside the photo."""
+
 BIAS_FACES, BIAS_ROUNDS = 400, 3
-LARGEST_RESIDUAL_MM = 3.5
-"""Of the root of the mean square over the points; what fits worse is no label."""
+MAX_RESIDUAL_MM = 3.5
+"""Largest RMS over the points of a face that is kept."""
 
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """The head model at the mesh's points, with products that every face needs.
+    """The head model at the mesh's points, with products that the fit of every face needs.
 
     Attributes:
         mean_mm: (P, 3) neutral head, head frame.
         offsets_mm: (C, P, 3) identity's offsets, then expression's.
-        products: (3, 3, C, C) sums over the points of offsets along two axes.
+        products: (3, 3, C, C) offsets along two axes, multiplied and summed over the points.
         identities: how many of the C are identity's.
     """
 
@@ -74,7 +76,7 @@ class Basis:
     identities: int
 
     def shapes(self, coefficients: Floats) -> Floats:
-        """(N, P, 3) millimetres, head frame, of coefficients (N, C)."""
+        """Return shapes (N, P, 3) of coefficients (N, C): millimetres, head frame."""
         return self.mean_mm + np.tensordot(coefficients, self.offsets_mm, 1)
 
 
@@ -84,7 +86,7 @@ class Fits:
 
     Attributes:
         coefficients: (N, C) identity, then expression.
-        pose: carries the head frame's millimetres to the meshes' pixels.
+        pose: from millimetres of the head frame to pixels of the meshes.
         residual_mm: (N, P, 3) mesh minus model, head frame.
     """
 
@@ -94,7 +96,7 @@ class Fits:
 
 
 def make_basis(model: HeadModel, bias_mm: Floats | float = 0.0) -> Basis:
-    """The model at the mesh's points; ``bias_mm`` (P, 3) is what meshes differ from any head on average."""
+    """Take the model at the mesh's points; ``bias_mm`` (P, 3) is the meshes' mean residual."""
     index = find_anatomy(model).mesh478[POINTS]
     centres = np.stack([model.eyes_midpoint(offset) for offset in model.identity_mm])
     identity = model.identity_mm[:, index] - centres[:, None]
@@ -114,13 +116,13 @@ def fit(basis: Basis, meshes_px: Floats) -> Fits:
     coefficients: Floats = np.zeros((len(target), len(basis.offsets_mm)))
     for _ in range(ROUNDS):
         pose = procrustes(basis.shapes(coefficients), target)
-        coefficients = _descend(basis, coefficients, _in_head_frame(pose, target), pose.rotation)
+        coefficients = _coordinate_descent(basis, coefficients, _in_head_frame(pose, target), pose.rotation)
     pose = procrustes(basis.shapes(coefficients), target)
     return Fits(coefficients, pose, _in_head_frame(pose, target) - basis.shapes(coefficients))
 
 
 def mean_residual(fits: Fits) -> Floats:
-    """(P, 3) millimetres, head frame: by how much the meshes differ from the fitted heads on average."""
+    """Return the mean (P, 3) of meshes minus fitted heads: millimetres, head frame."""
     return fits.residual_mm.mean(axis=0)
 
 
@@ -129,8 +131,8 @@ def _in_head_frame(pose: Similarity, points: Floats) -> Floats:
     return moved @ pose.rotation
 
 
-def _descend(basis: Basis, start: Floats, points_mm: Floats, rotation: Floats) -> Floats:
-    """Coefficients (N, C) after some sweeps of coordinate descent within their limits."""
+def _coordinate_descent(basis: Basis, start: Floats, points_mm: Floats, rotation: Floats) -> Floats:
+    """Return coefficients (N, C) after some sweeps of coordinate descent within their limits."""
     weights = np.einsum("nka,k,nkb->nab", rotation, np.array(NOISE_MM) ** -2.0 / CORRELATED, rotation)
     wanted = (points_mm - basis.mean_mm) @ weights
     pull = np.tensordot(wanted, basis.offsets_mm, axes=((1, 2), (1, 2)))
@@ -154,7 +156,7 @@ def _descend(basis: Basis, start: Floats, points_mm: Floats, rotation: Floats) -
 def run(data: Path, labels: Path, split: str, out: Path, every: int = 1) -> dict[str, int]:
     """Fit the faces of a split and write ``fit_0000.npz``, …; finished shards are kept.
 
-    Arrays: images (n, 200, 200, 3) uint8 RGB, depth (n, 200, 200) uint16 (see :mod:`lab.synth.depth`),
+    Arrays: images (n, 200, 200, 3) uint8 RGB, depth (n, 200, 200) uint16 (see ``synth.anatomy.to_counts``),
     mesh_mm (n, 478, 3), rotation (n, 3, 3), translation (n, 3), fov_deg (n,), files (n,), photo_from_picture
     (n, 2, 3), identity (n, K), expression (n, E), expression_names (E,), residual_mm (n,).
 
@@ -163,10 +165,10 @@ def run(data: Path, labels: Path, split: str, out: Path, every: int = 1) -> dict
         labels: meshes, the file of ``facegeom lab label``.
         split: train, val or test.
         out: folder of the shards.
-        every: take every so many faces.
+        every: take every n-th face.
 
     Returns:
-        How many faces were fitted and how many kept.
+        Number of faces, and of those kept.
 
     Raises:
         InputError: data or labels are missing, or the split has no labelled face.
@@ -195,9 +197,9 @@ def _labelled(table: dict[str, np.ndarray], rows: list, split: str) -> list[int]
 
 
 def find_bias(model: HeadModel, meshes_px: Floats) -> Floats:
-    """(468, 3) millimetres, head frame: what a teacher's meshes differ from every head of the model.
+    """Return the systematic difference (468, 3) of a teacher's meshes from the model: mm, head frame.
 
-    It holds what the teacher sees elsewhere, and the error of the correspondence between mesh and model.
+    It combines the teacher's bias with the error of the correspondence between mesh and model.
     """
     some = meshes_px[:: max(1, len(meshes_px) // BIAS_FACES)]
     bias = np.zeros((468, 3))
@@ -209,12 +211,12 @@ def find_bias(model: HeadModel, meshes_px: Floats) -> Floats:
 def fitted(
     model: HeadModel, bias_mm: Floats, folder: Path, files: np.ndarray, meshes_px: Floats
 ) -> dict[str, np.ndarray]:
-    """The arrays of one shard, without the faces that fit badly."""
-    squares = depth_squares(meshes_px, PICTURE_PX, PICTURE_MM)
-    fits = fit(make_basis(model, bias_mm), _moved(meshes_px, squares))
+    """Return the arrays of one shard, without faces of large residuals."""
+    squares = depth_squares(meshes_px, IMAGE_PX, IMAGE_MM)
+    fits = fit(make_basis(model, bias_mm), _to_crops(meshes_px, squares))
     residual = np.sqrt((fits.residual_mm**2).sum(axis=-1).mean(axis=-1))
-    kept = np.flatnonzero(residual < LARGEST_RESIDUAL_MM)
-    camera = Camera(PICTURE_PX, PICTURE_PX, FOV_DEG)
+    kept = np.flatnonzero(residual < MAX_RESIDUAL_MM)
+    camera = Camera(IMAGE_PX, IMAGE_PX, FOV_DEG)
     rotation, translation = _placed(fits, camera)
     people = len(model.identity_mm)
     identity, expression = np.split(fits.coefficients.astype(np.float32), [people], axis=1)
@@ -224,8 +226,8 @@ def fitted(
         depth.append(to_counts(face_depth(points, model, camera), translation[index, 2]))
         mesh.append(points[find_anatomy(model).mesh478])
     return {
-        "images": np.array([picture(folder / files[index], squares[index]) for index in kept]),
-        "depth": np.array(depth, np.uint16).reshape(-1, PICTURE_PX, PICTURE_PX),
+        "images": np.array([upright_crop(folder / files[index], squares[index]) for index in kept]),
+        "depth": np.array(depth, np.uint16).reshape(-1, IMAGE_PX, IMAGE_PX),
         "mesh_mm": np.array(mesh, np.float32).reshape(-1, 478, 3),
         "rotation": rotation[kept].astype(np.float32),
         "translation": translation[kept].astype(np.float32),
@@ -239,26 +241,26 @@ def fitted(
     }
 
 
-def _moved(meshes_px: Floats, squares: Floats) -> Floats:
-    """Meshes (N, 478, 3) in pixels of the upright pictures."""
+def _to_crops(meshes_px: Floats, squares: Floats) -> Floats:
+    """Convert meshes (N, 478, 3) to pixels of the upright images."""
     onto = invert(squares)
     scale = np.sqrt(np.abs(np.linalg.det(onto[:, :, :2])))[:, None, None]
     return np.concatenate([apply(onto, meshes_px[..., :2].astype(float)), meshes_px[..., 2:] * scale], axis=2)
 
 
 def _placed(fits: Fits, camera: Camera) -> tuple[Floats, Floats]:
-    """Rotations (N, 3, 3) and translations (N, 3) of the heads before the narrow camera."""
+    """Return rotations (N, 3, 3) and translations (N, 3) of the heads in front of the narrow camera."""
     distance = camera.focal_px / fits.pose.scale
     translation = camera.back_project(fits.pose.translation[:, :2], distance)
     return rotation_to_line_of_sight(translation) @ fits.pose.rotation, translation
 
 
-def picture(file: Path, square: Floats) -> np.ndarray:
-    """The upright cut (200, 200, 3) of a face's picture, grey where the photo ends."""
-    cut = cv2.warpAffine(
+def upright_crop(file: Path, square: Floats) -> np.ndarray:
+    """Return the upright crop (200, 200, 3) of a face's image, grey where the photo ends."""
+    crop = cv2.warpAffine(
         read_face_rgba(file),
         square,
-        (PICTURE_PX, PICTURE_PX),
+        (IMAGE_PX, IMAGE_PX),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
     )
-    return np.where(cut[..., 3:] > 250, cut[..., :3], OUTSIDE).astype(np.uint8)
+    return np.where(crop[..., 3:] > 250, crop[..., :3], OUTSIDE).astype(np.uint8)

@@ -1,9 +1,9 @@
-"""The head's rotation and place from points of a face in a photo, whatever found them: robust and batched.
+"""Robust, batched fit of the head's rotation and translation to 2D points of faces, of any point scheme.
 
-The canonical head is laid under the points: first in parallel projection by least absolute deviations, which
+The canonical head is fitted to the points: first in parallel projection by least absolute deviations, which
 gives a rotation in closed form (POS of DeMenthon and Davis, "Model-based object pose in 25 lines of code",
 IJCV 1995), then in perspective by Gauss-Newton with Geman and McClure's weights, whose scale follows the
-residuals' median. A fifth of the points may be anywhere.
+residuals' median. A fifth of the points may be outliers.
 """
 
 from collections.abc import Callable
@@ -22,12 +22,12 @@ from facegeom.geometry.schemes import IBUG68_REGIONS, facepoints14_from_68, five
 FloatArray = npt.NDArray[np.floating]
 
 MIN_POINTS = 4
-"""Known points that a face needs."""
+"""Fewest known points of a face."""
 
 _START_ROUNDS, _ROUNDS = 10, 12
-_LARGEST_TURN = 0.4  # radians in one step
-_SPREAD = 3.0  # medians of the residuals at which a point counts for a quarter
-_FLOOR_MM = 0.01  # least scale of the residuals, on the face
+_MAX_STEP_RAD = 0.4  # largest rotation of one step
+_SPREAD = 3.0  # residual, in medians, at which a point's weight is a quarter
+_FLOOR_MM = 0.01  # smallest scale of the residuals, on the face
 
 
 class PoseFit(NamedTuple):
@@ -60,54 +60,54 @@ MODELS: dict[str, Callable[[], FloatArray]] = {
 def fit_pose(points_px: FloatArray, scheme: str, camera: Camera) -> PoseFit:
     """Fit the canonical head to points of N faces.
 
-    The 17 points of the jaw of ``ibug68`` have no say: people mark the visible outline, which is not one
+    The 17 points of the jaw of ``ibug68`` are ignored: annotators mark the visible outline, which is not one
     place on the head.
 
     Args:
         points_px: (N, K, 2) pixels of the camera's photo; NaN where unknown.
         scheme: of the points, a key of :data:`MODELS`.
-        camera: of the photo. For points seen in parallel projection take a very narrow angle of view.
+        camera: of the photo. For points in parallel projection take a very narrow field of view.
 
     Raises:
         InputError: no model for the scheme, another shape, or a face with fewer than four known points.
     """
     model, known = _checked(points_px, scheme)
     rays = np.where(known[..., None] > 0, (points_px - camera.centre_px) / camera.focal_px, 0)
-    middle = (known[..., None] * model).sum(axis=1) / known.sum(axis=1)[:, None]
-    task = _Task(model - middle[:, None], rays, known)
-    rotation, place = _start(task)
-    floor = _FLOOR_MM / place[:, 2]
+    mean = (known[..., None] * model).sum(axis=1) / known.sum(axis=1)[:, None]
+    problem = _Problem(model - mean[:, None], rays, known)
+    rotation, position = _start(problem)
+    floor = _FLOOR_MM / position[:, 2]
     for _ in range(_ROUNDS):
-        rotation, place = _improved(task, rotation, place, floor)
-    residual = _median(np.linalg.norm(_seen(task.model, rotation, place)[1] - rays, axis=-1), known)
-    return PoseFit(rotation, place - (rotation @ middle[..., None])[..., 0], residual * camera.focal_px)
+        rotation, position = _step(problem, rotation, position, floor)
+    residual = _median(np.linalg.norm(_project(problem.model, rotation, position)[1] - rays, axis=-1), known)
+    return PoseFit(rotation, position - (rotation @ mean[..., None])[..., 0], residual * camera.focal_px)
 
 
-ARM_MM, POINTS_MM = 1000.0, 125.0
-"""The distance assumed of photos by unknown cameras, and the longer side of the 68 points on a head. To
-assume a parallel projection would turn heads 1° to 2° too far."""
+DISTANCE_MM, POINTS_MM = 1000.0, 125.0
+"""Assumed distance of a head from an unknown camera, and the longer side of its 68 points' box. With a
+parallel projection rotations would come out 1° to 2° too large."""
 
 _POINTS_PX = 100.0
-_CAMERA = Camera(1000, 1000, fov_deg=2 * degrees(atan(500 / (ARM_MM * _POINTS_PX / POINTS_MM))))
+_CAMERA = Camera(1000, 1000, fov_deg=2 * degrees(atan(500 / (DISTANCE_MM * _POINTS_PX / POINTS_MM))))
 
 
 def rotation_under_points(points_px: FloatArray) -> FloatArray:
-    """Rotations (N, 3, 3) of heads laid under 68 points (N, 68, 2), 1 m away, free of the line of sight.
+    """Return rotations (N, 3, 3), as seen, of heads at 1 m fitted to 68 points (N, 68, 2).
 
-    What a crop shows of a head, whatever photo it came from. NaN where a point is unknown.
+    They do not depend on where in a photo a crop comes from. NaN where a point is unknown.
     """
-    middle = np.nanmean(points_px, axis=1, keepdims=True)
+    mean = np.nanmean(points_px, axis=1, keepdims=True)
     size = (np.nanmax(points_px, axis=1) - np.nanmin(points_px, axis=1)).max(axis=1)[:, None, None]
-    placed = (points_px - middle) * (_POINTS_PX / size) + _CAMERA.centre_px
-    fit = fit_pose(placed, "ibug68", _CAMERA)
+    scaled = (points_px - mean) * (_POINTS_PX / size) + _CAMERA.centre_px
+    fit = fit_pose(scaled, "ibug68", _CAMERA)
     return np.asarray(np.swapaxes(rotation_to_line_of_sight(fit.translation_mm), 1, 2) @ fit.rotation)
 
 
-class _Task(NamedTuple):
-    """What is laid where.
+class _Problem(NamedTuple):
+    """Input of the optimisation.
 
     Attributes:
-        model: (N, K, 3) about its middle, millimetres.
+        model: (N, K, 3) points of the canonical head about their mean, millimetres.
         rays: (N, K, 2) the points at a focal length of 1.
         known: (N, K) 1 for the points that count, else 0.
     """
@@ -118,7 +118,7 @@ class _Task(NamedTuple):
 
 
 def _checked(points_px: FloatArray, scheme: str) -> tuple[FloatArray, FloatArray]:
-    """The scheme's model (K, 3), and which points are known and have a say (N, K), 0 or 1."""
+    """Return the scheme's model (K, 3), and which points are known and used (N, K), 0 or 1."""
     if scheme not in MODELS:
         raise InputError(f"expected points of a scheme among {', '.join(MODELS)}, got {scheme!r}")
     model = MODELS[scheme]()
@@ -133,15 +133,16 @@ def _checked(points_px: FloatArray, scheme: str) -> tuple[FloatArray, FloatArray
     return model, known
 
 
-def _start(task: _Task) -> tuple[FloatArray, FloatArray]:
-    """Rotations (N, 3, 3) and places (N, 3) of the model's middle, from a parallel projection."""
-    design = np.concatenate([task.model, np.ones((*task.model.shape[:2], 1))], axis=-1)
-    weights, affine = task.known, np.zeros((len(design), 4, 2))
+def _start(problem: _Problem) -> tuple[FloatArray, FloatArray]:
+    """Return rotations (N, 3, 3) and positions (N, 3) of the model's mean, from a parallel projection."""
+    design = np.concatenate([problem.model, np.ones((*problem.model.shape[:2], 1))], axis=-1)
+    weights, affine = problem.known, np.zeros((len(design), 4, 2))
     for _ in range(_START_ROUNDS):
-        pull = np.swapaxes(design * weights[..., None], 1, 2)
-        affine = np.linalg.solve(pull @ design + 1e-9 * np.eye(4), pull @ task.rays)
-        miss = np.linalg.norm(design @ affine - task.rays, axis=-1)
-        weights = task.known / np.maximum(miss, 1e-3 * _median(miss, task.known)[:, None] + 1e-12)
+        weighted = np.swapaxes(design * weights[..., None], 1, 2)
+        affine = np.linalg.solve(weighted @ design + 1e-9 * np.eye(4), weighted @ problem.rays)
+        distance = np.linalg.norm(design @ affine - problem.rays, axis=-1)
+        smallest = 1e-3 * _median(distance, problem.known)[:, None] + 1e-12
+        weights = problem.known / np.maximum(distance, smallest)
     u, scale, vt = np.linalg.svd(np.swapaxes(affine[:, :3], 1, 2), full_matrices=False)
     rows = u @ vt
     rotation = np.concatenate([rows, np.cross(rows[:, 0], rows[:, 1])[:, None]], axis=1)
@@ -149,57 +150,57 @@ def _start(task: _Task) -> tuple[FloatArray, FloatArray]:
     return rotation, np.concatenate([affine[:, 3] * depth, depth], axis=1)
 
 
-def _improved(
-    task: _Task, rotation: FloatArray, place: FloatArray, floor: FloatArray
+def _step(
+    problem: _Problem, rotation: FloatArray, position: FloatArray, floor: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """One step of Gauss-Newton over turn and place."""
-    points, seen = _seen(task.model, rotation, place)
-    error = seen - task.rays
-    miss = np.linalg.norm(error, axis=-1)
-    scale = _SPREAD * np.maximum(_median(miss, task.known), floor)[:, None]
-    weights = task.known / (1 + (miss / scale) ** 2) ** 2
-    slope = _slope(points - place[:, None], seen, points[..., 2])
-    pull = slope * np.tile(weights, 2)[:, None]
-    normal = pull @ np.swapaxes(slope, 1, 2)
+    """Make one Gauss-Newton step over rotation and position."""
+    points, projected = _project(problem.model, rotation, position)
+    error = projected - problem.rays
+    distance = np.linalg.norm(error, axis=-1)
+    scale = _SPREAD * np.maximum(_median(distance, problem.known), floor)[:, None]
+    weights = problem.known / (1 + (distance / scale) ** 2) ** 2
+    jacobian = _jacobian(points - position[:, None], projected, points[..., 2])
+    weighted = jacobian * np.tile(weights, 2)[:, None]
+    normal = weighted @ np.swapaxes(jacobian, 1, 2)
     damping = 1e-9 * np.einsum("nii->ni", normal)[..., None] * np.eye(6) + 1e-18 * np.eye(6)
-    downhill = pull @ np.concatenate([error[..., 0], error[..., 1]], axis=1)[..., None]
-    step = -np.linalg.solve(normal + damping, downhill)[..., 0]
-    return _turned(rotation, step[:, :3]), _moved(place, step[:, 3:])
+    gradient = weighted @ np.concatenate([error[..., 0], error[..., 1]], axis=1)[..., None]
+    step = -np.linalg.solve(normal + damping, gradient)[..., 0]
+    return _rotated(rotation, step[:, :3]), _moved(position, step[:, 3:])
 
 
-def _seen(model: FloatArray, rotation: FloatArray, place: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Points (N, K, 3) in the camera frame and their projections (N, K, 2) at a focal length of 1."""
-    points = model @ np.swapaxes(rotation, 1, 2) + place[:, None]
+def _project(model: FloatArray, rotation: FloatArray, position: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return points (N, K, 3) in the camera frame and their projections (N, K, 2) at a focal length of 1."""
+    points = model @ np.swapaxes(rotation, 1, 2) + position[:, None]
     return points, points[..., :2] / points[..., 2:]
 
 
-def _slope(arms: FloatArray, seen: FloatArray, depth: FloatArray) -> FloatArray:
-    """(N, 6, 2K) derivatives of all x, then all y, by a turn of the arms about x, y, z and by a move."""
-    a, b, c = np.moveaxis(arms, -1, 0)
-    u, v = np.moveaxis(seen, -1, 0)
+def _jacobian(offsets: FloatArray, projected: FloatArray, depth: FloatArray) -> FloatArray:
+    """Return derivatives (N, 6, 2K) of all x, then all y, by rotations about x, y, z and by translations."""
+    a, b, c = np.moveaxis(offsets, -1, 0)
+    u, v = np.moveaxis(projected, -1, 0)
     one, zero = np.ones_like(u), np.zeros_like(u)
     of_u = np.stack([-u * b, c + u * a, -b, one, zero, -u], axis=1)
     of_v = np.stack([-c - v * b, v * a, a, zero, one, -v], axis=1)
     return np.concatenate([of_u, of_v], axis=2) / np.tile(depth, 2)[:, None]
 
 
-def _turned(rotation: FloatArray, turn: FloatArray) -> FloatArray:
-    """Rotations turned by vectors (N, 3), radians about their own direction (Rodrigues), within bounds."""
-    length = np.linalg.norm(turn, axis=-1)[:, None, None]
-    angle = np.minimum(length, _LARGEST_TURN)
-    x, y, z = np.moveaxis(turn / np.maximum(length[..., 0], 1e-300), -1, 0)
+def _rotated(rotation: FloatArray, rotation_vector: FloatArray) -> FloatArray:
+    """Compose rotations with rotation vectors (N, 3), radians (Rodrigues), of limited length."""
+    length = np.linalg.norm(rotation_vector, axis=-1)[:, None, None]
+    angle = np.minimum(length, _MAX_STEP_RAD)
+    x, y, z = np.moveaxis(rotation_vector / np.maximum(length[..., 0], 1e-300), -1, 0)
     zero = np.zeros_like(x)
     k = np.stack([np.stack([zero, -z, y], -1), np.stack([z, zero, -x], -1), np.stack([-y, x, zero], -1)], -2)
     return np.asarray((np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k) @ rotation)
 
 
-def _moved(place: FloatArray, step: FloatArray) -> FloatArray:
-    """Places (N, 3) moved, their distance by no more than a factor of 1.5."""
-    moved = place + step
-    moved[:, 2] = np.clip(moved[:, 2], place[:, 2] / 1.5, place[:, 2] * 1.5)
+def _moved(position: FloatArray, step: FloatArray) -> FloatArray:
+    """Move positions (N, 3), their distance by at most a factor of 1.5."""
+    moved = position + step
+    moved[:, 2] = np.clip(moved[:, 2], position[:, 2] / 1.5, position[:, 2] * 1.5)
     return moved
 
 
 def _median(values: FloatArray, known: FloatArray) -> FloatArray:
-    """(N,) medians of the known ones among (N, K)."""
+    """Return medians (N,) of the known values (N, K)."""
     return np.asarray(np.nanmedian(np.where(known > 0, values, np.nan), axis=1))

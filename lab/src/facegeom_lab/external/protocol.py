@@ -36,7 +36,8 @@ from typing import IO, Any
 
 import numpy as np
 
-Run, Read = Callable[[Any], Any], Callable[[Any, int, int], dict[str, Any]]
+Run = Callable[[Any], Any]
+Read = Callable[[Any, int, int], dict[str, Any]]
 Build = Callable[..., tuple[Run, Read]]
 
 

@@ -1,4 +1,4 @@
-"""The square of a depth map: upright, centred, of one scale whatever the face; records and their checks."""
+"""The square of a depth map: upright, centred, of one scale for all faces; checks of the record."""
 
 import pickle
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def test_pixels_of_the_photo() -> None:
         (np.full((3, 3), np.nan), IDENTITY, "finite"),
     ],
 )
-def test_what_is_no_depth_map(z_mm: np.ndarray, matrix: np.ndarray, message: str) -> None:
+def test_bad_depth_maps(z_mm: np.ndarray, matrix: np.ndarray, message: str) -> None:
     with pytest.raises(InputError, match=message):
         DepthMap(z_mm, matrix)
 

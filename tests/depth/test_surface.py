@@ -1,4 +1,4 @@
-"""Surfaces of depth maps: in the mesh's frame, without holes, turned as the mesh's triangles are."""
+"""Surfaces of depth maps: in the mesh's frame, without holes, triangles wound as the mesh's."""
 
 from collections.abc import Callable
 
@@ -6,23 +6,16 @@ import numpy as np
 
 from facegeom.depth.mesh_depth import mesh_depths
 from facegeom.depth.surface import grid_triangles, surface_of
-from facegeom.geometry.camera import Camera, pinhole_of_mesh
+from facegeom.geometry.camera import Camera
 from facegeom.results import Face
 
 MakeFace = Callable[..., Face]
 
 
-def test_the_camera_of_a_mesh(make_face: MakeFace) -> None:
-    face, camera = make_face(translation_mm=(80, -30, 600), angles_deg=(30, 10, 5)), Camera(320, 240)
-    focal, centre = pinhole_of_mesh(face.mesh_px, face.mesh_mm)
-    assert abs(focal - camera.focal_px) < 0.05
-    np.testing.assert_allclose(centre, camera.centre_px, atol=0.02)
-
-
 def test_points_lie_where_the_photo_shows_them(make_face: MakeFace, camera: Camera) -> None:
     face = make_face(translation_mm=(50, 20, 600))
     depth = mesh_depths(face.mesh_px[None], face.mesh_mm[None])[0]
-    surface = surface_of(face, depth)
+    surface = surface_of(depth, face.mesh_px, face.mesh_mm)
     assert len(surface.points_mm) == depth.mask.sum()
     np.testing.assert_allclose(camera.project(surface.points_mm), surface.pixels_xy, atol=0.02)
     np.testing.assert_allclose(surface.points_mm[:, 2], depth.z_mm[depth.mask])
@@ -39,11 +32,11 @@ def test_the_surface_is_one_sheet(make_face: MakeFace) -> None:
     assert len(used) - len(np.unique(sides, axis=0)) + len(triangles) == 1
 
 
-def test_triangles_turn_counter_clockwise_in_the_picture() -> None:
+def test_triangles_are_counter_clockwise_in_the_image() -> None:
     mask = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]], bool)
     triangles = grid_triangles(mask)
     row, column = np.nonzero(mask)
     a, b, c = (np.column_stack([column, row])[triangles[:, corner]] for corner in range(3))
-    turn = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
-    assert (turn < 0).all()
+    area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
+    assert (area < 0).all()
     assert len(triangles) == 6  # two whole squares, two halves

@@ -1,4 +1,4 @@
-"""The two stages' answers placed in the camera frame, by networks that know the truth; sources."""
+"""Predictions of both stages aligned to the mesh, by networks with known outputs; sources of depth."""
 
 from collections.abc import Callable
 from importlib.resources import files
@@ -10,9 +10,9 @@ import pytest
 
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.depth.mesh_depth import mesh_depths
-from facegeom.depth.source import MeshDepth, depth_source
-from facegeom.depth.two_stage import DepthPredictor
+from facegeom.depth.two_stage import MeshDepth, NetworkDepth, PlacedMeshes, depth_source
 from facegeom.errors import InputError
+from facegeom.image.pyramid import Pyramid
 from facegeom.results import Faces
 
 MakeFaces = Callable[..., Faces]
@@ -21,7 +21,7 @@ DEMO = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
 
 
 class Known:
-    """Both stages: depth of a mesh's map along the line of sight, counted from any plane."""
+    """Predicts the depth of a mesh along the line of sight, from an arbitrary plane, in both stages."""
 
     def __init__(self, faces: Faces, start_mm: float = 321.0) -> None:
         mesh = mesh_depths(faces.mesh_px, faces.mesh_mm)[0]
@@ -44,12 +44,25 @@ class Known:
         return [np.stack([self.behind] * len(crops))]
 
 
+def black() -> Pyramid:
+    return Pyramid(np.zeros((240, 320, 3), np.uint8))
+
+
+def placed(faces: Faces) -> PlacedMeshes:
+    return PlacedMeshes(faces.mesh_px, faces.mesh_mm, faces.translation_mm)
+
+
+NOBODY = placed(Faces.empty(320, 240))
+
+
 @pytest.mark.parametrize("place", [(0, 0, 500), (110, -40, 600)])
-def test_the_answer_lands_on_the_mesh(make_faces: MakeFaces, place: tuple[float, float, float]) -> None:
+def test_predictions_are_aligned_to_the_mesh(
+    make_faces: MakeFaces, place: tuple[float, float, float]
+) -> None:
     faces = make_faces(angles_deg=(15, 5, 10), translation_mm=place)
     known = Known(faces)
-    predictor = DepthPredictor(known.first, known.second)  # type: ignore[arg-type]
-    (found,) = predictor([np.zeros((240, 320, 3), np.uint8)], [faces])[0]
+    depth = NetworkDepth(known.first, known.second)  # type: ignore[arg-type]
+    (found,) = depth([black()], [placed(faces)])[0]
     mesh = mesh_depths(faces.mesh_px, faces.mesh_mm)[0]
     np.testing.assert_array_equal(found.mask, mesh.mask)
     error = np.abs(found.z_mm - mesh.z_mm)[mesh.mask]
@@ -60,18 +73,17 @@ def test_the_answer_lands_on_the_mesh(make_faces: MakeFaces, place: tuple[float,
 def test_photos_without_faces(make_faces: MakeFaces) -> None:
     faces = make_faces()
     known = Known(faces)
-    predictor = DepthPredictor(known.first, known.second)  # type: ignore[arg-type]
-    picture = np.zeros((240, 320, 3), np.uint8)
-    told = predictor([picture] * 3, [Faces.empty(320, 240), faces, Faces.empty(320, 240)])
-    assert [len(maps) for maps in told] == [0, 1, 0]
-    assert predictor([picture], [Faces.empty(320, 240)]) == [()]
-    assert predictor([], []) == []
+    depth = NetworkDepth(known.first, known.second)  # type: ignore[arg-type]
+    found = depth([black()] * 3, [NOBODY, placed(faces), NOBODY])
+    assert [len(maps) for maps in found] == [0, 1, 0]
+    assert depth([black()], [NOBODY]) == [()]
+    assert depth([], []) == []
 
 
 def test_the_mesh_as_a_source(make_faces: MakeFaces) -> None:
     faces = make_faces()
-    told = MeshDepth()([np.zeros((240, 320, 3), np.uint8)] * 2, [faces, Faces.empty(320, 240)])
-    assert [len(maps) for maps in told] == [1, 0]
+    found = MeshDepth()([black()] * 2, [placed(faces), NOBODY])
+    assert [len(maps) for maps in found] == [1, 0]
 
 
 @pytest.mark.parametrize("wanted", ["stereo", None, 2])
@@ -91,4 +103,4 @@ def test_the_networks_that_ship_agree_with_the_mesh() -> None:
     both = mesh.depth[0].mask & network.depth[0].mask
     assert both.sum() > 0.9 * mesh.depth[0].mask.sum()
     apart = np.abs(mesh.depth[0].z_mm - network.depth[0].z_mm)[both]
-    assert 0.2 < np.median(apart) < 6 and np.percentile(apart, 95) < 20  # alike, and not the same thing
+    assert 0.2 < np.median(apart) < 6 and np.percentile(apart, 95) < 20  # similar, and not the same

@@ -1,4 +1,4 @@
-"""Depth maps as files: the picture's numbers, the JSON's entry, cloud and surface by another reader."""
+"""Depth maps as files: values of the image, entry in the JSON, cloud and surface by another reader."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ MakeFaces = Callable[..., Faces]
 
 @pytest.fixture
 def deep(make_faces: MakeFaces) -> Faces:
-    """One face with a depth map."""
+    """Return one face with a depth map."""
     faces = make_faces(translation_mm=(20, 10, 550), angles_deg=(10, 0, 5))
     return replace(faces, depth=tuple(mesh_depths(faces.mesh_px, faces.mesh_mm)))
 
@@ -39,11 +39,11 @@ def test_files(deep: Faces, tmp_path: Path) -> None:
     ]
 
 
-def test_the_picture_holds_depth_to_half_a_step(deep: Faces, tmp_path: Path) -> None:
+def test_the_image_holds_depth_to_half_a_step(deep: Faces, tmp_path: Path) -> None:
     deep.save(tmp_path, ["depth", "json"], name="head")
     entry = json.loads((tmp_path / "head.json").read_text())["faces"][0]["depth"]
-    with Image.open(tmp_path / entry["file"]) as picture:
-        values = np.asarray(picture).astype(np.float64)
+    with Image.open(tmp_path / entry["file"]) as image:
+        values = np.asarray(image).astype(np.float64)
     assert deep.depth is not None
     depth = deep.depth[0]
     np.testing.assert_array_equal(values > 0, depth.mask)
@@ -77,15 +77,15 @@ def test_cloud_and_surface_lie_in_the_meshs_frame(deep: Faces, tmp_path: Path) -
 
 
 def test_points_have_the_photos_colours(deep: Faces, tmp_path: Path) -> None:
-    picture = photo()
-    deep.save(tmp_path, ["surface"], picture, "head")
+    image = photo()
+    deep.save(tmp_path, ["surface"], image, "head")
     cloud = trimesh.load(tmp_path / "head.0.points.ply")
     assert deep.depth is not None
     column, row = np.rint(deep.depth[0].pixels_xy()[deep.depth[0].mask][500]).astype(int)
-    np.testing.assert_array_equal(np.asarray(cloud.colors)[500, :3], picture[row, column])
+    np.testing.assert_array_equal(np.asarray(cloud.colors)[500, :3], image[row, column])
 
 
-def test_faces_without_depth_cannot_be_saved_so(make_faces: MakeFaces, tmp_path: Path) -> None:
+def test_faces_without_depth_have_no_depth_files(make_faces: MakeFaces, tmp_path: Path) -> None:
     for kind in ("depth", "surface"):
         with pytest.raises(InputError, match=r"FaceAnalyzer\(depth=True\)"):
             make_faces().save(tmp_path, [kind])
@@ -96,8 +96,8 @@ def test_no_face_no_file(tmp_path: Path) -> None:
     assert Faces.empty(10, 10).save(tmp_path, ["depth", "surface"], name="nobody") == []
 
 
-def test_an_empty_map_is_a_picture_of_zeros(deep: Faces) -> None:
+def test_an_empty_map_is_an_image_of_zeros(deep: Faces) -> None:
     assert deep.depth is not None
     nothing = replace(deep.depth[0], z_mm=np.zeros((160, 160), np.float32))
-    with Image.open(BytesIO(depth_png.encode(nothing))) as picture:
-        assert not np.asarray(picture).any()
+    with Image.open(BytesIO(depth_png.encode(nothing))) as image:
+        assert not np.asarray(image).any()

@@ -23,7 +23,11 @@ def load(content: bytes, kind: str) -> trimesh.Trimesh:
 
 
 def encode(face: Face, kind: str) -> bytes:
-    return {"obj": obj.encode, "ply": ply.encode, "glb": glb.encode}[kind](face)
+    if kind == "obj":
+        return obj.encode(face.mesh_mm)
+    if kind == "ply":
+        return ply.encode(face.mesh_mm, face.mesh_confidence)
+    return glb.encode(face.mesh_mm, face.mesh_px)
 
 
 @pytest.mark.parametrize("kind", SCALES)
@@ -45,14 +49,14 @@ def test_frontal_face_looks_at_the_camera(make_face: Callable[..., Face], kind: 
 
 
 def test_obj_keeps_every_vertex(make_face: Callable[..., Face]) -> None:
-    lines = obj.encode(make_face()).decode("ascii").splitlines()
+    lines = obj.encode(make_face().mesh_mm).decode("ascii").splitlines()
     assert sum(line.startswith("v ") for line in lines) == 478
     assert sum(line.startswith("f ") for line in lines) == len(topology.triangles())
 
 
 def test_ply_keeps_the_confidence(make_face: Callable[..., Face]) -> None:
     face = make_face()
-    mesh = load(ply.encode(face), "ply")
+    mesh = load(encode(face, "ply"), "ply")
     stored = mesh.metadata["_ply_raw"]["vertex"]["data"]["confidence"]
     np.testing.assert_allclose(np.ravel(stored), face.mesh_confidence)
 
@@ -63,7 +67,8 @@ def document(content: bytes) -> dict:
 
 
 def test_glb_is_well_formed(make_face: Callable[..., Face]) -> None:
-    content = glb.encode(make_face(), np.zeros((240, 320, 3), np.uint8))
+    face = make_face()
+    content = glb.encode(face.mesh_mm, face.mesh_px, np.zeros((240, 320, 3), np.uint8))
     magic, version, length = struct.unpack_from("<4sII", content)
     assert (magic, version, length) == (b"glTF", 2, len(content))
     parsed = document(content)
@@ -74,7 +79,7 @@ def test_glb_is_well_formed(make_face: Callable[..., Face]) -> None:
 
 
 def test_glb_normals_are_unit(make_face: Callable[..., Face]) -> None:
-    content = glb.encode(make_face(angles_deg=(40, 0, 0)))
+    content = encode(make_face(angles_deg=(40, 0, 0)), "glb")
     parsed = document(content)
     view = parsed["bufferViews"][parsed["meshes"][0]["primitives"][0]["attributes"]["NORMAL"]]
     binary = content[content.index(b"BIN\0") + 4 :]
@@ -83,14 +88,14 @@ def test_glb_normals_are_unit(make_face: Callable[..., Face]) -> None:
 
 
 def test_glb_shows_the_photo(make_face: Callable[..., Face]) -> None:
-    """A photo whose colour is its place: each vertex must find the colour of the place where it is."""
+    """The photo's colour encodes the place: each vertex must have the colour of its place."""
     face = make_face()
     y, x = np.mgrid[:240, :320]
     photo = np.stack([x * 0.75, y, np.full_like(x, 128)], axis=-1).astype(np.uint8)
-    mesh = load(glb.encode(face, photo), "glb")
+    mesh = load(glb.encode(face.mesh_mm, face.mesh_px, photo), "glb")
     texture = np.asarray(mesh.visual.material.baseColorTexture.convert("RGB"), float)
     height, width = texture.shape[:2]
-    u, v = mesh.visual.uv[:, 0], 1 - mesh.visual.uv[:, 1]  # trimesh turns v upside down
+    u, v = mesh.visual.uv[:, 0], 1 - mesh.visual.uv[:, 1]  # trimesh flips v
     column = np.clip(np.rint(u * width - 0.5), 0, width - 1).astype(int)
     row = np.clip(np.rint(v * height - 0.5), 0, height - 1).astype(int)
     expected = face.mesh_px[:, :2] * (0.75, 1)
@@ -100,5 +105,5 @@ def test_glb_shows_the_photo(make_face: Callable[..., Face]) -> None:
 @pytest.mark.parametrize("x_mm", [230, 5000])
 def test_glb_of_a_face_at_or_beyond_the_edge(make_face: Callable[..., Face], x_mm: float) -> None:
     face = make_face(translation_mm=(x_mm, 0, 500))
-    parsed = document(glb.encode(face, np.zeros((240, 320, 3), np.uint8)))
+    parsed = document(glb.encode(face.mesh_mm, face.mesh_px, np.zeros((240, 320, 3), np.uint8)))
     assert ("images" in parsed) == (x_mm == 230)

@@ -1,11 +1,14 @@
-"""The camera: worked numbers, and projection undone."""
+"""The camera: worked numbers, projection and its inverse, the camera of a mesh."""
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facegeom.geometry.camera import Camera
+from facegeom.geometry.camera import Camera, pinhole_of_mesh
+from facegeom.results import Face
 
 sides = st.integers(1, 8000)
 fields_of_view = st.floats(5, 150)
@@ -37,7 +40,7 @@ def test_projection_by_hand(point_mm: tuple[float, ...], expected_px: tuple[floa
 
 
 @given(sides, sides, fields_of_view, st.integers(0, 2**32 - 1))
-def test_back_projection_undoes_projection(width: int, height: int, fov_deg: float, seed: int) -> None:
+def test_back_projection_inverts_projection(width: int, height: int, fov_deg: float, seed: int) -> None:
     camera = Camera(width, height, fov_deg)
     rng = np.random.default_rng(seed)
     points = np.concatenate([rng.uniform(-500, 500, (2, 7, 2)), rng.uniform(50, 5000, (2, 7, 1))], axis=-1)
@@ -54,3 +57,10 @@ def test_the_longer_side_spans_the_field_of_view(width: int, height: int, fov_de
     rays = camera.back_project(edges, np.ones(2))
     cosine = rays[0] @ rays[1] / np.prod(np.linalg.norm(rays, axis=1))
     assert np.rad2deg(np.arccos(cosine)) == pytest.approx(fov_deg, abs=1e-4)
+
+
+def test_the_camera_of_a_mesh(make_face: Callable[..., Face]) -> None:
+    face, camera = make_face(translation_mm=(80, -30, 600), angles_deg=(30, 10, 5)), Camera(320, 240)
+    focal, centre = pinhole_of_mesh(face.mesh_px, face.mesh_mm)
+    assert abs(focal - camera.focal_px) < 0.05
+    np.testing.assert_allclose(centre, camera.centre_px, atol=0.02)

@@ -1,4 +1,4 @@
-"""The result types: shapes, slicing, empty answers, copies, dictionaries, files."""
+"""The result types: shapes, slicing, empty results, copies, dictionaries, files."""
 
 import copy
 import json
@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 
 from facegeom.depth.depth_map import DepthMap
 from facegeom.errors import InputError, OutputError
-from facegeom.results import SHAPES, Face, Faces
+from facegeom.results import FACE_SHAPES, Face, Faces
+from facegeom.results.saving import FORMATS
 
 SCHEMA = json.loads((files("facegeom") / "data" / "faces.schema.json").read_text("utf-8"))
 
 
 def assert_equal(first: Face | Faces, second: Face | Faces, atol: float = 0) -> None:
-    for name in SHAPES:
+    for name in FACE_SHAPES:
         np.testing.assert_allclose(
             getattr(first, name), getattr(second, name), rtol=0, atol=atol, err_msg=name
         )
@@ -32,7 +33,7 @@ def photo() -> np.ndarray:
     return np.full((240, 320, 3), 90, np.uint8)
 
 
-def test_empty_is_a_normal_answer() -> None:
+def test_empty_is_a_normal_result() -> None:
     nothing = Faces.empty(640, 480, "street.jpg")
     assert len(nothing) == 0 and list(nothing) == []
     assert nothing.mesh_px.shape == (0, 478, 3) and nothing.score.shape == (0,)
@@ -42,7 +43,7 @@ def test_empty_is_a_normal_answer() -> None:
 
 
 def test_shapes_and_types(faces: Faces) -> None:
-    for name, shape in SHAPES.items():
+    for name, shape in FACE_SHAPES.items():
         assert getattr(faces, name).shape == (3, *shape)
         assert getattr(faces, name).dtype == np.float32
     assert isinstance(faces[0].score, float) and faces[0].mesh_mm.dtype == np.float32
@@ -77,7 +78,7 @@ def test_record_does_not_share_memory_with_its_source(faces: Faces) -> None:
     assert made.box_xyxy.max() == 0
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", FACE_SHAPES)
 def test_wrong_shape_raises(faces: Faces, name: str) -> None:
     with pytest.raises(InputError, match="expected the shape"):
         replace(faces, **{name: np.zeros((3, 5, 5))})
@@ -96,7 +97,7 @@ def test_wrong_values_raise(faces: Faces) -> None:
 def test_angles_are_those_of_the_rotation(yaw: float, pitch: float, roll: float) -> None:
     from facegeom.geometry.rotation import rotation_from_angles
 
-    zeros = {name: np.zeros(shape) for name, shape in SHAPES.items()}
+    zeros = {name: np.zeros(shape) for name, shape in FACE_SHAPES.items()}
     face = Face(**(zeros | {"rotation": rotation_from_angles(yaw, pitch, roll)}))
     np.testing.assert_allclose((face.yaw_deg, face.pitch_deg, face.roll_deg), (yaw, pitch, roll), atol=1e-3)
 
@@ -119,9 +120,7 @@ def test_dictionary_follows_the_schema(faces: Faces) -> None:
         jsonschema.validate(json.loads(json.dumps(record.to_dict())), SCHEMA)
     face = faces.to_dict()["faces"][0]
     known = SCHEMA["$defs"]["face"]["properties"]
-    assert set(face) == set(known) - {
-        "depth"
-    }  # there when its picture is written: tests/export/test_depth.py
+    assert set(face) == set(known) - {"depth"}  # only with its image: tests/export/test_depth.py
     assert set(face["pose"]) == set(known["pose"]["properties"])
 
 
@@ -168,7 +167,7 @@ def test_wrong_dictionary_raises(faces: Faces) -> None:
         Faces.from_dict(data | {"faces": [data["faces"][0] | {"box_xyxy": [1, 2]}, data["faces"][1]]})
 
 
-def test_save_writes_what_is_asked(faces: Faces, tmp_path: Path) -> None:
+def test_save_writes_each_format(faces: Faces, tmp_path: Path) -> None:
     written = faces[:2].save(tmp_path / "deep", ("json", "overlay", "obj", "ply", "glb"), image=photo())
     names = [
         "group.json",
@@ -180,7 +179,15 @@ def test_save_writes_what_is_asked(faces: Faces, tmp_path: Path) -> None:
     assert all(path.stat().st_size > 100 for path in written)
 
 
-def test_save_names_files_as_told(faces: Faces, tmp_path: Path) -> None:
+def test_every_format_is_checked(faces: Faces, tmp_path: Path) -> None:
+    assert FORMATS == ("json", "overlay", "obj", "ply", "glb", "depth", "surface")
+    for kind in FORMATS:
+        faces[:0].save(tmp_path / kind, (kind,), image=photo())
+    names = sorted(path.name for path in tmp_path.glob("*/*"))
+    assert names == ["group.json", "group.overlay.jpg"]  # all others are files of one face
+
+
+def test_save_takes_a_name(faces: Faces, tmp_path: Path) -> None:
     written = faces.save(tmp_path, ("json",), name="sub/a.b")
     assert written == [tmp_path / "sub" / "a.b.json"]
     assert_equal(Faces.from_dict(json.loads(written[0].read_bytes())), faces, atol=1e-3)

@@ -1,11 +1,10 @@
-"""Drawing: what is drawn where, with which colour, and what stays as it was."""
+"""Drawing: places and colours of each layer, pixels that stay as they were."""
 
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from facegeom.drawing import draw_faces, draw_poses
 from facegeom.errors import InputError
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.results import Faces, Poses
@@ -23,13 +22,13 @@ def only(*layers: str) -> dict[str, bool]:
 
 
 def drawn(faces: Faces, *layers: str) -> np.ndarray:
-    """(H, W, 3) the picture less the photo's grey."""
-    return np.asarray(draw_faces(photo(faces.width, faces.height), faces, **only(*layers))).astype(int) - GREY
+    """Return the drawn image (H, W, 3) less the photo's grey."""
+    return np.asarray(faces.draw(photo(faces.width, faces.height), **only(*layers))).astype(int) - GREY
 
 
 def test_photo_is_not_changed(faces: Faces) -> None:
     image = photo()
-    picture = draw_faces(image, faces)
+    picture = faces.draw(image)
     assert picture.mode == "RGB" and picture.size == (320, 240)
     assert (image == GREY).all() and (np.asarray(picture) != GREY).any()
 
@@ -100,24 +99,24 @@ def test_face_at_or_beyond_the_edge(make_faces: Callable[..., Faces], place: tup
 
 def test_photo_of_another_size_raises(faces: Faces) -> None:
     with pytest.raises(InputError, match="320 x 240 pixels, got 5 x 7"):
-        draw_faces(photo(5, 7), faces)
+        faces.draw(photo(5, 7))
 
 
 @pytest.mark.parametrize("roll", [0, 90, 180])
 def test_axes_of_poses_start_at_the_middle_of_the_box(roll: float) -> None:
-    turn = rotation_from_angles(0, 0, roll)[None]
-    poses = Poses(np.array([[100, 60, 200, 160]]), np.array([0.9]), turn, 320, 240)
-    lines = np.asarray(draw_poses(photo(), poses, box=False)).astype(int) - GREY
+    rotation = rotation_from_angles(0, 0, roll)[None]
+    poses = Poses(np.array([[100, 60, 200, 160]]), np.array([0.9]), rotation, 320, 240)
+    lines = np.asarray(poses.draw(photo(), box=False)).astype(int) - GREY
     reach = np.argwhere(np.abs(lines).max(axis=2) > 40)[:, ::-1]
-    towards = {0: (1, 1), 90: (-1, 1), 180: (-1, -1)}[roll]  # x to the right and y down, turned clockwise
+    towards = {0: (1, 1), 90: (-1, 1), 180: (-1, -1)}[roll]  # x to the right and y down, rotated clockwise
     far = np.array([150, 110]) + 50 * np.array(towards)
     low, high = np.minimum(far, (150, 110)), np.maximum(far, (150, 110))
     np.testing.assert_allclose(reach.min(axis=0), low, atol=5)
     np.testing.assert_allclose(reach.max(axis=0), high, atol=5)
-    assert (np.asarray(draw_poses(photo(), poses, box=False, axes=False)) == GREY).all()
-    assert np.asarray(draw_poses(photo(), poses, axes=False))[60, 110:190].min() > GREY + 20
+    assert (np.asarray(poses.draw(photo(), box=False, axes=False)) == GREY).all()
+    assert np.asarray(poses.draw(photo(), axes=False))[60, 110:190].min() > GREY + 20
 
 
-def test_poses_of_another_photo(faces: Faces) -> None:
+def test_poses_of_another_photo() -> None:
     with pytest.raises(InputError, match="320 x 240 pixels, got 32 x 24"):
-        draw_poses(photo(32, 24), Poses.empty(320, 240))
+        Poses.empty(320, 240).draw(photo(32, 24))

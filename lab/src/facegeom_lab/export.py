@@ -1,4 +1,4 @@
-"""From a checkpoint to the ONNX file that ships, with its entry in the manifest."""
+"""Export of a checkpoint to the ONNX file that ships, and of its hash to the manifest."""
 
 import copy
 import hashlib
@@ -36,35 +36,39 @@ STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
     "rnet": (RNet.WINDOW, ("score", "offsets")),
     "fpnet": (FPNet.WINDOW, ("score", "offsets", "rotation6d")),
 }
-"""Side of an example of the cascade's stages, and their outputs."""
+"""Side of an example input of the cascade's stages, and their outputs."""
 
 
 def runtime_network(name: str, net: nn.Module) -> tuple[nn.Module, torch.Tensor, tuple[str, ...]]:
-    """The network as the runtime calls it, an example of its input and the names of its outputs."""
+    """Return the runtime form of a network, an example of its input, and the names of its outputs."""
     if name == "face":
-        return FaceNetForExport(fold(copy.deepcopy(net).eval())), _pictures(CROP_PX), OUTPUTS
+        return FaceNetForExport(fold(copy.deepcopy(net).eval())), _example_images(CROP_PX), OUTPUTS
     if name == "onepass":
-        return OnePassForExport(fold(copy.deepcopy(net).eval())), _pictures(2 * GRAIN), ("score", "places")
+        return (
+            OnePassForExport(fold(copy.deepcopy(net).eval())),
+            _example_images(2 * GRAIN),
+            ("score", "places"),
+        )
     if name == "depth1":
         folded = fold(copy.deepcopy(net).eval())
-        return DepthClassesForExport(folded), _pictures(SIZE_PX), ("answer", "face", "logits")
+        return DepthClassesForExport(folded), _example_images(SIZE_PX), ("answer", "face", "logits")
     if name == "depth2":
-        grey_and_answer = 100 * torch.rand(2, SIZE_PX, SIZE_PX, 2)
-        return DepthMillimetresForExport(fold(copy.deepcopy(net).eval())), grey_and_answer, ("depth",)
+        grey_and_depth = 100 * torch.rand(2, SIZE_PX, SIZE_PX, 2)
+        return DepthMillimetresForExport(fold(copy.deepcopy(net).eval())), grey_and_depth, ("depth",)
     if name in STAGES:
         size_px, outputs = STAGES[name]
-        return CascadeForExport(net).eval(), _pictures(size_px), outputs
+        return CascadeForExport(net).eval(), _example_images(size_px), outputs
     raise InputError(f"expected {', '.join(NETWORKS)}, got {name!r}")
 
 
-def _pictures(size_px: int) -> torch.Tensor:
+def _example_images(size_px: int) -> torch.Tensor:
     return torch.randint(0, 256, (2, size_px, size_px, 3), dtype=torch.uint8)
 
 
 def to_onnx(name: str, net: nn.Module) -> bytes:
-    """ONNX of a network: input ``pictures`` (N, H, W, 3) uint8 RGB; P-Net and onepass take any size.
+    """Convert a network to ONNX: input ``pictures`` (N, H, W, 3) uint8 RGB; P-Net and onepass take any size.
 
-    ``depth2`` takes (N, 160, 160, 2) float32, grey and the answer of ``depth1``.
+    ``depth2`` takes (N, 160, 160, 2) float32, grey and the depth of ``depth1``.
     """
     module, example, outputs = runtime_network(name, net)
     axes = {"pictures": {0: "n", 1: "h", 2: "w"} if name in ANY_SIZE else {0: "n"}}
@@ -75,7 +79,7 @@ def to_onnx(name: str, net: nn.Module) -> bytes:
 def onnx_bytes(
     module: nn.Module, example: torch.Tensor, outputs: tuple[str, ...], axes: dict[str, dict[int, str]]
 ) -> bytes:
-    """ONNX of a module in evaluation mode; its input is called ``pictures``, ``axes`` are of any length."""
+    """Convert a module in evaluation mode to ONNX; its input is ``pictures``, ``axes`` have any length."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "You are using the legacy", DeprecationWarning)
         file = Path(folder) / "network.onnx"
@@ -106,7 +110,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
 
 
 def export(name: str, checkpoint: Path, folder: Path) -> Path:
-    """Write ``folder/name.onnx``; its entry in ``folder/manifest.json``, if any, gets the SHA-256."""
+    """Write ``folder/name.onnx``; set the SHA-256 of its entry in ``folder/manifest.json``, if any."""
     if name not in NETWORKS:
         raise InputError(f"expected one of {', '.join(NETWORKS)}, got {name!r}")
     content = to_onnx(name, network_from_checkpoint(checkpoint, NETWORKS[name]()))
@@ -120,7 +124,7 @@ def export(name: str, checkpoint: Path, folder: Path) -> Path:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The entries of ``folder/manifest.json`` by network; none without a manifest."""
+    """Read the entries of ``folder/manifest.json`` by network; none without a manifest."""
     file = folder / MANIFEST
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 

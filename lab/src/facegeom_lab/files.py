@@ -1,4 +1,4 @@
-"""Files the laboratory writes: whole or not at all."""
+"""Atomic writing of the laboratory's files."""
 
 from io import BytesIO
 from pathlib import Path
@@ -10,22 +10,22 @@ from facegeom.export.files import write
 
 
 def save_npz(path: Path, **arrays: np.ndarray) -> None:
-    """Write arrays as an npz file, whole or not at all; folders are made.
+    """Write arrays to an npz file atomically; folders are made.
 
     Raises:
-        OutputError: the place cannot be written.
+        OutputError: the file cannot be written.
     """
     stream = BytesIO()
     np.savez(stream, **arrays)  # type: ignore[arg-type]
     write(path, stream.getvalue())
 
 
-def save_png(path: Path, picture: Image.Image) -> None:
-    """Write a picture as PNG, whole or not at all; folders are made.
+def save_png(path: Path, image: Image.Image) -> None:
+    """Write an image as PNG atomically; folders are made.
 
     Raises:
-        OutputError: the place cannot be written.
+        OutputError: the file cannot be written.
     """
     stream = BytesIO()
-    picture.save(stream, "PNG")
+    image.save(stream, "PNG")
     write(path, stream.getvalue())

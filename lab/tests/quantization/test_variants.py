@@ -12,8 +12,8 @@ from facegeom.models import weights
 from facegeom_lab.quantization import variants
 
 
-def test_crops_hold_the_points_where_people_set_them(training_pack) -> None:
-    crops = variants.crops_of(training_pack.data, "val", ("helen",))
+def test_crops_hold_the_annotated_points(training_pack) -> None:
+    crops = variants.annotated_crops(training_pack.data, "val", ("helen",))
     assert crops.crops.shape == (4, 128, 128, 3)
     points = crops.points
     box = np.stack([points.min(axis=1), points.max(axis=1)])
@@ -21,15 +21,15 @@ def test_crops_hold_the_points_where_people_set_them(training_pack) -> None:
     assert variants.nme(points + np.array([0.01, 0]), points) == pytest.approx(
         100 * np.mean(0.01 / np.linalg.norm(points[:, 36] - points[:, 45], axis=1))
     )
-    assert len(variants.crops_of(training_pack.data, "train", ("helen",), 3).crops) == 3
+    assert len(variants.annotated_crops(training_pack.data, "train", ("helen",), 3).crops) == 3
     with pytest.raises(InputError, match="expected val faces of lfpw"):
-        variants.crops_of(training_pack.data, "val", ("lfpw",))
+        variants.annotated_crops(training_pack.data, "val", ("lfpw",))
 
 
 def test_the_table_compares_with_the_first(training_pack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(variants, "ROUNDS", 2)
     made = {each: weights.path("face", each).read_bytes() for each in ("float32", "int8")}
-    crops = variants.crops_of(training_pack.data, "val", ("helen",))
+    crops = variants.annotated_crops(training_pack.data, "val", ("helen",))
     table = variants.compare(made, {"validation": crops})
     assert [row[0] for row in table.rows] == ["float32", "int8"]
     assert len(table.columns) == len(table.rows[0])

@@ -1,1 +1,1 @@
-"""Eight bits, sixteen bits and pruned variants of the networks that ship."""
+"""Eight-bit, sixteen-bit and pruned variants of the networks that ship."""

@@ -8,7 +8,7 @@ from torch import nn
 
 from facegeom.export.files import write
 from facegeom_lab.export import onnx_bytes
-from facegeom_lab.quantization.int8 import quantise
+from facegeom_lab.quantization.convert import quantise
 from facegeom_lab.studies.compression.early_exit import BranchyNet
 from facegeom_lab.studies.compression.networks import SIZE_PX
 from facegeom_lab.studies.compression.training import network_input

@@ -1,18 +1,29 @@
+"""Smaller forms of a network predict nearly the same."""
+
 import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from torch import nn
 
 from facegeom.errors import InputError
+from facegeom.models import weights as shipped
 from facegeom_lab.export import onnx_bytes
-from facegeom_lab.quantization.half import halve
-from facegeom_lab.quantization.int8 import answering, centred, from_bytes, quantise
+from facegeom_lab.quantization.convert import (
+    byte_input,
+    correct_bias,
+    halve,
+    output_convolutions,
+    prune,
+    pruned,
+    quantise,
+)
 from facegeom_lab.quantization.onnx_costs import onnx_outputs
 
 
 class _Net(nn.Module):
-    """Bytes in, two answers of very different size out."""
+    """Bytes in, two outputs of very different size out."""
 
     def __init__(self, conv_head: bool = False) -> None:
         super().__init__()
@@ -47,11 +58,11 @@ def _kinds(model: bytes) -> list[str]:
 
 
 def test_bytes_go_into_the_first_convolution_as_they_are(model: bytes, crops: np.ndarray) -> None:
-    moved = from_bytes(model)
+    moved = byte_input(model)
     assert not {"Cast", "Sub", "Div"} & set(_kinds(moved))
     for before, after in zip(onnx_outputs(model, crops), onnx_outputs(moved, crops), strict=True):
         assert np.abs(before - after).max() < 0.02 * np.abs(before).max()  # the rim alone differs
-    assert from_bytes(moved) == moved
+    assert byte_input(moved) == moved
 
 
 @pytest.mark.parametrize("portable", [True, False])
@@ -71,8 +82,8 @@ def test_eight_bits_answer_nearly_the_same(crops: np.ndarray, portable: bool, co
 
 def test_answering_convolutions_are_found() -> None:
     torch.manual_seed(0)
-    assert answering(onnx.load_from_string(_onnx(_Net())).graph) == []
-    (name,) = answering(onnx.load_from_string(_onnx(_Net(conv_head=True))).graph)
+    assert output_convolutions(onnx.load_from_string(_onnx(_Net())).graph) == []
+    (name,) = output_convolutions(onnx.load_from_string(_onnx(_Net(conv_head=True))).graph)
     assert "head" in name
 
 
@@ -83,7 +94,7 @@ def test_sixteen_bits_take_half_the_room(model: bytes, crops: np.ndarray) -> Non
         np.testing.assert_allclose(before, after, atol=5e-3 * np.abs(before).max())
 
 
-def test_calibration_needs_pictures(model: bytes) -> None:
+def test_calibration_needs_images(model: bytes) -> None:
     with pytest.raises(InputError, match="got none"):
         quantise(model, np.zeros((0, 32, 32, 3), np.uint8))
 
@@ -93,4 +104,24 @@ def test_the_mean_answer_is_the_float_networks(model: bytes, crops: np.ndarray) 
     for before, after in zip(onnx_outputs(model, crops), onnx_outputs(small, crops), strict=True):
         shift = np.abs((after - before).mean(axis=0))
         assert (shift < 0.15 * np.abs(after - before).mean(axis=0)).all()
-    assert onnx.load_from_string(centred(model, model, crops)) == onnx.load_from_string(model)
+    assert onnx.load_from_string(correct_bias(model, model, crops)) == onnx.load_from_string(model)
+
+
+def test_the_smallest_weights_become_zeros_and_biases_stay() -> None:
+    content = shipped.path("rnet").read_bytes()
+    before, after = (
+        {
+            tensor.name: numpy_helper.to_array(tensor)
+            for tensor in onnx.load_from_string(each).graph.initializer
+        }
+        for each in (content, prune(content, 0.4))
+    )
+    for name, values in before.items():
+        if values.ndim < 2:
+            np.testing.assert_array_equal(after[name], values)
+            continue
+        gone = after[name] == 0
+        assert gone.mean() == pytest.approx(0.4, abs=0.02)
+        np.testing.assert_array_equal(after[name][~gone], values[~gone])
+        assert np.abs(values[gone]).max() <= np.abs(values[~gone]).min()
+    assert list(pruned(content)) == ["pruned30", "pruned50"]

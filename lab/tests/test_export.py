@@ -19,7 +19,7 @@ from facegeom_lab.networks.cascade import FPNet
 
 
 def trained(name: str) -> nn.Module:
-    """The network with random weights, its normalisation too."""
+    """Return the network with random weights and statistics."""
     torch.manual_seed(4)
     net = NETWORKS[name]()
     for part in net.modules():

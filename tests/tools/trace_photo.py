@@ -1,60 +1,80 @@
-"""Count the calls and the changes of file on the way of one photo through facegeom.
+"""Count the function calls and the changes of file while one photo is analyzed.
 
     python tests/tools/trace_photo.py [PHOTO] [--calls]
 
-The photo is analysed once to load what is loaded once, and then again under a trace. Counted are calls of named
-functions and methods of the package; comprehensions, lambdas and generator expressions belong to the function
-that holds them. A change of file is a call whose function stands in another file than that of the call before.
-A stage that runs twice is a call of the same network, or of the same reading function, more than once.
+The photo is analyzed once to load the networks, then again under a trace. Calls of the package's named
+functions and methods count; a comprehension, a lambda or a generator expression is a part of the function
+around it. A change of file is a call of a function in another file than that of the call before.
 """
 
 import argparse
+import os
 import sys
 from collections import Counter
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import facegeom
 
-PACKAGE = str(Path(facegeom.__file__).parent)
+ROOT = f"{Path(facegeom.__file__).parent}{os.sep}"
+PORTRAIT = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
 
 
-def calls_of(photo: Path) -> list[tuple[str, str]]:
-    """File and qualified name of every call for a photo, in their order."""
+class Call(NamedTuple):
+    """A call of a function.
+
+    Attributes:
+        file: path of its module in the package.
+        name: qualified name; without the class before Python 3.11.
+    """
+
+    file: str
+    name: str
+
+
+def calls_of(photo: Path) -> list[Call]:
+    """Return the calls during the analysis of a photo, in their order."""
     analyzer = facegeom.FaceAnalyzer()
     analyzer(photo)
-    calls: list[tuple[str, str]] = []
+    calls: list[Call] = []
 
-    def note(frame: FrameType, event: str, _: Any) -> None:
+    def record(frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code
-        if event == "call" and code.co_filename.startswith(PACKAGE) and not code.co_name.startswith("<"):
-            calls.append(
-                (str(Path(code.co_filename).relative_to(PACKAGE)), getattr(code, "co_qualname", code.co_name))
-            )
+        if event == "call" and code.co_filename.startswith(ROOT) and code.co_name[0] != "<":
+            file = code.co_filename.removeprefix(ROOT).replace(os.sep, "/")
+            calls.append(Call(file, getattr(code, "co_qualname", code.co_name)))
 
-    sys.setprofile(note)
+    before = sys.getprofile()
+    sys.setprofile(record)
     try:
         analyzer(photo)
     finally:
-        sys.setprofile(None)
+        sys.setprofile(before)
     return calls
 
 
+def changes_of_file(calls: list[Call]) -> int:
+    """Count the calls whose function is in another file than that of the call before."""
+    return sum(first.file != second.file for first, second in pairwise(calls))
+
+
 def main() -> None:
-    """Print the numbers, and the calls where they are asked for."""
+    """Print the counts, and the calls themselves with ``--calls``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("photo", type=Path, nargs="?")
+    parser.add_argument(
+        "photo", type=Path, nargs="?", default=PORTRAIT, help="by default the packaged portrait"
+    )
     parser.add_argument("--calls", action="store_true", help="also print the calls")
     given = parser.parse_args()
-    photo = given.photo or Path(str(files("facegeom") / "data" / "astronaut.jpg"))
-    calls = calls_of(photo)
-    changes = sum(first[0] != second[0] for first, second in zip(calls, calls[1:], strict=False))
+    calls = calls_of(given.photo)
     if given.calls:
         for file, name in calls:
             print(f"{file:40} {name}")
-    print(f"{len(calls)} calls, {changes} changes of file, {len({file for file, _ in calls})} files")
+    number = len({call.file for call in calls})
+    print(f"{len(calls)} calls, {changes_of_file(calls)} changes of file, {number} files")
     for (file, name), count in Counter(calls).most_common(12):
         print(f"{count:4} {file}:{name}")
 

@@ -1,0 +1,54 @@
+"""Options of a search: defaults, ranges, replacing some of them."""
+
+from math import inf
+
+import pytest
+
+from facegeom.errors import InputError
+from facegeom.options import MIN_FACE_FRACTION, MIN_FACE_PX, SearchOptions, check_number
+
+
+def test_defaults() -> None:
+    options = SearchOptions()
+    assert (options.min_face, options.max_faces, options.min_score, options.fov_deg) == (
+        None,
+        None,
+        0.9,
+        None,
+    )
+    assert options.face_size == (MIN_FACE_PX, MIN_FACE_FRACTION)
+    assert SearchOptions(min_face=30).face_size == (30, 0)
+
+
+def test_changed_options() -> None:
+    options = SearchOptions(min_face=30, max_faces=4)
+    assert options.changed() is options and options.changed(min_face=None, fov_deg=None) is options
+    other = options.changed(min_face=50, min_score=0)
+    assert other == SearchOptions(50, 4, 0) and other.face_size.px == 50
+    assert options == SearchOptions(30, 4)
+    with pytest.raises(InputError, match="max_faces: expected a whole number from 1 to inf, got 0"):
+        options.changed(max_faces=0)
+
+
+@pytest.mark.parametrize(
+    ("value", "integer", "good"),
+    [
+        (1, True, True),
+        (5.0, False, True),
+        (5, False, True),
+        (5.5, True, False),
+        (0.5, False, False),
+        (11, False, False),
+        (inf, False, False),
+        (float("nan"), False, False),
+        ("5", False, False),
+        (None, False, False),
+    ],
+)
+def test_check_number(value: object, integer: bool, good: bool) -> None:
+    if good:
+        check_number("size", value, 1, 10, integer)
+        return
+    kind = "a whole number" if integer else "a number"
+    with pytest.raises(InputError, match=f"^size: expected {kind} from 1 to 10, got {value!r}$"):
+        check_number("size", value, 1, 10, integer)

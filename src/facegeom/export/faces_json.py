@@ -45,7 +45,7 @@ def to_dict(
     """Return plain lists and numbers; coordinates are rounded to 3 decimals.
 
     Args:
-        fields: arrays of N faces by the names of :data:`facegeom.results.SHAPES`.
+        fields: arrays of N faces by the names of :data:`facegeom.results.FACE_SHAPES`.
         image: file, width and height of the photo.
         depth: an entry for each face's depth image; none leaves depth out.
     """

@@ -62,11 +62,11 @@ def test_an_unknown_peer_is_an_input_error() -> None:
 def test_predictions_are_kept_on_disk(
     fake_peers: dict[str, Path], pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pictures = [pack / "backgrounds" / "200.jpg", pack / "scenes" / "scene_0.png"]
+    images = [pack / "backgrounds" / "200.jpg", pack / "scenes" / "scene_0.png"]
     with Peer("mediapipe", Path(sys.executable)) as peer:
-        first = {m: peer_predictions(peer, m, {}, pictures, tmp_path / "cache") for m in ("detector", "mesh")}
+        first = {m: peer_predictions(peer, m, {}, images, tmp_path / "cache") for m in ("detector", "mesh")}
         monkeypatch.setattr(Peer, "ask", None)  # asking again would fail
-        again = {m: peer_predictions(peer, m, {}, pictures, tmp_path / "cache") for m in ("detector", "mesh")}
+        again = {m: peer_predictions(peer, m, {}, images, tmp_path / "cache") for m in ("detector", "mesh")}
     assert [len(found.score) for found in again["detector"]] == [0, 1]
     for model in first:
         for one, other in zip(first[model], again[model], strict=True):

@@ -14,8 +14,8 @@ from facegeom_lab.synth.face_profiling import SIZE_PX, Profiled, profile, run
 NOSE = 1
 
 
-def turned(face, turn_deg: float, picture: np.ndarray | None = None) -> Profiled:
-    grey = np.full((160, 160, 3), 90, np.uint8) if picture is None else picture
+def turned(face, turn_deg: float, image: np.ndarray | None = None) -> Profiled:
+    grey = np.full((160, 160, 3), 90, np.uint8) if image is None else image
     points = [int(np.linalg.norm(face.mesh[:, :2] - point, axis=1).argmin()) for point in face.landmarks]
     return profile(grey, face.mesh, face.landmarks, face.mesh[points, 2], turn_deg)
 
@@ -23,11 +23,11 @@ def turned(face, turn_deg: float, picture: np.ndarray | None = None) -> Profiled
 def test_no_turn_changes_nothing(make_head) -> None:
     face = make_head(20, 5, -8)
     rng = np.random.default_rng(0)
-    picture = cv2.GaussianBlur(rng.integers(0, 256, (160, 160, 4), dtype=np.uint8), (0, 0), 2)
-    same = turned(face, 0, picture)
+    image = cv2.GaussianBlur(rng.integers(0, 256, (160, 160, 4), dtype=np.uint8), (0, 0), 2)
+    same = turned(face, 0, image)
     np.testing.assert_allclose(same.mesh, face.mesh, atol=1e-9)
     np.testing.assert_allclose(same.landmarks, face.landmarks, atol=1e-9)
-    assert np.abs(same.image.astype(int) - picture).max() <= 2
+    assert np.abs(same.image.astype(int) - image).max() <= 2
 
 
 @pytest.mark.parametrize(("angles", "turn"), [((10, 0, 0), 60), ((-20, 10, 5), -55), ((0, -15, 20), 40)])
@@ -45,9 +45,9 @@ def test_head_turns_as_one_body(make_head, angles: tuple, turn: float) -> None:
 def test_pixels_go_with_the_mesh(make_head, turn: float) -> None:
     """A dot painted on the tip of the nose is on the tip of the nose afterwards."""
     face = make_head(np.sign(turn) * 12, 0, 0)
-    picture = np.zeros((160, 160, 3), np.uint8)
-    cv2.circle(picture, tuple(np.rint(face.mesh[NOSE, :2]).astype(int).tolist()), 3, (255, 255, 255), -1)
-    after = turned(face, turn, picture)
+    image = np.zeros((160, 160, 3), np.uint8)
+    cv2.circle(image, tuple(np.rint(face.mesh[NOSE, :2]).astype(int).tolist()), 3, (255, 255, 255), -1)
+    after = turned(face, turn, image)
     rows, columns = np.nonzero(after.image[..., 0] > 128)
     seen = np.array([columns.mean(), rows.mean()])
     assert np.linalg.norm(seen - after.mesh[NOSE, :2]) < 2.5
@@ -61,10 +61,10 @@ def test_far_side_is_hidden(make_head) -> None:
 
 
 def test_what_is_outside_stays_outside(make_head) -> None:
-    picture = np.full((160, 160, 4), 200, np.uint8)
-    picture[:, :12, 3] = 0
-    after = turned(make_head(0, 0, 0), -50, picture)
-    assert after.image.shape == picture.shape and (after.image[:, 0, 3] == 0).all()
+    image = np.full((160, 160, 4), 200, np.uint8)
+    image[:, :12, 3] = 0
+    after = turned(make_head(0, 0, 0), -50, image)
+    assert after.image.shape == image.shape and (after.image[:, 0, 3] == 0).all()
 
 
 def test_yaw_beyond_profile_is_refused(make_head) -> None:
@@ -93,8 +93,8 @@ def test_sets_are_deterministic_and_resume(training_pack, tmp_path: Path) -> Non
 
 def test_labels_for_training(training_pack, tmp_path: Path) -> None:
     shards = run(training_pack.data, training_pack.labels, 2, tmp_path)
-    pictures, labels = profiled_faces(shards)
-    assert len(pictures) == len(labels) == 2 and set(np.unique(labels.landmarks_weight)) <= {
+    images, labels = profiled_faces(shards)
+    assert len(images) == len(labels) == 2 and set(np.unique(labels.landmarks_weight)) <= {
         np.float32(0.5),
         np.float32(0.15),
     }

@@ -1,4 +1,4 @@
-"""The truth that comes with a picture: pose, points, visibility."""
+"""Ground truth of a rendered image: pose, points, visibility."""
 
 import numpy as np
 import pytest

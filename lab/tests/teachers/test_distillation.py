@@ -159,8 +159,8 @@ def test_augmentation_keeps_the_face_in_its_place(built: Path) -> None:
     offsets = np.array([19.5 - 7.5, 15.5 - 7.5, 47.5 - 55.5, 43.5 - 55.5]) / 48
     rng = np.random.default_rng(5)
     for _ in range(20):
-        picture, moved, _ = windows._augmented(rng, stored, offsets, np.ones(6, np.float32))
-        levels = picture.astype(float).mean(axis=2)
+        image, moved, _ = windows._augmented(rng, stored, offsets, np.ones(6, np.float32))
+        levels = image.astype(float).mean(axis=2)
         lit = levels > (levels.min() + levels.max()) / 2
         box = np.array([0, 0, 1, 1]) + moved
         middle, side = (np.argwhere(lit).mean(axis=0)[::-1] + 0.5) / 48, np.sqrt(lit.mean())
@@ -170,17 +170,17 @@ def test_augmentation_keeps_the_face_in_its_place(built: Path) -> None:
 
 
 def test_vectors_turn_with_the_picture(built: Path) -> None:
-    """The way from dark to bright in the picture stays the way of the head's first axis."""
+    """The way from dark to bright in the image stays the way of the head's first axis."""
     windows = PoseWindows(built, "points")
     stored = np.zeros((STORED_PX, STORED_PX, 3), np.uint8)
     stored[:, STORED_PX // 2 :] = 255
     rng, turns = np.random.default_rng(5), []
     for _ in range(20):
-        picture, _, raw = windows._augmented(rng, stored, np.zeros(4), np.array([1.0, 0, 0, 0, 1, 0]))
-        levels = picture.astype(float).mean(axis=2)
+        image, _, raw = windows._augmented(rng, stored, np.zeros(4), np.array([1.0, 0, 0, 0, 1, 0]))
+        levels = image.astype(float).mean(axis=2)
         down, across = np.gradient(levels)
         way = np.array([across.sum(), down.sum()]) / np.hypot(across.sum(), down.sum())
-        assert abs(way[0] * raw[1] - way[1] * raw[0]) < 0.06  # along it; mirrored pictures have it reversed
+        assert abs(way[0] * raw[1] - way[1] * raw[0]) < 0.06  # along it; mirrored images have it reversed
         np.testing.assert_allclose(rotation_from_6d(raw)[2, 2], 1, atol=1e-6)
         turns.append(np.rad2deg(np.arctan2(raw[1], raw[0])))
     assert np.std(turns) > 5

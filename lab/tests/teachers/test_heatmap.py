@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 
 from facegeom.errors import InputError
+from facegeom_lab.evaluation.run import save_recipe
 from facegeom_lab.networks.heatmap import HeatmapNet
 from facegeom_lab.teachers import heatmap
 from facegeom_lab.teachers.folder import label_folder
 from facegeom_lab.teachers.heatmap import HeatmapTeacher
 from facegeom_lab.training import recipes
 from facegeom_lab.training.tasks.heatmap import HeatmapRecipe
-from facegeom_lab.training.trainers import save_recipe
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_a_folder(model: Path, photo: np.ndarray, tmp_path: Path, monkeypatch: p
     (folder / "c.jpg").write_text("no photo")
     found = {120: BOXES, 20: np.zeros((0, 4))}
     analyzer = SimpleNamespace(
-        FaceAnalyzer=lambda: lambda picture: SimpleNamespace(box_xyxy=found[picture.shape[1]])
+        FaceAnalyzer=lambda: lambda image: SimpleNamespace(box_xyxy=found[image.shape[1]])
     )
     monkeypatch.setattr(heatmap, "FaceAnalyzer", analyzer.FaceAnalyzer)
     counts = label_folder(folder, out, HeatmapTeacher(model, max_flip_error=1e9))

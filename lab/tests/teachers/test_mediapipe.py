@@ -101,8 +101,8 @@ def test_the_face_nearest_to_the_middle_counts() -> None:
 
 def test_central_faces_of_pictures(fake_teacher: object, tmp_path: Path) -> None:
     counts = [(3, 3), (0, 2), (3, 0)]
-    pictures = [fake_teacher.image(tmp_path / f"{k}.png", *pair) for k, pair in enumerate(counts)]
-    found = mediapipe.find_central(pictures, PYTHON, 2)
+    images = [fake_teacher.image(tmp_path / f"{k}.png", *pair) for k, pair in enumerate(counts)]
+    found = mediapipe.find_central(images, PYTHON, 2)
     assert np.isnan(found.mesh[:, 0, 0]).tolist() == [False, True, False]
     assert np.isnan(found.mirrored[:, 0, 0]).tolist() == [False, False, True]
     np.testing.assert_allclose(found.mesh[0], fake_teacher.heads[1], atol=1e-4)
@@ -117,7 +117,7 @@ def test_a_picture_of_the_pack_that_is_missing_stops_the_run(tmp_path: Path) -> 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Sixty faces of HELEN with their points; the pictures themselves are not read."""
+    """Sixty faces of HELEN with their points; the images themselves are not read."""
     faces = tmp_path / "faces"
     faces.mkdir()
     names = [f"helen/{k:05d}.jpg" for k in range(60)]

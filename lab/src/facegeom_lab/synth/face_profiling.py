@@ -204,7 +204,7 @@ def run(
         OutputError: a shard cannot be written.
     """
     if count < 1 or seed < 0:
-        raise InputError(f"expected at least 1 picture and a seed of at least 0, got {count} and {seed}")
+        raise InputError(f"expected at least 1 image and a seed of at least 0, got {count} and {seed}")
     maker = _ProfiledFaces(data, labels, seed)
     shards = []
     with tqdm(total=count, desc="profiled faces") as bar:

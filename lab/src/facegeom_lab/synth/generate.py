@@ -216,7 +216,7 @@ def _pack(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
 
 def _check(count: int, seed: int, split: str, size: int) -> None:
     if count < 1 or size < 32:
-        raise InputError(f"expected at least 1 picture of at least 32 px, got {count} of {size} px")
+        raise InputError(f"expected at least 1 image of at least 32 px, got {count} of {size} px")
     if not 0 <= seed < 1_000_000 or split not in BACKGROUNDS:
         raise InputError(
             f"expected a seed of 0 to 999999 and a split of train or test, got {seed} and {split!r}"
@@ -224,7 +224,7 @@ def _check(count: int, seed: int, split: str, size: int) -> None:
 
 
 def _finished(path: Path, count: int, seed: int, split: str, size: int, depth: bool) -> bool:
-    """Whether the shard is there with enough pictures.
+    """Return whether the shard is there with enough images.
 
     Raises:
         OutputError: it belongs to another set.

@@ -21,7 +21,7 @@ NAMES = ("mediapipe", "mediapipe-task", "heatmap")
 WITH_MODEL = {"mediapipe-task": "a face_landmarker.task file", "heatmap": "a checkpoint in its run folder"}
 
 CHUNK = 200
-"""Photos of a part: a killed run loses the labels of at most so many."""
+"""Photos of a part: a killed run loses the labels of at most this many."""
 
 Item = TypeVar("Item")
 

@@ -16,12 +16,11 @@ from facegeom.geometry.schemes import SCHEMES, Scheme
 from facegeom.geometry.transforms import box_to_square
 from facegeom.image import reading
 from facegeom_lab.datasets.training.landmark_crops import points_to_photo, warp, widen
+from facegeom_lab.evaluation.run import read_recipe
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.networks.heatmap import HeatmapNet
 from facegeom_lab.teachers.consistency import agreement, unmirror
 from facegeom_lab.teachers.labels import PhotoLabels
-from facegeom_lab.training.tasks.heatmap import HeatmapRecipe
-from facegeom_lab.training.trainers import read_recipe
 
 MAX_FLIP_ERROR = 0.05
 """By the eyes' distance; labels of photo and mirror image that differ by more are not kept."""
@@ -49,25 +48,25 @@ class HeatmapTeacher:
         _ = self.network  # a wrong file fails before any work
 
     @cached_property
-    def recipe(self) -> HeatmapRecipe:
+    def recipe(self) -> dict[str, Any]:
         """Recipe of the training."""
         values = read_recipe(self.model.parent)
-        name, kind = values.pop("recipe"), values.pop("kind")
-        if kind != "heatmap":
+        if values["kind"] != "heatmap":
+            name = values["recipe"]
             raise InputError(f"expected the run of a heat-map network in {self.model.parent}, got {name}")
-        return HeatmapRecipe(**values)
+        return values
 
     @cached_property
     def network(self) -> HeatmapNet:
         """Network with the checkpoint's weights, on a GPU where there is one."""
-        net = HeatmapNet(self.recipe.backbone, self.scheme.count)
+        net = HeatmapNet(self.recipe["backbone"], self.scheme.count)
         network_from_checkpoint(self.model, net)
         return net.to("cuda" if torch.cuda.is_available() else "cpu")
 
     @property
     def scheme(self) -> Scheme:
         """Point scheme of the labels."""
-        return SCHEMES[self.recipe.scheme]
+        return SCHEMES[self.recipe["scheme"]]
 
     def settings(self) -> dict[str, Any]:
         """Return the checkpoint's hash and the threshold."""
@@ -92,8 +91,8 @@ class HeatmapTeacher:
             photo: (H, W, 3) uint8 RGB.
             boxes_xyxy: (F, 4) pixels, as the analyzer finds them.
         """
-        size, scheme = self.recipe.size_px, self.scheme
-        onto = box_to_square(widen(boxes_xyxy.astype(np.float64), self.recipe.margin), size)
+        size, scheme = self.recipe["size_px"], self.scheme
+        onto = box_to_square(widen(boxes_xyxy.astype(np.float64), self.recipe["margin"]), size)
         points, back, confidence = self._predict([warp(photo, matrix, size) for matrix in onto])
         plain, other = (
             np.reshape([points_to_photo(*pair, size) for pair in zip(each, onto, strict=True)], points.shape)

@@ -15,9 +15,9 @@ from facegeom.models import weights
 from facegeom.models.engine import Engine
 from facegeom.models.face import CROP_PX, CROP_SCALE
 from facegeom_lab.datasets.angle_conventions import rotation_from_6drepnet
+from facegeom_lab.evaluation.run import read_recipe
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.networks.sixdrepnet import SixDRepNet, fold, published
-from facegeom_lab.training.trainers import read_recipe
 
 NAMES = ("points", "face", "6drepnet", "6drepnet-published")
 PUBLISHED_PX = 224

@@ -105,7 +105,7 @@ def test_missing_data(arguments: list[str], tmp_path: Path) -> None:
             "error: expected a run of `facegeom lab train` in ., but recipe.yaml",
         ),
         (["evaluate", "--data", "."], "Missing argument"),
-        (["reproduce", "--data", ".", "--only", "vgg*"], "error: no run fits vgg*; there are body-"),
+        (["reproduce", "--data", ".", "--only", "vgg*"], "error: no run matches vgg*; there are body-"),
         (["reproduce", "--data", ".", "--processes", "0"], "Invalid value for '--processes'"),
         (["synth", "--data", ".", "--count", "0", "-o", "out"], "Invalid value for '--count'"),
         (["export", "onet", "last.ckpt", "-o", "out"], "'onet' is not one of"),

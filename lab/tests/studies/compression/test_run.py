@@ -57,7 +57,6 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(methods, "CP_FACTOR", 60.0)  # of low rank: quick
 
 
-@pytest.mark.slow
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, packed: Path) -> Path:
     """Train a small network on the discs; return its file."""
@@ -71,6 +70,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, packed: Path) -> Path:
     return out / run.FILE
 
 
+@pytest.mark.slow
 def test_the_baseline_learns(trained: Path) -> None:
     figures = json.loads((trained.parent / "result.json").read_text())
     assert figures["accuracy"] > 60  # by chance 12.5
@@ -202,7 +202,6 @@ def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
         report.report(tmp_path, tmp_path / "docs")
 
 
-@pytest.mark.slow
 def test_parts_that_few_inputs_reach_weigh_little(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text('{"exit_shares": [0.5, 0.25, 0.25]}')
     measured = {
@@ -214,6 +213,7 @@ def test_parts_that_few_inputs_reach_weigh_little(tmp_path: Path) -> None:
     assert study._mean_ms(tmp_path, "b", measured) == pytest.approx(1 + 0.5 * 2 + 0.25 * 4)
 
 
+@pytest.mark.slow
 def test_networks_take_turns(trained: Path) -> None:
     file = trained.parent / "network.onnx"
     times = onnx_ms({"a": file, "b": file.read_bytes()}, np.zeros((1, 96, 96, 3), np.uint8), rounds=3, warm=1)

@@ -16,7 +16,7 @@ from facegeom.errors import FacegeomError, InputError
 from facegeom.export.files import write
 from facegeom_lab.datasets.training.directions import Directions, centre_crops, load
 from facegeom_lab.evaluation.cost import latency_ms, multiply_adds, parameters
-from facegeom_lab.evaluation.run import RESULT
+from facegeom_lab.evaluation.run import RESULT, save_recipe
 from facegeom_lab.quantization.onnx_costs import onnx_outputs
 from facegeom_lab.studies.compression import archive
 from facegeom_lab.studies.compression.early_exit import BranchyNet
@@ -30,7 +30,6 @@ from facegeom_lab.studies.compression.training import (
     network_input,
     predict_logits,
 )
-from facegeom_lab.training.trainers import save_recipe
 
 FILE = "network.fgnet"
 CALIBRATION = 320

@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from facegeom.errors import InputError
+from facegeom_lab.evaluation.run import read_recipe
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.networks.depth import (
     DepthClasses,
@@ -18,7 +19,6 @@ from facegeom_lab.networks.depth import (
 )
 from facegeom_lab.training import loop, recipes
 from facegeom_lab.training.tasks import depth, depth1, depth2
-from facegeom_lab.training.trainers import read_recipe
 
 
 @dataclass(frozen=True, eq=False)

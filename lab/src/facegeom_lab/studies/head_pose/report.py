@@ -21,13 +21,13 @@ PAGE, FIGURES = "pose-study.md", "figures"
 _INTRODUCTION = """\
 # FPNet: a study of its training
 
-FPNet stands in the place of MTCNN's third stage and answers the direction of a head. It learns from a teacher
-by distillation. Two of its method's choices are tested here, each against the plain way: of every batch the
-**middle 60 %** by loss counts (neither the easiest samples nor the most extreme ones), and the targets are
-the teacher's **two raw vectors** instead of angles. Four trainings of one budget differ in nothing else.
+FPNet replaces MTCNN's third stage and predicts the direction of a head. It learns from a teacher by
+distillation. Two choices of its method are tested here, each against the plain alternative: only the **middle
+60 %** of every batch by loss counts (neither the easiest samples nor the most extreme ones), and the targets
+are the teacher's **two raw vectors** instead of angles. Four trainings of one budget differ in nothing else.
 
-`facegeom lab pose-study --help` says how the trainings are run; the page is made by
-`facegeom lab pose-report runs/pose-study -o docs`. How to use the network: [head directions](pose.md)."""
+`facegeom lab pose-study` runs the trainings; `facegeom lab pose-report runs/pose-study -o docs` writes this
+page. How to use the network: [head directions](pose.md)."""
 
 _PROTOCOL = (
     "Windows of P-Net and R-Net around faces whose rotation is known; every system is asked about the same "

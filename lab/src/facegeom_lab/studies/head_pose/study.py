@@ -16,7 +16,7 @@ from facegeom.errors import InputError
 from facegeom.geometry.rotation import angles_from_rotation, geodesic_deg, rotation_from_6d
 from facegeom_lab.datasets.training.pose_photos import rendered_photos
 from facegeom_lab.datasets.training.pose_windows import PoseWindows
-from facegeom_lab.evaluation.run import read_result, write_result
+from facegeom_lab.evaluation.run import read_recipe, read_result, write_result
 from facegeom_lab.networks.cascade import FPNet
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.studies import reproduction
@@ -27,7 +27,6 @@ from facegeom_lab.teachers.distillation import FACE
 from facegeom_lab.teachers.pose import pose_teachers
 from facegeom_lab.training import loop
 from facegeom_lab.training.tasks.fpnet import BANDS, errors_deg, predict, target_size, to_rotations
-from facegeom_lab.training.trainers import read_recipe
 
 FILE = "study.json"
 TARGETS = ("vectors", "angles")

@@ -1,0 +1,28 @@
+# What CI runs, by hand: `make check` in an environment with `pip install -e ".[dev]"`, `make check-lab` with the laboratory too.
+.PHONY: check check-lab static static-lab test test-lab browser trace
+
+check: static test browser
+
+check-lab: static-lab test-lab
+
+static:
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+
+static-lab:
+	cd lab && ruff format --check . && ruff check . && mypy && lint-imports
+
+test:
+	pytest
+
+test-lab:
+	cd lab && pytest
+
+browser:
+	pytest tests_browser
+
+# Calls and changes of file on the way of one photo.
+trace:
+	python tests/tools/trace_photo.py

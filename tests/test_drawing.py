@@ -28,9 +28,9 @@ def drawn(faces: Faces, *layers: str) -> np.ndarray:
 
 def test_photo_is_not_changed(faces: Faces) -> None:
     image = photo()
-    picture = faces.draw(image)
-    assert picture.mode == "RGB" and picture.size == (320, 240)
-    assert (image == GREY).all() and (np.asarray(picture) != GREY).any()
+    drawing = faces.draw(image)
+    assert drawing.mode == "RGB" and drawing.size == (320, 240)
+    assert (image == GREY).all() and (np.asarray(drawing) != GREY).any()
 
 
 def test_nothing_to_draw_leaves_the_photo(faces: Faces) -> None:
@@ -40,8 +40,8 @@ def test_nothing_to_draw_leaves_the_photo(faces: Faces) -> None:
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_each_layer_draws_near_its_face_only(faces: Faces, layer: str) -> None:
-    picture = drawn(faces[:1], layer)
-    rows, columns = np.nonzero(picture.any(axis=2))
+    drawing = drawn(faces[:1], layer)
+    rows, columns = np.nonzero(drawing.any(axis=2))
     left, top, right, bottom = faces.box_xyxy[0]
     reach = 0.6 * (bottom - top)
     assert len(rows) > 20
@@ -51,17 +51,17 @@ def test_each_layer_draws_near_its_face_only(faces: Faces, layer: str) -> None:
 
 def test_box_is_where_it_should_be(faces: Faces) -> None:
     left, top, right, bottom = np.rint(faces.box_xyxy[0]).astype(int)
-    picture = drawn(faces[:1], "box")
+    drawing = drawn(faces[:1], "box")
     middle_y, middle_x = (top + bottom) // 2, (left + right) // 2
     for y, x in ((middle_y, left), (middle_y, right), (top, middle_x), (bottom, middle_x)):
-        assert np.abs(picture[y - 1 : y + 2, x - 1 : x + 2]).max() > 40
-    assert not picture[middle_y, middle_x].any()
+        assert np.abs(drawing[y - 1 : y + 2, x - 1 : x + 2]).max() > 40
+    assert not drawing[middle_y, middle_x].any()
 
 
 def test_landmarks_show_confidence(faces: Faces) -> None:
-    picture = drawn(faces[:1], "landmarks")
+    drawing = drawn(faces[:1], "landmarks")
     points = np.rint(faces[0].landmarks_px).astype(int)
-    doubtful, sure = picture[tuple(points[2][::-1])], picture[tuple(points[54][::-1])]
+    doubtful, sure = drawing[tuple(points[2][::-1])], drawing[tuple(points[54][::-1])]
     assert doubtful[0] > doubtful[1] and sure[1] > sure[0]
 
 
@@ -73,8 +73,8 @@ def test_blue_axis_points_along_the_nose(
     make_faces: Callable[..., Faces], angles_deg: tuple[float, ...], towards: tuple[int, int]
 ) -> None:
     faces = make_faces(angles_deg=angles_deg)
-    picture = drawn(faces, "axes")
-    blue = picture[..., 2] - picture[..., :2].max(axis=2) > 60
+    drawing = drawn(faces, "axes")
+    blue = drawing[..., 2] - drawing[..., :2].max(axis=2) > 60
     rows, columns = np.nonzero(blue)
     eyes = faces[0].landmarks_px[36:48].mean(axis=0)
     offset = np.array([columns.mean(), rows.mean()]) - eyes
@@ -93,8 +93,8 @@ def test_any_size_of_face(make_faces: Callable[..., Faces], z_mm: float) -> None
 
 @pytest.mark.parametrize("place", [(5_000, 0, 500), (-200, 0, 500), (0, 160, 500), (-5_000, -5_000, 500)])
 def test_face_at_or_beyond_the_edge(make_faces: Callable[..., Faces], place: tuple[float, ...]) -> None:
-    picture = drawn(make_faces(translation_mm=place), *LAYERS)
-    assert picture.any() == (abs(place[0]) < 5_000)
+    drawing = drawn(make_faces(translation_mm=place), *LAYERS)
+    assert drawing.any() == (abs(place[0]) < 5_000)
 
 
 def test_photo_of_another_size_raises(faces: Faces) -> None:

@@ -1,4 +1,4 @@
-"""From pixels to millimetres: heads of known place and turn, in the middle and at the edge of the picture."""
+"""From pixels to millimetres: heads of known place and turn, in the middle and at the edge of the image."""
 
 import numpy as np
 import pytest

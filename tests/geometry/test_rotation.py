@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from facegeom.geometry import rotation as rot
 
 NOSE = np.array([0.0, 0.0, -1.0])
-EAR = np.array([1.0, 0.0, 0.0])  # towards the picture's right edge while the head is frontal
+EAR = np.array([1.0, 0.0, 0.0])  # towards the image's right edge while the head is frontal
 HALF, ROOT3 = 0.5, np.sqrt(3) / 2
 
 seeds = st.integers(0, 2**32 - 1)
@@ -26,7 +26,7 @@ def random_rotations(seed: int, count: int = 1) -> np.ndarray:
     ("angles", "nose", "ear"),
     [
         ((0, 0, 0), (0, 0, -1), (1, 0, 0)),
-        ((30, 0, 0), (HALF, 0, -ROOT3), (ROOT3, 0, HALF)),  # the nose to the picture's right
+        ((30, 0, 0), (HALF, 0, -ROOT3), (ROOT3, 0, HALF)),  # the nose to the image's right
         ((0, 30, 0), (0, -HALF, -ROOT3), (1, 0, 0)),  # the nose up: y points down
         ((0, 0, 30), (0, 0, -1), (ROOT3, HALF, 0)),  # clockwise: what was right comes down
         ((90, 0, 0), (1, 0, 0), (0, 0, 1)),

@@ -1,4 +1,4 @@
-"""Maps between pictures: edges meet edges, and every map is undone."""
+"""Maps between images: edges meet edges, and every map is undone."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def random_boxes(seed: int, count: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("box", "size_px", "matrix"),
     [
-        ((-0.5, -0.5, 127.5, 127.5), 128, [[1, 0, 0], [0, 1, 0]]),  # a whole picture onto itself
+        ((-0.5, -0.5, 127.5, 127.5), 128, [[1, 0, 0], [0, 1, 0]]),  # a whole image onto itself
         ((-0.5, -0.5, 255.5, 255.5), 128, [[0.5, 0, -0.25], [0, 0.5, -0.25]]),  # halved
         ((10, 20, 20, 30), 100, [[10, 0, -100.5], [0, 10, -200.5]]),
         ((0, 0, 10, 20), 10, [[1, 0, -0.5], [0, 0.5, -0.5]]),  # not a square: squeezed

@@ -6,7 +6,7 @@
 
 from facegeom.analyzer import FaceAnalyzer, analyze
 from facegeom.errors import FacegeomError, ImageError, InputError, OutputError, WeightsError
-from facegeom.head_pose import PoseDetector
+from facegeom.head_pose import HeadPoseDetector, PoseDetector
 from facegeom.results import Face, Faces, Pose, Poses
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "FaceAnalyzer",
     "FacegeomError",
     "Faces",
+    "HeadPoseDetector",
     "ImageError",
     "InputError",
     "OutputError",
@@ -21,5 +22,8 @@ __all__ = [
     "PoseDetector",
     "Poses",
     "WeightsError",
+    "__version__",
     "analyze",
 ]
+
+__version__ = "0.2.0"

@@ -1,4 +1,4 @@
-"""PoseDetector: P-Net, R-Net and FPNet, the cascade whose last stage predicts head directions."""
+"""HeadPoseDetector: P-Net, R-Net and FPNet, the cascade whose last stage predicts head directions."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -36,10 +36,10 @@ SAME_FACE = 0.7
 """Overlap, over the smaller box, from which two boxes are of one face."""
 
 CHUNK = 16
-"""Photos whose windows share the networks' calls in :meth:`PoseDetector.batch`."""
+"""Photos whose windows share the networks' calls in :meth:`HeadPoseDetector.batch`."""
 
 
-class PoseDetector:
+class HeadPoseDetector:
     """Find faces and head directions by three small networks.
 
     It predicts less than :class:`facegeom.FaceAnalyzer` and costs less: FPNet takes 48 pixels. One instance
@@ -111,6 +111,10 @@ class PoseDetector:
         candidates = self.detector(images, [options.face_size.in_photo(*size) for size in sizes_wh])
         predictions = self.fpnet(images, [each.box_xyxy for each in candidates])
         return [_to_poses(each, photo, options) for each, photo in zip(predictions, photos, strict=True)]
+
+
+PoseDetector = HeadPoseDetector
+"""The former name."""
 
 
 def _to_poses(predictions: HeadPredictions, photo: Photo, options: SearchOptions) -> Poses:

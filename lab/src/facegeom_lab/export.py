@@ -68,7 +68,7 @@ def _example_images(size_px: int) -> torch.Tensor:
 def to_onnx(name: str, net: nn.Module) -> bytes:
     """Convert a network to ONNX with the input ``pictures`` (N, H, W, 3) uint8 RGB.
 
-    P-Net and ``onepass`` take any size; ``depth2`` takes (N, 160, 160, 2) float32, grey and the depth of ``depth1``.
+    P-Net and ``onepass`` take any size. ``depth2`` takes (N, 160, 160, 2) float32, grey and stage I's depth.
     """
     module, example, outputs = runtime_network(name, net)
     axes = {"pictures": {0: "n", 1: "h", 2: "w"} if name in ANY_SIZE else {0: "n"}}

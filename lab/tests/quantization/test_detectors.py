@@ -21,6 +21,7 @@ def test_pyramids_of_scenes(training_pack) -> None:
     assert pieces.shape[1:] == (128, 128, 3) and pieces.std() > 5
 
 
+@pytest.mark.slow
 def test_the_table_compares_with_the_float_network(training_pack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detectors, "SOURCES", ("helen",))
     monkeypatch.setattr(detectors, "STAGE_ROUNDS", 2)

@@ -26,6 +26,7 @@ def test_crops_hold_the_annotated_points(training_pack) -> None:
         variants.annotated_crops(training_pack.data, "val", ("lfpw",))
 
 
+@pytest.mark.slow
 def test_the_table_compares_with_the_first(training_pack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(variants, "ROUNDS", 2)
     made = {each: weights.path("face", each).read_bytes() for each in ("float32", "int8")}

@@ -67,7 +67,7 @@ def test_points_of_both_views_come_back_to_the_photo(model: Path, photo: np.ndar
     np.testing.assert_allclose(labels.points[:, 0], [(30, 40), (85, 50)], atol=0.5)
     sides = BOXES[:, 2] - BOXES[:, 0]
     eyes = labels.points[:, 45] - labels.points[:, 36]
-    np.testing.assert_allclose(eyes[:, 0], sides * (1 + teacher.recipe.margin) / 4, rtol=1e-5)
+    np.testing.assert_allclose(eyes[:, 0], sides * (1 + teacher.recipe["margin"]) / 4, rtol=1e-5)
     np.testing.assert_allclose(labels.flip_error, 0, atol=0.01)
     np.testing.assert_allclose(labels.confidence, 0.5, atol=1e-5)
     assert labels.keep.all() and (labels.width, labels.height) == (120, 90)

@@ -78,6 +78,7 @@ def test_the_network_sees_crops_of_its_size(size_px: int, monkeypatch: pytest.Mo
     torch.testing.assert_close(net.crops[0, 0, 3, 2:-2].float(), expected[2:-2], atol=1e-2, rtol=0)
 
 
+@pytest.mark.slow
 def test_statistics_stay_after_their_share(training_pack, tmp_path: Path) -> None:
     """Of two epochs the first moves the running means, the second does not."""
     inputs = Inputs(training_pack.data, tmp_path, labels=training_pack.labels, workers=0)
@@ -116,6 +117,7 @@ def test_training_and_validation_crops(training_pack: object) -> None:
     assert all(data.train[index]["face"] == 1 for index in range(10))  # no crop without a face
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", ["close", "frame"])
 def test_a_checkpoint_to_start_from(training_pack: object, tmp_path: Path, view: str) -> None:
     inputs = Inputs(training_pack.data, tmp_path, labels=training_pack.labels, workers=0)

@@ -71,6 +71,7 @@ def inputs(root: Path, run: str) -> Inputs:
     return Inputs(root, root / run, rendered=root / "rendered", start=start, workers=0)
 
 
+@pytest.mark.slow
 def test_stage_one_is_measured(runs: Path) -> None:
     figures = evaluate(inputs(runs, "depth1"))
     assert figures["top1"]["faces"] == 8
@@ -78,23 +79,27 @@ def test_stage_one_is_measured(runs: Path) -> None:
     assert json.loads((runs / "depth1" / "result.json").read_text())["macs"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ["depth2", "onestage"])
 def test_stage_two_is_measured(runs: Path, run: str) -> None:
     figures = evaluate(inputs(runs, run))
     assert 0 < figures["mae_mm_aligned"]["mean"] <= figures["mae_mm"]["mean"] + 1e-6
 
 
+@pytest.mark.slow
 def test_stage_two_needs_stage_one(runs: Path) -> None:
     given = Inputs(runs, runs / "alone", rendered=runs / "rendered", workers=0)
     with pytest.raises(InputError, match=r"--start RUN/last.ckpt of depth1"):
         train("depth2", given, TINY)
 
 
+@pytest.mark.slow
 def test_no_shards(runs: Path) -> None:
     with pytest.raises(InputError, match="expected --rendered"):
         train("depth1", Inputs(runs, runs / "none", workers=0), {**TINY, "head": 6})
 
 
+@pytest.mark.slow
 def test_both_stages_in_the_runtime_answer_as_in_training(runs: Path, tmp_path: Path) -> None:
     from facegeom.depth.two_stage import NetworkDepth
 
@@ -103,11 +108,12 @@ def test_both_stages_in_the_runtime_answer_as_in_training(runs: Path, tmp_path: 
         (tmp_path / name).write_bytes(to_onnx(name, net))
     predictor = NetworkDepth(Engine(tmp_path / "depth1"), Engine(tmp_path / "depth2"))
     expected = predict(first, second, val_crops(runs / "rendered"), 3)
-    behind, chance = predictor.answers(expected.crops)
+    behind, chance = predictor.predict(expected.crops)
     assert chance.min() >= 0 and chance.max() <= 1
     np.testing.assert_allclose(behind, expected.second_mm, atol=0.02)
 
 
+@pytest.mark.slow
 def test_the_report_has_every_figure(runs: Path, tmp_path: Path) -> None:
     page = report(runs / "depth1", runs / "depth2", runs / "rendered", tmp_path, count=8).read_text()
     figures = sorted(path.name for path in (tmp_path / "figures").glob("*.png"))
@@ -115,6 +121,7 @@ def test_the_report_has_every_figure(runs: Path, tmp_path: Path) -> None:
     assert all(name in page for name in figures)
 
 
+@pytest.mark.slow
 def test_runs_are_told_apart(runs: Path) -> None:
     with pytest.raises(InputError, match="expected a run of depth1"):
         stage_one(runs / "depth2")

@@ -119,6 +119,7 @@ def test_jittered_boxes_stay_near() -> None:
     assert pairwise_iou(kept, faces[0, :1]).median() > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["pnet", "rnet"])
 def test_learns_one_batch_by_heart(
     network: str, monkeypatch: pytest.MonkeyPatch, training_pack: object
@@ -145,6 +146,7 @@ def test_learns_one_batch_by_heart(
     assert losses[-1] < 0.6 * losses[0]
 
 
+@pytest.mark.slow
 def test_interrupted_training_goes_on(
     training_pack: object, tmp_path: Path, steps_done: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

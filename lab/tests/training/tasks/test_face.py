@@ -47,6 +47,7 @@ def inputs(pack: object, out: Path) -> Inputs:
     return Inputs(pack.data, out, labels=pack.labels, rendered=pack.rendered, workers=0)
 
 
+@pytest.mark.slow
 def test_learns_one_batch_by_heart(training_pack: object) -> None:
     torch.manual_seed(0)
     crops = FaceCropsPlain(
@@ -103,6 +104,7 @@ def test_rate_warms_up_and_falls() -> None:
     assert (np.diff(rates[10:]) < 0).all() and rates[-1] == pytest.approx(0.005)
 
 
+@pytest.mark.slow
 def test_interrupted_training_goes_on(
     training_pack: object, tmp_path: Path, steps_done: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +135,7 @@ def test_interrupted_training_goes_on(
     assert all(np.isfinite(answer).all() for answer in answers)
 
 
+@pytest.mark.slow
 def test_a_round_in_the_folded_form(training_pack: object, tmp_path: Path) -> None:
     first = train(training_pack, tmp_path / "first", 2)
     folded = replace(recipe(2), folded=True, learning_rate=1e-5)

@@ -84,6 +84,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(UpsamplingHead, "WIDTH", 32)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("narrow")
 def test_a_few_steps_learn_a_batch() -> None:
     torch.manual_seed(0)
@@ -137,6 +138,7 @@ def data_set(make_head: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("narrow", "data_set")
 def test_training_goes_on_and_is_measured(tmp_path: Path) -> None:
     inputs = Inputs(tmp_path, tmp_path / "run", workers=0)

@@ -185,6 +185,7 @@ def test_an_unknown_loss(tmp_path: Path) -> None:
         landmarks.train(recipe(loss="huber"), Inputs(tmp_path, tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_two_epochs_learn(labelled_pack: Path, tmp_path: Path) -> None:
     settings = recipe(max_epochs=2, warmup_epochs=1, frozen_blocks=1, turn_deg=0.0)
     best = landmarks.train(settings, Inputs(labelled_pack, tmp_path / "run", workers=0))
@@ -216,6 +217,7 @@ def wait_for(file: Path, process: subprocess.Popen, seconds: float = 300) -> Non
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_loses_one_epoch_at_most(labelled_pack: Path, tmp_path: Path) -> None:
     epochs, out = 6, tmp_path / "run"
     changes = [f"{key}={value}" for key, value in {**TINY, "max_epochs": epochs}.items()]

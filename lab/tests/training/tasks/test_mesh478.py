@@ -81,6 +81,7 @@ def test_predictions_are_pixels_of_the_frames() -> None:
     assert len(set(predictions.files.tolist())) == 300
 
 
+@pytest.mark.slow
 def test_train_and_evaluate(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mesh478, "cost", partial(cost, repeats=2))
     settings = recipe(max_epochs=3)

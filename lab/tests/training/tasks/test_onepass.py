@@ -70,6 +70,7 @@ def test_what_is_not_judged_costs_nothing() -> None:
     assert float(focal_loss(claims, wanted)) < 1e-6
 
 
+@pytest.mark.slow
 def test_training_makes_a_network(training_pack: object, tmp_path: object) -> None:
     recipe = recipes.load(
         OnePassRecipe,

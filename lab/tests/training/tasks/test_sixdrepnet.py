@@ -24,6 +24,7 @@ def inputs(training_pack, out: Path, **changes: object) -> Inputs:
     return Inputs(training_pack.data, out, **given | changes)
 
 
+@pytest.mark.slow
 def test_a_run_and_its_teacher(training_pack, tmp_path: Path) -> None:
     checkpoint = train("6drepnet", inputs(training_pack, tmp_path), SMALL)["6drepnet"]
     log = read_metrics(tmp_path)

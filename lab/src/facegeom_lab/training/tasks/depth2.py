@@ -14,11 +14,12 @@ from torch.utils.data import DataLoader
 
 from facegeom.errors import InputError
 from facegeom_lab.evaluation.cost import cost
+from facegeom_lab.evaluation.run import read_recipe
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.networks.depth import DepthClasses, DepthMillimetres, full_size_depth, stage_two_input
 from facegeom_lab.training import loop, recipes
 from facegeom_lab.training.tasks import depth, depth1
-from facegeom_lab.training.trainers import Inputs, read_recipe
+from facegeom_lab.training.trainers import Inputs
 
 
 @dataclass(frozen=True)

@@ -109,10 +109,10 @@ def _annotated(points: np.ndarray) -> int:
     return int(np.isfinite(points).all(axis=1).sum())
 
 
-def split(count: int, share: float, seed: int) -> tuple[list[int], list[int]]:
+def split(count: int, fraction: float, seed: int) -> tuple[list[int], list[int]]:
     """Split row numbers at random into training and validation, at least one of each."""
     order = np.random.default_rng(seed).permutation(count).tolist()
-    held_out = min(max(round(share * count), 1), count - 1)
+    held_out = min(max(round(fraction * count), 1), count - 1)
     return order[held_out:], order[:held_out]
 
 

@@ -46,13 +46,13 @@ def geodesic(vectors: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
     return torch.acos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
 
 
-def trimmed_mean(losses: torch.Tensor, share: float) -> torch.Tensor:
-    """Compute the trimmed mean of losses (N,): ``share`` of them count, both tails are left out."""
-    out = round(len(losses) * (1 - share) / 2)
+def trimmed_mean(losses: torch.Tensor, fraction: float) -> torch.Tensor:
+    """Compute the trimmed mean of losses (N,): ``fraction`` of them counts, both tails are left out."""
+    out = round(len(losses) * (1 - fraction) / 2)
     return losses.sort().values[out : len(losses) - out].mean()
 
 
-def trimmed_mean_by_class(losses: torch.Tensor, classes: torch.Tensor, share: float) -> torch.Tensor:
+def trimmed_mean_by_class(losses: torch.Tensor, classes: torch.Tensor, fraction: float) -> torch.Tensor:
     """Compute :func:`trimmed_mean` within each class of samples, the classes weighted by their sizes.
 
     Without the classes, samples whose loss has more terms would all be in the upper tail.
@@ -60,10 +60,10 @@ def trimmed_mean_by_class(losses: torch.Tensor, classes: torch.Tensor, share: fl
     Args:
         losses: (N,).
         classes: (N,) equal for samples of one class.
-        share: fraction of each class that counts.
+        fraction: part of each class that counts.
     """
     parts = [losses[classes == each] for each in classes.unique()]
-    return torch.stack([trimmed_mean(part, share) * len(part) for part in parts]).sum() / len(losses)
+    return torch.stack([trimmed_mean(part, fraction) * len(part) for part in parts]).sum() / len(losses)
 
 
 def weighted_mean(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

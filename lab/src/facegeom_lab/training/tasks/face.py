@@ -147,23 +147,23 @@ class FaceData(L.LightningDataModule):
         """Read the data."""
         keep = mesh_labels(self.labels)["keep"]
         rows = face_rows(self.data)
-        self.pictures, self.table = real_faces(self.data, self.labels, "train")
+        self.images, self.table = real_faces(self.data, self.labels, "train")
         sources = [row.source for row, kept in zip(rows, keep, strict=True) if kept and row.split == "train"]
         self.weights = [SOURCE_WEIGHT.get(source, 1.0) for source in sources]
         self.photos = read_images(background_files(self.data, "train"))
-        pictures, table = real_faces(self.data, self.labels, "val")
+        images, table = real_faces(self.data, self.labels, "val")
         by_hand = table.landmarks_weight[:, 0] == 1
         chosen = np.flatnonzero(by_hand)
         parts = {name: getattr(table, name)[chosen] for name in FaceLabels.__dataclass_fields__}
-        chosen_pictures = [pictures[i] for i in chosen]
-        self.val = FaceCropsPlain(chosen_pictures, FaceLabels(**parts), self.photos, view=upright_view)
+        chosen_images = [images[i] for i in chosen]
+        self.val = FaceCropsPlain(chosen_images, FaceLabels(**parts), self.photos, view=upright_view)
 
     def train_dataloader(self) -> DataLoader:
         """Return the training samples of an epoch."""
-        pictures, table, weights = self.pictures, self.table, self.weights
+        images, table, weights = self.images, self.table, self.weights
         drawn, exact = synthetic_faces(self.rendered)
         if exact:
-            pictures, table = pictures + drawn, FaceLabels.concatenate([table, exact])
+            images, table = images + drawn, FaceLabels.concatenate([table, exact])
             weights = weights + [RENDERED_WEIGHT] * len(drawn)
         hard = (
             np.load(self.hard_negatives)["crops"]
@@ -174,7 +174,7 @@ class FaceData(L.LightningDataModule):
         r = self.recipe
         mild = bool(self.trainer) and self.trainer.global_step >= r.mild_from_step
         gentle = (1.0 if mild else r.mild_share, r.mild_strength)
-        crops = FaceCrops(pictures, table, self.photos, hard, r.negatives, r.seed + epoch, 1.0, *gentle)
+        crops = FaceCrops(images, table, self.photos, hard, r.negatives, r.seed + epoch, 1.0, *gentle)
         sampler = WeightedRandomSampler(weights, self.recipe.samples_per_epoch)
         return DataLoader(crops, self.recipe.batch, sampler=sampler, num_workers=self.workers, drop_last=True)
 
@@ -211,7 +211,7 @@ def refit_last_layer(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> Path
     net = network_from_checkpoint(inputs.out / loop.LAST, FaceNet())
     blend_landmarks(net, landmark_map(inputs.labels), recipe.blend_share)
     by_hand = np.flatnonzero(data.table.landmarks_weight[:, 0] == 1)
-    samples, strength = (data.pictures, data.table, data.photos), recipe.mild_strength
+    samples, strength = (data.images, data.table, data.photos), recipe.mild_strength
     views: list[Dataset] = []
     for seed in range(recipe.seed, recipe.seed + recipe.landmarks_rounds):
         views.append(Subset(FaceCropsPlain(*samples, seed=seed, strength=strength), by_hand.tolist()))

@@ -238,10 +238,10 @@ def errors_deg(predicted: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
     """Compute mean absolute errors of rotations (N, 3, 3) by axis, and the geodesic one by true |yaw| too."""
     angles, known = angles_from_rotation(predicted), angles_from_rotation(truth)
     yaw, pitch, roll = np.abs((angles - known + 180) % 360 - 180).mean(axis=0).tolist()
-    angle, turned = geodesic_deg(predicted, truth), np.abs(known[:, 0])
+    angle, abs_yaw = geodesic_deg(predicted, truth), np.abs(known[:, 0])
     bands = {
         f"{low}-{high}": float(angle[inside].mean())
         for low, high in BANDS
-        if (inside := (turned >= low) & (turned < high)).any()
+        if (inside := (abs_yaw >= low) & (abs_yaw < high)).any()
     }
     return {"yaw": yaw, "pitch": pitch, "roll": roll, "geodesic": float(angle.mean()), "by_yaw": bands}

@@ -29,8 +29,8 @@ DISTANCE_FLOOR = 1e-4  # crop units
 
 
 @torch.no_grad()
-def blend_landmarks(net: FaceNet, linear_map: LinearMap, share: float) -> None:
-    """Blend the 68 points in place: ``share`` from the mesh by the linear map, the rest from their own rows.
+def blend_landmarks(net: FaceNet, linear_map: LinearMap, fraction: float) -> None:
+    """Blend the 68 points in place: ``fraction`` from the mesh by the linear map, the rest from their own rows.
 
     Both are linear in the features, so the rows of the last layer are blended and inference costs no more.
     """
@@ -39,7 +39,9 @@ def blend_landmarks(net: FaceNet, linear_map: LinearMap, share: float) -> None:
     for parameter in (net.answer.weight, net.answer.bias):
         rows = parameter[mesh].reshape(MESH, 3, -1)[:, :2].permute(2, 0, 1)
         mapped = torch.from_numpy(linear_map.apply(rows.numpy())).permute(1, 2, 0).reshape(LANDMARKS * 2, -1)
-        parameter[own] = share * mapped.reshape(parameter[own].shape).float() + (1 - share) * parameter[own]
+        parameter[own] = (
+            fraction * mapped.reshape(parameter[own].shape).float() + (1 - fraction) * parameter[own]
+        )
 
 
 def fit_landmarks(net: FaceNet, views: Sequence[Dataset], workers: int) -> None:

@@ -105,15 +105,15 @@ class Mesh478Data(L.LightningDataModule):
 
     def frames(self, split: str, turned: float, seed: int = 0) -> FaceCropsPlain:
         """Return the whole frames of a split; ``turned`` is 1 for rotations up to 90 degrees, 0 for none."""
-        pictures, labels = real_faces(self.inputs.data, self.inputs.labels, split)
-        return self._frames(pictures, labels, turned, seed)
+        images, labels = real_faces(self.inputs.data, self.inputs.labels, split)
+        return self._frames(images, labels, turned, seed)
 
     def _frames(
-        self, pictures: list[np.ndarray], labels: FaceLabels, turned: float, seed: int
+        self, images: list[np.ndarray], labels: FaceLabels, turned: float, seed: int
     ) -> FaceCropsPlain:
         photos = read_images(background_files(self.inputs.data, "train"))
         return FaceCropsPlain(
-            pictures, labels, photos, seed=seed, strength=turned, size_px=self.recipe.size_px, view=frame_view
+            images, labels, photos, seed=seed, strength=turned, size_px=self.recipe.size_px, view=frame_view
         )
 
 

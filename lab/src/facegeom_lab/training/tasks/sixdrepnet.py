@@ -88,16 +88,16 @@ class SixDRepNetData(L.LightningDataModule):
         """Read the data."""
         data, labels, r = self.inputs.data, self.inputs.labels, self.recipe
         photos = read_images(background_files(data, "train"))
-        pictures, table = real_faces(data, labels, "train")
+        images, table = real_faces(data, labels, "train")
         drawn, exact = synthetic_faces(self.inputs.rendered)
         if exact is None:
             raise InputError(
                 "6drepnet learns from rendered heads too: give the folder of `facegeom lab synth`"
             )
-        shares = (1 - r.rendered_share) / len(pictures), r.rendered_share / len(drawn)
-        self.weights = np.repeat(shares, (len(pictures), len(drawn)))
+        shares = (1 - r.rendered_share) / len(images), r.rendered_share / len(drawn)
+        self.weights = np.repeat(shares, (len(images), len(drawn)))
         self.train = FaceCrops(
-            pictures + drawn,
+            images + drawn,
             FaceLabels.concatenate([table, exact]),
             photos,
             negatives=0,

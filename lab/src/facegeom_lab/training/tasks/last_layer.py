@@ -30,7 +30,7 @@ DISTANCE_FLOOR = 1e-4  # crop units
 
 @torch.no_grad()
 def blend_landmarks(net: FaceNet, linear_map: LinearMap, fraction: float) -> None:
-    """Blend the 68 points in place: ``fraction`` from the mesh by the linear map, the rest from their own rows.
+    """Blend the 68 points in place: ``fraction`` from the mesh by the linear map, the rest from their rows.
 
     Both are linear in the features, so the rows of the last layer are blended and inference costs no more.
     """

@@ -18,7 +18,7 @@ from facegeom.batch.rows import (
     schema,
     to_table,
 )
-from facegeom.results import SHAPES, Faces
+from facegeom.results import FACE_SHAPES, Faces
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_plain_columns(rows: list[Row]) -> None:
 def test_fields_of_faces_are_nested_lists(rows: list[Row]) -> None:
     table = to_table(rows, mesh=True)
     for index in (0, 3):
-        for name in SHAPES:
+        for name in FACE_SHAPES:
             stored = np.array(table[name][index].as_py(), np.float32)
             np.testing.assert_array_equal(stored, getattr(rows[index].faces, name))
     angles = [table[name][3].as_py() for name in ("yaw_deg", "pitch_deg", "roll_deg")]
@@ -60,7 +60,7 @@ def test_without_the_mesh(rows: list[Row]) -> None:
     assert table.schema == schema(mesh=False)
     without = {"mesh_px", "mesh_confidence", "mesh_mm"}
     assert set(schema().names) - set(table.schema.names) == without
-    assert set(SHAPES) - without < set(table.schema.names)
+    assert set(FACE_SHAPES) - without < set(table.schema.names)
 
 
 def test_back_to_faces(rows: list[Row]) -> None:
@@ -71,7 +71,7 @@ def test_back_to_faces(rows: list[Row]) -> None:
             continue
         assert back.faces is not None
         assert (back.faces.width, back.faces.height) == (row.faces.width, row.faces.height)
-        for name in SHAPES:
+        for name in FACE_SHAPES:
             np.testing.assert_array_equal(getattr(back.faces, name), getattr(row.faces, name))
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache
 from itertools import islice
 from math import inf
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from facegeom.depth.two_stage import PlacedMeshes, depth_source
 from facegeom.errors import InputError
 from facegeom.geometry.boxes import nms, overlap, square
+from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import place
 from facegeom.geometry.rotation import rotation_to_6d
 from facegeom.image.photo import Photo, open_photo
@@ -41,6 +42,14 @@ VARIANTS = ("float32", "int8")
 
 CHUNK = 16
 """Photos whose crops share the networks' calls in :meth:`FaceAnalyzer.batch`."""
+
+
+class _Views(NamedTuple):
+    """Images with their lenses, where known, and with the candidates in them."""
+
+    images: Sequence[Pyramid]
+    lenses: Sequence[Camera | None]
+    candidates: Sequence[Candidates]
 
 
 class FaceAnalyzer:
@@ -173,7 +182,7 @@ class FaceAnalyzer:
         """
         boxes = _check_boxes(boxes_xyxy)
         photo = open_photo(source, self.options.fov_deg)
-        predictions = self.face_net([photo.pyramid], [square(boxes)])
+        predictions = self.face_net([photo.pyramid], [square(boxes)], [photo.lens])
         return self._results([photo], predictions)[0]
 
     @property
@@ -193,7 +202,7 @@ class FaceAnalyzer:
 
     def _analyze(self, photos: Sequence[Photo], options: SearchOptions) -> list[Faces]:
         """Detect, verify, suppress duplicates, refine, and convert to results."""
-        images = [photo.pyramid for photo in photos]
+        images, lenses = [photo.pyramid for photo in photos], [photo.lens for photo in photos]
         candidates = self.detector(
             images,
             [
@@ -203,42 +212,37 @@ class FaceAnalyzer:
         )
         survivors = [nms(*each, NESTED, over_smaller=True) for each in candidates]
         faces = []
-        for each in self._verify(images, candidates, survivors, options.min_score):
+        views = _Views(images, lenses, candidates)
+        for each in self._verify(views, survivors, options.min_score):
             sure = each[np.flatnonzero(each.score >= options.min_score)]
             kept = nms(sure.box_xyxy, sure.score, SAME_FACE_IOU)[: options.max_faces]
             faces.append(sure[kept])
-        return self._results(photos, self.face_net.refine(images, faces))
+        return self._results(photos, self.face_net.refine(images, faces, lenses))
 
     def _verify(
-        self,
-        images: Sequence[Pyramid],
-        candidates: Sequence[Candidates],
-        survivors: Sequence[IntArray],
-        min_score: float,
+        self, views: "_Views", survivors: Sequence[IntArray], min_score: float
     ) -> list[FacePredictions]:
         """Run the face network on the survivors of NMS, then on the candidates that no face explains.
 
         Candidates nested in a better one are verified only if that one was no face.
         """
-        first = self._predict(images, candidates, survivors)
+        first = self._predict(views, survivors)
         rest = [
             _remaining(each.box_xyxy, rows, predictions, min_score)
-            for each, rows, predictions in zip(candidates, survivors, first, strict=True)
+            for each, rows, predictions in zip(views.candidates, survivors, first, strict=True)
         ]
         if not any(len(rows) for rows in rest):
             return first
-        second = self._predict(images, candidates, rest)
+        second = self._predict(views, rest)
         return [one.joined(other) for one, other in zip(first, second, strict=True)]
 
-    def _predict(
-        self, images: Sequence[Pyramid], candidates: Sequence[Candidates], rows: Sequence[IntArray]
-    ) -> list[FacePredictions]:
+    def _predict(self, views: "_Views", rows: Sequence[IntArray]) -> list[FacePredictions]:
         """Predict for some rows of each image's candidates; the scores of both networks are fused."""
-        squares = [each.box_xyxy[chosen] for each, chosen in zip(candidates, rows, strict=True)]
-        predictions = self.face_net(images, squares)
+        squares = [each.box_xyxy[chosen] for each, chosen in zip(views.candidates, rows, strict=True)]
+        predictions = self.face_net(views.images, squares, views.lenses)
         return [
             replace(prediction, score=self.detector.fusion.fuse(prediction.score, each.score[chosen]))
-            for prediction, each, chosen in zip(predictions, candidates, rows, strict=True)
+            for prediction, each, chosen in zip(predictions, views.candidates, rows, strict=True)
         ]
 
     def _results(self, photos: Sequence[Photo], predictions: Sequence[FacePredictions]) -> list[Faces]:
@@ -304,7 +308,7 @@ def _remaining(
 
 def _to_faces(predictions: FacePredictions, photo: Photo) -> Faces:
     geometry = predictions.in_photo(photo.factor_xy)
-    mesh_mm, translation_mm, sight = place(geometry.mesh_px, photo.camera)
+    mesh_mm, translation_mm = place(geometry.mesh_px, photo.camera)
     return Faces(
         box_xyxy=geometry.box_xyxy,
         score=predictions.score,
@@ -313,9 +317,11 @@ def _to_faces(predictions: FacePredictions, photo: Photo) -> Faces:
         mesh_px=geometry.mesh_px,
         mesh_confidence=geometry.mesh_confidence,
         mesh_mm=mesh_mm,
-        rotation=(sight @ geometry.rotation).astype(np.float32),
+        rotation=geometry.rotation,
         translation_mm=translation_mm,
         width=photo.camera.width,
         height=photo.camera.height,
         file=photo.file,
+        fov_deg=photo.camera.fov_deg,
+        fov_source=photo.fov_source,
     )

@@ -8,7 +8,7 @@ from os import PathLike
 import numpy as np
 
 from facegeom.geometry.boxes import nms
-from facegeom.geometry.rotation import rotation_to_line_of_sight
+from facegeom.geometry.rotation import rotation_in_camera
 from facegeom.image.photo import Photo, open_photo
 from facegeom.image.reading import Source
 from facegeom.models import weights
@@ -53,8 +53,8 @@ class HeadPoseDetector:
         face_pose_net: ONNX file of an FPNet (``facegeom lab train fpnet``); by default the one that ships.
         device: "cpu" or "cuda" (needs onnxruntime-gpu).
         threads: threads of one network call; None for all cores.
-        fov_deg: angle of view across the photos' longer side, for the lines of sight; by default
-            that of each photo's EXIF, else 50.
+        fov_deg: angle of view across the photos' longer side, for ``camera_rotation``; by default that of
+            each photo's EXIF, else 50.
 
     Raises:
         InputError: an argument out of its range.
@@ -118,7 +118,7 @@ PoseDetector = HeadPoseDetector
 
 
 def _to_poses(predictions: HeadPredictions, photo: Photo, options: SearchOptions) -> Poses:
-    """Keep each face once, best first, and turn its rotation by that of the line of sight to its box."""
+    """Keep each face once, best first; add the rotation in the camera frame by the line of sight."""
     faces = predictions[np.flatnonzero(predictions.score >= options.min_score)]
     faces = faces[nms(faces.box_xyxy, faces.score, SAME_FACE, over_smaller=True)[: options.max_faces]]
     centre = (faces.box_xyxy[:, :2] + faces.box_xyxy[:, 2:]) / 2
@@ -126,7 +126,8 @@ def _to_poses(predictions: HeadPredictions, photo: Photo, options: SearchOptions
     return Poses(
         box_xyxy=faces.box_xyxy.astype(np.float32),
         score=faces.score.astype(np.float32),
-        rotation=(rotation_to_line_of_sight(sight) @ faces.rotation).astype(np.float32),
+        rotation=faces.rotation,
+        camera_rotation=rotation_in_camera(faces.rotation, sight),
         width=photo.camera.width,
         height=photo.camera.height,
         file=photo.file,

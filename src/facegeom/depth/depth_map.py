@@ -43,6 +43,15 @@ class DepthMap:
             array.setflags(write=False)
             object.__setattr__(self, name, array)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, DepthMap):
+            return NotImplemented
+        return np.array_equal(self.z_mm, other.z_mm) and np.array_equal(
+            self.image_from_depth, other.image_from_depth
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.z_mm, self.image_from_depth)  # by the constructor: arrays stay read-only
 

@@ -4,17 +4,25 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
+from math import atan, degrees
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from facegeom.errors import InputError
-from facegeom.geometry.rotation import angles_from_rotation
+from facegeom.geometry.camera import DEFAULT_FOV_DEG, pinhole_of_mesh
+from facegeom.geometry.rotation import (
+    angles_from_rotation,
+    rotation_in_camera,
+    rotation_to_line_of_sight,
+)
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, 2)
+"""Versions of the schema that :func:`from_dict` reads."""
 
 # Field of a face: its place in the JSON, decimals kept.
 _PLACES: dict[str, tuple[tuple[str, ...], int]] = {
@@ -26,61 +34,81 @@ _PLACES: dict[str, tuple[tuple[str, ...], int]] = {
     "mesh_px": (("mesh_px",), 3),
     "mesh_mm": (("mesh_mm",), 3),
     "rotation": (("pose", "rotation"), 6),
-    "translation_mm": (("pose", "translation_mm"), 3),
+    "translation_mm": (("pose", "camera", "translation_mm"), 3),
 }
+_PLACES_1 = _PLACES | {"translation_mm": (("pose", "translation_mm"), 3)}
 _ANGLES = ("yaw_deg", "pitch_deg", "roll_deg")
 
 
 def encode(
-    fields: Mapping[str, Float32Array], image: Mapping[str, Any], depth: Sequence[Mapping[str, Any]] = ()
+    fields: Mapping[str, Float32Array], about: Mapping[str, Any], depth: Sequence[Mapping[str, Any]] = ()
 ) -> bytes:
     """Encode one photo as one line of ASCII; the arguments are those of :func:`to_dict`."""
-    text = json.dumps(to_dict(fields, image, depth), allow_nan=False, separators=(",", ":"))
+    text = json.dumps(to_dict(fields, about, depth), allow_nan=False, separators=(",", ":"))
     return text.encode("ascii") + b"\n"
 
 
 def to_dict(
-    fields: Mapping[str, Float32Array], image: Mapping[str, Any], depth: Sequence[Mapping[str, Any]] = ()
+    fields: Mapping[str, Float32Array], about: Mapping[str, Any], depth: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
     """Return plain lists and numbers; coordinates are rounded to 3 decimals.
 
     Args:
         fields: arrays of N faces by the names of :data:`facegeom.results.FACE_SHAPES`.
-        image: file, width and height of the photo.
+        about: file, width, height, fov_deg and fov_source of the photo.
         depth: an entry for each face's depth image; none leaves depth out.
     """
     faces = [
-        _face_to_dict({name: array[index] for name, array in fields.items()})
+        _face_to_dict({name: array[index] for name, array in fields.items()}, about)
         for index in range(len(fields["score"]))
     ]
     for face, entry in zip(faces, depth, strict=False):
         face["depth"] = entry
-    return {"schema": SCHEMA, "image": dict(image), "faces": faces}
+    image = {key: about[key] for key in ("file", "width", "height")}
+    return {"schema": SCHEMA, "image": image, "faces": faces}
 
 
-def _face_to_dict(fields: Mapping[str, Any]) -> dict[str, Any]:
-    data: dict[str, Any] = {}
+def _face_to_dict(fields: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
+    in_camera = rotation_in_camera(fields["rotation"], fields["translation_mm"])
+    camera: dict[str, Any] = {"rotation": np.round(in_camera.astype(np.float64), 6).tolist()}
+    data: dict[str, Any] = {"pose": {"camera": camera}}
     for name, (path, decimals) in _PLACES.items():
         *groups, key = path
         group = reduce(lambda outer, inner: outer.setdefault(inner, {}), groups, data)
         group[key] = np.round(np.asarray(fields[name], np.float64), decimals).tolist()
     angles = angles_from_rotation(fields["rotation"])
     data["pose"] |= {name: round(float(angle), 3) for name, angle in zip(_ANGLES, angles, strict=True)}
+    camera |= {"fov_deg": round(float(about["fov_deg"]), 3), "fov_source": about["fov_source"]}
     return data
 
 
 def from_dict(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Parse the result of :func:`to_dict`; call it within :func:`explained_errors`.
+    """Parse the result of :func:`to_dict`, also of schema 1; call it within :func:`explained_errors`.
+
+    In schema 1 the rotation was that of the camera frame, and the angle of view was not told; it follows from
+    the mesh in pixels and in millimetres.
 
     Returns:
-        Arrays of the faces by name, none where there is no face; file, width and height of the photo.
+        Arrays of the faces by name, none where there is no face; what is known about the photo.
     """
-    if data["schema"] != SCHEMA:
-        raise InputError(f"expected schema {SCHEMA}, got {data['schema']!r}; use a matching facegeom")
-    image = {key: data["image"][key] for key in ("width", "height", "file")}
-    if not data["faces"]:
-        return {}, image
-    return {name: _stack(data["faces"], path) for name, (path, _) in _PLACES.items()}, image
+    if data["schema"] not in READABLE:
+        expected = " or ".join(map(str, READABLE))
+        raise InputError(f"expected schema {expected}, got {data['schema']!r}; use a matching facegeom")
+    about = {key: data["image"][key] for key in ("width", "height", "file")}
+    about |= {"fov_deg": DEFAULT_FOV_DEG, "fov_source": "assumed"}
+    faces = data["faces"]
+    if not faces:
+        return {}, about
+    places = _PLACES_1 if data["schema"] == 1 else _PLACES
+    fields = {name: _stack(faces, path) for name, (path, _) in places.items()}
+    if data["schema"] == 1:
+        sight = rotation_to_line_of_sight(fields["translation_mm"].astype(np.float64))
+        fields["rotation"] = np.asarray(np.swapaxes(sight, -1, -2) @ fields["rotation"], np.float32)
+        focal_px, _ = pinhole_of_mesh(fields["mesh_px"][0], fields["mesh_mm"][0])
+        about["fov_deg"] = degrees(2 * atan(max(about["width"], about["height"]) / 2 / focal_px))
+    else:
+        about |= {key: faces[0]["pose"]["camera"][key] for key in ("fov_deg", "fov_source")}
+    return fields, about
 
 
 @contextmanager

@@ -19,12 +19,10 @@ class Placement(NamedTuple):
     Attributes:
         mesh_mm: (N, 478, 3) millimetres.
         translation_mm: (N, 3) the origins of the head frames, midway between the eyes' centres.
-        sight: (N, 3, 3) rotations from the optical axis to the lines of sight to the heads.
     """
 
     mesh_mm: FloatArray
     translation_mm: FloatArray
-    sight: FloatArray
 
 
 def fit_canonical_head(mesh_px: FloatArray) -> Similarity:
@@ -44,19 +42,28 @@ def _canonical_head() -> FloatArray:
 def place(mesh_px: FloatArray, camera: Camera) -> Placement:
     """Place heads of average size in the camera frame.
 
-    The similarity from the canonical head to the mesh gives pixels per millimetre; with the focal length that
-    is a distance. The mesh's z runs along the line of sight to the head and is rotated into the camera frame
-    to get depth; x and y follow from the pixels, so that ``camera.project(mesh_mm)`` is ``mesh_px[..., :2]``.
+    A camera stretches what it sees away from its axis. So each mesh is first seen by a virtual camera of the
+    same focal length that looks straight at the head: a homography of the pixels. There the similarity from
+    the canonical head to the mesh gives pixels per millimetre, and with the focal length a distance along the
+    line of sight; the mesh's z gives depth along that line. x and y follow from the pixels, so that
+    ``camera.project(mesh_mm)`` is ``mesh_px[..., :2]``.
 
     Args:
         mesh_px: (N, 478, 3) x, y pixels, z on the same scale.
         camera: of the photo.
     """
-    fit = fit_canonical_head(mesh_px)
+    centre = mesh_px[..., :2].mean(axis=-2)
+    rays = camera.back_project(mesh_px[..., :2], np.ones(mesh_px.shape[:-1]))
+    line = camera.back_project(centre, np.ones(len(mesh_px)))
+    sight = rotation_to_line_of_sight(line)
+    seen = rays @ sight  # in the virtual camera's frame
+    rays = seen[..., :2] / seen[..., 2:]
+    cosine = 1 / np.linalg.norm(line, axis=-1)
+    flat = np.concatenate([rays * camera.focal_px, mesh_px[..., 2:] * cosine[:, None, None] ** 1.5], axis=-1)
+    fit = fit_canonical_head(flat)
     distance = camera.focal_px / fit.scale
-    translation = camera.back_project(fit.translation[:, :2], distance)
-    sight = rotation_to_line_of_sight(translation)
-    offset_mm = (mesh_px - fit.translation[:, None]) / fit.scale[:, None, None]
-    behind = (offset_mm @ sight[:, 2, :, None])[..., 0]
-    depth = np.maximum(distance[:, None] + behind, 1.0)
-    return Placement(camera.back_project(mesh_px[..., :2], depth), translation, sight)
+    behind = (flat[..., 2] - fit.translation[:, None, 2]) / fit.scale[:, None]
+    depth = np.maximum(distance[:, None] + behind, 1.0)[..., None]
+    mesh_mm = np.concatenate([rays * depth, depth], axis=-1) @ np.swapaxes(sight, -1, -2)
+    origin = np.concatenate([fit.translation[:, :2] / fit.scale[:, None], distance[:, None]], axis=-1)
+    return Placement(mesh_mm, (sight @ origin[..., None])[..., 0])

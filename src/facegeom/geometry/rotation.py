@@ -90,6 +90,17 @@ def rotation_to_line_of_sight(direction: FloatArray) -> FloatArray:
     return np.asarray(np.eye(3) + k + k @ k / (1 + unit[..., 2, None, None]))
 
 
+def rotation_in_camera(rotation: FloatArray, translation_mm: FloatArray) -> npt.NDArray[np.float32]:
+    """Return rotations (..., 3, 3) from the head frame to the camera frame.
+
+    Args:
+        rotation: (..., 3, 3) from the head frame to the frame of the line of sight.
+        translation_mm: (..., 3) the heads' origins in the camera frame.
+    """
+    sight = rotation_to_line_of_sight(np.asarray(translation_mm, np.float64))
+    return np.asarray(sight @ rotation, np.float32)
+
+
 @dataclass(frozen=True)
 class Similarity:
     """target = scale · rotation @ source + translation, with leading axes (...) shared by the fields."""

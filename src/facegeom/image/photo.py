@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
+from typing import Literal, TypeAlias
 
 from facegeom.geometry.camera import DEFAULT_FOV_DEG, Camera
 from facegeom.image.pyramid import Pyramid
 from facegeom.image.reading import FaceSize, Source, decode
+
+FovSource: TypeAlias = Literal["given", "exif", "assumed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,14 +18,21 @@ class Photo:
     Attributes:
         pyramid: upright RGB, possibly decoded at a fraction of the photo's size.
         camera: of the photo at its full size, upright.
+        fov_source: where its angle of view comes from: "given", "exif" or "assumed".
         factor_xy: pixels of the photo for one decoded pixel, along x and y.
         file: name of the file; None for other sources.
     """
 
     pyramid: Pyramid
     camera: Camera
+    fov_source: FovSource
     factor_xy: tuple[float, float] = (1.0, 1.0)
     file: str | None = None
+
+    @property
+    def lens(self) -> Camera | None:
+        """The camera of the decoded pixels; None where the angle of view is only assumed."""
+        return None if self.fov_source == "assumed" else Camera(*self.pyramid.size_wh, self.camera.fov_deg)
 
 
 def open_photo(
@@ -45,11 +55,14 @@ def open_photo(
     """
     if isinstance(source, Photo):
         camera = source.camera
-        return source if fov_deg is None else replace(source, camera=replace(camera, fov_deg=fov_deg))
+        if fov_deg is None:
+            return source
+        return replace(source, camera=replace(camera, fov_deg=fov_deg), fov_source="given")
     pixels, (width, height), exif_fov_deg = decode(source, min_face, face_px)
     return Photo(
         Pyramid(pixels),
         Camera(width, height, fov_deg or exif_fov_deg or DEFAULT_FOV_DEG),
+        "given" if fov_deg else "exif" if exif_fov_deg else "assumed",
         (width / pixels.shape[1], height / pixels.shape[0]),
         fspath(source) if isinstance(source, (str, PathLike)) else None,
     )

@@ -1,4 +1,4 @@
-"""Rotated square crops, as depth maps show the head upright."""
+"""Crops along rotated squares and through homographies."""
 
 import numpy as np
 import numpy.typing as npt
@@ -41,3 +41,45 @@ def _crop(image: Pyramid | UInt8Array | Image.Image, matrix: FloatArray, size_px
         (size_px, size_px), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR
     )
     return np.asarray(rotated)
+
+
+def crop_projected(
+    image: Pyramid | UInt8Array | Image.Image,
+    image_from_crop: FloatArray,
+    size_px: int,
+    reducing_gap: float | None = None,
+) -> UInt8Array:
+    """Cut antialiased crops through homographies that scale about equally all over the crop.
+
+    Args:
+        image: RGB.
+        image_from_crop: (N, 3, 3) maps from a crop's pixels to the image's, pixel centres at integers.
+        size_px: side of the crops.
+        reducing_gap: see :func:`facegeom.image.crop.crop_squares`.
+
+    Returns:
+        (N, size, size, 3) uint8 RGB, grey beyond the image.
+    """
+    crops = np.empty((len(image_from_crop), size_px, size_px, 3), np.uint8)
+    edges = np.array([[0, 0], [size_px, 0], [0, size_px], [size_px, size_px]]) - 0.5
+    for crop, matrix in zip(crops, image_from_crop, strict=True):
+        corners = np.column_stack([edges, np.ones(4)]) @ matrix.T
+        corners = corners[:, :2] / corners[:, 2:]
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        middle, side = (low + high) / 2, float((high - low).max())
+        step = np.linalg.norm(corners[3] - corners[0]) / np.hypot(size_px, size_px)
+        wide_px = int(np.ceil(side / step)) + 2
+        half = wide_px * step / 2
+        square = np.concatenate([middle - half, middle + half])
+        upright = crop_squares(image, square[None], wide_px, reducing_gap)[0]
+        # in both images counted from edges, as Pillow does
+        to_wide = np.array([[1 / step, 0, wide_px / 2], [0, 1 / step, wide_px / 2], [0, 0, 1]])
+        shift = np.array([[1, 0, -middle[0]], [0, 1, -middle[1]], [0, 0, 1]])
+        from_edge = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
+        wide_from_crop = to_wide @ shift @ matrix @ from_edge
+        data = (wide_from_crop / wide_from_crop[2, 2]).ravel()[:8].tolist()
+        view = Image.fromarray(upright).transform(
+            (size_px, size_px), Image.Transform.PERSPECTIVE, data, Image.Resampling.BILINEAR
+        )
+        crop[:] = np.asarray(view)
+    return crops

@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.geometry.boxes import aligned_iou, square
+from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_6d
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
 from facegeom.image.crop import crop_images
 from facegeom.image.pyramid import Pyramid
 from facegeom.models.engine import Engine
+from facegeom.models.virtual_views import VirtualViews, virtual_views
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.intp]
@@ -133,22 +135,43 @@ class FaceNet:
         self.engine = engine
 
     def __call__(
-        self, images: Sequence[Pyramid], squares_xyxy: Sequence[FloatArray]
+        self,
+        images: Sequence[Pyramid],
+        squares_xyxy: Sequence[FloatArray],
+        cameras: Sequence[Camera | None] | None = None,
     ) -> list[FacePredictions]:
-        """Predict for the face squares (K, 4) of each image, all images' squares in shared batches."""
+        """Predict for the face squares of each image, all images' squares in shared batches.
+
+        Args:
+            images: RGB.
+            squares_xyxy: (K, 4) face squares of each image, pixels.
+            cameras: of the images, where the lens is known: crops away from the axis are then taken through
+                virtual cameras that look straight at them.
+        """
         if not any(len(part) for part in squares_xyxy):
             return [FacePredictions.empty() for _ in images]
         crops = [square(squares, CROP_SCALE) for squares in squares_xyxy]
-        outputs = self.engine.batched(crop_images(images, crops, CROP_PX, REDUCING_GAP))
+        ends = [0, *accumulate(map(len, crops))]
+        pixels = crop_images(images, crops, CROP_PX, REDUCING_GAP)
+        views = [virtual_views(*each) for each in zip(crops, cameras or [None] * len(crops), strict=True)]
+        for start, image, view in zip(ends, images, views, strict=False):
+            if view is not None:
+                pixels[start + view.rows] = view.crop(image, CROP_PX, REDUCING_GAP)
+        outputs = self.engine.batched(pixels)
         crop_xyxy = crops[0] if len(crops) == 1 else np.concatenate(crops)
+        for start, view in zip(ends, views, strict=False):
+            if view is not None:
+                _to_upright_crops(outputs, start + view.rows, view, crop_xyxy)
         size, centre = _size_and_centre(crop_xyxy)
         box_xyxy = (outputs[1].reshape(-1, 2, 2) * size + centre).reshape(-1, 4)
         predictions = FacePredictions(*[*outputs, crop_xyxy, box_xyxy])
-        ends = [0, *accumulate(map(len, crops))]
         return [predictions[start:end] for start, end in pairwise(ends)]
 
     def refine(
-        self, images: Sequence[Pyramid], predictions: Sequence[FacePredictions]
+        self,
+        images: Sequence[Pyramid],
+        predictions: Sequence[FacePredictions],
+        cameras: Sequence[Camera | None] | None = None,
     ) -> list[FacePredictions]:
         """Crop again and predict the faces whose own square lies beside the crop's; scores stay."""
         squares = [square(each.box_xyxy) for each in predictions]
@@ -158,11 +181,25 @@ class FaceNet:
         ]
         if not any(len(rows) for rows in drifted):
             return list(predictions)
-        better = self(images, [own[rows] for own, rows in zip(squares, drifted, strict=True)])
+        better = self(images, [own[rows] for own, rows in zip(squares, drifted, strict=True)], cameras)
         return [
             each.refined(rows, other) if len(rows) else each
             for each, rows, other in zip(predictions, drifted, better, strict=True)
         ]
+
+
+def _to_upright_crops(
+    outputs: list[FloatArray], rows: IntArray, view: VirtualViews, crop_xyxy: FloatArray
+) -> None:
+    """Carry box, landmarks and mesh of some rows from their virtual views to units of the upright crops."""
+    _, box, _, landmarks, mesh, *_ = outputs
+    crops = crop_xyxy[rows]
+    left, top, right, bottom = np.moveaxis(box[rows], -1, 0)
+    corners = np.stack([left, top, right, top, left, bottom, right, bottom], axis=-1).reshape(-1, 4, 2)
+    corners = view.to_crop_units(corners, crops)
+    box[rows] = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=-1)
+    landmarks[rows] = view.to_crop_units(landmarks[rows], crops)
+    mesh[rows] = view.to_crop_units(mesh[rows], crops)
 
 
 def _size_and_centre(crop_xyxy: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -63,6 +63,11 @@ class Record:
         """Degrees in (-180, 180], positive when the head is tilted clockwise in the picture."""
         return float(angles_from_rotation(self.rotation)[2])
 
+    def __eq__(self, other: object) -> bool:
+        return _equal(self, other)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __repr__(self) -> str:
         box = ", ".join(f"{edge:.1f}" for edge in self.box_xyxy)
         yaw, pitch, roll = angles_from_rotation(self.rotation)
@@ -82,6 +87,7 @@ class Table(Generic[Row]):
     row: ClassVar[type[Any]]
 
     score: Float32Array
+    rotation: Float32Array
     width: int
     height: int
     file: str | None
@@ -98,9 +104,27 @@ class Table(Generic[Row]):
                 )
 
     @property
-    def about(self) -> dict[str, Any]:
-        """Name, width and height of the photo."""
-        return {"file": self.file, "width": self.width, "height": self.height}
+    def yaw_deg(self) -> Float32Array:
+        """Degrees (N,) in [-90, 90], positive when the nose points to the picture's right edge."""
+        return self._angles_deg(0)
+
+    @property
+    def pitch_deg(self) -> Float32Array:
+        """Degrees (N,) in (-180, 180], positive when the nose is lifted."""
+        return self._angles_deg(1)
+
+    @property
+    def roll_deg(self) -> Float32Array:
+        """Degrees (N,) in (-180, 180], positive when the head is tilted clockwise in the picture."""
+        return self._angles_deg(2)
+
+    def _angles_deg(self, index: int) -> Float32Array:
+        return angles_from_rotation(self.rotation.astype(np.float64))[:, index].astype(np.float32)
+
+    def __eq__(self, other: object) -> bool:
+        return _equal(self, other)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def read_photo(self, image: Source | None = None) -> UInt8Array:
         """Read the photo of the faces, (H, W, 3) uint8 RGB.
@@ -178,6 +202,20 @@ def _freeze(record: object, shapes: Mapping[str, tuple[int, ...]], leading: tupl
             raise InputError(f"{name}: expected finite numbers, got NaN or infinity")
         array.setflags(write=False)
         object.__setattr__(record, name, array)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Compare two records of one type field by field; arrays by value."""
+    if type(one) is not type(other):
+        return False
+    for field in fields(one):
+        mine, theirs = getattr(one, field.name), getattr(other, field.name)
+        if isinstance(mine, np.ndarray):
+            if not np.array_equal(mine, theirs):
+                return False
+        elif mine != theirs:
+            return False
+    return True
 
 
 def _rebuilt(record: Any) -> tuple[object, ...]:

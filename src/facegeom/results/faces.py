@@ -15,6 +15,9 @@ from PIL.Image import Image
 from facegeom.depth.depth_map import DepthMap
 from facegeom.drawing import draw_faces
 from facegeom.export import faces_json
+from facegeom.geometry.camera import DEFAULT_FOV_DEG
+from facegeom.geometry.rotation import rotation_in_camera
+from facegeom.image.photo import FovSource
 from facegeom.image.reading import Source
 from facegeom.results.base import FACE_SHAPES, Float32Array, Record, Table
 from facegeom.results.saving import save
@@ -32,7 +35,8 @@ class Face(Record):
         mesh_px: (478, 3) x and y in pixels; z in pixels of the same scale, smaller is nearer to the camera.
         mesh_confidence: (478,) in [0, 1].
         mesh_mm: (478, 3) camera frame, millimetres; its projection is ``mesh_px[:, :2]``.
-        rotation: (3, 3) turns the head frame into the camera frame; identity for a frontal face.
+        rotation: (3, 3) turns the head frame into the frame of the line of sight to the head: the head as
+            seen, identity for a face that looks into the lens. The angles derive from it.
         translation_mm: (3,) the head's origin, midway between the eyes' centres, in the camera frame.
         depth: the depth map, in the same camera frame; None unless asked for.
 
@@ -54,6 +58,14 @@ class Face(Record):
     translation_mm: Float32Array
     depth: DepthMap | None = None
 
+    @property
+    def camera_rotation(self) -> Float32Array:
+        """Rotation (3, 3) from the head frame to the camera frame, which depends on the angle of view.
+
+        A point of the head lies at camera_rotation · x_head + translation_mm.
+        """
+        return rotation_in_camera(self.rotation, self.translation_mm)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Faces(Table[Face]):
@@ -67,6 +79,8 @@ class Faces(Table[Face]):
         height: of the photo, pixels.
         file: name of the photo, if it came from a file.
         depth: a depth map for each face; None unless asked for.
+        fov_deg: angle of view across the photo's longer side, degrees, with which millimetres were computed.
+        fov_source: where it comes from: "given", "exif" or "assumed".
 
     Raises:
         InputError: a field has another shape or is not finite.
@@ -87,6 +101,24 @@ class Faces(Table[Face]):
     height: int
     file: str | None = None
     depth: tuple[DepthMap, ...] | None = None
+    fov_deg: float = DEFAULT_FOV_DEG
+    fov_source: FovSource = "assumed"
+
+    @property
+    def camera_rotation(self) -> Float32Array:
+        """Rotations (N, 3, 3) from the head frames to the camera frame; see :class:`Face`."""
+        return rotation_in_camera(self.rotation, self.translation_mm)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Name and size of the photo, and its angle of view."""
+        return {
+            "file": self.file,
+            "width": self.width,
+            "height": self.height,
+            "fov_deg": self.fov_deg,
+            "fov_source": self.fov_source,
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and numbers as in the JSON file, coordinates rounded to 3 decimals.
@@ -105,7 +137,7 @@ class Faces(Table[Face]):
         with faces_json.explained_errors():
             fields, about = faces_json.from_dict(data)
             empty = Faces.empty(about["width"], about["height"], about["file"])
-            return replace(empty, **fields) if fields else empty
+            return replace(empty, fov_deg=about["fov_deg"], fov_source=about["fov_source"], **fields)
 
     def draw(
         self,

@@ -21,17 +21,25 @@ class Pose(Record):
     Attributes:
         box_xyxy: (4,) left, top, right, bottom of a square around the face, pixels.
         score: probability that this is a face, in [0, 1].
-        rotation: (3, 3) turns the head frame into the camera frame; identity for a frontal face.
+        rotation: (3, 3) turns the head frame into the frame of the line of sight to the head: the head as
+            seen, identity for a face that looks into the lens. The angles derive from it.
+        camera_rotation: (3, 3) turns the head frame into the camera frame; it depends on the angle of view.
 
     Raises:
         InputError: a field has another shape or is not finite.
     """
 
-    shapes: ClassVar[Mapping[str, tuple[int, ...]]] = {"box_xyxy": (4,), "score": (), "rotation": (3, 3)}
+    shapes: ClassVar[Mapping[str, tuple[int, ...]]] = {
+        "box_xyxy": (4,),
+        "score": (),
+        "rotation": (3, 3),
+        "camera_rotation": (3, 3),
+    }
 
     box_xyxy: Float32Array
     score: float
     rotation: Float32Array
+    camera_rotation: Float32Array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,6 +62,7 @@ class Poses(Table[Pose]):
     box_xyxy: Float32Array
     score: Float32Array
     rotation: Float32Array
+    camera_rotation: Float32Array
     width: int
     height: int
     file: str | None = None

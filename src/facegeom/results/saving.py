@@ -44,7 +44,7 @@ class SavableFaces(Protocol):
 
     @property
     def about(self) -> dict[str, Any]:
-        """Name, width and height of the photo."""
+        """Name, size and angle of view of the photo."""
 
     @property
     def depth(self) -> tuple[DepthMap, ...] | None:

@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from facegeom.geometry import boxes, topology
 from facegeom.geometry.camera import Camera
-from facegeom.geometry.rotation import rotation_from_angles, rotation_to_6d
+from facegeom.geometry.rotation import rotation_from_angles, rotation_to_6d, rotation_to_line_of_sight
 from facegeom.results import FACE_SHAPES, Face, Faces
 
 settings.register_profile("facegeom", deadline=None)  # a busy machine is no failure
@@ -33,11 +33,12 @@ def build_face(
     translation_mm: tuple[float, float, float] = (0, 0, 500),
     score: float = 0.9876,
 ) -> Face:
-    """Return the canonical head with yaw, pitch, roll in degrees at a place in millimetres."""
+    """Return the canonical head with yaw, pitch, roll as seen, degrees, at a place in millimetres."""
     rotation = rotation_from_angles(*angles_deg)
-    mesh_mm = topology.canonical_mm() @ rotation.T + translation_mm
-    pixels_per_mm = camera.focal_px / translation_mm[2]
-    depth_px = (mesh_mm[:, 2:] - translation_mm[2]) * pixels_per_mm
+    seen_mm = topology.canonical_mm() @ rotation.T  # along the line of sight
+    mesh_mm = seen_mm @ rotation_to_line_of_sight(np.array(translation_mm)).T + translation_mm
+    cosine = translation_mm[2] / np.linalg.norm(translation_mm)
+    depth_px = seen_mm[:, 2:] * camera.focal_px / (translation_mm[2] * cosine**0.5)
     mesh_px = np.concatenate([camera.project(mesh_mm), depth_px], axis=1)
     landmarks_px = mesh_px[NEAR_IBUG68, :2]
     return Face(
@@ -55,7 +56,8 @@ def build_face(
 
 def build_faces(camera: Camera, *faces: Face, file: str | None = None) -> Faces:
     stacked = {name: np.stack([getattr(face, name) for face in faces]) for name in FACE_SHAPES}
-    return Faces(**stacked, width=camera.width, height=camera.height, file=file)
+    photo = {"width": camera.width, "height": camera.height, "file": file, "fov_deg": camera.fov_deg}
+    return Faces(**stacked, **photo)
 
 
 @pytest.fixture

@@ -7,13 +7,15 @@ frame, x right, y down, z away from the camera. See docs/conventions.md.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from PIL.Image import Image
 
 from facegeom.depth.depth_map import DepthMap
 from facegeom.drawing import draw_faces
+from facegeom.errors import InputError
 from facegeom.export import faces_json
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.geometry.rotation import rotation_in_camera
@@ -21,6 +23,8 @@ from facegeom.image.photo import FovSource
 from facegeom.image.reading import Source
 from facegeom.results.base import FACE_SHAPES, Float32Array, Record, Table
 from facegeom.results.saving import save
+
+FOV_SOURCES: tuple[str, ...] = get_args(FovSource)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -83,7 +87,7 @@ class Faces(Table[Face]):
         fov_source: where it comes from: "given", "exif" or "assumed".
 
     Raises:
-        InputError: a field has another shape or is not finite.
+        InputError: a field has another shape or is not finite; the angle of view or its source is none.
     """
 
     row: ClassVar[type[Face]] = Face
@@ -103,6 +107,15 @@ class Faces(Table[Face]):
     depth: tuple[DepthMap, ...] | None = None
     fov_deg: float = DEFAULT_FOV_DEG
     fov_source: FovSource = "assumed"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fov_deg: Any = self.fov_deg
+        is_number = isinstance(fov_deg, Real)
+        if not (is_number and 1 <= fov_deg <= 179):
+            raise InputError(f"fov_deg: expected a number from 1 to 179, got {fov_deg!r}")
+        if self.fov_source not in FOV_SOURCES:
+            raise InputError(f"fov_source: expected one of {', '.join(FOV_SOURCES)}, got {self.fov_source!r}")
 
     @property
     def camera_rotation(self) -> Float32Array:

@@ -27,6 +27,26 @@ NEAR_IBUG68 = [
 ]
 
 
+def _head_seen_by(
+    camera: Camera, rotation: np.ndarray, translation_mm: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the canonical head (478, 3) in the camera frame, and in pixels as the face network predicts it.
+
+    Args:
+        camera: of the photo.
+        rotation: (3, 3) of the head as seen.
+        translation_mm: (3,) its origin in the camera frame.
+    """
+    in_camera = rotation_to_line_of_sight(translation_mm) @ rotation
+    mesh_mm = topology.canonical_mm() @ in_camera.T + translation_mm
+    pixels = camera.project(mesh_mm)
+    sight = camera.back_project(pixels.mean(axis=0), np.array(1.0))  # to the middle of the face
+    cosine = 1 / np.linalg.norm(sight)
+    origin, along = translation_mm @ sight * cosine, mesh_mm @ sight * cosine
+    z_px = (along - origin) * camera.focal_px / origin / cosine**1.5  # a lens stretches areas by 1/cos³
+    return mesh_mm, np.concatenate([pixels, z_px[:, None]], axis=1)
+
+
 def build_face(
     camera: Camera,
     angles_deg: tuple[float, float, float] = (0, 0, 0),
@@ -35,11 +55,7 @@ def build_face(
 ) -> Face:
     """Return the canonical head with yaw, pitch, roll as seen, degrees, at a place in millimetres."""
     rotation = rotation_from_angles(*angles_deg)
-    seen_mm = topology.canonical_mm() @ rotation.T  # along the line of sight
-    mesh_mm = seen_mm @ rotation_to_line_of_sight(np.array(translation_mm)).T + translation_mm
-    cosine = translation_mm[2] / np.linalg.norm(translation_mm)
-    depth_px = seen_mm[:, 2:] * camera.focal_px / (translation_mm[2] * cosine**0.5)
-    mesh_px = np.concatenate([camera.project(mesh_mm), depth_px], axis=1)
+    mesh_mm, mesh_px = _head_seen_by(camera, rotation, np.array(translation_mm, np.float64))
     landmarks_px = mesh_px[NEAR_IBUG68, :2]
     return Face(
         box_xyxy=boxes.face_box(landmarks_px),
@@ -63,6 +79,12 @@ def build_faces(camera: Camera, *faces: Face, file: str | None = None) -> Faces:
 @pytest.fixture
 def camera() -> Camera:
     return Camera(320, 240)
+
+
+@pytest.fixture(scope="session")
+def head_seen_by() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """Compute the canonical head in millimetres and in pixels from camera, rotation as seen, and place."""
+    return _head_seen_by
 
 
 @pytest.fixture

@@ -57,13 +57,13 @@ def place(mesh_px: FloatArray, camera: Camera) -> Placement:
     line = camera.back_project(centre, np.ones(len(mesh_px)))
     sight = rotation_to_line_of_sight(line)
     seen = rays @ sight  # in the virtual camera's frame
-    rays = seen[..., :2] / seen[..., 2:]
+    ahead = np.maximum(seen[..., 2:], 0.01)  # of a face no point lies a right angle off the line
     cosine = 1 / np.linalg.norm(line, axis=-1)
-    flat = np.concatenate([rays * camera.focal_px, mesh_px[..., 2:] * cosine[:, None, None] ** 1.5], axis=-1)
+    pixels = seen[..., :2] / ahead * camera.focal_px
+    flat = np.concatenate([pixels, mesh_px[..., 2:] * cosine[:, None, None] ** 1.5], axis=-1)
     fit = fit_canonical_head(flat)
     distance = camera.focal_px / fit.scale
     behind = (flat[..., 2] - fit.translation[:, None, 2]) / fit.scale[:, None]
     depth = np.maximum(distance[:, None] + behind, 1.0)[..., None]
-    mesh_mm = np.concatenate([rays * depth, depth], axis=-1) @ np.swapaxes(sight, -1, -2)
     origin = np.concatenate([fit.translation[:, :2] / fit.scale[:, None], distance[:, None]], axis=-1)
-    return Placement(mesh_mm, (sight @ origin[..., None])[..., 0])
+    return Placement(rays * (depth / ahead), (sight @ origin[..., None])[..., 0])

@@ -1,14 +1,13 @@
-"""The result types: shapes, slicing, empty results, copies, dictionaries, files."""
+"""The result types: shapes, slicing, empty results, equality, copies, files."""
 
 import copy
 import json
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
-from importlib.resources import files
 from pathlib import Path
 
-import jsonschema
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,10 +15,10 @@ from hypothesis import strategies as st
 
 from facegeom.depth.depth_map import DepthMap
 from facegeom.errors import InputError, OutputError
+from facegeom.geometry.camera import DEFAULT_FOV_DEG
+from facegeom.geometry.topology import canonical_mm
 from facegeom.results import FACE_SHAPES, Face, Faces
 from facegeom.results.saving import FORMATS
-
-SCHEMA = json.loads((files("facegeom") / "data" / "faces.schema.json").read_text("utf-8"))
 
 
 def assert_equal(first: Face | Faces, second: Face | Faces, atol: float = 0) -> None:
@@ -86,11 +85,96 @@ def test_wrong_shape_raises(faces: Faces, name: str) -> None:
         replace(faces[0], **{name: np.zeros((5, 5))})
 
 
-def test_wrong_values_raise(faces: Faces) -> None:
-    with pytest.raises(InputError, match="finite"):
-        replace(faces, box_xyxy=np.full((3, 4), np.nan))
-    with pytest.raises(InputError, match="0 x 5"):
-        Faces.empty(0, 5)
+@pytest.mark.parametrize("name", FACE_SHAPES)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_wrong_values_raise(faces: Faces, name: str, value: float) -> None:
+    array = getattr(faces, name).copy()
+    array.flat[-1] = value
+    with pytest.raises(InputError, match=f"{name}: expected finite numbers"):
+        replace(faces, **{name: array})
+    with pytest.raises(InputError, match=f"{name}: expected finite numbers"):
+        replace(faces[2], **{name: array[2]})
+
+
+@pytest.mark.parametrize("size_wh", [(0, 5), (5, 0), (-3, 5)])
+def test_photo_without_a_size_raises(size_wh: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match="at least 1 x 1 pixel, got {} x {}".format(*size_wh)):
+        Faces.empty(*size_wh)
+
+
+@pytest.mark.parametrize("value", [0, -60, 0.5, 180, np.nan, np.inf, -np.inf, "60", None])
+def test_wrong_angle_of_view_raises(faces: Faces, value: object) -> None:
+    with pytest.raises(InputError, match=f"fov_deg: expected a number from 1 to 179, got {value!r}"):
+        replace(faces, fov_deg=value)
+
+
+@pytest.mark.parametrize("value", [1, 179, np.float32(60), np.float64(60)])
+def test_usable_angles_of_view(faces: Faces, value: float) -> None:
+    assert replace(faces, fov_deg=value).fov_deg == value
+
+
+@pytest.mark.parametrize("value", ["guessed", "", "Given", None, 3, ["given"]])
+def test_wrong_source_of_the_angle_of_view_raises(faces: Faces, value: object) -> None:
+    expected = f"fov_source: expected one of given, exif, assumed, got {value!r}"
+    with pytest.raises(InputError, match=re.escape(expected)):
+        replace(faces, fov_source=value)
+
+
+def test_the_angle_of_view_goes_with_slices(faces: Faces) -> None:
+    assert (Faces.empty(4, 3).fov_deg, Faces.empty(4, 3).fov_source) == (DEFAULT_FOV_DEG, "assumed")
+    wide = replace(faces, fov_deg=80.0, fov_source="exif")
+    for part in (wide[1:], wide[[]], wide[wide.score > 0.8]):
+        assert (part.fov_deg, part.fov_source) == (80, "exif")
+
+
+def test_angles_of_all_are_those_of_each(faces: Faces) -> None:
+    for name in ("yaw_deg", "pitch_deg", "roll_deg"):
+        angles = getattr(faces, name)
+        assert angles.shape == (3,) and angles.dtype == np.float32
+        np.testing.assert_allclose(angles, [getattr(face, name) for face in faces], atol=1e-4)
+        assert getattr(faces[:0], name).shape == (0,)
+    np.testing.assert_allclose(faces.yaw_deg, (0, 35, -60), atol=1e-4)
+    np.testing.assert_allclose(faces.pitch_deg, (0, 10, -20), atol=1e-4)
+    np.testing.assert_allclose(faces.roll_deg, (0, -15, 25), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("translation_mm", "expected"),
+    [
+        ((0, 0, 500), np.eye(3)),
+        ((400, 0, 300), [[0.6, 0, 0.8], [0, 1, 0], [-0.8, 0, 0.6]]),  # 53° to the right
+        ((0, 300, 400), [[1, 0, 0], [0, 0.8, 0.6], [0, -0.6, 0.8]]),  # 37° below
+    ],
+)
+def test_rotation_in_the_camera_frame_by_hand(
+    make_faces: Callable[..., Faces], translation_mm: tuple[float, ...], expected: list[list[float]]
+) -> None:
+    """A head that looks into the lens: its nose, -z, points from its place to the camera."""
+    faces = make_faces(translation_mm=translation_mm)
+    face = faces[0]
+    np.testing.assert_allclose(face.camera_rotation, expected, atol=1e-6)
+    np.testing.assert_array_equal(faces.camera_rotation, face.camera_rotation[None])
+    np.testing.assert_array_equal(face.rotation, np.eye(3))
+    nose = face.camera_rotation @ (0, 0, -1)
+    np.testing.assert_allclose(nose, -face.translation_mm / np.linalg.norm(translation_mm), atol=1e-6)
+    assert face.camera_rotation.dtype == np.float32 and (face.yaw_deg, face.pitch_deg, face.roll_deg) == (
+        0,
+        0,
+        0,
+    )
+
+
+def test_a_turned_head_in_the_camera_frame_by_hand(make_face: Callable[..., Face]) -> None:
+    """At 53.13° to the right a yaw of 53.13° as seen looks parallel to the camera's axis."""
+    face = make_face(angles_deg=(np.rad2deg(np.arctan2(4, 3)), 0, 0), translation_mm=(400, 0, 300))
+    np.testing.assert_allclose(face.camera_rotation, np.eye(3), atol=1e-6)
+    np.testing.assert_allclose(face.rotation, [[0.6, 0, -0.8], [0, 1, 0], [0.8, 0, 0.6]], atol=1e-6)
+
+
+def test_the_rotation_in_the_camera_frame_carries_the_head_onto_its_mesh(faces: Faces) -> None:
+    placed = canonical_mm() @ np.swapaxes(faces.camera_rotation, 1, 2) + faces.translation_mm[:, None]
+    np.testing.assert_allclose(placed, faces.mesh_mm, atol=1e-3)
+    assert Faces.empty(4, 3).camera_rotation.shape == (0, 3, 3)
 
 
 @given(yaw=st.floats(-80, 80), pitch=st.floats(-80, 80), roll=st.floats(-170, 170))
@@ -102,69 +186,74 @@ def test_angles_are_those_of_the_rotation(yaw: float, pitch: float, roll: float)
     np.testing.assert_allclose((face.yaw_deg, face.pitch_deg, face.roll_deg), (yaw, pitch, roll), atol=1e-3)
 
 
-def test_copies_are_equal(faces: Faces) -> None:
-    for twin in (pickle.loads(pickle.dumps(faces)), copy.deepcopy(faces)):
-        assert_equal(faces, twin)
-        assert (twin.width, twin.height, twin.file) == (320, 240, "group.jpg")
-    assert_equal(faces[1], pickle.loads(pickle.dumps(faces[1])))
+COPIES: dict[str, Callable[[object], object]] = {
+    "pickle": lambda record: pickle.loads(pickle.dumps(record)),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "replace": replace,
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_copies_are_equal(faces: Faces, name: str) -> None:
+    wide = replace(faces, fov_deg=80.0, fov_source="given")
+    maps = tuple(DepthMap(np.full((4, 4), 100.0 + number), np.eye(3)[:2]) for number in range(3))
+    for record in (faces, wide, faces[1], faces[:0], replace(wide, depth=maps), maps[0]):
+        twin = COPIES[name](record)
+        assert (twin == record, twin != record) == (True, False) and twin is not record
+
+
+def test_records_of_equal_values_are_equal(faces: Faces, make_face: Callable[..., Face]) -> None:
+    assert make_face(angles_deg=(5, 6, 7)) == make_face(angles_deg=(5, 6, 7))
+    assert faces[[0, 1, 2]] == faces == faces[:] and list(faces) == [faces[0], faces[1], faces[2]]
+    assert faces[:2] != faces and faces[[1, 0, 2]] != faces and faces[0] != faces[1]
+    assert faces[:1] != faces[0] and faces != "faces"
+    assert faces[2] in faces and make_face(translation_mm=(1, 2, 300)) not in faces
+
+
+@pytest.mark.parametrize("name", FACE_SHAPES)
+def test_every_array_takes_part_in_equality(faces: Faces, name: str) -> None:
+    array = getattr(faces, name).copy()
+    array[-1] += 0.25
+    other = replace(faces, **{name: array})
+    assert (other == faces, other != faces) == (False, True)
+    assert other[-1] != faces[-1] and other[:-1] == faces[:-1] and other[0] == faces[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("width", 321),
+        ("height", 241),
+        ("file", None),
+        ("fov_deg", 51.0),
+        ("fov_source", "exif"),
+        ("depth", tuple(DepthMap(np.ones((4, 4)), np.eye(3)[:2]) for _ in range(3))),
+    ],
+)
+def test_what_is_known_of_the_photo_takes_part_in_equality(faces: Faces, name: str, value: object) -> None:
+    other = replace(faces, **{name: value})
+    assert (other == faces, other != faces) == (False, True)
+
+
+def test_equality_of_depth_maps() -> None:
+    one = DepthMap(np.ones((4, 4)), np.eye(3)[:2])
+    assert one == DepthMap(np.ones((4, 4)), np.eye(3)[:2])
+    assert one != DepthMap(np.ones((5, 5)), np.eye(3)[:2]) and one != DepthMap(
+        np.ones((4, 4)), np.ones((2, 3))
+    )
+    assert one != "a map"
+
+
+def test_records_are_not_hashable(faces: Faces) -> None:
+    for record in (faces, faces[0], DepthMap(np.ones((4, 4)), np.eye(3)[:2])):
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(record)
 
 
 def test_repr_is_short(faces: Faces) -> None:
     assert repr(faces) == "Faces(3 faces, width=320, height=240, file='group.jpg')"
     assert repr(faces[0]).startswith("Face(score=0.990, box_xyxy=[")
-
-
-def test_dictionary_follows_the_schema(faces: Faces) -> None:
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    for record in (faces, faces[:1], Faces.empty(5, 6)):
-        jsonschema.validate(json.loads(json.dumps(record.to_dict())), SCHEMA)
-    face = faces.to_dict()["faces"][0]
-    known = SCHEMA["$defs"]["face"]["properties"]
-    assert set(face) == set(known) - {"depth"}  # only with its image: tests/export/test_depth.py
-    assert set(face["pose"]) == set(known["pose"]["properties"])
-
-
-def test_dictionary_there_and_back(faces: Faces) -> None:
-    data = json.loads(json.dumps(faces.to_dict()))
-    again = Faces.from_dict(data)
-    assert_equal(faces, again, atol=1e-3)
-    assert (again.width, again.height, again.file) == (320, 240, "group.jpg")
-    assert again.to_dict()["faces"][0]["mesh_px"] == data["faces"][0]["mesh_px"]
-
-
-def _without(data: dict, *path: str) -> dict:
-    data = copy.deepcopy(data)
-    group = data
-    for key in path[:-1]:
-        group = group["faces"][0] if key == "faces" else group[key]
-    del group[path[-1]]
-    return data
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        ("schema",),
-        ("image",),
-        ("image", "width"),
-        ("faces",),
-        ("faces", "score"),
-        ("faces", "pose", "rotation"),
-    ],
-)
-def test_incomplete_dictionary_raises(faces: Faces, path: tuple[str, ...]) -> None:
-    with pytest.raises(InputError, match=path[-1]):
-        Faces.from_dict(_without(faces[:1].to_dict(), *path))
-
-
-def test_wrong_dictionary_raises(faces: Faces) -> None:
-    data = faces.to_dict()
-    with pytest.raises(InputError, match="schema 1"):
-        Faces.from_dict(data | {"schema": 2})
-    with pytest.raises(InputError, match="nested"):
-        Faces.from_dict(data | {"faces": 3})
-    with pytest.raises(InputError, match="shape"):
-        Faces.from_dict(data | {"faces": [data["faces"][0] | {"box_xyxy": [1, 2]}, data["faces"][1]]})
 
 
 def test_save_writes_each_format(faces: Faces, tmp_path: Path) -> None:

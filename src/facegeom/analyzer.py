@@ -3,20 +3,19 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
-from itertools import islice
 from math import inf
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from facegeom.depth.two_stage import PlacedMeshes, depth_source
-from facegeom.errors import InputError
+from facegeom.errors import FacegeomError, InputError
 from facegeom.geometry.boxes import nms, overlap, square
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import place
 from facegeom.geometry.rotation import rotation_to_6d
-from facegeom.image.photo import Photo, open_photo
+from facegeom.image.photo import Photo, answer_in_chunks, open_photo
 from facegeom.image.pyramid import Pyramid
 from facegeom.image.reading import Source
 from facegeom.models import weights as weight_files
@@ -25,8 +24,9 @@ from facegeom.models.detector import Candidates, Detector, OnePassDetector
 from facegeom.models.engine import Engine
 from facegeom.models.face import CROP_PX, CROP_SCALE, FaceNet, FacePredictions
 from facegeom.models.fpnet import FPNet
-from facegeom.options import SearchOptions, check_number
+from facegeom.options import Orientation, SearchOptions, check_number
 from facegeom.results import Faces
+from facegeom.results.turning import best_turn
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.intp]
@@ -39,9 +39,6 @@ NESTED = 0.5
 
 VARIANTS = ("float32", "int8")
 """Variants of the networks."""
-
-CHUNK = 16
-"""Photos whose crops share the networks' calls in :meth:`FaceAnalyzer.batch`."""
 
 
 class _Views(NamedTuple):
@@ -73,6 +70,8 @@ class FaceAnalyzer:
         weights: variant of the networks, "float32", or "int8": a quarter of the size and, on processors with
             dot products of bytes, half of the time, for a little accuracy (docs/model-cards/face.md). By
             default "int8" on a CPU, "float32" on a GPU.
+        orientation: "exif", or "auto": a photo without a sure face is also tried turned by 90, 180 and 270°;
+            the answer is in coordinates of the photo as given, and ``turned_deg`` says the turn.
 
     Raises:
         InputError: an argument out of its range.
@@ -91,8 +90,9 @@ class FaceAnalyzer:
         depth: bool | Literal["mesh", "network"] = False,
         detector: Literal["onepass", "cascade"] = "onepass",
         weights: Literal["float32", "int8"] | None = None,
+        orientation: Orientation = "exif",
     ) -> None:
-        self.options = SearchOptions(min_face, max_faces, min_score, fov_deg)
+        self.options = SearchOptions(min_face, max_faces, min_score, fov_deg, orientation)
         if threads is not None:
             check_number("threads", threads, 1, inf, integer=True)
         variant = weights or ("int8" if device == "cpu" else "float32")
@@ -111,6 +111,7 @@ class FaceAnalyzer:
         min_face: float | None = None,
         max_faces: int | None = None,
         min_score: float | None = None,
+        orientation: Orientation | None = None,
     ) -> Faces:
         """Find the faces of one photo, best first. Options that are given replace the analyzer's.
 
@@ -121,18 +122,45 @@ class FaceAnalyzer:
             min_face: height of the smallest face to look for, pixels.
             max_faces: keep at most so many faces.
             min_score: least score of a face, in [0, 1].
+            orientation: "exif" or "auto".
 
         Raises:
             ImageError: the photo cannot be read or used.
             InputError: an option out of its range.
         """
-        options = self.options
-        if (min_face, max_faces, min_score, fov_deg) != (None, None, None, None):
-            options = options.changed(
-                min_face=min_face, max_faces=max_faces, min_score=min_score, fov_deg=fov_deg
-            )
+        options = self.options.changed(
+            min_face=min_face,
+            max_faces=max_faces,
+            min_score=min_score,
+            fov_deg=fov_deg,
+            orientation=orientation,
+        )
         return self._analyze([self._open(source, options)], options)[0]
 
+    @overload
+    def batch(
+        self,
+        sources: Iterable[Source | Photo],
+        *,
+        fov_deg: float | None = ...,
+        min_face: float | None = ...,
+        max_faces: int | None = ...,
+        min_score: float | None = ...,
+        orientation: Orientation | None = ...,
+        on_error: Literal["raise"] = "raise",
+    ) -> list[Faces]: ...
+    @overload
+    def batch(
+        self,
+        sources: Iterable[Source | Photo],
+        *,
+        fov_deg: float | None = ...,
+        min_face: float | None = ...,
+        max_faces: int | None = ...,
+        min_score: float | None = ...,
+        orientation: Orientation | None = ...,
+        on_error: Literal["keep"],
+    ) -> list[Faces | FacegeomError]: ...
     def batch(
         self,
         sources: Iterable[Source | Photo],
@@ -141,7 +169,9 @@ class FaceAnalyzer:
         min_face: float | None = None,
         max_faces: int | None = None,
         min_score: float | None = None,
-    ) -> list[Faces]:
+        orientation: Orientation | None = None,
+        on_error: Literal["raise", "keep"] = "raise",
+    ) -> list[Any]:
         """Find the faces of many photos of any sizes; their crops share the networks' calls.
 
         Args:
@@ -150,21 +180,38 @@ class FaceAnalyzer:
             min_face: as in a call.
             max_faces: as in a call.
             min_score: as in a call.
+            orientation: as in a call.
+            on_error: "raise", or "keep": the error stands in the list in the place of a bad photo's faces.
+
+        Returns:
+            For each photo its :class:`Faces`, or, with ``on_error="keep"``, the :class:`FacegeomError` that
+            says why there are none.
 
         Raises:
             ImageError: a photo cannot be read or used.
             InputError: an option out of its range.
         """
         options = self.options.changed(
-            min_face=min_face, max_faces=max_faces, min_score=min_score, fov_deg=fov_deg
+            min_face=min_face,
+            max_faces=max_faces,
+            min_score=min_score,
+            fov_deg=fov_deg,
+            orientation=orientation,
         )
-        photos = (self._open(source, options) for source in sources)
-        found: list[Faces] = []
-        while chunk := list(islice(photos, CHUNK)):
-            found += self._analyze(chunk, options)
-        return found
+        _check_name("on_error", on_error, ("raise", "keep"))
+        return answer_in_chunks(
+            sources,
+            lambda source: self._open(source, options),
+            lambda photos: self._analyze(photos, options),
+            keep_errors=on_error == "keep",
+        )
 
-    def at(self, source: Source | Photo, boxes_xyxy: npt.ArrayLike) -> Faces:
+    def at(
+        self,
+        source: Source | Photo,
+        boxes_xyxy: npt.ArrayLike,
+        roll_deg: npt.ArrayLike | None = None,
+    ) -> Faces:
         """Predict the geometry of faces at known places, as from one frame of a video to the next.
 
         Nothing is searched and nothing is left out: a low ``score`` says that no face is there.
@@ -172,17 +219,23 @@ class FaceAnalyzer:
         Args:
             source: as in a call.
             boxes_xyxy: (N, 4) boxes of the faces, pixels, right to about a tenth of their size.
+            roll_deg: (N,) roll of the faces, degrees clockwise, right to about 40; upright faces need none.
 
         Returns:
             N faces in the order of the boxes.
 
         Raises:
             ImageError: the photo cannot be read or used.
-            InputError: the boxes have another shape, or are empty or not finite.
+            InputError: the boxes or rolls have another shape, or are empty or not finite.
         """
         boxes = _check_boxes(boxes_xyxy)
+        roll = None if roll_deg is None else np.asarray(roll_deg, np.float64)
+        if roll is not None and (roll.shape != boxes.shape[:1] or not np.isfinite(roll).all()):
+            raise InputError(
+                f"roll_deg: expected {len(boxes)} finite numbers, one for each box, got {roll_deg!r}"
+            )
         photo = open_photo(source, self.options.fov_deg)
-        predictions = self.face_net([photo.pyramid], [square(boxes)], [photo.lens])
+        predictions = self.face_net([photo.pyramid], [square(boxes)], [photo.lens], [roll])
         return self._results([photo], predictions)[0]
 
     @property
@@ -201,7 +254,17 @@ class FaceAnalyzer:
         return open_photo(source, options.fov_deg, smallest, CROP_PX / CROP_SCALE)
 
     def _analyze(self, photos: Sequence[Photo], options: SearchOptions) -> list[Faces]:
-        """Detect, verify, suppress duplicates, refine, and convert to results."""
+        """Analyze photos as they are given, and also turned where that is wanted and needed."""
+        found = self._analyze_as_given(photos, options)
+        if options.orientation == "auto":
+            found = [
+                best_turn(photo, faces, lambda turned: self._analyze_as_given([turned], options)[0])
+                for photo, faces in zip(photos, found, strict=True)
+            ]
+        return found
+
+    def _analyze_as_given(self, photos: Sequence[Photo], options: SearchOptions) -> list[Faces]:
+        """Detect, verify, suppress duplicates, refine, confirm, and convert to results."""
         images, lenses = [photo.pyramid for photo in photos], [photo.lens for photo in photos]
         candidates = self.detector(
             images,
@@ -215,9 +278,9 @@ class FaceAnalyzer:
         views = _Views(images, lenses, candidates)
         for each in self._verify(views, survivors, options.min_score):
             sure = each[np.flatnonzero(each.score >= options.min_score)]
-            kept = nms(sure.box_xyxy, sure.score, SAME_FACE_IOU)[: options.max_faces]
-            faces.append(sure[kept])
-        return self._results(photos, self.face_net.refine(images, faces, lenses))
+            faces.append(sure[nms(sure.box_xyxy, sure.score, SAME_FACE_IOU)])
+        confirmed = self.face_net.confirm(images, self.face_net.refine(images, faces, lenses), lenses)
+        return self._results(photos, [each[: options.max_faces] for each in confirmed])
 
     def _verify(
         self, views: "_Views", survivors: Sequence[IntArray], min_score: float

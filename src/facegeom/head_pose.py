@@ -1,22 +1,24 @@
 """HeadPoseDetector: P-Net, R-Net and FPNet, the cascade whose last stage predicts head directions."""
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from math import inf
 from os import PathLike
+from typing import Any, Literal, overload
 
 import numpy as np
 
+from facegeom.errors import FacegeomError, InputError
 from facegeom.geometry.boxes import nms
 from facegeom.geometry.rotation import rotation_in_camera
-from facegeom.image.photo import Photo, open_photo
+from facegeom.image.photo import Photo, answer_in_chunks, open_photo
 from facegeom.image.reading import Source
 from facegeom.models import weights
 from facegeom.models.cascade import WINDOW, CascadeDetector, Thresholds
 from facegeom.models.engine import Engine
 from facegeom.models.fpnet import FPNet, HeadPredictions
-from facegeom.options import SearchOptions, check_number
+from facegeom.options import Orientation, SearchOptions, check_number
 from facegeom.results import Poses
+from facegeom.results.turning import best_turn
 
 MIN_SCORE = 0.7
 """MTCNN's own threshold of the last stage."""
@@ -35,9 +37,6 @@ and faces of ``min_face`` fill P-Net's window."""
 SAME_FACE = 0.7
 """Overlap, over the smaller box, from which two boxes are of one face."""
 
-CHUNK = 16
-"""Photos whose windows share the networks' calls in :meth:`HeadPoseDetector.batch`."""
-
 
 class HeadPoseDetector:
     """Find faces and head directions by three small networks.
@@ -55,6 +54,8 @@ class HeadPoseDetector:
         threads: threads of one network call; None for all cores.
         fov_deg: angle of view across the photos' longer side, for ``camera_rotation``; by default that of
             each photo's EXIF, else 50.
+        orientation: "exif", or "auto": a photo without a sure face is also tried turned by 90, 180 and 270°;
+            the answer is in coordinates of the photo as given, and ``turned_deg`` says the turn.
 
     Raises:
         InputError: an argument out of its range.
@@ -70,8 +71,9 @@ class HeadPoseDetector:
         device: str = "cpu",
         threads: int | None = None,
         fov_deg: float | None = None,
+        orientation: Orientation = "exif",
     ) -> None:
-        self.options = SearchOptions(min_face, max_faces, min_score, fov_deg)
+        self.options = SearchOptions(min_face, max_faces, min_score, fov_deg, orientation)
         if threads is not None:
             check_number("threads", threads, 1, inf, integer=True)
         pnet, rnet = (Engine(weights.path(name), device, threads) for name in ("pnet", "rnet"))
@@ -93,19 +95,46 @@ class HeadPoseDetector:
         options = self.options.changed(fov_deg=fov_deg)
         return self._detect([open_photo(source, options.fov_deg)], options)[0]
 
-    def batch(self, sources: Iterable[Source | Photo]) -> list[Poses]:
+    @overload
+    def batch(
+        self, sources: Iterable[Source | Photo], *, on_error: Literal["raise"] = "raise"
+    ) -> list[Poses]: ...
+    @overload
+    def batch(
+        self, sources: Iterable[Source | Photo], *, on_error: Literal["keep"]
+    ) -> list[Poses | FacegeomError]: ...
+    def batch(
+        self, sources: Iterable[Source | Photo], *, on_error: Literal["raise", "keep"] = "raise"
+    ) -> list[Any]:
         """Find the heads of many photos of any sizes; their windows share the calls of R-Net and FPNet.
+
+        Args:
+            sources: photos, each as in a call.
+            on_error: "raise", or "keep": the error stands in the list in the place of a bad photo's heads.
 
         Raises:
             ImageError: a photo cannot be read or used.
         """
-        photos = (open_photo(source, self.options.fov_deg) for source in sources)
-        found: list[Poses] = []
-        while chunk := list(islice(photos, CHUNK)):
-            found += self._detect(chunk, self.options)
-        return found
+        if on_error not in ("raise", "keep"):
+            raise InputError(f"on_error: expected one of raise, keep, got {on_error!r}")
+        return answer_in_chunks(
+            sources,
+            lambda source: open_photo(source, self.options.fov_deg),
+            lambda photos: self._detect(photos, self.options),
+            keep_errors=on_error == "keep",
+        )
 
     def _detect(self, photos: Sequence[Photo], options: SearchOptions) -> list[Poses]:
+        """Find the heads of photos as they are given, and also turned where that is wanted and needed."""
+        found = self._detect_as_given(photos, options)
+        if options.orientation == "auto":
+            found = [
+                best_turn(photo, poses, lambda turned: self._detect_as_given([turned], options)[0])
+                for photo, poses in zip(photos, found, strict=True)
+            ]
+        return found
+
+    def _detect_as_given(self, photos: Sequence[Photo], options: SearchOptions) -> list[Poses]:
         images = [photo.pyramid for photo in photos]
         sizes_wh = [image.size_wh for image in images]
         candidates = self.detector(images, [options.face_size.in_photo(*size) for size in sizes_wh])

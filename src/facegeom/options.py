@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from math import inf
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from facegeom.errors import InputError
 from facegeom.image.reading import MAX_PIXELS, FaceSize
@@ -11,6 +11,10 @@ from facegeom.image.reading import MAX_PIXELS, FaceSize
 MIN_FACE_PX = 12.0
 MIN_FACE_FRACTION = 0.055
 """Default of ``min_face``: this fraction of the photo's longer side, but at least ``MIN_FACE_PX``."""
+
+Orientation: TypeAlias = Literal["exif", "auto"]
+ORIENTATIONS = ("exif", "auto")
+"""Which way up a photo is: as its EXIF says, or found out where it shows no sure face."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class SearchOptions:
         max_faces: keep at most so many faces, best first; None for all.
         min_score: least score of a face, in [0, 1].
         fov_deg: angle of view across the photo's longer side, degrees; None for that of EXIF, else 50.
+        orientation: "exif", or "auto": a photo without a sure face is also tried turned by 90, 180 and 270°.
         face_size: size of the smallest face to look for; follows from ``min_face``.
 
     Raises:
@@ -32,6 +37,7 @@ class SearchOptions:
     max_faces: int | None = None
     min_score: float = 0.9
     fov_deg: float | None = None
+    orientation: Orientation = "exif"
     face_size: FaceSize = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,6 +50,10 @@ class SearchOptions:
         check_number("min_score", self.min_score, 0, 1)
         if self.fov_deg is not None:
             check_number("fov_deg", self.fov_deg, 1, 179)
+        if self.orientation not in ORIENTATIONS:
+            raise InputError(
+                f"orientation: expected one of {', '.join(ORIENTATIONS)}, got {self.orientation!r}"
+            )
         object.__setattr__(self, "face_size", size)
 
     def changed(self, **options: Any) -> "SearchOptions":

@@ -55,7 +55,7 @@ def to_dict(
 
     Args:
         fields: arrays of N faces by the names of :data:`facegeom.results.FACE_SHAPES`.
-        about: file, width, height, fov_deg and fov_source of the photo.
+        about: file, width, height, fov_deg, fov_source and turned_deg of the photo.
         depth: an entry for each face's depth image; none leaves depth out.
     """
     faces = [
@@ -65,6 +65,8 @@ def to_dict(
     for face, entry in zip(faces, depth, strict=False):
         face["depth"] = entry
     image = {key: about[key] for key in ("file", "width", "height")}
+    if about["turned_deg"]:
+        image["turned_deg"] = about["turned_deg"]
     return {"schema": SCHEMA, "image": image, "faces": faces}
 
 
@@ -96,6 +98,7 @@ def from_dict(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         raise InputError(f"expected schema {expected}, got {data['schema']!r}; use a matching facegeom")
     about = {key: data["image"][key] for key in ("width", "height", "file")}
     about |= {"fov_deg": DEFAULT_FOV_DEG, "fov_source": "assumed"}
+    about["turned_deg"] = data["image"].get("turned_deg", 0)
     faces = data["faces"]
     if not faces:
         return {}, about

@@ -1,9 +1,14 @@
 """A photo opened for the networks: its pixels, its camera, its name."""
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from os import PathLike, fspath
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
+import numpy as np
+
+from facegeom.errors import FacegeomError
 from facegeom.geometry.camera import DEFAULT_FOV_DEG, Camera
 from facegeom.image.pyramid import Pyramid
 from facegeom.image.reading import FaceSize, Source, decode
@@ -33,6 +38,53 @@ class Photo:
     def lens(self) -> Camera | None:
         """The camera of the decoded pixels; None where the angle of view is only assumed."""
         return None if self.fov_source == "assumed" else Camera(*self.pyramid.size_wh, self.camera.fov_deg)
+
+    def turned(self, turned_deg: int) -> "Photo":
+        """Return the photo turned clockwise by 90, 180 or 270 degrees."""
+        pixels = np.ascontiguousarray(np.rot90(self.pyramid.pixels, -turned_deg // 90))
+        camera, factor_xy = self.camera, self.factor_xy
+        if turned_deg != 180:
+            camera = Camera(camera.height, camera.width, camera.fov_deg)
+            factor_xy = factor_xy[1], factor_xy[0]
+        return replace(self, pyramid=Pyramid(pixels), camera=camera, factor_xy=factor_xy)
+
+
+Answer = TypeVar("Answer")
+
+CHUNK = 16
+"""Photos that share the networks' calls in :func:`answer_in_chunks`."""
+
+
+def answer_in_chunks(
+    sources: Iterable[Source | Photo],
+    open_one: Callable[[Source | Photo], Photo],
+    answer: Callable[[Sequence[Photo]], list[Answer]],
+    keep_errors: bool,
+) -> list[Any]:
+    """Open and answer photos, so many at a time.
+
+    Args:
+        sources: photos of any sizes.
+        open_one: opens one.
+        answer: answers opened photos.
+        keep_errors: put the error in the place of the answer to a photo that cannot be opened.
+    """
+
+    def opened(source: Source | Photo) -> Photo | FacegeomError:
+        try:
+            return open_one(source)
+        except FacegeomError as error:
+            if not keep_errors:
+                raise
+            return error
+
+    answers: list[Answer | FacegeomError] = []
+    remaining = map(opened, sources)
+    while chunk := list(islice(remaining, CHUNK)):
+        photos = [each for each in chunk if isinstance(each, Photo)]
+        answered = iter(answer(photos) if photos else [])
+        answers += [next(answered) if isinstance(each, Photo) else each for each in chunk]
+    return answers
 
 
 def open_photo(

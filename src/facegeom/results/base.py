@@ -30,6 +30,9 @@ FACE_SHAPES: dict[str, tuple[int, ...]] = {
 }
 """Array fields of one face and their shapes."""
 
+TURNS_DEG = (0, 90, 180, 270)
+"""Quarter turns of a photo, degrees clockwise."""
+
 
 class Record:
     """One face: a frozen dataclass with arrays of known ``shapes``, a score and a rotation among them.
@@ -91,11 +94,14 @@ class Table(Generic[Row]):
     width: int
     height: int
     file: str | None
+    turned_deg: int
 
     def __post_init__(self) -> None:
         _freeze(self, self.row.shapes, np.shape(self.score)[:1] or (1,))
         if self.width < 1 or self.height < 1:
             raise InputError(f"expected a photo of at least 1 x 1 pixel, got {self.width} x {self.height}")
+        if self.turned_deg not in TURNS_DEG:
+            raise InputError(f"turned_deg: expected one of {TURNS_DEG}, got {self.turned_deg!r}")
         for name in self.row.optional:
             entries = getattr(self, name)
             if entries is not None and len(entries) != len(self):

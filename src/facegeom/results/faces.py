@@ -85,6 +85,8 @@ class Faces(Table[Face]):
         depth: a depth map for each face; None unless asked for.
         fov_deg: angle of view across the photo's longer side, degrees, with which millimetres were computed.
         fov_source: where it comes from: "given", "exif" or "assumed".
+        turned_deg: degrees clockwise by which the photo was turned to find the faces: 0, 90, 180 or 270.
+            Coordinates and rotations are those of the photo as given.
 
     Raises:
         InputError: a field has another shape or is not finite; the angle of view or its source is none.
@@ -107,6 +109,7 @@ class Faces(Table[Face]):
     depth: tuple[DepthMap, ...] | None = None
     fov_deg: float = DEFAULT_FOV_DEG
     fov_source: FovSource = "assumed"
+    turned_deg: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -124,13 +127,14 @@ class Faces(Table[Face]):
 
     @property
     def about(self) -> dict[str, Any]:
-        """Name and size of the photo, and its angle of view."""
+        """Name and size of the photo, its angle of view and its turn."""
         return {
             "file": self.file,
             "width": self.width,
             "height": self.height,
             "fov_deg": self.fov_deg,
             "fov_source": self.fov_source,
+            "turned_deg": self.turned_deg,
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -149,8 +153,8 @@ class Faces(Table[Face]):
         """
         with faces_json.explained_errors():
             fields, about = faces_json.from_dict(data)
-            empty = Faces.empty(about["width"], about["height"], about["file"])
-            return replace(empty, fov_deg=about["fov_deg"], fov_source=about["fov_source"], **fields)
+            size = {key: about.pop(key) for key in ("width", "height", "file")}
+            return replace(Faces.empty(**size), **about, **fields)
 
     def draw(
         self,

@@ -52,6 +52,7 @@ class Poses(Table[Pose]):
         width: of the photo, pixels.
         height: of the photo, pixels.
         file: name of the photo, if it came from a file.
+        turned_deg: as in :class:`facegeom.Faces`.
 
     Raises:
         InputError: a field has another shape or is not finite.
@@ -66,6 +67,7 @@ class Poses(Table[Pose]):
     width: int
     height: int
     file: str | None = None
+    turned_deg: int = 0
 
     def draw(self, image: Source, *, box: bool = True, axes: bool = True) -> Image:
         """Draw boxes and axes of the heads over a copy of their photo.

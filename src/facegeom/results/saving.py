@@ -1,6 +1,8 @@
 """One photo's faces to files, and the names of the files."""
 
-from collections.abc import Callable, Sequence
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -8,11 +10,13 @@ from PIL.Image import Image
 
 from facegeom.depth.depth_map import DepthMap
 from facegeom.depth.surface import Surface, surface_of
-from facegeom.errors import InputError
+from facegeom.errors import FacegeomError, ImageError, InputError, OutputError
 from facegeom.export import depth_png, faces_json, glb, images, obj, ply
 from facegeom.export.files import write
 from facegeom.image.reading import Source, UInt8Array
 from facegeom.results.base import FACE_SHAPES, Float32Array
+
+_log = logging.getLogger(__name__)
 
 
 class SavableFace(Protocol):
@@ -83,6 +87,16 @@ _FILES = {kind: {kind: encode} for kind, encode in _MESH.items()} | _DEPTH
 FORMATS = ("json", "overlay", *_FILES)
 """Formats of :func:`save`. All but "json" and "overlay" give files for each face."""
 
+_SHOWING = {"overlay", "glb", "surface"}
+"""Formats that show the photo's pixels."""
+
+_OWN_PICTURE = re.compile(r"\.overlay\.jpg$|\.\d+\.depth\.png$")
+
+
+def is_own_picture(name: str) -> bool:
+    """Return whether a file's name is that of a picture that :func:`save` writes, which is no photo."""
+    return _OWN_PICTURE.search(name) is not None
+
 
 def save(
     faces: SavableFaces,
@@ -93,35 +107,68 @@ def save(
 ) -> list[Path]:
     """Write ``name.json``, ``name.overlay.jpg``, ``name.0.obj``, ``name.0.depth.png`` … into a folder.
 
-    Each file appears whole or not at all. The arguments are those of :meth:`facegeom.results.Faces.save`.
+    Each file appears whole or not at all. A format that fails leaves the others' files, then its error is
+    raised. The arguments are those of :meth:`facegeom.results.Faces.save`.
     """
-    _check(faces, formats)
-    stem = directory / (name or Path(faces.file or "faces").stem)
     photo = faces.file if image is None else image
-    shown = {"overlay", "glb", "surface"} & set(formats)
-    pixels = faces.read_photo(image) if shown and photo is not None else None
-    contents: dict[Path, bytes] = {}
-    for kind in formats:
-        if kind == "json":
-            contents[_path(stem, ".json")] = _json(faces, stem, with_depth="depth" in formats)
-        elif kind == "overlay":
-            contents[_path(stem, ".overlay.jpg")] = _overlay(faces, pixels)
-        else:
-            for number in range(len(faces)):
-                for ending, encode in _FILES[kind].items():
-                    contents[_path(stem, f".{number}.{ending}")] = encode(faces[number], pixels)
-    for path, content in contents.items():
-        write(path, content)
-    return list(contents)
+    _check(faces, formats, photo)
+    stem = directory / (name or Path(faces.file or "faces").stem)
+    kinds, problems = list(formats), list[FacegeomError]()
+    pixels = None
+    if photo is not None and ("overlay" in kinds or (len(faces) and _SHOWING & set(kinds))):
+        try:
+            pixels = faces.read_photo(image)
+        except (ImageError, MemoryError) as error:
+            problems.append(_explained(error, stem))
+            kinds = [kind for kind in kinds if kind not in _SHOWING]
+    written = []
+    for kind in kinds:
+        try:
+            for path, content in _encoded(faces, kind, stem, pixels, with_depth="depth" in formats):
+                write(path, content)
+                written.append(path)
+        except (FacegeomError, MemoryError) as error:
+            problems.append(_explained(error, stem))
+    if problems:
+        raise problems[0]
+    return written
 
 
-def _check(faces: SavableFaces, formats: Sequence[str]) -> None:
+def _explained(error: FacegeomError | MemoryError, stem: Path) -> FacegeomError:
+    if isinstance(error, FacegeomError):
+        return error
+    return OutputError(f"not enough memory for every file of {str(stem)!r}; make the photo smaller")
+
+
+def _encoded(
+    faces: SavableFaces, kind: str, stem: Path, pixels: UInt8Array | None, with_depth: bool
+) -> Iterator[tuple[Path, bytes]]:
+    """Yield the files of one format."""
+    if kind == "json":
+        yield _path(stem, ".json"), _json(faces, stem, with_depth)
+    elif kind == "overlay" and pixels is not None:
+        path = _path(stem, ".overlay.jpg")
+        picture, note = images.fitted(faces.draw(pixels), ".jpg")
+        if note:
+            _log.warning("%r: %s", str(path), note)
+        yield path, images.encode(picture, ".jpg")
+    else:
+        for number in range(len(faces)):
+            for ending, encode in _FILES[kind].items():
+                yield _path(stem, f".{number}.{ending}"), encode(faces[number], pixels)
+
+
+def _check(faces: SavableFaces, formats: Sequence[str], photo: Source | None) -> None:
     unknown = [kind for kind in formats if kind not in FORMATS]
     if unknown or isinstance(formats, str):
         raise InputError(f"expected formats from {', '.join(FORMATS)}, got {formats!r}")
     if faces.depth is None and len(faces) and set(_DEPTH) & set(formats):
         raise InputError(
             "the formats depth and surface show depth maps, which these faces lack: FaceAnalyzer(depth=True)"
+        )
+    if photo is None and "overlay" in formats:
+        raise InputError(
+            "an overlay shows the photo: pass it as image=..., or leave out the format 'overlay'"
         )
 
 
@@ -146,11 +193,3 @@ def _json(faces: SavableFaces, stem: Path, with_depth: bool) -> bytes:
 
 def _path(stem: Path, ending: str) -> Path:
     return stem.with_name(stem.name + ending)  # with_suffix would cut "a.b" to "a"
-
-
-def _overlay(faces: SavableFaces, pixels: UInt8Array | None) -> bytes:
-    if pixels is None:
-        raise InputError(
-            "an overlay shows the photo: pass it as image=..., or leave out the format 'overlay'"
-        )
-    return images.encode(faces.draw(pixels), ".jpg")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from facegeom import FaceAnalyzer, Faces, InputError
 from facegeom.geometry.camera import Camera
-from facegeom.geometry.rotation import geodesic_deg, rotation_from_angles, rotation_to_line_of_sight
+from facegeom.geometry.rotation import geodesic_deg, rotation_from_angles
 from facegeom_lab.datasets.angle_conventions import pose_para_from_rotation, rotation_from_pose_para
 from facegeom_lab.datasets.records import FaceRecord, photo_reader
 from facegeom_lab.evaluation import pose
@@ -150,11 +150,10 @@ def test_at_the_labelled_box(faces: Faces) -> None:
     np.testing.assert_array_equal(stage.boxes, box[None])
 
 
-def test_the_line_of_sight_is_taken_out(faces: Faces) -> None:
-    found = pose.FacePose(Stage(faces), parallel=True)(record(turn(0), box_xyxy=faces.box_xyxy[1]))
-    line = rotation_to_line_of_sight(faces.translation_mm[1].astype(float))
-    np.testing.assert_allclose(line @ found, faces.rotation[1], atol=1e-6)
-    assert geodesic_deg(found, faces.rotation[1]) > 5
+def test_the_head_as_seen_is_measured(faces: Faces) -> None:
+    found = pose.FacePose(Stage(faces))(record(turn(0), box_xyxy=faces.box_xyxy[1]))
+    np.testing.assert_allclose(found, faces.rotation[1], atol=1e-6)
+    assert geodesic_deg(found, faces.camera_rotation[1]) > 5
 
 
 def test_a_record_without_a_place_is_an_error() -> None:
@@ -192,8 +191,7 @@ def demo_set(tmp_path: Path) -> Path:
     for name, view in views.items():
         view.save(folder / f"{name}.jpg", quality=95)
         faces = FaceAnalyzer()(folder / f"{name}.jpg")
-        seen = rotation_to_line_of_sight(faces.translation_mm[0].astype(float)).T @ faces.rotation[0]
-        angles = pose_para_from_rotation(seen) + np.deg2rad([0, 5, 0])
+        angles = pose_para_from_rotation(faces.rotation[0]) + np.deg2rad([0, 5, 0])
         points = np.vstack([faces.landmarks_px[0].T + 1, np.zeros(68)])
         savemat(folder / f"{name}.mat", {"Pose_Para": np.r_[angles, 0, 0, 0, 0][None], "pt3d_68": points})
     return tmp_path

@@ -173,12 +173,17 @@ def rotation(
         Path | None, typer.Option(help="ONNX file of an FPNet; by default the one that ships.")
     ] = None,
     only: Annotated[
-        str, typer.Option(help="Sections, separated by commas: heads, turning, scenes, speed.")
+        str,
+        typer.Option(help="Sections, separated by commas: heads, turning, scenes, speed, frontal, wide."),
     ] = "",
     heads: Annotated[int, typer.Option(min=1, help="Rendered heads.")] = 400,
     turning: Annotated[int, typer.Option(min=1, help="Heads that turn, 161 images each.")] = 3,
     photos: Annotated[int, typer.Option(min=1, help="Photos to time.")] = 24,
     repetitions: Annotated[int, typer.Option(min=1, help="Timed calls in each block.")] = 15,
+    frontal: Annotated[int, typer.Option(min=1, help="Persons who look into the lens, 45 images each.")] = 24,
+    wide: Annotated[
+        int, typer.Option(min=1, help="Heads of each kind before wide lenses, 9 images each.")
+    ] = 60,
 ) -> None:
     """Measure head rotations of the face network, FPNet and peers, and times. Needs an idle machine.
 
@@ -187,7 +192,7 @@ def rotation(
     wanted = _interpreters(peers, peer_python or [])
     from facegeom_lab.bench.rotation.run import RotationConfig, run_rotation
 
-    config = RotationConfig(heads, turning, photos, repetitions)
+    config = RotationConfig(heads, turning, photos, repetitions, frontal=frontal, wide=wide)
     run_rotation(data, out, wanted, face_pose_net, config, _split_names(only), _print_table)
     typer.echo(f"saved {out / 'rotation.md'} and {out / 'rotation.json'}")
 

@@ -1,9 +1,10 @@
 """Head pose on data sets with known rotations, or with 68 points that the canonical head is fitted to.
 
 Errors follow the published evaluations: mean absolute differences of yaw, pitch and roll in degrees, as
-HopeNet (Ruiz et al., CVPR workshops 2018) and 6DRepNet (Hempel et al., ICIP 2022) report them. AFLW2000-3D:
-in the angles of its ``Pose_Para``, without faces that have an angle beyond ±99°. BIWI: in the angles derived
-from its matrices.
+HopeNet (Ruiz et al., CVPR workshops 2018) and 6DRepNet (Hempel et al., ICIP 2022) report them. They take the
+data set's rotation for the head as seen: it is compared with what is predicted for a crop. AFLW2000-3D: in the
+angles of its ``Pose_Para``, without faces that have an angle beyond ±99°. BIWI: in the angles derived from its
+matrices.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from tqdm import tqdm
 from facegeom import FaceAnalyzer, Faces
 from facegeom.errors import InputError
 from facegeom.geometry.boxes import face_box, iou
-from facegeom.geometry.rotation import angles_from_rotation, geodesic_deg, rotation_to_line_of_sight
+from facegeom.geometry.rotation import angles_from_rotation, geodesic_deg
 from facegeom_lab.datasets import registry
 from facegeom_lab.datasets.angle_conventions import (
     biwi_angles_deg,
@@ -52,20 +53,15 @@ class Rules:
     Attributes:
         text: description for the report.
         angles: pitch, yaw, roll (..., 3) in degrees of rotations (..., 3, 3).
-        parallel: the true rotations assume parallel projection, so the rotation of the line of sight has to
-            be removed from predicted ones.
         fov_deg: angle of view of the photos, where it is known.
     """
 
     text: str = "Angles by facegeom's convention."
     angles: Callable[[np.ndarray], np.ndarray] = _pitch_yaw_roll
-    parallel: bool = False
     fov_deg: float | None = None
 
 
-_MORPHABLE = Rules(
-    "Angles as in Pose_Para; rotations free of the line of sight.", _pose_para_deg, parallel=True
-)
+_MORPHABLE = Rules("Angles as in Pose_Para.", _pose_para_deg)
 
 RULES = {
     "aflw2000": _MORPHABLE,
@@ -75,8 +71,7 @@ RULES = {
 """Rules by data set; the others follow ``Rules()``."""
 
 FITTED = Rules(
-    "True rotation: the canonical head fitted to the labelled 68 points without the jaw, 1 m away.",
-    parallel=True,
+    "True rotation: the canonical head fitted to the labelled 68 points without the jaw, 1 m away, as seen."
 )
 
 
@@ -191,7 +186,7 @@ LOOSE_IOU = 0.3
 Place = Literal["detected", "labelled"]
 Truth = Literal["given", "points"]
 Predict = Callable[[FaceRecord], np.ndarray | None]
-"""Predict a face's rotation (3, 3) in the frame of the record's own, or None when no face is found."""
+"""Predict a face's rotation (3, 3) as seen, or None when no face is found."""
 
 
 @dataclass(frozen=True)
@@ -201,29 +196,19 @@ class FacePose:
     Attributes:
         analyzer: analyzer with the photos' angle of view.
         at: ``detected``, its own detection, or ``labelled``, the record's box.
-        parallel: remove the rotation of the line of sight.
     """
 
     analyzer: FaceAnalyzer
     at: Place = "detected"
-    parallel: bool = False
 
     def __call__(self, record: FaceRecord) -> np.ndarray | None:
         """Predict the rotation; InputError for a record with neither 68 points nor a box."""
         box, image = labelled_box(record), record.read()
         if self.at == "labelled":
-            return self._rotation(self.analyzer.at(image, box[None]), 0)
+            return self.analyzer.at(image, box[None]).rotation[0].astype(np.float64)
         faces = self.analyzer(image)
         index = match_face(faces, box)
-        return None if index is None else self._rotation(faces, index)
-
-    def _rotation(self, faces: Faces, index: int) -> np.ndarray:
-        rotation = faces.rotation[index].astype(np.float64)
-        return (
-            rotation_to_line_of_sight(faces.translation_mm[index].astype(np.float64)).T @ rotation
-            if self.parallel
-            else rotation
-        )
+        return None if index is None else faces.rotation[index].astype(np.float64)
 
 
 def labelled_box(record: FaceRecord) -> np.ndarray:
@@ -249,7 +234,7 @@ def match_face(faces: Faces, box_xyxy: np.ndarray) -> int | None:
 def with_fitted_rotation(records: Sequence[FaceRecord]) -> list[FaceRecord]:
     """Keep records with 68 points and set their rotation to that of the head fitted to these.
 
-    The head is 1 m away; the rotation of the line of sight is removed.
+    The head is 1 m away; the rotation is as seen.
 
     Raises:
         InputError: no record has 68 points.
@@ -306,7 +291,7 @@ def run(
     rules = RULES.get(name, Rules())
     if truth == "points":
         records, rules = with_fitted_rotation(records), FITTED
-    predict = FacePose(FaceAnalyzer(fov_deg=rules.fov_deg), at, rules.parallel)
+    predict = FacePose(FaceAnalyzer(fov_deg=rules.fov_deg), at)
     poses = predicted_poses(records, predict, rules)
     title = registry.info(name).title + (f", {split}" if split else "")
     where = "own detection" if at == "detected" else "at the labelled box"

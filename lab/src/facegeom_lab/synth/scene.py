@@ -14,7 +14,7 @@ from PIL import ImageFilter
 
 from facegeom.errors import InputError
 from facegeom.geometry.camera import Camera
-from facegeom.geometry.rotation import rotation_from_angles
+from facegeom.geometry.rotation import rotation_from_angles, rotation_to_line_of_sight
 from facegeom_lab.synth.anatomy import face_depth, find_anatomy
 from facegeom_lab.synth.appearance import Masks, clothes, find_masks, glasses, grow_hair, linear, paint
 from facegeom_lab.synth.mesh import Floats, Mesh, join
@@ -127,6 +127,31 @@ def render_scene(
     return _draw(rng, model, background, camera, rotation, target, face, depth)
 
 
+def render_seen(
+    rng: np.random.Generator,
+    model: HeadModel,
+    backgrounds: Sequence[Image],
+    *,
+    camera: Camera,
+    seen: Floats,
+    target_px: Floats,
+    face_px: float,
+) -> Sample:
+    """Render one random person at a known place of a whole photo; equal random numbers repeat the person.
+
+    Args:
+        rng: source of all random numbers.
+        model: the head.
+        backgrounds: (h, w, 3) uint8 RGB photos without faces, at least one.
+        camera: of the photo.
+        seen: (3, 3) the head's rotation as seen, the identity for a look into the lens.
+        target_px: (2,) middle of the box of the 68 points.
+        face_px: its longer side.
+    """
+    background = backdrop(rng, backgrounds, (camera.width, camera.height))
+    return _draw(rng, model, background, camera, seen, target_px, face_px, False, as_seen=True)
+
+
 def _draw(
     rng: np.random.Generator,
     model: HeadModel,
@@ -136,10 +161,16 @@ def _draw(
     target_px: Floats,
     extent_px: float,
     with_depth: bool,
+    as_seen: bool = False,
 ) -> Sample:
-    """Dress, place, light and rasterise a head, and blend it over the linear `background` (H, W, 3)."""
+    """Dress, place, light and rasterise a head, and blend it over the linear `background` (H, W, 3).
+
+    Its rotation is in the camera frame, or as seen.
+    """
     mesh, bare = dressed_head(rng, model)
     marks = bare[model.landmarks]
+    if as_seen:
+        rotation = _in_camera(rotation, marks, camera, target_px, extent_px)
     translation = place(marks @ rotation.T, camera, target_px, extent_px)
     colours = shade(mesh, sample_light(rng), rotation)
     points = mesh.vertices @ rotation.T + translation
@@ -189,6 +220,15 @@ def place(marks_mm: Floats, camera: Camera, target_px: Floats, extent_px: float)
             f"a face of {extent_px:.0f} px does not fit before a camera of {camera.fov_deg:.0f} degrees"
         )
     return translation
+
+
+def _in_camera(seen: Floats, marks_mm: Floats, camera: Camera, target_px: Floats, extent_px: float) -> Floats:
+    """Return the rotation (3, 3) in the camera frame of a head with a rotation (3, 3) as seen."""
+    rotation = seen
+    for _ in range(8):  # the place depends a little on the rotation
+        sight = rotation_to_line_of_sight(place(marks_mm @ rotation.T, camera, target_px, extent_px))
+        rotation = sight @ seen
+    return rotation
 
 
 def _oversampled(points: Floats, mesh: Mesh, colours: Floats, camera: Camera) -> tuple[Floats, Floats]:

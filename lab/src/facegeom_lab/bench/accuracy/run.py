@@ -31,7 +31,9 @@ def run_accuracy(
     only: Sequence[str] = (),
     show: Callable[[Table], object] = lambda table: None,
 ) -> Report:
-    """Measure, save ``out/accuracy.md`` and ``out/accuracy.json``, and return the report.
+    """Measure, save ``out/accuracy.md`` and ``out/accuracy.json``, and return the report of the run.
+
+    Tables of sections that are not run stay in the files.
 
     Args:
         data: the data pack.
@@ -54,5 +56,5 @@ def run_accuracy(
                 tables.append(table)
                 show(table)
         report = Report("facegeom bench accuracy", about(analyze, workers.values()), tables)
-    report.save(out, "accuracy")
+    (report.added_to(out, "accuracy") if only else report).save(out, "accuracy")
     return report

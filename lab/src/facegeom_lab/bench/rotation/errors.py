@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import angles_from_rotation, geodesic_deg
 from facegeom_lab.bench.context import MESH_OPTIONS, MESH_TITLE, Bench, Boxes
 from facegeom_lab.bench.matching import match_loosely
@@ -30,9 +29,9 @@ _PROTOCOL = (
     "used in training) in images of 640 x 480, one head of 60 to 250 px anywhere, its angle of view 30° "
     "to 60°, unknown to the systems; pitch and roll uniform within ±30°. Own detection; found: IoU of at "
     "least 0.3 with the box of the true 68 points, or the centre inside. Mean absolute errors over the "
-    "found heads, degrees; geodesic: angle between the true and the predicted rotation. MediaPipe's "
-    "rotation: its mesh aligned to facegeom's canonical head by Procrustes, then rotated with the line of "
-    "sight of a camera with the same default angle of view as facegeom's."
+    "found heads, degrees, as seen: relative to the line of sight to the head; geodesic: angle between the "
+    "true and the predicted rotation. MediaPipe's rotation: its mesh aligned to facegeom's canonical head by "
+    "Procrustes."
 )
 COLUMNS = (
     *("heads", "system", "yaw °", "pitch °", "roll °", "geodesic °"),
@@ -69,8 +68,7 @@ def _systems(bench: Bench, photos: Sequence[LabelledPhoto]) -> dict[str, Matched
     systems = {"facegeom": match_rotations(ours, [faces.rotation for faces in ours], photos)}
     if "mediapipe" in bench.peers:
         theirs = bench.peer_predictions("mediapipe", "mesh", MESH_OPTIONS, photos)
-        camera = Camera(640, 480)
-        rotations = [mesh_rotations(faces.mesh_px, camera) for faces in theirs]
+        rotations = [mesh_rotations(faces.mesh_px) for faces in theirs]
         systems[MESH_TITLE] = match_rotations(theirs, rotations, photos)
     return systems
 

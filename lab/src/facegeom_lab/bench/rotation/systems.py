@@ -11,7 +11,7 @@ from PIL import Image
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import fit_canonical_head
-from facegeom.geometry.rotation import rotation_to_line_of_sight
+from facegeom.geometry.rotation import rotation_in_camera
 from facegeom.head_pose import PoseDetector
 from facegeom.image import reading
 from facegeom.models.fpnet import FPNet
@@ -33,14 +33,14 @@ class HeadPredictions:
     Attributes:
         box_xyxy: (K, 4).
         score: (K,).
-        rotation: (K, 3, 3) head frame to the frame of a camera with the default field of view.
-        seen: (K, 3, 3) head frame to the frame of the line of sight.
+        rotation: (K, 3, 3) as seen: head frame to the frame of the line of sight.
+        camera_rotation: (K, 3, 3) head frame to the frame of a camera with the default angle of view.
     """
 
     box_xyxy: FloatArray
     score: FloatArray
     rotation: FloatArray
-    seen: FloatArray
+    camera_rotation: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +71,9 @@ def predict_rotations(
 ) -> dict[str, list[HeadPredictions]]:
     """Return every system's predictions for the photos, by its name."""
     systems: dict[str, Callable[[reading.UInt8Array], HeadPredictions]] = {
-        FACE: lambda image: _from_faces(ours.face(image)),
-        POSE_NET: lambda image: _from_faces(ours.pose_net(image)),
-        CASCADE: lambda image: _from_poses(ours.cascade(image)),
+        FACE: lambda image: _ours(ours.face(image)),
+        POSE_NET: lambda image: _ours(ours.pose_net(image)),
+        CASCADE: lambda image: _ours(ours.cascade(image)),
     }
     every = {
         name: [system(reading.read(photo.path)) for photo in track(photos, name)]
@@ -84,16 +84,8 @@ def predict_rotations(
     return every
 
 
-def _from_faces(faces: Faces) -> HeadPredictions:
-    sight = np.swapaxes(rotation_to_line_of_sight(faces.translation_mm.astype(np.float64)), 1, 2)
-    return HeadPredictions(faces.box_xyxy, faces.score, faces.rotation, sight @ faces.rotation)
-
-
-def _from_poses(poses: Poses) -> HeadPredictions:
-    middle = (poses.box_xyxy[:, :2] + poses.box_xyxy[:, 2:]).astype(np.float64) / 2
-    sight = Camera(poses.width, poses.height).back_project(middle, np.ones(len(middle)))
-    seen = np.swapaxes(rotation_to_line_of_sight(sight), 1, 2) @ poses.rotation
-    return HeadPredictions(poses.box_xyxy, poses.score, poses.rotation, seen)
+def _ours(heads: Faces | Poses) -> HeadPredictions:
+    return HeadPredictions(heads.box_xyxy, heads.score, heads.rotation, heads.camera_rotation)
 
 
 def _mediapipe(peer: Peer, photos: Sequence[LabelledPhoto], cache: Path) -> list[HeadPredictions]:
@@ -103,33 +95,15 @@ def _mediapipe(peer: Peer, photos: Sequence[LabelledPhoto], cache: Path) -> list
     for faces, photo in zip(found, photos, strict=True):
         with Image.open(photo.path) as opened:
             camera = Camera(*opened.size)
-        rotation = mesh_rotations(faces.mesh_px, camera)
-        offset = (
-            faces.mesh_px[:, :, :2].mean(axis=1) - camera.centre_px if len(rotation) else np.zeros((0, 2))
-        )
-        sight = np.column_stack([offset, np.full(len(offset), camera.focal_px)])
+        rotation = mesh_rotations(faces.mesh_px)
+        middle = faces.mesh_px[:, :, :2].mean(axis=1) if len(rotation) else np.zeros((0, 2))
+        sight = camera.back_project(middle, np.ones(len(middle)))
         heads.append(
-            HeadPredictions(
-                faces.box_xyxy,
-                faces.score,
-                rotation,
-                np.swapaxes(rotation_to_line_of_sight(sight), 1, 2) @ rotation,
-            )
+            HeadPredictions(faces.box_xyxy, faces.score, rotation, rotation_in_camera(rotation, sight))
         )
     return heads
 
 
-def mesh_rotations(meshes_px: FloatArray, camera: Camera) -> FloatArray:
-    """Return head-to-camera rotations (K, 3, 3) of meshes (K, 478, 3) in pixels; K may be 0."""
-    return np.array([mesh_rotation(mesh, camera) for mesh in meshes_px]).reshape(-1, 3, 3)
-
-
-def mesh_rotation(mesh_px: FloatArray, camera: Camera) -> FloatArray:
-    """Return the head-to-camera rotation (3, 3) of a mesh (478, 3) in pixels.
-
-    The canonical head fitted to the mesh gives the rotation as seen, which is then rotated with the line of
-    sight.
-    """
-    seen = fit_canonical_head(mesh_px).rotation
-    offset = mesh_px[:, :2].mean(axis=0) - camera.centre_px
-    return np.asarray(rotation_to_line_of_sight(np.array([*offset, camera.focal_px])) @ seen)
+def mesh_rotations(meshes_px: FloatArray) -> FloatArray:
+    """Return rotations (K, 3, 3), as seen, of the canonical head fitted to meshes (K, 478, 3) in pixels."""
+    return fit_canonical_head(meshes_px.reshape(-1, 478, 3)).rotation

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from facegeom import FaceAnalyzer, Faces, ImageError, InputError
-from facegeom.analyzer import CHUNK
+from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_to_6d
 from facegeom.image import reading
-from facegeom.image.photo import open_photo
+from facegeom.image.photo import CHUNK, open_photo
 from facegeom.image.pyramid import Pyramid
 from facegeom.models.detector import Candidates
 from facegeom.models.face import FacePredictions
@@ -39,27 +39,45 @@ class FakeDetector:
 
 
 class FakeFaceNet:
-    """Predicts the same faces in each photo with candidates: two of one person, one aside, one doubtful."""
+    """Predicts the same faces in each photo with candidates: two of one person, one aside, one doubtful.
+
+    It records the lenses.
+    """
 
     BOXES = np.array([[12.0, 10, 52, 50], [10, 10, 50, 50], [80, 20, 120, 60], [20, 70, 60, 110]])
     SCORES = np.array([0.92, 0.98, 0.95, 0.3])
 
-    def __call__(self, images: list[Pyramid], squares: list[np.ndarray]) -> list[FacePredictions]:
-        return [self.predictions(4 * bool(len(part))) for part in squares]
+    def __init__(self) -> None:
+        self.lenses: list[list[Camera | None]] = []
 
-    @staticmethod
-    def refine(images: list[Pyramid], predictions: list[FacePredictions]) -> list[FacePredictions]:
+    def __call__(
+        self, images: list[Pyramid], squares: list[np.ndarray], lenses: list[Camera | None], *_: object
+    ) -> list[FacePredictions]:
+        self.lenses.append(lenses)
+        sizes = [image.size_wh for image in images]
+        return [
+            self.predictions(4 * bool(len(part)), size) for part, size in zip(squares, sizes, strict=True)
+        ]
+
+    def refine(
+        self, images: list[Pyramid], predictions: list[FacePredictions], lenses: list[Camera | None]
+    ) -> list[FacePredictions]:
+        self.lenses.append(lenses)
         return predictions
 
-    def predictions(self, count: int) -> FacePredictions:
-        rng = np.random.default_rng(4)
+    confirm = refine
+
+    def predictions(self, count: int, size_wh: tuple[int, int] = (200, 150)) -> FacePredictions:
+        """Return the first faces; their meshes lie in the middle of the photo."""
+        mesh = np.random.default_rng(4).uniform(0, 40, (478, 3))
+        mesh[:, :2] += (np.array(size_wh) - 1) / 2 - mesh[:, :2].mean(axis=0)
         boxes = self.BOXES[:count]
         return FacePredictions(
             score=self.SCORES[:count],
             box=boxes,
             rotation6d=np.tile(rotation_to_6d(np.eye(3)), (count, 1)),
             landmarks=np.zeros((count, 68, 2)),
-            mesh=np.tile(rng.uniform(0, 40, (478, 3)), (count, 1, 1)),
+            mesh=np.tile(mesh, (count, 1, 1)),
             landmarks_scale=np.ones((count, 68)),
             mesh_scale=np.ones((count, 478)),
             crop_xyxy=np.tile((-0.5, -0.5, 0.5, 0.5), (count, 1)),  # a crop whose units are pixels
@@ -80,10 +98,13 @@ class UniformFaceNet(FakeFaceNet):
     """Predicts a face of one score in each square; records the squares."""
 
     def __init__(self, score: float) -> None:
+        super().__init__()
         self.score = score
         self.seen: list[list[list[float]]] = []
 
-    def __call__(self, images: list[Pyramid], squares: list[np.ndarray]) -> list[FacePredictions]:
+    def __call__(
+        self, images: list[Pyramid], squares: list[np.ndarray], lenses: list[Camera | None], *_: object
+    ) -> list[FacePredictions]:
         self.seen += [part.tolist() for part in squares]
         blank = [self.predictions(len(part)) for part in squares]
         return [
@@ -235,6 +256,57 @@ def test_the_angle_of_view_comes_from_the_photo_unless_it_is_given(wide: Path) -
     assert {name: value / wide_mm for name, value in others.items()} == pytest.approx(expected, rel=1e-3)
 
 
+CALLS: dict[str, Callable[[FaceAnalyzer, object], Faces]] = {
+    "call": lambda analyzer, source: analyzer(source),
+    "batch": lambda analyzer, source: analyzer.batch([source])[0],
+    "at": lambda analyzer, source: analyzer.at(source, [[10, 10, 50, 50]]),
+}
+
+
+def lens_of(analyzer: FaceAnalyzer) -> tuple[int, int, float] | None:
+    """Return size and angle of view of the one lens that all calls of the face network had."""
+    net = analyzer.face_net
+    lenses = {None if lens is None else (lens.width, lens.height, lens.fov_deg) for (lens,) in net.lenses}
+    (found,) = lenses
+    return found
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_networks_know_the_lens_where_it_is_not_assumed(wide: Path, name: str) -> None:
+    pixels, call = reading.read(wide), CALLS[name]
+    for source, expected, fov_source in (
+        (wide, pytest.approx(90, abs=0.2), "exif"),
+        (open_photo(wide), pytest.approx(90, abs=0.2), "exif"),
+        (open_photo(wide, 70), 70, "given"),
+        (open_photo(pixels, 70), 70, "given"),
+        (pixels, 50, "assumed"),
+    ):
+        analyzer = staged()
+        faces = call(analyzer, source)
+        assert (faces.fov_deg, faces.fov_source) == (expected, fov_source)
+        assert lens_of(analyzer) == (None if fov_source == "assumed" else (300, 200, faces.fov_deg))
+
+
+def test_a_given_angle_of_view_is_the_networks(wide: Path) -> None:
+    for analyzer, call in (
+        (staged(), lambda analyzer: analyzer(wide, fov_deg=70)),
+        (staged(), lambda analyzer: analyzer.batch([wide], fov_deg=70)[0]),
+        (staged(fov_deg=70), lambda analyzer: analyzer(wide)),
+        (staged(fov_deg=70), lambda analyzer: analyzer.at(wide, [[10, 10, 50, 50]])),
+    ):
+        faces = call(analyzer)
+        assert (faces.fov_deg, faces.fov_source) == (70, "given")
+        assert lens_of(analyzer) == (300, 200, 70)
+
+
+def test_the_lens_is_that_of_the_decoded_pixels(tmp_path: Path) -> None:
+    Image.new("RGB", (1201, 800), (90, 90, 90)).save(tmp_path / "large.jpg")
+    analyzer = staged(min_face=400, fov_deg=80)  # such a face has pixels enough at a quarter of the size
+    faces = analyzer(tmp_path / "large.jpg")
+    assert (faces.width, faces.height, faces.fov_deg) == (1201, 800, 80)
+    assert lens_of(analyzer) == (301, 200, 80)
+
+
 def test_a_bad_angle_is_named_with_its_range() -> None:
     with pytest.raises(InputError, match="fov_deg: expected a number from 1 to 179, got 0"):
         staged()(GREY, fov_deg=0)
@@ -247,13 +319,6 @@ def test_unusable_photo(source: object) -> None:
         analyzer(source)
     with pytest.raises(ImageError):
         analyzer.batch([GREY, source])
-
-
-CALLS: dict[str, Callable[[FaceAnalyzer, object], Faces]] = {
-    "call": lambda analyzer, source: analyzer(source),
-    "batch": lambda analyzer, source: analyzer.batch([source])[0],
-    "at": lambda analyzer, source: analyzer.at(source, [[10, 10, 50, 50]]),
-}
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -81,6 +81,39 @@ def test_blue_axis_points_along_the_nose(
     assert offset @ towards > 0.9 * np.linalg.norm(offset) > 5
 
 
+def axis_lengths(drawing: np.ndarray) -> dict[str, np.ndarray]:
+    """Return lengths of the red, green and blue axis along x and y, pixels."""
+    lengths = {}
+    for channel, name in enumerate(("x", "y", "z")):
+        others = np.delete(drawing, channel, axis=2).max(axis=2)
+        rows, columns = np.nonzero(drawing[..., channel] - others > 60)
+        lengths[name] = np.array([np.ptp(columns), np.ptp(rows)])
+    return lengths
+
+
+def test_axes_follow_the_rotation_as_seen(make_faces: Callable[..., Faces]) -> None:
+    """A head that looks into the lens shows its x to the right and its y down, at the side, too."""
+    middle, side = make_faces(), make_faces(translation_mm=(-200, 0, 500))
+    assert side[0].camera_rotation[0, 2] < -0.3  # in the camera frame it is turned
+    for faces in (middle, side):
+        size = float(np.ptp(faces.mesh_px[0, :, :2], axis=0).max())
+        lengths = axis_lengths(drawn(faces, "axes"))
+        np.testing.assert_allclose(lengths["x"], (0.5 * size, 0), atol=0.12 * size)
+        np.testing.assert_allclose(lengths["y"], (0, 0.5 * size), atol=0.12 * size)
+        assert lengths["z"].max() < 0.12 * size  # the nose points at the viewer
+
+
+def test_axes_of_poses_follow_the_rotation_as_seen() -> None:
+    boxes, score = np.array([[100, 60, 200, 160]]), np.array([0.9])
+    seen, turned = np.eye(3)[None], rotation_from_angles(50, 20, 10)[None]
+    first, second, other = (
+        np.asarray(Poses(boxes, score, *rotations, 320, 240).draw(photo()))
+        for rotations in ((seen, seen), (seen, turned), (turned, seen))
+    )
+    np.testing.assert_array_equal(first, second)
+    assert (first != other).any()
+
+
 def test_mesh_hides_its_far_side(make_faces: Callable[..., Faces]) -> None:
     front, side = (np.abs(drawn(make_faces(angles_deg=(yaw, 0, 0)), "mesh")).sum() for yaw in (0, 90))
     assert side < 0.75 * front
@@ -105,7 +138,8 @@ def test_photo_of_another_size_raises(faces: Faces) -> None:
 @pytest.mark.parametrize("roll", [0, 90, 180])
 def test_axes_of_poses_start_at_the_middle_of_the_box(roll: float) -> None:
     rotation = rotation_from_angles(0, 0, roll)[None]
-    poses = Poses(np.array([[100, 60, 200, 160]]), np.array([0.9]), rotation, 320, 240)
+    boxes = np.array([[100, 60, 200, 160]])
+    poses = Poses(boxes, np.array([0.9]), rotation, np.eye(3)[None], 320, 240)
     lines = np.asarray(poses.draw(photo(), box=False)).astype(int) - GREY
     reach = np.argwhere(np.abs(lines).max(axis=2) > 40)[:, ::-1]
     towards = {0: (1, 1), 90: (-1, 1), 180: (-1, -1)}[roll]  # x to the right and y down, rotated clockwise

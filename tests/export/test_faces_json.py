@@ -15,11 +15,21 @@ def arrays(faces: Faces) -> dict[str, np.ndarray]:
 
 
 def test_one_line_of_ascii(faces: Faces) -> None:
-    about = {"file": "Größe.jpg", "width": 320, "height": 240}
+    about = faces.about | {"file": "Größe.jpg"}
     content = faces_json.encode(arrays(faces), about)
     assert content.isascii() and content.endswith(b"}\n") and content.count(b"\n") == 1
     assert json.loads(content) == faces_json.to_dict(arrays(faces), about)
-    assert json.loads(content)["image"] == about
+    assert json.loads(content)["image"] == {"file": "Größe.jpg", "width": 320, "height": 240}
+
+
+def test_the_angle_of_view_stands_with_each_face(faces: Faces) -> None:
+    about = faces.about | {"fov_deg": 70.123456, "fov_source": "exif"}
+    data = faces_json.to_dict(arrays(faces), about)
+    cameras = [face["pose"]["camera"] for face in data["faces"]]
+    assert [(each["fov_deg"], each["fov_source"]) for each in cameras] == [(70.123, "exif")] * 3
+    rotations = [each["rotation"] for each in cameras]
+    np.testing.assert_allclose(rotations, faces.camera_rotation, rtol=0, atol=1e-6)
+    assert faces_json.from_dict(data)[1] == about | {"fov_deg": 70.123}
 
 
 def test_arrays_there_and_back(faces: Faces) -> None:

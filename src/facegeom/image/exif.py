@@ -32,12 +32,12 @@ _TRANSPOSE = {
 }
 """EXIF orientation to the operation that makes the image upright."""
 
-_FILM_DIAGONAL_MM = hypot(36, 24)
-_MM_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
+FILM_DIAGONAL_MM = hypot(36, 24)
+MM_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 """``FocalPlaneResolutionUnit``: inch, centimetre, millimetre, micrometre."""
 
-_PLAUSIBLE_DEG = (1.0, 179.0)
-_SAME_ASPECT = 0.02
+PLAUSIBLE_DEG = (1.0, 179.0)
+SAME_ASPECT = 0.02
 """Largest relative difference of the aspect ratio from the recorded one; beyond it the photo was cropped."""
 
 
@@ -84,17 +84,17 @@ def _fov_deg(tags: Mapping[int, Any], size_wh: Sequence[float]) -> float | None:
     """
     recorded = [_positive(tags, tag) for tag in (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)]
     shape = recorded if min(recorded) > 0 else list(size_wh)
-    if abs(max(shape) / min(shape) / (max(size_wh) / min(size_wh)) - 1) > _SAME_ASPECT:
+    if abs(max(shape) / min(shape) / (max(size_wh) / min(size_wh)) - 1) > SAME_ASPECT:
         return None
     angle = degrees(2 * atan(_longer_side_in_focal_lengths(shape, tags) / 2))
-    return angle if _PLAUSIBLE_DEG[0] <= angle <= _PLAUSIBLE_DEG[1] else None
+    return angle if PLAUSIBLE_DEG[0] <= angle <= PLAUSIBLE_DEG[1] else None
 
 
 def _longer_side_in_focal_lengths(shape: Sequence[float], tags: Mapping[int, Any]) -> float:
     """Return 0 when the tags do not say."""
     if film_mm := _positive(tags, ExifTags.Base.FocalLengthIn35mmFilm):
-        return max(shape) / hypot(*shape) * _FILM_DIAGONAL_MM / film_mm
-    unit_mm = _MM_PER_UNIT.get(int(_positive(tags, ExifTags.Base.FocalPlaneResolutionUnit)) or 2, 0.0)
+        return max(shape) / hypot(*shape) * FILM_DIAGONAL_MM / film_mm
+    unit_mm = MM_PER_UNIT.get(int(_positive(tags, ExifTags.Base.FocalPlaneResolutionUnit)) or 2, 0.0)
     resolution = _positive(tags, ExifTags.Base.FocalPlaneXResolution)
     focal_units = resolution * _positive(tags, ExifTags.Base.FocalLength)
     return max(shape) * unit_mm / focal_units if focal_units else 0.0

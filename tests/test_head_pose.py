@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facegeom import FaceAnalyzer, ImageError, InputError, PoseDetector
+from facegeom import FaceAnalyzer, HeadPoseDetector, ImageError, InputError, PoseDetector, Poses
 from facegeom.geometry.boxes import iou, square
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import angles_from_rotation, geodesic_deg, rotation_to_line_of_sight
@@ -17,6 +17,7 @@ from facegeom.image.pyramid import Pyramid
 from facegeom.models import weights
 from facegeom.models.detector import Candidates
 from facegeom.models.fpnet import FPNet, HeadPredictions
+from facegeom.results.turning import turn_back
 
 DEMO = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
 NAN = float("nan")
@@ -86,15 +87,21 @@ def test_nested_boxes_are_one_face(staged) -> None:
 
 @pytest.mark.parametrize(("fov_deg", "expected"), [(None, 50), (20, 20), (100, 100)])
 def test_line_of_sight(staged, fpnet_rotation: np.ndarray, fov_deg: float, expected: float) -> None:
-    """The window's rotation is relative to the line of sight to its box, which the offsets move."""
+    """The window's rotation is relative to the line of sight to its box, which the offsets move.
+
+    As seen it is the same anywhere; in the camera frame it depends on the place and on the angle of view.
+    """
     pose = staged((280, 0, 320, 40), fov_deg=fov_deg)(photo((0, 320, 255)))[0]
-    x, y = Camera(320, 240, expected).back_project(np.array([300.0, 24.0]), np.array(1.0))[:2]
-    wanted = rotation_to_line_of_sight(np.array([x, y, 1.0])) @ fpnet_rotation
-    assert geodesic_deg(pose.rotation.astype(np.float64), wanted) < 0.05
-    middle = staged((140, 95.5, 180, 135.5))(photo((0, 320, 255)))[0]
-    angles = (middle.yaw_deg, middle.pitch_deg, middle.roll_deg)
-    assert angles == pytest.approx((20, -10, 5), abs=0.2)
-    assert angles == pytest.approx(angles_from_rotation(middle.rotation))
+    sight = Camera(320, 240, expected).back_project(np.array([300.0, 24.0]), np.array(1.0))
+    wanted = rotation_to_line_of_sight(sight) @ fpnet_rotation
+    assert geodesic_deg(pose.camera_rotation.astype(np.float64), wanted) < 0.05
+    middle = staged((139.5, 95.5, 179.5, 135.5))(photo((0, 320, 255)))[0]
+    np.testing.assert_allclose(middle.camera_rotation, middle.rotation, atol=1e-6)
+    for each in (pose, middle):
+        np.testing.assert_allclose(each.rotation, fpnet_rotation, atol=1e-6)
+        angles = (each.yaw_deg, each.pitch_deg, each.roll_deg)
+        assert angles == pytest.approx((20, -10, 5), abs=1e-3)
+        assert angles == pytest.approx(angles_from_rotation(each.rotation))
 
 
 def test_the_angle_of_view_of_exif(staged, tmp_path: Path) -> None:
@@ -103,7 +110,10 @@ def test_the_angle_of_view_of_exif(staged, tmp_path: Path) -> None:
     Image.fromarray(photo((0, 320, 255))).save(tmp_path / "wide.jpg", exif=tags, quality=95)
     detector = staged((280, 0, 320, 40))
     by_exif, by_hand = detector(tmp_path / "wide.jpg"), detector(photo((0, 320, 255)), fov_deg=87.74)
-    np.testing.assert_allclose(by_exif.rotation, by_hand.rotation, atol=1e-3)
+    np.testing.assert_allclose(by_exif.camera_rotation, by_hand.camera_rotation, atol=1e-3)
+    np.testing.assert_array_equal(by_exif.rotation, by_hand.rotation)
+    by_default = detector(photo((0, 320, 255)))
+    assert geodesic_deg(by_default.camera_rotation.astype(float), by_hand.camera_rotation.astype(float)) > 10
     assert by_exif.file == str(tmp_path / "wide.jpg")
 
 
@@ -120,7 +130,7 @@ def test_batch_equals_single_calls(staged) -> None:
     found = detector.batch(photos)
     assert [len(poses) for poses in found] == [2, 0, 1] * 7
     for pixels, poses in zip(photos, found, strict=True):
-        np.testing.assert_allclose(poses.rotation, detector(pixels).rotation, atol=1e-6)
+        assert poses == detector(pixels)
     assert detector.batch([]) == []
 
 
@@ -150,8 +160,7 @@ def test_an_open_photo_is_a_source_and_a_file_is_opened_once(
     by_path = detector(file)
     assert opened == [str(file)]
     by_photo = detector(open_photo(file))
-    np.testing.assert_array_equal(by_photo.rotation, by_path.rotation)
-    assert by_photo.file == by_path.file == str(file)
+    assert by_photo == by_path and by_photo.file == str(file)
 
 
 def test_unusable_photo(staged) -> None:
@@ -207,12 +216,34 @@ def test_fpnet_as_the_analyzers_pose(
     own, other = FaceAnalyzer(), FaceAnalyzer(pose_net="fpnet")
     plain, rotated = own(DEMO), other(DEMO)
     np.testing.assert_allclose(rotated.mesh_px, plain.mesh_px, atol=0.01)
-    wanted = rotation_to_line_of_sight(rotated.translation_mm[0].astype(np.float64)) @ fpnet_rotation
     for faces in (rotated, other.at(DEMO, plain.box_xyxy), other.batch([DEMO])[0]):
-        assert geodesic_deg(faces.rotation[0].astype(np.float64), wanted) < 0.3
+        np.testing.assert_allclose(faces.rotation[0], fpnet_rotation, atol=1e-6)
+        sight = rotation_to_line_of_sight(faces.translation_mm[0].astype(np.float64))
+        np.testing.assert_allclose(faces.camera_rotation[0], sight @ fpnet_rotation, atol=1e-6)
     assert len(other(np.zeros((50, 60, 3), np.uint8))) == 0
 
 
 def test_unknown_pose_net() -> None:
     with pytest.raises(InputError, match="pose_net: expected one of face, fpnet, got 'dlib'"):
         FaceAnalyzer(pose_net="dlib")
+
+
+@pytest.mark.parametrize("turned_deg", [90, 180, 270])
+def test_orientation_auto_finds_the_head_of_a_turned_photo(turned_deg: int) -> None:
+    photo = open_photo(DEMO)
+    upright = HeadPoseDetector()(photo)
+    found = HeadPoseDetector(orientation="auto")(photo.turned(turned_deg))
+    assert found.turned_deg == 360 - turned_deg
+    back = turn_back(found, turned_deg)
+    np.testing.assert_allclose(back.box_xyxy, upright.box_xyxy, atol=0.01)
+    np.testing.assert_allclose(back.rotation, upright.rotation, atol=1e-3)
+
+
+def test_errors_kept_in_the_place_of_bad_photos() -> None:
+    detector = HeadPoseDetector()
+    found = detector.batch([DEMO, b"no photo", np.zeros((50, 60, 3), np.uint8)], on_error="keep")
+    assert [type(each) for each in found] == [Poses, ImageError, Poses]
+    with pytest.raises(ImageError):
+        detector.batch([DEMO, b"no photo"])
+    with pytest.raises(InputError, match="on_error"):
+        detector.batch([DEMO], on_error="skip")  # type: ignore[call-overload]

@@ -20,7 +20,9 @@ _ROTATIONS = ("rotation", "camera_rotation")
 
 SURE_ROLL_DEG = 45.0
 SURE_CONFIDENCE = 0.6
-"""A face is sure if it is tilted by less than this and its 68 points have this mean confidence."""
+SHARPENING = 16
+"""A face is sure if it is tilted by less than this and its 68 points have this mean confidence.
+Heads have no points: a power of their score stands for the confidence."""
 
 
 def best_turn(photo: Photo, as_given: Rows, find: Callable[[Photo], Rows]) -> Rows:
@@ -45,7 +47,7 @@ def best_turn(photo: Photo, as_given: Rows, find: Callable[[Photo], Rows]) -> Ro
 
 def _certainty(found: Table[Any]) -> tuple[bool, float]:
     """Return whether a face is sure, and the sum of scores times confidences; tilted faces count half."""
-    confidence = getattr(found, "landmarks_confidence", np.ones((len(found), 1))).mean(axis=1)
+    confidence = getattr(found, "landmarks_confidence", found.score[:, None] ** SHARPENING).mean(axis=1)
     upright = np.abs(found.roll_deg) < SURE_ROLL_DEG
     sure = bool((upright & (confidence >= SURE_CONFIDENCE)).any())
     return sure, float((found.score * confidence * np.where(upright, 1, 0.5)).sum())

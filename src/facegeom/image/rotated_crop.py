@@ -9,6 +9,9 @@ from facegeom.image.pyramid import Pyramid, UInt8Array
 
 FloatArray = npt.NDArray[np.floating]
 
+LARGEST_SHRINK = 8
+"""Side of the upright cut-out, as a multiple of the crop's, that :func:`crop_projected` makes at most."""
+
 
 def crop_rotated(
     image: Pyramid | UInt8Array | Image.Image, image_from_crop: FloatArray, size_px: int
@@ -68,6 +71,7 @@ def crop_projected(
         low, high = corners.min(axis=0), corners.max(axis=0)
         middle, side = (low + high) / 2, float((high - low).max())
         step = np.linalg.norm(corners[3] - corners[0]) / np.hypot(size_px, size_px)
+        step = max(step, side / (LARGEST_SHRINK * size_px))
         wide_px = int(np.ceil(side / step)) + 2
         half = wide_px * step / 2
         square = np.concatenate([middle - half, middle + half])

@@ -1,8 +1,9 @@
-"""Virtual views: crops as a camera sees them that looks straight at the face.
+"""Virtual views: crops as a camera sees them that looks straight at the face and is rolled with it.
 
 A wide lens stretches what lies away from its axis, by 1/cos² along the radius and 1/cos across it, and the
 face network has learned faces as seen straight ahead. Where the lens is known, such crops are taken through a
-virtual camera of the same focal length that is turned to the face: a homography of the pixels.
+virtual camera of the same focal length that is turned to the face: a homography of the pixels. The network
+has learned upright faces, too: where the roll of a face is known, its crop is rotated by it.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.geometry.camera import Camera
-from facegeom.geometry.rotation import rotation_to_line_of_sight
+from facegeom.geometry.rotation import rotation_from_angles, rotation_to_line_of_sight
 from facegeom.image.pyramid import Pyramid, UInt8Array
 from facegeom.image.rotated_crop import crop_projected
 
@@ -21,6 +22,10 @@ IntArray = npt.NDArray[np.intp]
 LARGEST_ANGLE_DEG = 10.0
 """Crops farther from the optical axis are taken through a virtual camera."""
 
+LARGEST_SLOPE = 0.8
+"""Larger crops at the side of a very wide photo stay as they are: a corner of the view would lie beside the
+camera or behind it, where this is 1 or more."""
+
 
 @dataclass(frozen=True)
 class VirtualViews:
@@ -29,10 +34,12 @@ class VirtualViews:
     Attributes:
         rows: (R,) indices of these crops.
         image_from_unit: (R, 3, 3) homographies from crop units of the view to pixels of the image.
+        roll_deg: (R,) roll of the virtual cameras, degrees clockwise.
     """
 
     rows: IntArray
     image_from_unit: FloatArray
+    roll_deg: FloatArray
 
     def crop(self, image: Pyramid, size_px: int, reducing_gap: float) -> UInt8Array:
         """Cut the views (R, size, size, 3)."""
@@ -55,25 +62,45 @@ class VirtualViews:
         return np.concatenate([units, points[..., 2:]], axis=-1)
 
 
-def virtual_views(crop_xyxy: FloatArray, camera: Camera | None) -> VirtualViews | None:
-    """Make virtual cameras for the crops (K, 4) away from the axis; None where there are none.
+def virtual_views(
+    crop_xyxy: FloatArray, camera: Camera | None, roll_deg: FloatArray | None = None
+) -> VirtualViews | None:
+    """Make virtual cameras for the crops (K, 4) away from the axis, or rolled; None where there are none.
 
     A view covers as much area as its crop, so that depths and expected errors keep their units.
 
     Args:
         crop_xyxy: (K, 4) squares, pixels.
         camera: of the image; None if the lens is not known.
+        roll_deg: (K,) roll of the faces, degrees clockwise; None for upright faces.
     """
-    if camera is None or not len(crop_xyxy):
+    if not len(crop_xyxy) or (camera is None and roll_deg is None):
         return None
+    roll = np.zeros(len(crop_xyxy)) if roll_deg is None else np.asarray(roll_deg, np.float64)
     centre = ((crop_xyxy[:, :2] + crop_xyxy[:, 2:]) / 2).astype(np.float64)
-    line = camera.back_project(centre, np.ones(len(centre)))
-    cosine = 1 / np.linalg.norm(line, axis=-1)
-    rows = np.flatnonzero(cosine < np.cos(np.deg2rad(LARGEST_ANGLE_DEG)))
+    side = (crop_xyxy[:, 2] - crop_xyxy[:, 0]).astype(np.float64)
+    away = np.zeros(len(crop_xyxy), bool)
+    if camera is not None:
+        line = camera.back_project(centre, np.ones(len(centre)))
+        cosine = 1 / np.linalg.norm(line, axis=-1)
+        away = cosine < np.cos(np.deg2rad(LARGEST_ANGLE_DEG))
+        away &= np.sqrt((1 - cosine**2) * cosine / 2) * side < LARGEST_SLOPE * camera.focal_px
+    rows = np.flatnonzero(away | (roll != 0))
     if not len(rows):
         return None
-    side = (crop_xyxy[rows, 2] - crop_xyxy[rows, 0]) * cosine[rows] ** 1.5 / camera.focal_px
-    scale = np.stack([side, side, np.ones_like(side)], axis=-1)
-    x, y = camera.centre_px
-    projection = np.array([[camera.focal_px, 0, x], [0, camera.focal_px, y], [0, 0, 1]])
-    return VirtualViews(rows, projection @ (rotation_to_line_of_sight(line[rows]) * scale[:, None, :]))
+    image_from_unit = np.zeros((len(rows), 3, 3))
+    image_from_unit[:, [0, 1], [0, 1]] = side[rows, None]
+    image_from_unit[:, :2, 2] = centre[rows]
+    image_from_unit[:, 2, 2] = 1
+    if camera is not None and away.any():
+        seen = away[rows]
+        far = rows[seen]
+        wide = side[far] * cosine[far] ** 1.5 / camera.focal_px
+        scale = np.stack([wide, wide, np.ones_like(wide)], axis=-1)
+        x, y = camera.centre_px
+        projection = np.array([[camera.focal_px, 0, x], [0, camera.focal_px, y], [0, 0, 1]])
+        sight = rotation_to_line_of_sight(line[far])
+        image_from_unit[seen] = projection @ (sight * scale[:, None, :])
+    if roll_deg is not None:
+        image_from_unit = image_from_unit @ rotation_from_angles(0, 0, roll[rows])
+    return VirtualViews(rows, image_from_unit, roll[rows])

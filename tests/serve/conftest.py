@@ -7,11 +7,12 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
 from facegeom import FaceAnalyzer, Faces
+from facegeom.image.photo import Photo
+from facegeom.options import SearchOptions
 from facegeom.serve.app import Application
 from facegeom.serve.limits import Settings
 from facegeom.serve.pages import DEMO
@@ -25,20 +26,22 @@ class FakeAnalyzer:
     Attributes:
         gate: an analysis waits until it is set.
         batches: sizes of the batches so far.
+        options: the defaults of a search.
     """
 
     gate: Event = field(default_factory=Event)
     batches: list[int] = field(default_factory=list)
+    options: SearchOptions = field(default_factory=SearchOptions)
 
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def batch(self, images: Sequence[np.ndarray], **options: float | None) -> list[Faces]:
-        self.batches.append(len(images))
+    def batch(self, photos: Sequence[Photo], **options: float | None) -> list[Faces]:
+        self.batches.append(len(photos))
         assert self.gate.wait(30), "the test never opened the gate"
-        if not all(image.any() for image in images):
+        if not all(photo.pyramid.pixels.any() for photo in photos):
             raise RuntimeError("a black photo")
-        return [Faces.empty(image.shape[1], image.shape[0]) for image in images]
+        return [Faces.empty(photo.camera.width, photo.camera.height) for photo in photos]
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from facegeom import FaceAnalyzer
+from facegeom.image.reading import read
 from facegeom.serve.app import Application
 from facegeom.serve.limits import Settings
 
@@ -82,7 +83,7 @@ def test_many_callers_at_once(client: TestClient, analyzer: FaceAnalyzer, portra
 
 def test_no_face_is_a_result(client: TestClient) -> None:
     assert client.post(PATH, **raw(plain())).json() == {
-        "schema": 1,
+        "schema": 2,
         "image": {"file": None, "width": 32, "height": 24},
         "faces": [],
     }
@@ -99,7 +100,7 @@ def test_exif_turns_the_photo(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("name", "media_type", "starts"),
     [
-        ("json", "application/json", b'{"schema":1,'),
+        ("json", "application/json", b'{"schema":2,'),
         ("overlay", "image/jpeg", b"\xff\xd8\xff"),
         ("png", "image/png", b"\x89PNG"),
         ("glb", "model/gltf-binary", b"glTF\x02\0\0\0"),
@@ -120,12 +121,40 @@ def test_formats(client: TestClient, portrait: Path, name: str, media_type: str,
 def test_options_reach_the_analyzer(client: TestClient, portrait: Path) -> None:
     photo = portrait.read_bytes()
     near, far = (
-        client.post(PATH, params={"fov_deg": fov}, **raw(photo)).json()["faces"][0]["pose"]["translation_mm"]
+        client.post(PATH, params={"fov_deg": fov}, **raw(photo)).json()["faces"][0]["pose"]["camera"]
         for fov in (90, 30)
     )
-    assert far[2] > 3 * near[2]
+    assert far["translation_mm"][2] > 3 * near["translation_mm"][2]
+    assert (far["fov_deg"], far["fov_source"]) == (30, "given")
+    sideways = encoded(Image.open(portrait).rotate(90), "PNG")
+    auto = client.post(PATH, params={"orientation": "auto"}, **raw(sideways)).json()
+    assert auto["image"]["turned_deg"] == 90 and len(auto["faces"]) == 1
     assert client.post(PATH, params={"min_score": 1}, **raw(photo)).json()["faces"] == []
     assert client.post(PATH, params={"min_face": 400}, **raw(photo)).json()["faces"] == []
+
+
+def test_a_large_photo_is_decoded_whole_only_for_its_pixels(
+    client: TestClient, portrait: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = encoded(Image.open(portrait).resize((4000, 4000)), "JPEG")
+    decoded: list[bytes] = []
+    monkeypatch.setattr(
+        "facegeom.serve.work.reading.read", lambda content: decoded.append(content) or read(content)
+    )
+    for name in ("json", "obj", "ply"):
+        assert client.post(PATH, params={"format": name}, **raw(photo)).status_code == 200
+    assert not decoded
+    overlay = client.post(PATH, params={"format": "overlay"}, **raw(photo)).content
+    assert Image.open(BytesIO(overlay)).size == (4000, 4000) and len(decoded) == 1
+
+
+def test_a_photo_too_wide_for_its_overlay(client: TestClient) -> None:
+    photo = encoded(Image.new("RGB", (70_000, 20)), "PNG")
+    refused = client.post(PATH, params={"format": "overlay"}, **raw(photo))
+    check_problem(refused, 422, "at most 65,500 pixels a side for JPEG, got 70,000 x 20; take PNG")
+    assert client.post(PATH, **raw(photo)).json()["image"]["width"] == 70_000
+    drawn = client.post(PATH, params={"format": "png"}, **raw(photo))
+    assert Image.open(BytesIO(drawn.content)).size == (70_000, 20)
 
 
 BAD_BODIES: dict[str, tuple[dict[str, Any], int, str]] = {
@@ -160,6 +189,7 @@ def test_bad_bodies(serve: Callable[..., TestClient], name: str) -> None:
         ({"min_face": 0}, "min_face"),
         ({"max_faces": 0}, "max_faces"),
         ({"fov_deg": 180}, "fov_deg"),
+        ({"orientation": "up"}, "orientation: input should be 'exif' or 'auto', got 'up'"),
         ({"format": "exe"}, "format: input should be 'json', 'overlay'"),
         ({"face": -1}, "face"),
         ({"minscore": 0.5}, "minscore: extra inputs are not permitted"),

@@ -1,11 +1,23 @@
 """Request slots, pixels in memory, cost of a search, settings."""
 
 import asyncio
+from typing import Any
 
+import numpy as np
 import pytest
 
 from facegeom.errors import InputError
-from facegeom.serve.limits import PixelBudget, RequestSlots, Settings, check_photo
+from facegeom.image.pyramid import Pyramid
+from facegeom.models.detector import STRIDE, OnePassDetector
+from facegeom.options import SearchOptions
+from facegeom.serve.limits import (
+    MAX_SEARCH_PIXELS,
+    PixelBudget,
+    RequestSlots,
+    Settings,
+    check_photo,
+    searched_pixels,
+)
 from facegeom.serve.problems import RefusedError
 
 
@@ -49,25 +61,63 @@ def test_pixels_wait_for_room() -> None:
     ],
 )
 def test_size_of_a_photo(size_wh: tuple[int, int], min_face: float | None, status: int | None) -> None:
-    assert refusal(size_wh, 1_000_000, min_face) == status
+    assert refusal(size_wh, Settings(max_pixels=1_000_000), min_face) == status
 
 
-@pytest.mark.parametrize(("min_face", "status"), [(None, None), (24, None), (23, 422), (1, 422)])
-def test_cost_of_a_search(min_face: float | None, status: int | None) -> None:
-    # 5000 x 5000 pixels, shrunk until 9.3 pixels are a face: 4 million pixels are left at 23.25.
-    assert refusal((5000, 5000), 25_000_000, min_face) == status
+@pytest.mark.parametrize(
+    ("detector", "min_face", "status"),
+    [
+        ("onepass", None, None),
+        ("onepass", 48, None),
+        ("onepass", 47.9, 422),  # the levels are 1/2, 1/6, ... of the photo
+        ("onepass", 1, 422),
+        ("cascade", 26, None),
+        ("cascade", 25.9, 422),  # 25 million pixels, shrunk until 9.3 pixels are a face, and smaller levels
+    ],
+)
+def test_cost_of_a_search(detector: Any, min_face: float | None, status: int | None) -> None:
+    assert refusal((5000, 5000), Settings(detector=detector), min_face) == status
 
 
 def test_a_refusal_names_what_is_allowed() -> None:
     with pytest.raises(
-        RefusedError, match="min_face: expected at least 24 for a photo of 5000 x 5000, got 23"
+        RefusedError, match="min_face: expected at least 48 for a photo of 5000 x 5000, got 23"
     ):
-        check_photo(5000, 5000, 25_000_000, 23)
+        check_photo(5000, 5000, Settings(), 23)
 
 
-def refusal(size_wh: tuple[int, int], max_pixels: int, min_face: float | None) -> int | None:
+def test_a_photo_that_may_be_turned_is_searched_four_times() -> None:
+    assert searched_pixels(5000, 5000, 79, "onepass") * 4 > MAX_SEARCH_PIXELS
+    assert refusal((5000, 5000), Settings(), 79) is None
+    with pytest.raises(RefusedError, match="at least 80 "):
+        check_photo(5000, 5000, Settings(), 79, "auto")
+    check_photo(5000, 5000, Settings(), 80, "auto")
+
+
+@pytest.mark.parametrize("size_wh", [(20, 10), (217, 217), (640, 480), (5000, 5000), (25_000_000, 1)])
+def test_the_default_size_is_always_searched(size_wh: tuple[int, int]) -> None:
+    min_face = SearchOptions().face_size.in_photo(*size_wh)
+    for detector in ("onepass", "cascade"):
+        assert searched_pixels(*size_wh, min_face, detector) < MAX_SEARCH_PIXELS / 20
+
+
+@pytest.mark.parametrize("min_face", [8.0, 16.0, 40.0, 100.0])
+def test_searched_pixels_are_those_of_the_detectors_canvases(min_face: float) -> None:
+    areas: list[int] = []
+
+    def engine(canvas: np.ndarray) -> list[np.ndarray]:
+        areas.append(canvas.shape[1] * canvas.shape[2])
+        rows, columns = canvas.shape[1] // STRIDE, canvas.shape[2] // STRIDE
+        return [np.zeros((1, rows, columns)), np.zeros((1, 3, rows, columns))]
+
+    image = Pyramid(np.zeros((960, 1280, 3), np.uint8))
+    OnePassDetector(engine)([image], [min_face])  # type: ignore[arg-type]
+    assert searched_pixels(1280, 960, min_face, "onepass") == pytest.approx(sum(areas), rel=0.05)
+
+
+def refusal(size_wh: tuple[int, int], settings: Settings, min_face: float | None) -> int | None:
     try:
-        check_photo(*size_wh, max_pixels, min_face)
+        check_photo(*size_wh, settings, min_face)
     except RefusedError as error:
         return error.status
     return None

@@ -1,8 +1,10 @@
 """Analysis of a batch: each photo with its own options, errors of one photo alone."""
 
+import dataclasses
 import json
 import logging
 import pickle
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from facegeom.errors import ImageError
 from facegeom.image import reading
 from facegeom.options import SearchOptions
 from facegeom.serve.problems import RefusedError
-from facegeom.serve.work import EncodedFaces, Options, Task, analyze_tasks
+from facegeom.serve.work import ANALYZER_OPTIONS, EncodedFaces, Options, Task, analyze_tasks
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -42,6 +44,34 @@ def test_each_photo_has_its_own_options(analyzer: FaceAnalyzer, portrait: Path) 
         np.testing.assert_allclose(faces.mesh_px, alone.mesh_px, atol=0.01)
         np.testing.assert_allclose(faces.translation_mm, alone.translation_mm, atol=0.1)
     assert analyzer.options == SearchOptions()
+
+
+@pytest.mark.parametrize("name", ANALYZER_OPTIONS)
+def test_options_are_those_of_a_search(name: str) -> None:
+    fields = {each.name: each for each in dataclasses.fields(SearchOptions) if each.init}
+    assert list(fields) == list(ANALYZER_OPTIONS)
+    assert getattr(Options(), name) == fields[name].default
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("min_face", value) for value in (0.99, 1, 1e8, 1e8 + 1, float("nan"), float("inf"))),
+        *(("max_faces", value) for value in (0, 1, 10**12, 1.5)),
+        *(("min_score", value) for value in (-0.01, 0, 1, 1.01, float("nan"))),
+        *(("fov_deg", value) for value in (0.99, 1, 179, 179.1, float("inf"))),
+        *(("orientation", value) for value in ("exif", "auto", "up", "")),
+    ],
+)
+def test_ranges_are_those_of_a_search(name: str, value: Any) -> None:
+    def accepts(options: Callable[..., object]) -> bool:
+        try:
+            options(**{name: value})
+        except ValueError:
+            return False
+        return True
+
+    assert accepts(Options) == accepts(SearchOptions)
 
 
 def test_bad_photos_fail_alone(fake_analyzer: Any, caplog: pytest.LogCaptureFixture) -> None:

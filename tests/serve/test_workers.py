@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -18,7 +19,7 @@ from facegeom.worker_pool.process import WorkerDiedError
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[RestartingWorker]:
-    with started_workers(1, "cpu", 1) as started:
+    with started_workers(1, {"threads": 1}, 60) as started:
         yield started[0]
 
 
@@ -56,15 +57,39 @@ class FakeProcess:
 
 def test_a_deadly_photo_is_refused_and_the_others_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "start", FakeProcess)
-    worker = RestartingWorker("cpu", 1)
+    worker = RestartingWorker({}, 60)
     one, deadly, other = worker([Task(b"one"), Task(b"deadly"), Task(b"other")])
     assert one == EncodedFaces(b"one", 0) and other == EncodedFaces(b"other", 0)
     assert isinstance(deadly, RefusedError) and deadly.status == 500
     assert FakeProcess.started == 3 and len(worker([Task(b"next")])) == 1
 
 
+class EndlessProcess:
+    """Worker process that works until it is killed."""
+
+    def __init__(self, *options: object) -> None:
+        self._killed = Event()
+
+    def call(self, tasks: list[Task]) -> list[EncodedFaces]:
+        assert self._killed.wait(30)
+        raise WorkerDiedError("a worker process (pid 1) ended by signal 9")
+
+    def kill(self) -> None:
+        self._killed.set()
+
+
+def test_a_worker_that_takes_too_long_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "start", EndlessProcess)
+    worker = RestartingWorker({}, 0.05)
+    refused = worker([Task(b"slow")] * 2)
+    assert [each.status for each in refused if isinstance(each, RefusedError)] == [504, 504]
+    assert "longer than 0.05 s" in str(refused[0])
+    monkeypatch.setattr(workers, "start", FakeProcess)
+    assert worker([Task(b"next")]) == [EncodedFaces(b"next", 0)]
+
+
 def test_workers_that_cannot_be_made() -> None:
-    with pytest.raises(InputError, match="onnxruntime-gpu"), started_workers(2, "cuda", 1):
+    with pytest.raises(InputError, match="onnxruntime-gpu"), started_workers(2, {"device": "cuda"}, 60):
         pass
 
 

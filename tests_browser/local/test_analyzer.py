@@ -33,7 +33,8 @@ _ANALYZE = """async ([text, options]) => {
 _EXACT = {
     **{("box_xyxy",): 0.5, ("landmarks", "ibug68"): 0.5, ("mesh_px",): 0.5, ("mesh_mm",): 15},
     **{("score",): 0.01, ("confidence", "ibug68"): 0.02, ("confidence", "mesh478"): 0.02},
-    **{("pose", "rotation"): 0.01, ("pose", "translation_mm"): 15},
+    **{("pose", "rotation"): 0.013, ("pose", "camera", "rotation"): 0.013},  # 0.75 degrees
+    **{("pose", "camera", "translation_mm"): 15, ("pose", "camera", "fov_deg"): 1e-3},
     **{("pose", "yaw_deg"): 0.75, ("pose", "pitch_deg"): 0.75, ("pose", "roll_deg"): 0.75},
 }
 _PIXELS = (("box_xyxy",), ("landmarks", "ibug68"), ("mesh_px",))
@@ -75,9 +76,9 @@ def collage() -> Image.Image:
     return sheet
 
 
-def encode(image: Image.Image, kind: str) -> bytes:
+def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
     stream = io.BytesIO()
-    image.save(stream, kind, quality=90)
+    image.save(stream, kind, quality=90, **options)
     return stream.getvalue()
 
 
@@ -132,6 +133,47 @@ def test_options(locally: Callable[..., FacesJson], origin: str, options: dict[s
     assert_equal(locally(encode(image, "PNG"), **options), expected, _EXACT)
 
 
+@pytest.mark.parametrize("fov_deg", [50, 90])
+@pytest.mark.parametrize("corner", [(0, 0), (900, 0), (0, 600), (900, 600)])
+def test_heads_away_from_the_axis(
+    locally: Callable[..., FacesJson], analyzer: FaceAnalyzer, corner: tuple[int, int], fov_deg: float
+) -> None:
+    sheet = Image.new("RGB", (1320, 1020), (96, 120, 110))
+    sheet.paste(portrait(420), corner)
+    found = locally(encode(sheet, "PNG"), fov_deg=fov_deg)
+    assert len(found["faces"]) == 1
+    assert_equal(found, analyzer(sheet, fov_deg).to_dict(), _EXACT)
+    assert found["faces"][0]["pose"]["camera"]["fov_source"] == "given"
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_photo_with_exif(locally: Callable[..., FacesJson], analyzer: FaceAnalyzer, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif.get_ifd(0x8769)[0xA405] = 85
+    upright = portrait(600).crop((0, 0, 600, 400))
+    back = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+    stored = upright if orientation == 1 else upright.transpose(back[orientation])
+    encoded = encode(stored, "JPEG", exif=exif)
+    found, expected = locally(encoded), analyzer(encoded).to_dict()
+    assert (found["image"]["width"], found["image"]["height"]) == (600, 400)
+    camera = found["faces"][0]["pose"]["camera"]
+    assert (camera["fov_deg"], camera["fov_source"]) == (pytest.approx(23.91, abs=0.01), "exif")
+    assert_equal(found, expected, _JPEG)
+    near = found["faces"][0]["pose"]["camera"]["translation_mm"][2]
+    assert near == pytest.approx(expected["faces"][0]["pose"]["camera"]["translation_mm"][2], rel=0.02)
+
+
+@pytest.mark.parametrize("turned_deg", [90, 180, 270])
+def test_photo_that_stands_on_its_side(
+    locally: Callable[..., FacesJson], analyzer: FaceAnalyzer, turned_deg: int
+) -> None:
+    image = portrait(512).crop((0, 0, 512, 420)).rotate(turned_deg, expand=True)
+    found = locally(encode(image, "PNG"), orientation="auto", fov_deg=60)
+    assert found["image"]["turned_deg"] == turned_deg and len(found["faces"]) == 1
+    assert_equal(found, analyzer(image, 60, orientation="auto").to_dict(), _EXACT)
+
+
 def test_schema(locally: Callable[..., FacesJson]) -> None:
     schema = json.loads((files("facegeom") / "data" / "faces.schema.json").read_text(encoding="utf-8"))
     jsonschema.validate(locally(encode(collage(), "PNG")), schema)
@@ -143,6 +185,7 @@ def test_schema(locally: Callable[..., FacesJson]) -> None:
         ({"min_score": 1.5}, "min_score: expected a number from 0 to 1, got 1.5"),
         ({"min_face": 0}, "min_face: expected a number from 1 to"),
         ({"max_faces": 1.5}, "max_faces: expected a whole number from 1 to"),
+        ({"orientation": "up"}, "orientation: expected one of exif, auto, got up"),
         ({"fov_deg": "wide"}, "fov_deg: expected a number from 1 to 179, got wide"),
     ],
 )

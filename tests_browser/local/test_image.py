@@ -1,4 +1,4 @@
-"""Decoding, resizing, crops and the image pyramid equal facegeom.image."""
+"""Decoding, resizing, crops and the image pyramid equal facegeom.image; EXIF is in test_exif.py."""
 
 import base64
 import hashlib
@@ -16,18 +16,20 @@ from playwright.sync_api import Page
 from facegeom.image import reading
 from facegeom.image.crop import OUTSIDE, crop_squares
 from facegeom.image.pyramid import Pyramid
+from facegeom.serve.pages import model_data
 
 Noise = Callable[[int, int], Image.Image]
 FACTORS, SIZE = (2, 6), 16
+EXIF = model_data()["analyzer"]["exif"]
 
 # Errors are returned as text, because Playwright may change an error's name.
-_READ = """async ([text, maxPixels]) => {
+_READ = """async ([text, maxPixels, exif]) => {
   const { read } = await import("/static/local/photo.js");
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   try {
-    const { width, height, data } = await read(new Blob([bytes]), maxPixels);
+    const { width, height, data, fovDeg } = await read(new Blob([bytes]), maxPixels, exif);
     const digest = Array.from(new Uint8Array(await crypto.subtle.digest("SHA-256", data)));
-    return JSON.stringify({ width, height, digest, data: Array.from(data.slice(0, 60000)) });
+    return JSON.stringify({ width, height, fovDeg, digest, data: Array.from(data.slice(0, 60000)) });
   } catch (error) {
     return JSON.stringify({ error: `${error.name}: ${error.message}` });
   }
@@ -45,7 +47,7 @@ _LEVELS_AND_CROPS = """async ([width, height, pixels, factors, squares, size, ou
 def read(module_page: Page) -> Callable[..., dict[str, Any]]:
     def function(encoded: bytes, max_pixels: int = reading.MAX_PIXELS) -> dict[str, Any]:
         text = base64.b64encode(encoded).decode("ascii")
-        result: dict[str, Any] = json.loads(module_page.evaluate(_READ, [text, max_pixels]))
+        result: dict[str, Any] = json.loads(module_page.evaluate(_READ, [text, max_pixels, EXIF]))
         return result
 
     return function
@@ -88,7 +90,7 @@ def test_lossless_files(read: Any, mode: str, kind: str, options: dict[str, Any]
     assert_same(read(encoded), encoded, tolerance=0)
 
 
-def test_colour_management_is_left_out(read: Any) -> None:
+def test_gamma_without_a_profile_is_left_out(read: Any) -> None:
     linear_light = PngImagePlugin.PngInfo()
     linear_light.add(b"gAMA", struct.pack(">I", 100_000))
     encoded = encode(smooth(61, 45), "PNG", pnginfo=linear_light)

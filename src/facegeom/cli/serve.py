@@ -1,7 +1,7 @@
 """``facegeom serve``: serve the analyzer over HTTP, with a page for people."""
 
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -29,6 +29,18 @@ def serve(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of each worker; by default the cores are divided.")
     ] = None,
+    detector: Annotated[
+        Literal["onepass", "cascade"],
+        typer.Option(help="Face detector: one network on the whole photo, or the cascade P-Net, R-Net."),
+    ] = "onepass",
+    weights: Annotated[
+        Literal["float32", "int8"] | None,
+        typer.Option(help="Variant of the networks; by default int8 on a CPU, float32 on a GPU."),
+    ] = None,
+    pose_net: Annotated[
+        Literal["face", "fpnet"],
+        typer.Option(help="Network that predicts the head's rotation: the face network, or FPNet."),
+    ] = "face",
 ) -> None:
     """Serve the analyzer over HTTP, and a page at / for people.
 
@@ -42,9 +54,17 @@ def serve(
     from facegeom.serve.limits import Settings
     from facegeom.serve.workers import started_workers, workers_and_threads
 
-    limits = Settings(round(max_mb * 1e6), round(max_megapixels * 1e6), queue, batch, timeout_s=timeout)
+    sizes = round(max_mb * 1e6), round(max_megapixels * 1e6)
+    limits = Settings(*sizes, queue, batch, timeout_s=timeout, detector=detector)
     count, each = workers_and_threads(device, workers, threads)
-    with listen(host, port) as listener, started_workers(count, device, each) as started:
+    options = {
+        "device": device,
+        "threads": each,
+        "detector": detector,
+        "weights": weights,
+        "pose_net": pose_net,
+    }
+    with listen(host, port) as listener, started_workers(count, options, timeout) as started:
         typer.echo(f"facegeom serves at {_address(listener)}; stop with Ctrl+C")
         if not ip_address(listener.getsockname()[0]).is_loopback:
             typer.secho("others may reach it, and there is no login", fg="yellow", err=True)

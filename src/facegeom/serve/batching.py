@@ -45,7 +45,8 @@ class Service:
             ImageError: the photo cannot be read.
         """
         width, height = await asyncio.to_thread(reading.header_size_wh, task.content)
-        check_photo(width, height, self.settings.max_pixels, task.options.min_face)
+        options = task.options
+        check_photo(width, height, self.settings, options.min_face, options.orientation)
         async with self._pixels.hold(width * height):
             faces = await asyncio.wrap_future(self._batcher.submit(task))
         self.metrics.faces.inc(faces.count)

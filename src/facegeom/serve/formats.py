@@ -3,20 +3,19 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from pydantic_core import to_json
 
-from facegeom.export import glb, obj, ply
+from facegeom.errors import OutputError
+from facegeom.export import glb, images, obj, ply
 from facegeom.image.reading import UInt8Array
 from facegeom.results import Face, Faces
 from facegeom.serve.problems import RefusedError
 
 FormatName: TypeAlias = Literal["json", "overlay", "png", "glb", "obj", "ply"]
-Encoder: TypeAlias = Callable[[Faces, UInt8Array, int], bytes]
-
-_JPEG: Mapping[str, Any] = {"format": "JPEG", "quality": 92, "subsampling": 0}
-_PNG: Mapping[str, Any] = {"format": "PNG", "compress_level": 3}
+Pixels: TypeAlias = Callable[[], UInt8Array]
+Encoder: TypeAlias = Callable[[Faces, Pixels, int], bytes]
 
 
 @dataclass(frozen=True)
@@ -25,47 +24,51 @@ class Format:
 
     Attributes:
         media_type: of the body.
-        encode: function of the faces, the image (H, W, 3) uint8 RGB, and the index of the face that a mesh
-            holds; it returns the body.
+        encode: function of the faces, a function that returns the photo (H, W, 3) uint8 RGB, which only
+            formats that show pixels call, and the index of the face that a mesh holds; it returns the body.
     """
 
     media_type: str
     encode: Encoder
 
 
-def _json(faces: Faces, image: UInt8Array, index: int) -> bytes:
+def _json(faces: Faces, pixels: Pixels, index: int) -> bytes:
     return to_json(faces.to_dict())  # several times faster than the standard library
 
 
-def _overlay(options: Mapping[str, Any]) -> Encoder:
-    def encode(faces: Faces, image: UInt8Array, index: int) -> bytes:
-        stream = BytesIO()
-        faces.draw(image).save(stream, **options)
-        return stream.getvalue()
-
-    return encode
+def _overlay_jpeg(faces: Faces, pixels: Pixels, index: int) -> bytes:
+    try:
+        return images.encode(faces.draw(pixels()), ".jpg")
+    except OutputError as error:
+        raise RefusedError(422, f"format: {error}") from error
 
 
-def _mesh(encode_face: Callable[[Face, UInt8Array], bytes]) -> Encoder:
-    def encode(faces: Faces, image: UInt8Array, index: int) -> bytes:
+def _overlay_png(faces: Faces, pixels: Pixels, index: int) -> bytes:
+    stream = BytesIO()
+    faces.draw(pixels()).save(stream, "PNG", compress_level=3)  # the usual level takes twice the time
+    return stream.getvalue()
+
+
+def _mesh(encode_face: Callable[[Face, Pixels], bytes]) -> Encoder:
+    def encode(faces: Faces, pixels: Pixels, index: int) -> bytes:
         if index >= len(faces):
             raise RefusedError(
                 404, f"face: {index} is not there, the photo has {len(faces)}; ask for JSON first"
             )
-        return encode_face(faces[index], image)
+        return encode_face(faces[index], pixels)
 
     return encode
 
 
 FORMATS: dict[FormatName, Format] = {
     "json": Format("application/json", _json),
-    "overlay": Format("image/jpeg", _overlay(_JPEG)),
-    "png": Format("image/png", _overlay(_PNG)),
+    "overlay": Format("image/jpeg", _overlay_jpeg),
+    "png": Format("image/png", _overlay_png),
     "glb": Format(
-        "model/gltf-binary", _mesh(lambda face, image: glb.encode(face.mesh_mm, face.mesh_px, image))
+        "model/gltf-binary", _mesh(lambda face, pixels: glb.encode(face.mesh_mm, face.mesh_px, pixels()))
     ),
-    "obj": Format("model/obj", _mesh(lambda face, image: obj.encode(face.mesh_mm))),
-    "ply": Format("model/ply", _mesh(lambda face, image: ply.encode(face.mesh_mm, face.mesh_confidence))),
+    "obj": Format("model/obj", _mesh(lambda face, pixels: obj.encode(face.mesh_mm))),
+    "ply": Format("model/ply", _mesh(lambda face, pixels: ply.encode(face.mesh_mm, face.mesh_confidence))),
 }
 """Formats by name, in order of preference where a client accepts several equally."""
 

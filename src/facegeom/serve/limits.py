@@ -1,17 +1,20 @@
 """Limits of the service: settings, concurrent requests, decoded pixels in memory, cost of a search."""
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, fields
-from math import ceil
+from typing import Literal
 
 from facegeom.errors import InputError
-from facegeom.models.cascade import SMALLEST_IN_WINDOW
+from facegeom.image.reading import MAX_PIXELS
+from facegeom.models import cascade, detector
+from facegeom.options import Orientation
 from facegeom.serve.problems import RefusedError
 
-MAX_SEARCH_PIXELS = 4_000_000
-"""Largest image that may be searched: the photo, downscaled until ``min_face`` is P-Net's smallest face."""
+MAX_SEARCH_PIXELS = 5_000_000
+"""Most pixels that the detector may search, of all levels of the photo's pyramid: about 1 s, 300 MB."""
 
 RETRY_AFTER_S = 1
 
@@ -26,6 +29,7 @@ class Settings:
         queue: photos in work at once; further requests get status 503.
         batch: photos that one worker analyzes together.
         timeout_s: longest time for an upload, and again for its analysis, seconds.
+        detector: of the workers' analyzers, "onepass" or "cascade"; it says how much a search costs.
 
     Raises:
         InputError: a limit is below 1.
@@ -36,11 +40,12 @@ class Settings:
     queue: int = 64
     batch: int = 16
     timeout_s: float = 30.0
+    detector: Literal["onepass", "cascade"] = "onepass"
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not value >= 1:
+            if not isinstance(value, str) and not value >= 1:
                 raise InputError(f"{field.name}: expected at least 1, got {value!r}")
 
 
@@ -99,21 +104,42 @@ class PixelBudget:
                 self._changed.notify_all()
 
 
-def check_photo(width: int, height: int, max_pixels: int, min_face: float | None) -> None:
+def check_photo(
+    width: int, height: int, settings: Settings, min_face: float | None, orientation: Orientation = "exif"
+) -> None:
     """Check the size of a photo, and the cost of searching it, before it is decoded.
+
+    Args:
+        width: of the photo, pixels.
+        height: of the photo, pixels.
+        settings: the limits.
+        min_face: height of the smallest face to find, pixels; the default is always cheap enough.
+        orientation: of the request; "auto" searches up to four times.
 
     Raises:
         RefusedError: 413, too many pixels; 422, ``min_face`` would make the search take too long.
     """
-    pixels = width * height
-    if pixels > max_pixels:
+    if width * height > settings.max_pixels:
         raise RefusedError(
-            413, f"expected at most {max_pixels:,} pixels, got {width} x {height}; send a smaller photo"
+            413,
+            f"expected at most {settings.max_pixels:,} pixels, got {width} x {height}; send a smaller photo",
         )
-    scale = 0.0 if min_face is None else min(1.0, SMALLEST_IN_WINDOW / min_face)
-    if pixels * scale**2 > MAX_SEARCH_PIXELS:
-        least = ceil(SMALLEST_IN_WINDOW * (pixels / MAX_SEARCH_PIXELS) ** 0.5)
+
+    def is_cheap(face: float) -> bool:
+        searches = 4 if orientation == "auto" else 1
+        return searches * searched_pixels(width, height, face, settings.detector) <= MAX_SEARCH_PIXELS
+
+    if min_face is not None and not is_cheap(min_face):
+        least = 1 + bisect_left(range(1, MAX_PIXELS), True, key=is_cheap)
         raise RefusedError(
-            422,
-            f"min_face: expected at least {least} for a photo of {width} x {height}, got {min_face:g}",
+            422, f"min_face: expected at least {least} for a photo of {width} x {height}, got {min_face:g}"
         )
+
+
+def searched_pixels(width: int, height: int, min_face: float, detector_name: str) -> float:
+    """Return how many pixels a detector searches: those of all levels of the photo's pyramid."""
+    if detector_name == "onepass":
+        areas = [scale**2 for scale in detector.scales(max(width, height), min_face)]
+    else:
+        areas = [min(1.0, cascade.SMALLEST_IN_WINDOW / min_face) ** 2 / (1 - cascade.FACTOR**2)]
+    return width * height * sum(areas)

@@ -25,8 +25,9 @@ from facegeom import analyzer, options
 from facegeom.geometry import topology
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
-from facegeom.image import crop, reading
-from facegeom.models import detector, engine, face, score_fusion, weights
+from facegeom.image import crop, exif, reading
+from facegeom.models import detector, engine, face, score_fusion, virtual_views, weights
+from facegeom.results import base, turning
 from facegeom.serve.work import ANALYZER_OPTIONS, Options
 
 STATIC = Path(str(files("facegeom.serve"))) / "static"
@@ -128,15 +129,31 @@ def _analyzer_data() -> dict[str, Any]:
         "same_face_iou": analyzer.SAME_FACE_IOU,
         "nested": analyzer.NESTED,
         "fov_deg": DEFAULT_FOV_DEG,
+        "exif": _exif_data(),
+        "turning": {
+            "turns_deg": [turn for turn in base.TURNS_DEG if turn],
+            "sure_roll_deg": turning.SURE_ROLL_DEG,
+            "sure_confidence": turning.SURE_CONFIDENCE,
+        },
         "options": {name: _option(name) for name in ANALYZER_OPTIONS},
     }
 
 
 def _option(name: str) -> dict[str, Any]:
-    """Return the default and the range of an option, as the service checks them."""
+    """Return the default and the range, or the values, of an option, as the service checks them."""
     field = Options.model_json_schema()["properties"][name]
     limits = field.get("anyOf", [field])[0]
-    return {"default": field["default"], **{key: limits[key] for key in ("type", "minimum", "maximum")}}
+    keys = ("type", "enum", "minimum", "maximum")
+    return {"default": field["default"], **{key: limits[key] for key in keys if key in limits}}
+
+
+def _exif_data() -> dict[str, Any]:
+    return {
+        "film_diagonal_mm": exif.FILM_DIAGONAL_MM,
+        "mm_per_unit": [exif.MM_PER_UNIT.get(unit, 0.0) for unit in range(max(exif.MM_PER_UNIT) + 1)],
+        "plausible_deg": list(exif.PLAUSIBLE_DEG),
+        "same_aspect": exif.SAME_ASPECT,
+    }
 
 
 def _detection_data() -> dict[str, Any]:
@@ -162,8 +179,12 @@ def _face_data() -> dict[str, Any]:
         "reducing_gap": face.REDUCING_GAP,
         "look_again_iou": face.REFINE_IOU,
         "near": face.NEAR,
+        "doubtful": face.DOUBTFUL,
+        "upside_down_score": face.UPSIDE_DOWN_SCORE,
+        "upside_down_margin": face.UPSIDE_DOWN_MARGIN,
+        "largest_angle_deg": virtual_views.LARGEST_ANGLE_DEG,
         "eye_corners": {"ibug68": list(IBUG68_EYE_CORNERS), "mesh478": list(MESH478_EYE_CORNERS)},
-        "outside": crop.OUTSIDE,
+        "outside": face.OUTSIDE,
     }
 
 

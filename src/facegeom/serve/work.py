@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
@@ -13,7 +13,10 @@ from facegeom.analyzer import FaceAnalyzer
 from facegeom.errors import FacegeomError
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.image import reading
+from facegeom.image.photo import Photo, open_photo
 from facegeom.image.reading import UInt8Array
+from facegeom.models.face import CROP_PX, CROP_SCALE
+from facegeom.options import Orientation, SearchOptions
 from facegeom.results import Faces
 from facegeom.serve.formats import FORMATS, FormatName
 from facegeom.serve.problems import internal_error
@@ -22,7 +25,9 @@ _log = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
-ANALYZER_OPTIONS = ("min_face", "max_faces", "min_score", "fov_deg")
+_DEFAULTS = SearchOptions()
+
+ANALYZER_OPTIONS = ("min_face", "max_faces", "min_score", "fov_deg", "orientation")
 """Options of a request that are options of :class:`FaceAnalyzer`."""
 
 
@@ -41,20 +46,26 @@ class Options(BaseModel):
         description="Index of the face that glb, obj and ply hold, best score first.",
     )
     min_face: float | None = Field(
-        default=None,
+        default=_DEFAULTS.min_face,
         ge=1,
         le=reading.MAX_PIXELS,
         description="Height of the smallest face to find, pixels; by default a fraction of the photo.",
     )
     max_faces: int | None = Field(
-        default=None, ge=1, le=10_000, description="Largest number of faces, best score first."
+        default=_DEFAULTS.max_faces, ge=1, description="Largest number of faces, best score first."
     )
-    min_score: float = Field(default=0.9, ge=0, le=1, description="Smallest score of a face.")
-    fov_deg: float = Field(
-        default=DEFAULT_FOV_DEG,
+    min_score: float = Field(default=_DEFAULTS.min_score, ge=0, le=1, description="Smallest score of a face.")
+    fov_deg: float | None = Field(
+        default=_DEFAULTS.fov_deg,
         ge=1,
         le=179,
-        description="Angle of view across the photo's longer side, degrees.",
+        description="Angle of view across the photo's longer side, degrees; by default that of its EXIF, "
+        f"else {DEFAULT_FOV_DEG:g}.",
+    )
+    orientation: Orientation = Field(
+        default=_DEFAULTS.orientation,
+        description="Which way up the photo is: as EXIF says, or tried in all four turns where no face is "
+        "sure.",
     )
 
     def for_analyzer(self) -> dict[str, Any]:
@@ -98,14 +109,14 @@ class Worker:
     """An analyzer in a worker process.
 
     Args:
-        device, threads: as for :class:`FaceAnalyzer`.
+        options: of :class:`FaceAnalyzer`, by name.
 
     Raises:
         InputError, WeightsError: as :class:`FaceAnalyzer`.
     """
 
-    def __init__(self, device: str, threads: int) -> None:
-        self._analyzer = FaceAnalyzer(device=device, threads=threads)
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._analyzer = FaceAnalyzer(**options)
 
     def __call__(self, tasks: Sequence[Task], send: Callable[[object], object]) -> list[Result]:
         """Return results or errors in the order of the tasks; ``send`` is not used."""
@@ -113,16 +124,23 @@ class Worker:
 
 
 @dataclass(frozen=True)
-class _Decoded:
+class _Opened:
     row: int
     task: Task
-    image: UInt8Array
+    photo: Photo
 
     def encode(self, faces: Faces) -> EncodedFaces:
         options = self.task.options
         encode = FORMATS[options.format or "json"].encode
-        body = encode(replace(faces, file=self.task.file), self.image, options.face)
+        body = encode(replace(faces, file=self.task.file), self.pixels, options.face)
         return EncodedFaces(body, len(faces))
+
+    def pixels(self) -> UInt8Array:
+        """Return all pixels of the photo; it is decoded again if it was opened at a fraction of its size."""
+        pyramid, camera = self.photo.pyramid, self.photo.camera
+        if pyramid.size_wh == (camera.width, camera.height):
+            return pyramid.pixels
+        return reading.read(self.task.content)
 
 
 def analyze_tasks(analyzer: FaceAnalyzer, tasks: Sequence[Task]) -> list[Result]:
@@ -136,31 +154,37 @@ def analyze_tasks(analyzer: FaceAnalyzer, tasks: Sequence[Task]) -> list[Result]
         Results or errors in the order of the tasks.
     """
     results: list[Result | None] = [None] * len(tasks)
-    groups: dict[tuple[Any, ...], list[_Decoded]] = defaultdict(list)
+    groups: dict[tuple[Any, ...], list[_Opened]] = defaultdict(list)
     for row, task in enumerate(tasks):
-        image = _catch(reading.read, task.content)
-        if isinstance(image, FacegeomError):
-            results[row] = image
+        photo = _catch(_open, analyzer, task)
+        if isinstance(photo, FacegeomError):
+            results[row] = photo
         else:
-            groups[tuple(task.options.for_analyzer().values())].append(_Decoded(row, task, image))
+            groups[tuple(task.options.for_analyzer().values())].append(_Opened(row, task, photo))
     for group in groups.values():
         options = group[0].task.options.for_analyzer()
-        found = _analyze_together(partial(analyzer.batch, **options), [each.image for each in group])
+        found = _analyze_together(partial(analyzer.batch, **options), [each.photo for each in group])
         for each, faces in zip(group, found, strict=True):
             results[each.row] = faces if isinstance(faces, FacegeomError) else _catch(each.encode, faces)
     return [result for result in results if result is not None]
 
 
+def _open(analyzer: FaceAnalyzer, task: Task) -> Photo:
+    """Open the photo of a task as the analyzer does, which analyzes it without depth."""
+    options = analyzer.options.changed(**task.options.for_analyzer())
+    return open_photo(task.content, options.fov_deg, options.face_size, CROP_PX / CROP_SCALE)
+
+
 def _analyze_together(
-    analyze: Callable[[Sequence[UInt8Array]], list[Faces]], images: Sequence[UInt8Array]
+    analyze: Callable[[Sequence[Photo]], list[Faces]], photos: Sequence[Photo]
 ) -> list[Faces | FacegeomError]:
-    """Analyze the images as one batch; if that fails, each alone."""
-    if len(images) > 1:
+    """Analyze the photos as one batch; if that fails, each alone."""
+    if len(photos) > 1:
         try:
-            return [*analyze(images)]
-        except Exception:  # caused by one of the images, or by their number
-            _log.warning("%d photos failed together; each is tried alone", len(images), exc_info=True)
-    alone = [_catch(analyze, [image]) for image in images]
+            return [*analyze(photos)]
+        except Exception:  # caused by one of the photos, or by their number
+            _log.warning("%d photos failed together; each is tried alone", len(photos), exc_info=True)
+    alone = [_catch(analyze, [photo]) for photo in photos]
     return [each if isinstance(each, FacegeomError) else each[0] for each in alone]
 
 

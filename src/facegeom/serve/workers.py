@@ -1,11 +1,13 @@
 """Worker processes of the service; one that dies is replaced."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Event, Timer
+from typing import Any
 
-from facegeom.serve.problems import internal_error
+from facegeom.serve.problems import RefusedError, internal_error
 from facegeom.serve.work import Result, Task
 from facegeom.worker_pool import available_cores
 from facegeom.worker_pool.process import WorkerDiedError, WorkerProcess, start
@@ -29,19 +31,21 @@ def workers_and_threads(device: str, workers: int | None, threads: int | None) -
 
 
 @contextmanager
-def started_workers(count: int, device: str, threads: int) -> Iterator[list["RestartingWorker"]]:
+def started_workers(
+    count: int, options: Mapping[str, Any], limit_s: float
+) -> Iterator[list["RestartingWorker"]]:
     """Start workers, and end them when the context ends.
 
     Args:
         count: number of processes.
-        device: as for :class:`FaceAnalyzer`.
-        threads: of each process, as for :class:`FaceAnalyzer`.
+        options: as for :class:`RestartingWorker`.
+        limit_s: as for :class:`RestartingWorker`.
 
     Raises:
         FacegeomError: :class:`FaceAnalyzer` refuses the arguments, or the processes do not start.
     """
     with ThreadPoolExecutor(count) as pool:  # each takes a second to start
-        starts = [pool.submit(RestartingWorker, device, threads) for _ in range(count)]
+        starts = [pool.submit(RestartingWorker, options, limit_s) for _ in range(count)]
     try:
         yield [each.result() for each in starts]
     finally:
@@ -51,18 +55,19 @@ def started_workers(count: int, device: str, threads: int) -> Iterator[list["Res
 
 
 class RestartingWorker:
-    """A worker process, started again when it dies.
+    """A worker process, started again when it dies or takes too long.
 
     Args:
-        device, threads: as for :class:`FaceAnalyzer`.
+        options: of each process's :class:`FaceAnalyzer`, by name.
+        limit_s: longest time for a batch, seconds; a worker that takes longer is killed.
 
     Raises:
         FacegeomError: :class:`FaceAnalyzer` refuses the arguments, or the process does not start.
     """
 
-    def __init__(self, device: str, threads: int) -> None:
-        self._arguments = (device, threads)
-        self._process: WorkerProcess | None = start(_WORKER, *self._arguments)
+    def __init__(self, options: Mapping[str, Any], limit_s: float) -> None:
+        self._options, self._limit_s = options, limit_s
+        self._process: WorkerProcess | None = start(_WORKER, options)
 
     @property
     def pid(self) -> int | None:
@@ -73,7 +78,7 @@ class RestartingWorker:
         """Return the results of the tasks.
 
         If the worker dies, its successor gets each task alone; a task that ends a worker alone fails with
-        status 500.
+        status 500. If it takes too long, all tasks fail with status 504: their requests have ended by then.
 
         Raises:
             FacegeomError: no successor starts.
@@ -85,15 +90,29 @@ class RestartingWorker:
     def _try(self, tasks: Sequence[Task]) -> list[Result]:
         """Return the results of the worker, started if there is none; an empty list if it dies."""
         if self._process is None:
-            self._process = start(_WORKER, *self._arguments)
+            self._process = start(_WORKER, self._options)
+        process, overrun = self._process, Event()
+
+        def end_overrun() -> None:
+            overrun.set()
+            process.kill()
+
+        timer = Timer(self._limit_s, end_overrun)
+        timer.start()
         try:
-            return list(self._process.call(tasks))
+            return list(process.call(tasks))
         except WorkerDiedError as death:
             _log.warning("%s at %d photos; another one takes over", death, len(tasks))
             self._process = None
-            return []
+            return [_too_slow(self._limit_s) for _ in tasks] if overrun.is_set() else []
+        finally:
+            timer.cancel()
 
     def end(self) -> None:
         """End the process."""
         if self._process is not None:
             self._process.end()
+
+
+def _too_slow(limit_s: float) -> RefusedError:
+    return RefusedError(504, f"the analysis took longer than {limit_s:g} s, the limit; try again")

@@ -9,7 +9,7 @@ import { topology } from "./topology.js";
 
 const part = (id) => document.getElementById(id);
 const SHOWN = ["box", "points", "mesh", "axes"];
-const SETTINGS = ["min_score", "min_face", "max_faces", "fov_deg"];
+const SETTINGS = ["min_score", "min_face", "max_faces", "fov_deg", "orientation"];
 const REMOTE_NOTE = part("where-note").textContent;
 const LOCAL_NOTE = "Nowhere: the networks, 14 MB with what runs them, come here and run in this browser.";
 const MOST_CANVAS_PIXELS = 16e6; // some phones refuse larger ones
@@ -78,10 +78,10 @@ function complain(error) {
   part("error").hidden = !error;
 }
 
-/** Return the search settings that are filled in and valid. */
+/** Return the search settings that the user made and that are valid; the others are left to the service. */
 function settings() {
   const made = SETTINGS.map(part).filter((input) => input.value !== "" && input.validity.valid);
-  return Object.fromEntries(made.map((input) => [input.id, input.valueAsNumber]));
+  return Object.fromEntries(made.map(({ id, type, value }) => [id, type === "number" ? Number(value) : value]));
 }
 
 async function showAll() {

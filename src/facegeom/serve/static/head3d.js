@@ -160,9 +160,9 @@ function fan([first, ...others]) {
 /** Create arrows of the head's x, y and -z (along the nose) from midway between the eyes. */
 function buildAxes(face, origin) {
   const group = new THREE.Group();
-  const start = yUp(face.pose.translation_mm).sub(origin);
+  const start = yUp(face.pose.camera.translation_mm).sub(origin);
   [1, 1, -1].forEach((sign, axis) => {
-    const direction = yUp(face.pose.rotation.map((row) => row[axis] * sign));
+    const direction = yUp(face.pose.camera.rotation.map((row) => row[axis] * sign));
     const arrow = new THREE.ArrowHelper(direction, start, AXIS_MM, AXES[axis], 14, 8);
     group.add(arrow);
   });

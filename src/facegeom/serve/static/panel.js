@@ -5,6 +5,7 @@ const ANGLES = [
   ["pitch_deg", "Pitch", "lifted", "lowered"],
   ["roll_deg", "Roll", "clockwise", "counter-clockwise"],
 ];
+const FOV_SOURCES = { given: "as set", exif: "from the photo", assumed: "assumed" };
 const DIAL_DEG = 90; // from the centre of a dial to its end
 const THUMBNAIL = 112; // pixels
 
@@ -13,10 +14,11 @@ export function summary({ faces, image }) {
   const where = `in ${image.width} × ${image.height} pixels`;
   if (!faces.length) return `No face found ${where}. A lower minimum score or a smaller face size may help.`;
   const count = faces.length === 1 ? "One face" : `${faces.length} faces`;
-  return `${count} found ${where}.`;
+  const turn = image.turned_deg ? ` The photo was turned by ${image.turned_deg}° for that.` : "";
+  return `${count} found ${where}.${turn}`;
 }
 
-/** Show the three angles, each with a dial. */
+/** Show the three angles of the head as seen, each with a dial. */
 export function showAngles(list, { pose }) {
   const rows = ANGLES.map(([key, name, positive, negative]) => {
     const degrees = pose[key];
@@ -33,14 +35,16 @@ function signed(degrees) {
   return `${degrees < 0 ? "−" : "+"}${Math.abs(degrees).toFixed(1)}°`;
 }
 
-/** Show score, distance and mean confidence. */
+/** Show score, mean confidence, distance, and the angle of view on which the distance depends. */
 export function showFacts(list, face) {
-  const distance = Math.hypot(...face.pose.translation_mm) / 1000;
+  const { camera } = face.pose;
+  const distance = Math.hypot(...camera.translation_mm) / 1000;
   const points = face.confidence.ibug68;
   const facts = {
     Score: face.score.toFixed(3),
     "Confidence of the points": (points.reduce((sum, value) => sum + value, 0) / points.length).toFixed(2),
     "Distance, for a head of average size": `${distance.toFixed(2)} m`,
+    "Angle of view": `${Number(camera.fov_deg.toFixed(1))}°, ${FOV_SOURCES[camera.fov_source]}`,
   };
   list.replaceChildren(
     ...Object.entries(facts).flatMap(([name, value]) => [

@@ -6,7 +6,7 @@ const limits = fetch("v1/health").then((answer) => answer.json()).catch(() => ({
  *
  * @param {Blob} blob an encoded image.
  * @param {{min_face?: number, max_faces?: number, min_score?: number, fov_deg?: number,
- *   signal?: AbortSignal}} options
+ *   orientation?: "exif" | "auto", signal?: AbortSignal}} options
  * @returns {Promise<object>} faces in the published schema (/v1/schema).
  * @throws {Error} with a message for the user.
  */

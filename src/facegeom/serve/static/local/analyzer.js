@@ -8,19 +8,22 @@ import { Engine, RUNTIME_URL, prepare } from "./engine.js";
 import { InputError } from "./errors.js";
 import { FaceNet } from "./face.js";
 import { toDict } from "./json_io.js";
-import { read } from "./photo.js";
+import { oriented, read } from "./photo.js";
 import { place } from "./placement.js";
 import { Pyramid } from "./pyramid.js";
-import { product, rotationToLineOfSight } from "./rotation.js";
+import { bestTurn } from "./turning.js";
 
 const NETWORKS = ["onepass", "face"];
+const ORIENTATION_OF_TURN = { 90: 6, 180: 3, 270: 8 };
 
 /**
  * @typedef {object} Options with the defaults of `FaceAnalyzer`
  * @property {number | null} [min_face] height of the smallest face to find, pixels
  * @property {number | null} [max_faces] largest number of faces, best score first
  * @property {number} [min_score] smallest score of a face, in [0, 1]
- * @property {number | null} [fov_deg] angle of view across the photo's longer side, degrees; EXIF is not read
+ * @property {number | null} [fov_deg] angle of view across the photo's longer side, degrees;
+ *   by default that of the photo's EXIF, else 50
+ * @property {"exif" | "auto"} [orientation] which way up the photo is: as EXIF says, or found out where no face is sure
  */
 
 export class FaceAnalyzer {
@@ -60,15 +63,30 @@ export class FaceAnalyzer {
    */
   async analyze(blob, options = {}) {
     const chosen = checked(options, this.settings.options);
-    const { max_pixels: maxPixels, fov_deg: defaultFov } = this.settings;
-    const image = new Pyramid(await read(blob, maxPixels));
-    const { width, height } = image;
-    const minFace = chosen.min_face ?? this.defaultMinFace(image);
-    const candidates = await this.detector.detect(image, minFace);
-    const predictions = await this.verify(image, candidates, chosen.min_score);
-    const faces = await this.faceNet.refine(image, this.distinct(predictions, chosen));
-    const camera = new Camera(width, height, chosen.fov_deg ?? defaultFov);
-    return toDict(faces.map((face) => this.placed(face, camera)), { file: blob.name ?? null, width, height });
+    const { max_pixels: maxPixels, fov_deg: assumedFov, exif, turning } = this.settings;
+    const image = await read(blob, maxPixels, exif);
+    const { width, height, fovDeg: exifFov } = image;
+    const fovDeg = chosen.fov_deg ?? exifFov ?? assumedFov;
+    const fovSource = chosen.fov_deg !== null ? "given" : exifFov !== null ? "exif" : "assumed";
+    const find = (upright) => this.find(upright, fovDeg, fovSource !== "assumed", chosen);
+    let found = { faces: await find(image), turnedDeg: 0 };
+    if (chosen.orientation === "auto") {
+      found = await bestTurn(image, found.faces, (turn) => find(oriented(image, ORIENTATION_OF_TURN[turn])), turning);
+    }
+    const about = { file: blob.name ?? null, width, height, fovDeg, fovSource, turnedDeg: found.turnedDeg };
+    return toDict(found.faces, about);
+  }
+
+  /** Find the faces of an image as it is: detect, verify, suppress duplicates, refine, confirm, place. */
+  async find(pixels, fovDeg, lensIsKnown, chosen) {
+    const image = new Pyramid(pixels);
+    const camera = new Camera(image.width, image.height, fovDeg);
+    const view = { image, lens: lensIsKnown ? camera : null };
+    const candidates = await this.detector.detect(image, chosen.min_face ?? this.defaultMinFace(image));
+    const predictions = await this.verify(view, candidates, chosen.min_score);
+    const refined = await this.faceNet.refine(image, this.distinct(predictions, chosen.min_score), view.lens);
+    const faces = await this.faceNet.confirm(image, refined, view.lens);
+    return faces.slice(0, chosen.max_faces ?? faces.length).map((face) => this.placed(face, camera));
   }
 
   /** Return the default of `min_face`, pixels. */
@@ -77,20 +95,20 @@ export class FaceAnalyzer {
   }
 
   /** Verify the candidates: NMS survivors first, then the remaining ones that overlap no face found. */
-  async verify(image, candidates, minScore) {
+  async verify(view, candidates, minScore) {
     const { nested } = this.settings;
     const squares = candidates.map((one) => one.square);
     const survivors = nms(squares, candidates.map((one) => one.score), nested, overlapOfSmaller);
-    const first = await this.predict(image, survivors.map((index) => candidates[index]));
+    const first = await this.predict(view, survivors.map((index) => candidates[index]));
     const faces = first.filter((one) => one.score >= minScore).map((one) => square(one.box));
     const free = (box) => faces.every((face) => overlapOfSmaller(box, face) <= nested);
     const rest = candidates.filter((one, index) => !survivors.includes(index) && free(one.square));
-    return [...first, ...(await this.predict(image, rest))];
+    return [...first, ...(await this.predict(view, rest))];
   }
 
   /** Predict candidates; their scores are fused from both networks. */
-  async predict(image, candidates) {
-    const predictions = await this.faceNet.predict(image, candidates.map((one) => one.square));
+  async predict({ image, lens }, candidates) {
+    const predictions = await this.faceNet.predict(image, candidates.map((one) => one.square), lens);
     const { evidence } = this.detector.settings;
     return predictions.map((prediction, index) => ({
       ...prediction,
@@ -99,31 +117,32 @@ export class FaceAnalyzer {
   }
 
   /** Return the faces among the predictions, without duplicates, best score first. */
-  distinct(predictions, { min_score: minScore, max_faces: maxFaces }) {
+  distinct(predictions, minScore) {
     const faces = predictions.filter((one) => one.score >= minScore);
     const boxes = faces.map((one) => one.box);
-    const kept = nms(boxes, faces.map((one) => one.score), this.settings.same_face_iou);
-    return kept.slice(0, maxFaces ?? kept.length).map((index) => faces[index]);
+    return nms(boxes, faces.map((one) => one.score), this.settings.same_face_iou).map((index) => faces[index]);
   }
 
-  /** Add millimetres and the rotation in the camera frame. */
+  /** Add millimetres. */
   placed(face, camera) {
-    const { meshMm, translationMm } = place(face.mesh, this.canonicalMm, camera);
-    return { ...face, meshMm, translationMm, rotation: product(rotationToLineOfSight(translationMm), face.rotation) };
+    return { ...face, ...place(face.mesh, this.canonicalMm, camera) };
   }
 }
 
-/** Check the ranges of the options and fill in the defaults. */
+/** Check the options and fill in the defaults. */
 function checked(options, known) {
-  const chosen = {};
-  for (const [name, { default: fallback, type, minimum, maximum }] of Object.entries(known)) {
+  return Object.fromEntries(Object.entries(known).map(([name, { default: fallback, ...limits }]) => {
     const value = options[name] ?? fallback;
-    const usable = type === "integer" ? Number.isInteger(value) : Number.isFinite(value);
-    if (value !== null && !(usable && value >= minimum && value <= maximum)) {
-      const kind = type === "integer" ? "a whole number" : "a number";
-      throw new InputError(`${name}: expected ${kind} from ${minimum} to ${maximum}, got ${value}`);
-    }
-    chosen[name] = value;
-  }
-  return chosen;
+    const expected = value === null ? null : mistake(value, limits);
+    if (expected) throw new InputError(`${name}: expected ${expected}, got ${value}`);
+    return [name, value];
+  }));
+}
+
+/** Return what is expected of a value; null if it is that. */
+function mistake(value, { type, enum: names, minimum, maximum = Infinity }) {
+  if (names) return names.includes(value) ? null : `one of ${names.join(", ")}`;
+  const whole = type === "integer";
+  const usable = (whole ? Number.isInteger(value) : Number.isFinite(value)) && value >= minimum && value <= maximum;
+  return usable ? null : `${whole ? "a whole number" : "a number"} from ${minimum} to ${maximum}`;
 }

@@ -8,13 +8,14 @@
  * @property {number[]} landmarksConfidence 68, in [0, 1]
  * @property {number[][]} mesh 478 points (x, y, z)
  * @property {number[]} meshConfidence 478, in [0, 1]
- * @property {number[][]} rotation relative to the line of sight
+ * @property {number[][]} rotation from the head frame to the frame of the line of sight
  * @property {import("./boxes.js").Box} square crop box without its margin
  */
 
 import { iou, square } from "./boxes.js";
 import { cropSquares } from "./crop.js";
 import { rotationFrom6d } from "./rotation.js";
+import { cropView, toCropUnits, virtualView } from "./virtual_views.js";
 
 export class FaceNet {
   /**
@@ -30,27 +31,93 @@ export class FaceNet {
    *
    * @param {import("./resample.js").Image | import("./pyramid.js").Pyramid} image
    * @param {import("./boxes.js").Box[]} squares
+   * @param {import("./camera.js").Camera | null} lens the camera, where known: squares away from its axis are then seen
+   *   by virtual cameras that look straight at them
    * @returns {Promise<Prediction[]>}
    */
-  async predict(image, squares) {
-    const { crop_px: size, crop_scale: scale, batch, outside, reducing_gap: gap } = this.settings;
+  async predict(image, squares, lens) {
+    const { crop_scale: scale } = this.settings;
     const crops = squares.map((one) => square(one, scale));
-    const predictions = [];
-    for (let start = 0; start < crops.length; start += batch) {
-      const part = crops.slice(start, start + batch);
-      const outputs = await this.engine.run(cropSquares(image, part, size, outside, gap), [part.length, size, size, 3]);
-      predictions.push(...part.map((crop, row) => inPhoto(crop, rowOf(outputs, row), this.settings)));
-    }
-    return predictions;
+    const { pixels, views } = this.cut(image, crops, lens);
+    const outputs = await this.run(pixels);
+    return outputs.map((out, index) => inPhoto(crops[index], inUpright(out, views[index], crops[index]), this.settings));
   }
 
   /** Refine: crop again the faces whose box has drifted from the square, and predict again; scores stay. */
-  async refine(image, predictions) {
+  async refine(image, predictions, lens) {
     const drifted = predictions.filter((one) => iou(square(one.box), one.square) < this.settings.look_again_iou);
-    const better = await this.predict(image, drifted.map((one) => square(one.box)));
+    const better = await this.predict(image, drifted.map((one) => square(one.box)), lens);
     const refined = new Map(drifted.map((one, index) => [one, { ...better[index], score: one.score }]));
     return predictions.map((one) => refined.get(one) ?? one);
   }
+
+  /** Leave out doubtful faces that a crop around their own square does not show, or shows upside down. */
+  async confirm(image, predictions, lens) {
+    const { doubtful: limit, crop_scale: scale, upside_down_score: sure, upside_down_margin: margin } = this.settings;
+    const doubtful = predictions.filter((one) => mean(one.landmarksConfidence) < limit);
+    const { pixels } = this.cut(image, doubtful.map((one) => square(square(one.box), scale)), lens);
+    const upright = await this.run(pixels);
+    const turned = await this.run(pixels.map(turnedHalf));
+    const wrong = doubtful.filter((_, index) => {
+      const [here, there] = [upright[index], turned[index]];
+      const margins = this.certainty(there) >= this.certainty(here) - margin;
+      return here.score[0] < 0.5 || (there.score[0] >= sure && margins);
+    });
+    return predictions.filter((one) => !wrong.includes(one));
+  }
+
+  /** Return the mean confidence of the 68 points. */
+  certainty({ landmarks, landmarks_scale: scales }) {
+    return mean(confidence(points(landmarks, 2), this.settings.eye_corners.ibug68, scales, this.settings.near));
+  }
+
+  /** Cut crops of a photo: their pixels, and their virtual views or null. */
+  cut(image, crops, lens) {
+    const { crop_px: size, outside, reducing_gap: gap, largest_angle_deg: angle } = this.settings;
+    const views = crops.map((crop) => virtualView(crop, lens, angle));
+    const pixels = crops.map((crop, index) =>
+      views[index] ? cropView(image, views[index], size, outside, gap) : cropSquares(image, [crop], size, outside, gap));
+    return { pixels, views };
+  }
+
+  /** Run the network on crops, in batches; return the outputs of each. */
+  async run(crops) {
+    const { crop_px: size, batch } = this.settings;
+    const rows = [];
+    for (let start = 0; start < crops.length; start += batch) {
+      const part = crops.slice(start, start + batch);
+      const input = new Uint8Array(part.length * size * size * 3);
+      part.forEach((crop, index) => input.set(crop, index * crop.length));
+      const outputs = await this.engine.run(input, [part.length, size, size, 3]);
+      rows.push(...part.map((_, row) => rowOf(outputs, row)));
+    }
+    return rows;
+  }
+}
+
+/** Turn a crop by half a turn. */
+function turnedHalf(crop) {
+  const turned = new Uint8Array(crop.length);
+  for (let from = 0, to = crop.length - 3; to >= 0; from += 3, to -= 3) turned.set(crop.subarray(from, from + 3), to);
+  return turned;
+}
+
+/** Carry box, landmarks and mesh of a virtual view to units of the upright crop. */
+function inUpright(out, view, crop) {
+  if (!view) return out;
+  const [left, top, right, bottom] = out.box;
+  const corners = toCropUnits([[left, top], [right, top], [left, bottom], [right, bottom]], view, crop);
+  const edges = (pick) => [0, 1].map((axis) => pick(...corners.map((corner) => corner[axis])));
+  return {
+    ...out,
+    box: [...edges(Math.min), ...edges(Math.max)],
+    landmarks: toCropUnits(points(out.landmarks, 2), view, crop).flat(),
+    mesh: toCropUnits(points(out.mesh, 3), view, crop).flat(),
+  };
+}
+
+function mean(values) {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /** Return one row of each output of the network as plain numbers. */

@@ -1,19 +1,22 @@
 /** Faces as JSON. Mirrors `facegeom.export.faces_json`; the schema is facegeom/data/faces.schema.json. */
 
 import { rint } from "./numbers.js";
-import { anglesFromRotation } from "./rotation.js";
+import { anglesFromRotation, product, rotationToLineOfSight } from "./rotation.js";
 
-const SCHEMA = 1;
+const SCHEMA = 2;
 
 /**
- * @param {object[]} faces predictions with `meshMm`, `translationMm` and the rotation in the camera frame
- * @param {{file: string | null, width: number, height: number}} image
+ * @param {object[]} faces predictions with `meshMm` and `translationMm`
+ * @param {{file: string | null, width: number, height: number, fovDeg: number, fovSource: string, turnedDeg: number}}
+ *   about of the photo
  */
-export function toDict(faces, { file, width, height }) {
-  return { schema: SCHEMA, image: { file, width, height }, faces: faces.map(faceToDict) };
+export function toDict(faces, about) {
+  const { file, width, height, turnedDeg } = about;
+  const image = { file, width, height, ...(turnedDeg ? { turned_deg: turnedDeg } : {}) };
+  return { schema: SCHEMA, image, faces: faces.map((face) => faceToDict(face, about)) };
 }
 
-function faceToDict(face) {
+function faceToDict(face, about) {
   return {
     box_xyxy: rounded(face.box, 3),
     score: rounded(face.score, 4),
@@ -21,19 +24,25 @@ function faceToDict(face) {
     confidence: { ibug68: rounded(face.landmarksConfidence, 4), mesh478: rounded(face.meshConfidence, 4) },
     mesh_px: rounded(face.mesh, 3),
     mesh_mm: rounded(face.meshMm, 3),
-    pose: poseToDict(face),
+    pose: poseToDict(face, about),
   };
 }
 
-function poseToDict({ rotation, translationMm }) {
+function poseToDict({ rotation, translationMm }, { fovDeg, fovSource }) {
   const kept = rotation.map((row) => row.map(Math.fround));
   const [yaw, pitch, roll] = anglesFromRotation(kept).map((angle) => to(angle, 3));
+  const inCamera = product(rotationToLineOfSight(translationMm.map(Math.fround)), kept);
   return {
     rotation: rounded(kept, 6),
-    translation_mm: rounded(translationMm, 3),
     yaw_deg: yaw,
     pitch_deg: pitch,
     roll_deg: roll,
+    camera: {
+      rotation: rounded(inCamera, 6),
+      translation_mm: rounded(translationMm, 3),
+      fov_deg: to(fovDeg, 3),
+      fov_source: fovSource,
+    },
   };
 }
 

@@ -1,33 +1,68 @@
-/** Decode a file to upright RGB with the browser's decoders. Mirrors `facegeom.image.reading.read`. */
+/** Decode a file to upright RGB with the browser's decoders. Mirrors `facegeom.image.reading.decode`. */
 
 import { ImageError } from "./errors.js";
+import { readExif } from "./exif.js";
+import { metadataOf } from "./metadata.js";
 
 const STRIP_PX = 2 ** 20; // pixels are read in strips: phones refuse large canvases
 
 /**
- * Read a photo: EXIF orientation applied, transparent parts over white, colour profile ignored.
+ * Read a photo: EXIF orientation applied, transparent parts over white, colours of an embedded profile as sRGB.
+ *
+ * EXIF is read here and hidden from the browser's decoder, so that its orientation is applied once, by Python's rules.
  *
  * @param {Blob} blob an encoded image
  * @param {number} maxPixels largest accepted width times height
- * @returns {Promise<import("./resample.js").Image>}
+ * @param {object} exifSettings the part "exif" of /model.json
+ * @returns {Promise<import("./resample.js").Image & {fovDeg: number | null}>} with the angle of view that EXIF says
  */
-export async function read(blob, maxPixels) {
+export async function read(blob, maxPixels, exifSettings) {
   if (!blob.size) throw new ImageError("expected a picture, got nothing (0 bytes)");
-  const bitmap = await decode(blob);
+  const metadata = await metadataOf(blob);
+  const bitmap = await decode(metadata.bare, metadata.profile);
   try {
     const { width, height } = bitmap;
     if (width * height > maxPixels) {
       throw new ImageError(`expected at most ${maxPixels} pixels, got ${width} x ${height}; make it smaller`);
     }
-    return pixels(bitmap);
+    const { orientation, fovDeg } = readExif(metadata, [width, height], exifSettings);
+    return { ...oriented(pixels(bitmap), orientation), fovDeg };
   } finally {
     bitmap.close();
   }
 }
 
-async function decode(blob) {
+/**
+ * Turn and mirror an image as an EXIF orientation says; 6, 3 and 8 turn it clockwise by 90, 180 and 270 degrees.
+ *
+ * @param {import("./resample.js").Image} image
+ * @param {number} orientation from 1 to 8
+ * @returns {import("./resample.js").Image}
+ */
+export function oriented(image, orientation) {
+  if (orientation === 1) return image;
+  const [columns, rows] = [image.width, image.height];
+  const backwards = [2, 3, 7, 8].includes(orientation);
+  const upwards = [3, 4, 6, 7].includes(orientation);
+  const [right, down] = [backwards ? -3 : 3, (upwards ? -3 : 3) * columns];
+  const first = ((backwards ? columns - 1 : 0) + (upwards ? rows - 1 : 0) * columns) * 3;
+  const [width, height, stepX, stepY] = orientation < 5 ? [columns, rows, right, down] : [rows, columns, down, right];
+  const data = new Uint8Array(image.data.length);
+  for (let y = 0, to = 0; y < height; y++) {
+    for (let x = 0, from = first + y * stepY; x < width; x++, from += stepX, to += 3) {
+      data[to] = image.data[from];
+      data[to + 1] = image.data[from + 1];
+      data[to + 2] = image.data[from + 2];
+    }
+  }
+  return { width, height, data };
+}
+
+/** Colours are converted only by a profile, as in Python: a PNG's gamma is ignored. */
+async function decode(blob, profile) {
+  const colorSpaceConversion = profile ? "default" : "none";
   try {
-    return await createImageBitmap(blob, { imageOrientation: "from-image", colorSpaceConversion: "none" });
+    return await createImageBitmap(blob, { imageOrientation: "from-image", colorSpaceConversion });
   } catch (error) {
     throw new ImageError(
       `this browser cannot read the picture: it is damaged, or in a format that the browser does not know ` +

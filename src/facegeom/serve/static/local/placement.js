@@ -1,8 +1,9 @@
 /** Mesh in pixels to millimetres in front of the camera. Mirrors `facegeom.geometry.placement`. */
 
-import { dot, procrustes, rotationToLineOfSight } from "./rotation.js";
+import { apply, procrustes, rotationToLineOfSight, transpose } from "./rotation.js";
 
 const NEAREST_MM = 1;
+const LEAST_AHEAD = 0.01; // of a face no point lies a right angle off the line
 
 /**
  * Place a head of average size in the camera frame.
@@ -13,13 +14,23 @@ const NEAREST_MM = 1;
  * @returns {{meshMm: number[][], translationMm: number[]}} camera frame
  */
 export function place(meshPx, canonicalMm, camera) {
-  const { scale, translation } = procrustes(canonicalMm, meshPx);
-  const distance = camera.focalPx / scale;
-  const translationMm = camera.backProject(translation, distance);
-  const depthAxis = rotationToLineOfSight(translationMm)[2];
-  const meshMm = meshPx.map((point) => {
-    const offset = point.map((value, axis) => (value - translation[axis]) / scale);
-    return camera.backProject(point, Math.max(distance + dot(offset, depthAxis), NEAREST_MM));
+  const centre = [0, 1].map((axis) => meshPx.reduce((sum, point) => sum + point[axis], 0) / meshPx.length);
+  const line = camera.backProject(centre, 1);
+  const sight = rotationToLineOfSight(line);
+  const virtual = transpose(sight); // from the camera's frame to that of a camera that looks at the head
+  const depthScale = Math.hypot(...line) ** -1.5;
+  const seen = meshPx.map((point) => {
+    const ray = camera.backProject(point, 1);
+    const [x, y, z] = apply(virtual, ray);
+    return { ray, x, y, ahead: Math.max(z, LEAST_AHEAD), depthPx: point[2] * depthScale };
   });
-  return { meshMm, translationMm };
+  const focal = camera.focalPx;
+  const flat = seen.map(({ x, y, ahead, depthPx }) => [(x / ahead) * focal, (y / ahead) * focal, depthPx]);
+  const { scale, translation } = procrustes(canonicalMm, flat);
+  const distance = focal / scale;
+  const meshMm = seen.map(({ ray, ahead, depthPx }) => {
+    const depth = Math.max(distance + (depthPx - translation[2]) / scale, NEAREST_MM);
+    return ray.map((value) => value * (depth / ahead));
+  });
+  return { meshMm, translationMm: apply(sight, [translation[0] / scale, translation[1] / scale, distance]) };
 }

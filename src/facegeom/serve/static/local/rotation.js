@@ -84,6 +84,11 @@ export function product(one, other) {
   return one.map((row) => [0, 1, 2].map((column) => dot(row, other.map((line) => line[column]))));
 }
 
+/** Return the transposed matrix. */
+export function transpose(matrix) {
+  return [0, 1, 2].map((column) => matrix.map((row) => row[column]));
+}
+
 /** Return the matrix times a vector. */
 export function apply(matrix, vector) {
   return matrix.map((row) => dot(row, vector));

@@ -1,0 +1,40 @@
+/** Crops as a camera sees them that looks straight at the face. Mirrors `facegeom.models.virtual_views`. */
+
+import { product, rotationToLineOfSight } from "./rotation.js";
+import { cropProjected, project } from "./rotated_crop.js";
+
+const RADIANS = Math.PI / 180;
+
+/**
+ * Make the virtual camera of a crop: the homography from crop units of its view to pixels of the image.
+ *
+ * @param {import("./boxes.js").Box} crop a square
+ * @param {import("./camera.js").Camera | null} lens null where the angle of view is only assumed
+ * @param {number} largestAngleDeg crops nearer to the optical axis have none
+ * @returns {number[][] | null}
+ */
+export function virtualView([left, top, right, bottom], lens, largestAngleDeg) {
+  if (!lens) return null;
+  const line = lens.backProject([(left + right) / 2, (top + bottom) / 2], 1);
+  const cosine = 1 / Math.hypot(...line);
+  if (!(cosine < Math.cos(largestAngleDeg * RADIANS))) return null;
+  const side = ((right - left) * cosine ** 1.5) / lens.focalPx;
+  const scaled = rotationToLineOfSight(line).map(([x, y, z]) => [x * side, y * side, z]);
+  const [x, y] = lens.centrePx;
+  return product([[lens.focalPx, 0, x], [0, lens.focalPx, y], [0, 0, 1]], scaled);
+}
+
+/** Cut a view: (size, size, 3). */
+export function cropView(image, imageFromUnit, sizePx, outside, gap) {
+  const shift = 0.5 / sizePx - 0.5;
+  const unitFromCrop = [[1 / sizePx, 0, shift], [0, 1 / sizePx, shift], [0, 0, 1]];
+  return cropProjected(image, product(imageFromUnit, unitFromCrop), sizePx, outside, gap);
+}
+
+/** Map points in units of a view to units of the upright crop; what follows x and y stays. */
+export function toCropUnits(points, imageFromUnit, [left, top, right, bottom]) {
+  return points.map(([x, y, ...rest]) => {
+    const seen = project(imageFromUnit, [x, y]);
+    return [(seen[0] - (left + right) / 2) / (right - left), (seen[1] - (top + bottom) / 2) / (bottom - top), ...rest];
+  });
+}

@@ -24,6 +24,7 @@ def crop_squares(
     squares_xyxy: FloatArray,
     size_px: int,
     reducing_gap: float | None = None,
+    outside: int = OUTSIDE,
 ) -> UInt8Array:
     """Cut antialiased square crops.
 
@@ -34,12 +35,13 @@ def crop_squares(
         reducing_gap: the square is first averaged over whole groups of pixels until it is at most so many
             times larger than the crop, or taken from a level of the pyramid: quicker, and nearly the same.
             None resizes in one step.
+        outside: grey level beyond the image.
 
     Returns:
-        (N, size, size, 3) uint8 RGB, grey beyond the image.
+        (N, size, size, 3) uint8 RGB.
     """
     pyramid = image if isinstance(image, Pyramid) else Pyramid(image)
-    crops = np.full((len(squares_xyxy), size_px, size_px, 3), OUTSIDE, np.uint8)
+    crops = np.full((len(squares_xyxy), size_px, size_px, 3), outside, np.uint8)
     cells, boxes = _inside(squares_xyxy, size_px, pyramid.size_wh)
     steps = (squares_xyxy[:, 2] - squares_xyxy[:, 0]) / size_px
     for crop, (left, top, right, bottom), box, step in zip(crops, cells, boxes, steps, strict=True):
@@ -58,11 +60,15 @@ def crop_squares(
 
 
 def crop_images(
-    images: Sequence[Pyramid], squares_xyxy: Sequence[FloatArray], size_px: int, reducing_gap: float
+    images: Sequence[Pyramid],
+    squares_xyxy: Sequence[FloatArray],
+    size_px: int,
+    reducing_gap: float,
+    outside: int = OUTSIDE,
 ) -> UInt8Array:
     """Cut the crops of several images' squares (K, 4), image after image, as :func:`crop_squares`."""
     parts = [
-        crop_squares(image, squares, size_px, reducing_gap)
+        crop_squares(image, squares, size_px, reducing_gap, outside)
         for image, squares in zip(images, squares_xyxy, strict=True)
         if len(squares)
     ]

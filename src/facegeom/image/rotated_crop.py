@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from facegeom.image.crop import crop_squares
+from facegeom.image.crop import OUTSIDE, crop_squares
 from facegeom.image.pyramid import Pyramid, UInt8Array
 
 FloatArray = npt.NDArray[np.floating]
@@ -51,6 +51,7 @@ def crop_projected(
     image_from_crop: FloatArray,
     size_px: int,
     reducing_gap: float | None = None,
+    outside: int = OUTSIDE,
 ) -> UInt8Array:
     """Cut antialiased crops through homographies that scale about equally all over the crop.
 
@@ -59,9 +60,10 @@ def crop_projected(
         image_from_crop: (N, 3, 3) maps from a crop's pixels to the image's, pixel centres at integers.
         size_px: side of the crops.
         reducing_gap: see :func:`facegeom.image.crop.crop_squares`.
+        outside: grey level beyond the image.
 
     Returns:
-        (N, size, size, 3) uint8 RGB, grey beyond the image.
+        (N, size, size, 3) uint8 RGB.
     """
     crops = np.empty((len(image_from_crop), size_px, size_px, 3), np.uint8)
     edges = np.array([[0, 0], [size_px, 0], [0, size_px], [size_px, size_px]]) - 0.5
@@ -75,7 +77,7 @@ def crop_projected(
         wide_px = int(np.ceil(side / step)) + 2
         half = wide_px * step / 2
         square = np.concatenate([middle - half, middle + half])
-        upright = crop_squares(image, square[None], wide_px, reducing_gap)[0]
+        upright = crop_squares(image, square[None], wide_px, reducing_gap, outside)[0]
         # in both images counted from edges, as Pillow does
         to_wide = np.array([[1 / step, 0, wide_px / 2], [0, 1 / step, wide_px / 2], [0, 0, 1]])
         shift = np.array([[1, 0, -middle[0]], [0, 1, -middle[1]], [0, 0, 1]])

@@ -41,12 +41,12 @@ class VirtualViews:
     image_from_unit: FloatArray
     roll_deg: FloatArray
 
-    def crop(self, image: Pyramid, size_px: int, reducing_gap: float) -> UInt8Array:
+    def crop(self, image: Pyramid, size_px: int, reducing_gap: float, outside: int) -> UInt8Array:
         """Cut the views (R, size, size, 3)."""
         unit_from_crop = np.array(
             [[1 / size_px, 0, 0.5 / size_px - 0.5], [0, 1 / size_px, 0.5 / size_px - 0.5], [0, 0, 1]]
         )
-        return crop_projected(image, self.image_from_unit @ unit_from_crop, size_px, reducing_gap)
+        return crop_projected(image, self.image_from_unit @ unit_from_crop, size_px, reducing_gap, outside)
 
     def to_crop_units(self, points: FloatArray, crop_xyxy: FloatArray) -> FloatArray:
         """Map points in units of the views to units of the upright crops.

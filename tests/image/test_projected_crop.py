@@ -101,9 +101,9 @@ def test_a_crop_that_reaches_near_the_horizon_takes_bounded_memory(monkeypatch: 
     sides: list[int] = []
     cut = rotated_crop.crop_squares
 
-    def spy(image: object, squares: object, size_px: int, gap: float | None = None) -> np.ndarray:
+    def spy(image: object, squares: object, size_px: int, *options: int) -> np.ndarray:
         sides.append(size_px)
-        return cut(image, squares, size_px, gap)
+        return cut(image, squares, size_px, *options)
 
     monkeypatch.setattr(rotated_crop, "crop_squares", spy)
     matrix = homography((60, 50), 1, 32, (0.99, 0.99))

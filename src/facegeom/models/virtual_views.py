@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles, rotation_to_line_of_sight
+from facegeom.image.crop import OUTSIDE
 from facegeom.image.pyramid import Pyramid, UInt8Array
 from facegeom.image.rotated_crop import crop_projected
 
@@ -41,7 +42,9 @@ class VirtualViews:
     image_from_unit: FloatArray
     roll_deg: FloatArray
 
-    def crop(self, image: Pyramid, size_px: int, reducing_gap: float, outside: int) -> UInt8Array:
+    def crop(
+        self, image: Pyramid, size_px: int, reducing_gap: float, outside: int = OUTSIDE
+    ) -> UInt8Array:
         """Cut the views (R, size, size, 3)."""
         unit_from_crop = np.array(
             [[1 / size_px, 0, 0.5 / size_px - 0.5], [0, 1 / size_px, 0.5 / size_px - 0.5], [0, 0, 1]]

@@ -13,6 +13,8 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from facegeom import FaceAnalyzer, Faces
+from facegeom.geometry.camera import DEFAULT_FOV_DEG
+from facegeom.options import SearchOptions
 from facegeom.serve.pages import DEMO
 
 TIMEOUT_MS = 120_000
@@ -127,6 +129,52 @@ def test_angles_are_shown(example: Page, expected_faces: Faces) -> None:
     ):
         sign = MINUS if angle < 0 else "+"
         expect(example.locator("#angles > div", has_text=row)).to_contain_text(f"{sign}{abs(angle):.1f}°")
+
+
+def test_distance_and_angle_of_view_are_shown(page: Page, analyzer: FaceAnalyzer, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA405] = 85  # focal length for 35 mm film
+    Image.open(DEMO).save(tmp_path / "tele.jpg", exif=exif, quality=92)
+    near, facts = np.linalg.norm(analyzer(DEMO).translation_mm) / 1000, page.locator("#facts")
+    page.click("#demo")
+    expect(facts).to_contain_text(f"{near:.2f} m")
+    expect(facts).to_contain_text("50°, assumed")
+    page.set_input_files("#file", tmp_path / "tele.jpg")
+    expect(facts).to_contain_text("20.4°, from the photo")
+    page.click("#search summary")
+    page.fill("#fov_deg", "90")
+    page.press("#fov_deg", "Enter")
+    expect(facts).to_contain_text("90°, as set")
+
+
+def test_only_settings_of_the_user_are_sent(page: Page) -> None:
+    with page.expect_request("**/v1/analyze*") as request:
+        page.click("#demo")
+    assert request.value.url.endswith("/v1/analyze?")
+    assert page.get_attribute("#fov_deg", "placeholder") == f"from the photo, else {DEFAULT_FOV_DEG:g}°"
+    assert page.get_attribute("#min_score", "placeholder") == f"{SearchOptions().min_score:g}"
+    page.click("#search summary")
+    with page.expect_request("**/v1/analyze*") as request:
+        page.select_option("#orientation", "auto")
+    assert request.value.url.endswith("/v1/analyze?orientation=auto")
+    with page.expect_request("**/v1/analyze*") as request:
+        page.fill("#min_score", "0.35")
+        page.press("#min_score", "Enter")
+    assert request.value.url.endswith("/v1/analyze?min_score=0.35&orientation=auto")
+    page.fill("#min_score", "2")  # out of its range: marked, and not sent
+    with page.expect_request("**/v1/analyze*") as request:
+        page.press("#min_score", "Enter")
+    assert request.value.url.endswith("/v1/analyze?orientation=auto")
+    expect(page.locator("#status")).to_contain_text("One face found")
+
+
+def test_a_photo_that_stands_on_its_side(page: Page, tmp_path: Path) -> None:
+    Image.open(DEMO).rotate(90).save(tmp_path / "aside.png")
+    page.click("#search summary")
+    page.select_option("#orientation", "auto")
+    page.set_input_files("#file", tmp_path / "aside.png")
+    expect(page.locator("#status")).to_contain_text("One face found")
+    expect(page.locator("#status")).to_contain_text("turned by 90°")
 
 
 def test_downloads(example: Page, expected_faces: Faces) -> None:
@@ -268,6 +316,6 @@ def test_dark(example: Page, screenshot: Callable[[str], None]) -> None:
 
 def test_everything_has_a_name(example: Page) -> None:
     tree = example.locator("body").aria_snapshot()
-    for name in ("textbox", "checkbox", "button", "spinbutton", "switch"):
+    for name in ("textbox", "checkbox", "button", "combobox", "spinbutton", "switch"):
         assert f"- {name}\n" not in tree, f"a {name} without a name"
     assert 'application "The face in 3D"' in tree and 'switch "Keep the photo on this device"' in tree

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import urllib.request
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from playwright.sync_api import Page
 
 from facegeom import FaceAnalyzer
 from facegeom.models import weights
+from facegeom.options import SearchOptions
 from facegeom.serve.pages import NETWORKS, RUNTIME, model_data
 
 VENDOR = RUNTIME.parent
@@ -27,8 +29,9 @@ def test_vendored_files_stay_small() -> None:
 
 def test_defaults_are_the_analyzers(analyzer: FaceAnalyzer) -> None:
     options = model_data()["analyzer"]["options"]
-    for name in ("min_face", "max_faces", "min_score"):
-        assert options[name]["default"] == getattr(analyzer.options, name)
+    assert options.keys() == {each.name for each in fields(SearchOptions) if each.init}
+    for name, option in options.items():
+        assert option["default"] == getattr(analyzer.options, name)
 
 
 @pytest.mark.parametrize(("name", "variant"), NETWORKS.items())
@@ -63,7 +66,9 @@ def test_the_modules_use_every_setting(module_page: Page) -> None:
         return response;
       }});
       const analyzer = await FaceAnalyzer.load(document.baseURI, () => {});
-      await analyzer.analyze(await (await fetch("/demo.jpg")).blob());
+      const photo = await (await fetch("/demo.jpg")).blob();
+      await analyzer.analyze(photo, { fov_deg: 120 }); // the head is away from the axis
+      await analyzer.analyze(photo, { orientation: "auto", min_score: 1 }); // no face: every turn is tried
       return [...used];
     }"""
     used = {name for name in module_page.evaluate(script) if not name.startswith(("canonical", "then"))}

@@ -12,18 +12,21 @@ from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.image.crop import OUTSIDE
 from facegeom.image.pyramid import Pyramid
-from facegeom.image.rotated_crop import crop_projected
-from facegeom.models.virtual_views import LARGEST_ANGLE_DEG, virtual_views
+from facegeom.image.rotated_crop import LARGEST_SHRINK, crop_projected
+from facegeom.models.virtual_views import virtual_views
+from facegeom.serve.pages import model_data
+
+LIMITS = model_data()["face"]["views"]
 
 # A ``Camera`` cannot leave the browser, so one call makes and uses it.
-_VIEWS = """async ([pixels, width, height, fov, squares, angle, size, outside, points]) => {
+_VIEWS = """async ([pixels, width, height, fov, squares, limits, size, outside, points]) => {
   const { Camera } = await import("/static/local/camera.js");
   const { cropView, toCropUnits, virtualView } = await import("/static/local/virtual_views.js");
   const image = { width, height, data: Uint8Array.from(pixels) };
   return squares.map((square) => {
-    const view = virtualView(square, new Camera(width, height, fov), angle);
+    const view = virtualView(square, new Camera(width, height, fov), limits);
     if (!view) return null;
-    const crop = Array.from(cropView(image, view, size, outside, 1));
+    const crop = Array.from(cropView(image, view, size, { ...limits, outside, gap: 1 }));
     return { view, crop, points: toCropUnits(points, view, square) };
   });
 }"""
@@ -55,7 +58,8 @@ def test_crop_through_a_homography(
     shift = np.array([[1, 0, centre[0]], [0, 1, centre[1]], [0, 0, 1]])
     matrix = shift @ (turn / turn[2, 2]) @ scale
     found = np.reshape(
-        call("rotated_crop.js", "cropProjected", image, matrix, size, OUTSIDE, gap), (size, size, 3)
+        call("rotated_crop.js", "cropProjected", image, matrix, size, OUTSIDE, LARGEST_SHRINK, gap),
+        (size, size, 3),
     )
     expected = crop_projected(image, matrix[None], size, gap)[0]
     assert (found != expected).mean() < 1e-3 and np.abs(found - expected.astype(int)).max() <= 1
@@ -69,15 +73,13 @@ def test_views(module_page: Page, noise: Callable[[int, int], Image.Image], fov_
     squares = np.concatenate([corner, corner + side], axis=1)
     points = rng.uniform(-0.5, 0.5, (5, 3))
     pixels = np.asarray(image).ravel().tolist()
-    given = [pixels, 160, 120, fov_deg, squares.tolist(), LARGEST_ANGLE_DEG, size, OUTSIDE, points.tolist()]
+    given = [pixels, 160, 120, fov_deg, squares.tolist(), LIMITS, size, OUTSIDE, points.tolist()]
     found = module_page.evaluate(_VIEWS, given)
     views = virtual_views(squares, camera)
-    rows = [] if views is None else views.rows.tolist()
+    assert views is not None
+    rows = views.rows.tolist()
     assert [row for row, each in enumerate(found) if each] == rows
-    assert (0 < len(rows) < 12) == (fov_deg in (30, 50)) or len(rows) > 6
-    if views is None:
-        return
-    crops = views.crop(Pyramid(image), size, 1.0)
+    crops = views.crop(Pyramid(image), size, 1.0, OUTSIDE)
     units = views.to_crop_units(np.repeat(points[None], len(rows), axis=0), squares[rows])
     for each, matrix, crop, expected in zip(
         (found[row] for row in rows), views.image_from_unit, crops, units, strict=True

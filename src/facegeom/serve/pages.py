@@ -25,7 +25,7 @@ from facegeom import analyzer, options
 from facegeom.geometry import topology
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
-from facegeom.image import crop, exif, reading
+from facegeom.image import crop, exif, reading, rotated_crop
 from facegeom.models import detector, engine, face, score_fusion, virtual_views, weights
 from facegeom.results import base, turning
 from facegeom.serve.work import ANALYZER_OPTIONS, Options
@@ -182,7 +182,11 @@ def _face_data() -> dict[str, Any]:
         "doubtful": face.DOUBTFUL,
         "upside_down_score": face.UPSIDE_DOWN_SCORE,
         "upside_down_margin": face.UPSIDE_DOWN_MARGIN,
-        "largest_angle_deg": virtual_views.LARGEST_ANGLE_DEG,
+        "views": {
+            "largest_angle_deg": virtual_views.LARGEST_ANGLE_DEG,
+            "largest_slope": virtual_views.LARGEST_SLOPE,
+            "largest_shrink": rotated_crop.LARGEST_SHRINK,
+        },
         "eye_corners": {"ibug68": list(IBUG68_EYE_CORNERS), "mesh478": list(MESH478_EYE_CORNERS)},
         "outside": face.OUTSIDE,
     }

@@ -73,10 +73,12 @@ export class FaceNet {
 
   /** Cut crops of a photo: their pixels, and their virtual views or null. */
   cut(image, crops, lens) {
-    const { crop_px: size, outside, reducing_gap: gap, largest_angle_deg: angle } = this.settings;
-    const views = crops.map((crop) => virtualView(crop, lens, angle));
+    const { crop_px: size, outside, reducing_gap: gap, views: limits } = this.settings;
+    const views = crops.map((crop) => virtualView(crop, lens, limits));
     const pixels = crops.map((crop, index) =>
-      views[index] ? cropView(image, views[index], size, outside, gap) : cropSquares(image, [crop], size, outside, gap));
+      views[index]
+        ? cropView(image, views[index], size, { ...limits, outside, gap })
+        : cropSquares(image, [crop], size, outside, gap));
     return { pixels, views };
   }
 

@@ -16,17 +16,19 @@ export function project(matrix, [x, y]) {
  * @param {number[][]} imageFromCrop (3, 3) from the crop's pixels to the image's, pixel centres at integers
  * @param {number} sizePx side of the crop
  * @param {number} outside grey level outside the image
+ * @param {number} largestShrink side of the upright cut-out, as a multiple of the crop's, at most
  * @param {number | null} gap see `resize`
  * @returns {Uint8Array} (size, size, 3) RGB
  */
-export function cropProjected(image, imageFromCrop, sizePx, outside, gap = null) {
+export function cropProjected(image, imageFromCrop, sizePx, outside, largestShrink, gap = null) {
   const ends = [[0, 0], [sizePx, 0], [0, sizePx], [sizePx, sizePx]];
   const corners = ends.map(([x, y]) => project(imageFromCrop, [x - 0.5, y - 0.5]));
   const low = [0, 1].map((axis) => Math.min(...corners.map((corner) => corner[axis])));
   const high = [0, 1].map((axis) => Math.max(...corners.map((corner) => corner[axis])));
   const middle = [0, 1].map((axis) => (low[axis] + high[axis]) / 2);
   const side = Math.max(high[0] - low[0], high[1] - low[1]);
-  const step = Math.hypot(corners[3][0] - corners[0][0], corners[3][1] - corners[0][1]) / Math.hypot(sizePx, sizePx);
+  const diagonal = Math.hypot(corners[3][0] - corners[0][0], corners[3][1] - corners[0][1]);
+  const step = Math.max(diagonal / Math.hypot(sizePx, sizePx), side / (largestShrink * sizePx));
   const widePx = Math.ceil(side / step) + 2;
   const half = (widePx * step) / 2;
   const square = [middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half];

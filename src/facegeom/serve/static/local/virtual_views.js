@@ -10,14 +10,16 @@ const RADIANS = Math.PI / 180;
  *
  * @param {import("./boxes.js").Box} crop a square
  * @param {import("./camera.js").Camera | null} lens null where the angle of view is only assumed
- * @param {number} largestAngleDeg crops nearer to the optical axis have none
+ * @param {object} views the part "face.views" of /model.json: crops near the optical axis have no view, nor have crops so
+ *   large and far from it that a corner of the view would lie beside the camera
  * @returns {number[][] | null}
  */
-export function virtualView([left, top, right, bottom], lens, largestAngleDeg) {
+export function virtualView([left, top, right, bottom], lens, { largest_angle_deg: nearest, largest_slope: slope }) {
   if (!lens) return null;
   const line = lens.backProject([(left + right) / 2, (top + bottom) / 2], 1);
   const cosine = 1 / Math.hypot(...line);
-  if (!(cosine < Math.cos(largestAngleDeg * RADIANS))) return null;
+  const reach = Math.sqrt(((1 - cosine ** 2) * cosine) / 2) * (right - left);
+  if (!(cosine < Math.cos(nearest * RADIANS) && reach < slope * lens.focalPx)) return null;
   const side = ((right - left) * cosine ** 1.5) / lens.focalPx;
   const scaled = rotationToLineOfSight(line).map(([x, y, z]) => [x * side, y * side, z]);
   const [x, y] = lens.centrePx;
@@ -25,10 +27,10 @@ export function virtualView([left, top, right, bottom], lens, largestAngleDeg) {
 }
 
 /** Cut a view: (size, size, 3). */
-export function cropView(image, imageFromUnit, sizePx, outside, gap) {
+export function cropView(image, imageFromUnit, sizePx, { outside, largest_shrink: shrink, gap }) {
   const shift = 0.5 / sizePx - 0.5;
   const unitFromCrop = [[1 / sizePx, 0, shift], [0, 1 / sizePx, shift], [0, 0, 1]];
-  return cropProjected(image, product(imageFromUnit, unitFromCrop), sizePx, outside, gap);
+  return cropProjected(image, product(imageFromUnit, unitFromCrop), sizePx, outside, shrink, gap);
 }
 
 /** Map points in units of a view to units of the upright crop; what follows x and y stays. */

@@ -5,74 +5,34 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from facegeom.cli.root import app
-from facegeom.image.photo import Photo, open_photo
-from facegeom.results import Faces
+from facegeom.cli import options
+from facegeom.errors import OutputError
+from facegeom.head_pose import MIN_SCORE
+from facegeom.options import MIN_FACE_FRACTION, MIN_FACE_PX, SearchOptions
+from facegeom.results import Faces, base
 
-Predict = Callable[[np.ndarray], Faces]
-
-
-@dataclass
-class Networks:
-    """Replace the networks: a photo of 320 x 240 pixels has a face, unless it is black."""
-
-    predict: Predict
-    fov_deg: float | None = None
-    built_with: list[dict[str, object]] = field(default_factory=list)
-    used_fov_deg: list[float] = field(default_factory=list)
-
-    def build(self, device: str, options: dict[str, float]) -> "Networks":
-        self.built_with.append({"device": device, **options})
-        self.fov_deg = options.get("fov_deg")
-        return self
-
-    def __call__(self, photo: Photo) -> Faces:
-        self.used_fov_deg.append(open_photo(photo, self.fov_deg).camera.fov_deg)
-        return self.predict(photo.pyramid.pixels)
-
-
-@pytest.fixture
-def networks(make_faces: Callable[..., Faces], monkeypatch: pytest.MonkeyPatch) -> Networks:
-    def predict(image: np.ndarray) -> Faces:
-        return make_faces() if image.any() else Faces.empty(320, 240)
-
-    networks = Networks(predict)
-    monkeypatch.setattr("facegeom.cli.analyze._analyzer", networks.build)
-    return networks
-
-
-def store(path: Path, value: int = 90) -> Path:
-    """Store a grey image of 320 x 240 pixels."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kind = "PNG" if path.suffix.lower() == ".png" else "JPEG"
-    Image.new("RGB", (320, 240), (value,) * 3).save(path, kind)
-    return path
-
-
-def run(*arguments: object) -> tuple[int, str, str]:
-    """Return the exit code, stdout and stderr."""
-    result = CliRunner().invoke(app, ["analyze", *map(str, arguments)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
-
-
-def tree(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+from .conftest import Networks, run, store, tree
 
 
 def test_one_photo(networks: Networks, tmp_path: Path) -> None:
     code, printed, reported = run(store(tmp_path / "photo.jpg"), "-o", tmp_path / "out")
     assert (code, reported) == (0, "")
-    assert re.fullmatch(r"1 photo, 1 face, 0 failed, \d+\.\d photos/s; files in .+\n", printed)
+    summary, face, files = printed.splitlines()
+    assert re.fullmatch(r"1 photo, 1 face, 0 failed, \d+\.\d photos/s; files in .+", summary)
+    assert re.fullmatch(
+        r"face 0: score 0\.99, box \d+ \d+ \d+ \d+, yaw 0\.0°, pitch 0\.0°, roll 0\.0°, distance 500 mm"
+        r" \(angle of view 50°, assumed\)",
+        face,
+    )
+    assert files.startswith("wrote ") and files.count("photo.") == 4
     assert tree(tmp_path / "out") == ["photo.0.glb", "photo.0.obj", "photo.json", "photo.overlay.jpg"]
     data = json.loads((tmp_path / "out/photo.json").read_bytes())
     assert data["image"] == {"file": "photo.jpg", "width": 320, "height": 240} and len(data["faces"]) == 1
@@ -140,11 +100,13 @@ def test_options_reach_the_analyzer(networks: Networks, tmp_path: Path) -> None:
     photo = store(tmp_path / "a.jpg")
     run(photo, "-o", tmp_path / "out")
     numbers = ["--min-face", 40, "--max-faces", 2, "--min-score", 0.8, "--threads", 1]
+    names = ["--weights", "float32", "--orientation", "auto"]
     run(
         photo,
         "-o",
         tmp_path / "out",
         *numbers,
+        *names,
         "--device",
         "cuda",
         "--pose-net",
@@ -159,6 +121,8 @@ def test_options_reach_the_analyzer(networks: Networks, tmp_path: Path) -> None:
         "max_faces": 2,
         "min_score": 0.8,
         "threads": 1,
+        "weights": "float32",
+        "orientation": "auto",
         "pose_net": "fpnet",
         "detector": "cascade",
     }
@@ -191,12 +155,65 @@ def test_failed_output_is_counted(networks: Networks, tmp_path: Path) -> None:
     assert (tmp_path / "out/b.json").is_file()
 
 
-def test_colliding_photos_are_an_error_before_any_work(networks: Networks, tmp_path: Path) -> None:
-    for first, second in (("x/a.jpg", "y/a.jpg"), ("z/b.jpg", "z/b.png")):
-        photos = store(tmp_path / first), store(tmp_path / second)
-        code, _, reported = run(*photos, "-o", tmp_path / "out")
-        assert code == 2 and "would both be written" in reported
-    assert not (tmp_path / "out").exists() and networks.built_with == []
+def test_several_photos_print_the_sum_only(networks: Networks, tmp_path: Path) -> None:
+    _, printed, _ = run(store(tmp_path / "a.jpg"), store(tmp_path / "b.jpg"), "-o", tmp_path / "out")
+    assert len(printed.splitlines()) == 1
+
+
+def test_file_in_place_of_a_folder(networks: Networks, tmp_path: Path) -> None:
+    photo, file = store(tmp_path / "a.jpg"), tmp_path / "new/x.json"
+    for _ in range(2):
+        code, _, _ = run(photo, "-o", file)
+        assert code == 0 and tree(tmp_path / "new") == ["x.json"]
+    assert json.loads(file.read_bytes())["image"]["file"] == "a.jpg"
+    code, _, _ = run(photo, "-o", file, "--format", "json,obj")
+    assert code == 0 and tree(tmp_path / "new") == ["x.0.obj", "x.json"]
+
+
+def test_photos_are_decoded_again_only_for_formats_that_show_them(
+    networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources: list[object] = []
+    whole = base.read
+
+    def spy(source: Any) -> np.ndarray:
+        if isinstance(source, Path):  # arrays are passed through
+            sources.append(source)
+        return whole(source)
+
+    monkeypatch.setattr(base, "read", spy)
+    photo, dark = store(tmp_path / "a.jpg"), store(tmp_path / "b.jpg", 0)
+    run(photo, dark, "-o", tmp_path / "out", "--format", "json,obj,ply")
+    run(dark, "-o", tmp_path / "out", "--format", "glb")
+    assert sources == []
+    for kind in ("overlay", "glb", "overlay,glb"):
+        run(photo, "-o", tmp_path / "out", "--format", kind)
+    assert sources == [photo] * 3
+
+
+def test_wide_panorama(networks: Networks, make_faces: Callable[..., Faces], tmp_path: Path) -> None:
+    """JPEG holds 65,500 pixels a side: the overlay is made smaller, and that is said."""
+    Image.new("RGB", (70_000, 22), (90, 90, 90)).save(tmp_path / "pano.png")
+    networks.predict = lambda image: replace(make_faces(), width=70_000, height=22)
+    code, _, reported = run(tmp_path / "pano.png", "-o", tmp_path / "out")
+    assert code == 0 and tree(tmp_path / "out") == [
+        *("pano.0.glb", "pano.0.obj", "pano.json", "pano.overlay.jpg")
+    ]
+    assert Image.open(tmp_path / "out/pano.overlay.jpg").size == (65_500, 21)
+    assert reported.count("made smaller, to 65,500 x 21: JPEG holds at most 65,500") == 1
+
+
+@pytest.mark.parametrize("error", [OutputError("cannot be drawn"), MemoryError()])
+def test_picture_that_cannot_be_drawn_costs_its_file_only(
+    networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def draw(faces: Faces, image: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Faces, "draw", draw)
+    code, printed, reported = run(store(tmp_path / "a.jpg"), "-o", tmp_path / "out")
+    assert code == 1 and "1 failed" in printed and tree(tmp_path / "out") == ["a.0.glb", "a.0.obj", "a.json"]
+    assert "cannot be drawn" in reported or "not enough memory for every file" in reported
 
 
 WRONG_USAGE = [
@@ -210,6 +227,14 @@ WRONG_USAGE = [
     (["a.jpg", "--nonsense"], "--nonsense"),
     (["empty"], "expected photos in"),
     (["a.jpg", "-o", "a.jpg"], "cannot make the folder"),
+    (
+        ["a.jpg", "-o", "a.glb"],
+        "expected a folder, or a .json file for a single photo, got 'a.glb' for 1 photo",
+    ),
+    (["a.jpg", "a.jpg", "--demo", "-o", "a.json"], "'a.json' for 2 photos; give a folder"),
+    (["b*.jpg"], "expected photos by the pattern 'b*.jpg', found none"),
+    (["a.jpg", "--weights", "int4"], "int4"),
+    (["a.jpg", "--orientation", "up"], "up"),
 ]
 
 
@@ -228,6 +253,16 @@ def test_wrong_usage(
 def test_help_has_an_example() -> None:
     code, printed, _ = run("--help")
     assert code == 0 and "facegeom analyze holiday.jpg" in printed
+
+
+def test_help_states_the_defaults() -> None:
+    """The command's options name them by hand, so that the help needs no heavy import."""
+    smallest = f"{100 * MIN_FACE_FRACTION:g} % of the longer side, at least {MIN_FACE_PX:g}"
+    shown = {options.MinFace: smallest, options.MinHead: smallest, options.MinHeadScore: f"{MIN_SCORE:g}"}
+    shown[options.MinScore] = f"{SearchOptions().min_score:g}"
+    for alias, default in shown.items():
+        assert alias.__metadata__[0].show_default == default
+    assert "(0.9)" in run("--help")[1] and "(0.7)" in run("--help", command="detect")[1]
 
 
 def test_demo_with_the_real_networks(tmp_path: Path) -> None:

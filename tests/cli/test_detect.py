@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from facegeom.cli.root import app
-from facegeom.image.photo import Photo
+from facegeom.image.photo import open_photo
 from facegeom.results import Poses
 
 
@@ -22,12 +22,13 @@ class Networks:
     def __init__(self, **options: object) -> None:
         type(self).built_with = options
 
-    def __call__(self, photo: Photo) -> Poses:
+    def __call__(self, source: Path) -> Poses:
+        photo = open_photo(source)
         width, height = photo.pyramid.size_wh
         if not photo.pyramid.pixels.any():
             return Poses.empty(width, height)
         rotation = np.array([[[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]])
-        return Poses(np.array([[100, 60, 200, 160]]), np.array([0.9]), rotation, width, height)
+        return Poses(np.array([[100, 60, 200, 160]]), np.array([0.9]), rotation, rotation, width, height)
 
 
 @pytest.fixture
@@ -89,6 +90,21 @@ def test_folder_keeps_its_shape_and_is_not_read_twice(networks: type[Networks], 
     assert not np.asarray(Image.open(album / "drawn" / "night.png")).any()
 
 
+def test_photos_that_differ_in_the_ending(networks: type[Networks], tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.gif", "b.gif"):
+        store(tmp_path / "album" / name)
+    for source in ("album", "album/*"):
+        code, _, _ = run(tmp_path / source, tmp_path / "out")
+        assert code == 0 and tree(tmp_path / "out") == ["a.gif.jpg", "a.jpg", "b.jpg"]
+
+
+def test_picture_too_wide_for_its_format(networks: type[Networks], tmp_path: Path) -> None:
+    Image.new("RGB", (17_000, 20), (90, 90, 90)).save(tmp_path / "pano.png")
+    code, _, reported = run(tmp_path / "pano.png", tmp_path / "out/drawn.webp")
+    assert code == 0 and "WEBP holds at most 16,383 a side" in reported
+    assert Image.open(tmp_path / "out/drawn.webp").size == (16_383, 19)
+
+
 def test_bad_photos_do_not_stop_the_rest(networks: type[Networks], tmp_path: Path) -> None:
     album = tmp_path / "album"
     store(album / "a.jpg")
@@ -125,6 +141,7 @@ def test_bad_places(networks: type[Networks], tmp_path: Path, source: str, targe
 def test_options_in_both_spellings(networks: type[Networks], tmp_path: Path, spelling: str) -> None:
     between = spelling[6]
     limits = [f"--min{between}face", 40, f"--min{between}score", 0.5, "--threads", 1, "--fov", 60]
+    limits += ["--max-faces", 3, "--orientation", "auto"]
     run(store(tmp_path / "a.jpg"), tmp_path / "b.jpg", spelling, "w.onnx", "--cuda", *limits)
     assert networks.built_with == {
         "face_pose_net": Path("w.onnx"),
@@ -133,6 +150,8 @@ def test_options_in_both_spellings(networks: type[Networks], tmp_path: Path, spe
         "min_score": 0.5,
         "threads": 1,
         "fov_deg": 60,
+        "max_faces": 3,
+        "orientation": "auto",
     }
 
 

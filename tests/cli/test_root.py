@@ -76,6 +76,28 @@ def test_errors_are_one_line(error: type[FacegeomError], code: int, monkeypatch:
     assert (result.exit_code, result.stderr) == (code, "error: expected this, got that\n")
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (MemoryError(), 1, "error: not enough memory;"),
+        (KeyError("x"), 1, "error: unexpected KeyError: 'x'; please report it"),
+        (KeyboardInterrupt(), 130, "stopped by Ctrl-C"),
+    ],
+)
+def test_other_errors_are_one_line_too(
+    error: BaseException, code: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("facegeom.cli.analyze._analyzer", fail)
+    result = runner.invoke(app, ["analyze", "--demo", "-o", "/tmp"])
+    assert result.exit_code == code and result.stderr.startswith(message) and result.stderr.count("\n") == 1
+    monkeypatch.setenv("FACEGEOM_TRACEBACK", "1")
+    if isinstance(error, KeyError):
+        assert runner.invoke(app, ["analyze", "--demo", "-o", "/tmp"]).exception is error
+
+
 def test_command_starts_without_the_heavy_packages() -> None:
     heavy = {"onnxruntime", "torch", "cv2"}
     code = f"import sys, facegeom.cli.root; print(*{heavy!r} & set(sys.modules))"

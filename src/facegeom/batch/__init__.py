@@ -18,6 +18,10 @@ from facegeom.errors import InputError
 
 __all__ = ["Progress", "Row", "analyze_many", "read_rows"]
 
+_SEARCH_OPTIONS = {"min_face", "max_faces", "min_score", "fov_deg", "orientation"}
+_OPTIONS = {"detector", "weights", "pose_net", "threads", *_SEARCH_OPTIONS}
+"""Options of a :class:`facegeom.FaceAnalyzer` that a run takes."""
+
 
 def analyze_many(
     sources: Sequence[str | os.PathLike[str]],
@@ -48,7 +52,9 @@ def analyze_many(
         name_column: Parquet column with the photos' names.
         part_size: photos per part file; None for 128, or that of the resumed run.
         tell: progress callback, called while photos are listed and after each part file.
-        options: ``min_face``, ``max_faces``, ``min_score``, ``fov_deg`` of :class:`facegeom.FaceAnalyzer`.
+        options: ``min_face``, ``max_faces``, ``min_score``, ``fov_deg``, ``detector``, ``weights``,
+            ``pose_net``, ``orientation``, ``threads`` of :class:`facegeom.FaceAnalyzer`; ``threads`` is 1 by
+            default, since the workers use the cores.
 
     Returns:
         The final progress.
@@ -60,7 +66,7 @@ def analyze_many(
     """
     if part_size is not None and part_size < 1:
         raise InputError(f"part_size: expected at least 1, got {part_size!r}")
-    if unknown := options.keys() - {"min_face", "max_faces", "min_score", "fov_deg"}:
+    if unknown := options.keys() - _OPTIONS:
         raise InputError(f"expected options of FaceAnalyzer, got {', '.join(sorted(unknown))}")
     settings = Settings(device, mesh, column, options)
     config = RunConfig(list(sources), Path(out), Columns(column, name_column), settings, part_size)
@@ -74,13 +80,15 @@ def read_rows(out: str | os.PathLike[str]) -> Iterator[Row]:
         out: output folder of the run.
 
     Raises:
-        InputError: the folder has no part files, or they are without the mesh.
+        InputError: the folder has no part files, or they are without the mesh or of an earlier facegeom.
     """
     files = PartFiles(Path(out)).paths()
     if not files:
         raise InputError(f"expected the folder of a run, found no parts in {os.fspath(out)!r}")
     for file in files:
         table = pq.read_table(file)
+        if "camera_rotation" not in table.schema.names:
+            raise InputError(f"{str(file)!r} has other columns than this facegeom writes; make the run again")
         if "mesh_px" not in table.schema.names:
             raise InputError(f"expected rows with the mesh in {str(file)!r}; read it with pyarrow")
         yield from from_table(table)

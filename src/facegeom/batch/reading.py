@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
+from textwrap import shorten
 from typing import IO, Any
 
 import fsspec
@@ -24,6 +25,9 @@ MAX_BYTES = 1 << 30
 _RETRY_DELAYS_S = (1.0, 4.0)
 _PERMANENT_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _ROWS_PER_BATCH = 16
+_REASON_LENGTH = 300
+_GOOGLE_WAIT = "retry_limit_seconds=30"
+"""Option of pyarrow's driver for Google Cloud Storage, which else waits for a quarter of an hour."""
 
 
 def is_url(location: str) -> bool:
@@ -57,15 +61,21 @@ def open_store(location: str) -> tuple[Any, str]:
         raise InputError(
             f"expected a path or a URL that fsspec supports, got {location!r}: {error}"
         ) from error
+    except Exception as error:  # drivers of stores raise errors of any type
+        raise InputError(f"cannot open {location!r}: {reason_of(error)}") from error
     return store, str(path)
 
 
 def _open_with_pyarrow(location: str, missing: ImportError) -> tuple[Any, str]:
     """Open S3, Google and Hadoop stores without further packages."""
+    waiting = f"?{_GOOGLE_WAIT}" if location.startswith(("gs://", "gcs://")) and "?" not in location else ""
     try:
-        store, path = FileSystem.from_uri(location)
+        store, path = FileSystem.from_uri(location + waiting)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"cannot open {location!r}: {missing}") from error
+        reason = reason_of(error)
+        if "nrecognized filesystem type" in reason:  # pyarrow knows no such store, so a driver is missing
+            reason = reason_of(missing)
+        raise InputError(f"cannot open {location!r}: {reason}") from error
     return ArrowFSWrapper(store), path
 
 
@@ -140,7 +150,7 @@ class Reader:
             except (OSError, pa.ArrowException) as error:
                 self._close()
                 if not delays_s or isinstance(error, _PERMANENT_ERRORS):
-                    raise ImageError(f"cannot be read: {_reason(error)}") from error
+                    raise ImageError(f"cannot be read: {reason_of(error)}") from error
             time.sleep(delays_s.pop(0))
 
     def _read(self, photo: PhotoRef) -> bytes:
@@ -226,7 +236,9 @@ class _ParquetRows:
         self._stream.close()
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return why a store has failed, in one line."""
     if isinstance(error, FileNotFoundError):
         return "no such file any more"
-    return str(getattr(error, "strerror", None) or error)
+    text = str(getattr(error, "strerror", None) or error) or type(error).__name__
+    return shorten(text, _REASON_LENGTH, placeholder=" …")

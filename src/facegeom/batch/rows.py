@@ -12,10 +12,25 @@ import pyarrow.parquet as pq
 
 from facegeom.errors import OutputError
 from facegeom.export.files import write
-from facegeom.geometry.rotation import angles_from_rotation
 from facegeom.results import FACE_SHAPES, Faces
 
-ANGLES = ("yaw_deg", "pitch_deg", "roll_deg")
+_DERIVED: dict[str, tuple[int, ...]] = {
+    "camera_rotation": (3, 3),
+    "yaw_deg": (),
+    "pitch_deg": (),
+    "roll_deg": (),
+}
+"""Properties of faces that are columns, too, and their shapes for one face."""
+
+_ABOUT = {
+    "width": pa.int32(),
+    "height": pa.int32(),
+    "fov_deg": pa.float64(),
+    "fov_source": pa.string(),
+    "turned_deg": pa.int32(),
+}
+"""Columns that describe a photo, and their types."""
+
 _METADATA_KEY = b"facegeom"
 
 
@@ -62,8 +77,7 @@ def schema(mesh: bool = True) -> pa.Schema:
             pa.field("key", pa.string(), nullable=False),
             pa.field("name", pa.string()),
             pa.field("error", pa.string()),
-            pa.field("width", pa.int32()),
-            pa.field("height", pa.int32()),
+            *(pa.field(name, kind) for name, kind in _ABOUT.items()),
             pa.field("faces", pa.int32()),
             *(pa.field(name, pa.list_(_nested(shape))) for name, shape in _fields(mesh).items()),
         ]
@@ -71,9 +85,9 @@ def schema(mesh: bool = True) -> pa.Schema:
 
 
 def _fields(mesh: bool) -> dict[str, tuple[int, ...]]:
-    """Return the fields of a face with their shapes: those of ``results.Face``, then the angles."""
+    """Return the fields of a face with their shapes: those of ``results.Face``, then those that follow."""
     kept = {name: shape for name, shape in FACE_SHAPES.items() if mesh or not name.startswith("mesh")}
-    return kept | dict.fromkeys(ANGLES, ())
+    return kept | _DERIVED
 
 
 def _nested(shape: tuple[int, ...]) -> pa.DataType:
@@ -88,8 +102,10 @@ def to_table(rows: Sequence[Row], mesh: bool) -> pa.Table:
         pa.array([row.key for row in rows], pa.string()),
         pa.array([row.name for row in rows], pa.string()),
         pa.array([row.error for row in rows], pa.string()),
-        pa.array([None if faces is None else faces.width for faces in results], pa.int32()),
-        pa.array([None if faces is None else faces.height for faces in results], pa.int32()),
+        *(
+            pa.array([None if faces is None else getattr(faces, name) for faces in results], kind)
+            for name, kind in _ABOUT.items()
+        ),
         pa.array([None if faces is None else len(faces) for faces in results], pa.int32()),
         *_face_columns(results, mesh),
     ]
@@ -98,21 +114,17 @@ def to_table(rows: Sequence[Row], mesh: bool) -> pa.Table:
 
 def _face_columns(results: Sequence[Faces | None], mesh: bool) -> Iterator[pa.Array]:
     valid = [faces for faces in results if faces is not None]
-    values = {name: _concatenated(valid, name) for name in _fields(mesh) if name not in ANGLES}
-    angles = angles_from_rotation(values["rotation"]).astype(np.float32)
-    values |= {name: angles[:, index] for index, name in enumerate(ANGLES)}
+    values = [_concatenated(valid, name, shape) for name, shape in _fields(mesh).items()]
     ends = np.cumsum([0, *(0 if faces is None else len(faces) for faces in results)])
     offsets = pa.array(ends, pa.int32())
     missing = pa.array([faces is None for faces in results], pa.bool_())
-    for value in values.values():
+    for value in values:
         yield pa.ListArray.from_arrays(offsets, _to_arrow(value), mask=missing)
 
 
-def _concatenated(results: Sequence[Faces], name: str) -> np.ndarray:
+def _concatenated(results: Sequence[Faces], name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Return a field of all faces of all photos, (N, ...) float32."""
-    return np.concatenate(
-        [np.zeros((0, *FACE_SHAPES[name]), np.float32), *(getattr(r, name) for r in results)]
-    )
+    return np.concatenate([np.zeros((0, *shape), np.float32), *(getattr(each, name) for each in results)])
 
 
 def _to_arrow(values: np.ndarray) -> pa.Array:
@@ -135,7 +147,7 @@ def _faces(row: Mapping[str, Any]) -> Faces | None:
     fields: dict[str, Any] = {
         name: np.array(row[name], np.float32).reshape(count + shape) for name, shape in FACE_SHAPES.items()
     }
-    return Faces(**fields, width=row["width"], height=row["height"], file=row["name"])
+    return Faces(**fields, **{name: row[name] for name in _ABOUT}, file=row["name"])
 
 
 def encode(rows: Sequence[Row], mesh: bool, metadata: Mapping[str, Any]) -> bytes:
@@ -168,6 +180,11 @@ def count_rows(rows: Sequence[Row]) -> Counts:
 def read_metadata(parquet_schema: pa.Schema) -> dict[str, Any]:
     """Return the metadata that :func:`encode` stored; empty for other files."""
     return dict(json.loads((parquet_schema.metadata or {}).get(_METADATA_KEY, b"{}")))
+
+
+def is_part_file(parquet_schema: pa.Schema) -> bool:
+    """Return whether a Parquet file holds rows of a run, of any version, and so no photos."""
+    return _METADATA_KEY in (parquet_schema.metadata or {})
 
 
 def read_counts(content: bytes) -> Counts:

@@ -20,14 +20,14 @@ from facegeom.batch.work import Settings
 from facegeom.errors import InputError, OutputError
 from facegeom.export.files import make_folder, write
 from facegeom.models import weights
+from facegeom.models.engine import Engine
 from facegeom.worker_pool import available_cores
 
 PART_SIZE = 128
 """Photos per part file by default."""
 
 MANIFEST_FILE = "run.json"
-_MANIFEST_FORMAT = 1
-_NETWORKS = ("pnet", "rnet", "face")
+_MANIFEST_FORMAT = 2
 _REPORT_EVERY = 1000
 
 EngineName: TypeAlias = Literal["local", "ray"]
@@ -112,10 +112,14 @@ class RunConfig:
     part_size: int | None = None
 
     def made_with(self, part_size: int) -> dict[str, Any]:
-        """Return everything but the photos that the rows depend on, as JSON values."""
+        """Return everything but the photos that the rows depend on, as JSON values.
+
+        Raises:
+            InputError: an option of the analyzer is wrong.
+        """
         return {
             "facegeom": version("facegeom"),
-            "networks": {name: weights.manifest()[name].sha256 for name in _NETWORKS},
+            "networks": networks(self.settings),
             "device": self.settings.device,
             "mesh": self.settings.mesh,
             "column": self.columns.image,
@@ -123,6 +127,33 @@ class RunConfig:
             "part_size": part_size,
             **self.settings.options,
         }
+
+
+def networks(settings: Settings) -> dict[str, str]:
+    """Return the SHA-256 of each network that workers use, by the file's name without ending.
+
+    They are loaded on the CPU here: a command that hands its work to Ray may have no GPU.
+
+    Raises:
+        InputError: an option of the analyzer is wrong.
+        WeightsError: a weight file is missing.
+    """
+    options = dict(settings.options)
+    if settings.device != "cpu":
+        options.setdefault("weights", "float32")  # the analyzer's default on a GPU
+    analyzer = FaceAnalyzer(**{"threads": 1, **options})
+    used = [
+        value.path.name
+        for part in (analyzer.detector, analyzer.face_net, analyzer.fpnet)
+        for value in (vars(part).values() if part is not None else ())
+        if isinstance(value, Engine)
+    ]
+    hashes = dict(
+        entry.of(variant)
+        for entry in weights.manifest().values()
+        for variant in (weights.FLOAT32, *entry.variants)
+    )
+    return {path.stem: digest for path, digest in hashes.items() if path.name in used}
 
 
 def execute(
@@ -145,7 +176,7 @@ def execute(
     """
     if not config.sources:
         raise InputError("expected photos, folders, shards or URLs, got none")
-    FaceAnalyzer(threads=1, **config.settings.options)  # reports a wrong option before photos are listed
+    config.made_with(PART_SIZE)  # reports a wrong option before anything is written
     make_folder(config.out)
     with locked(config.out):
         index, photos = _prepare(config, on_progress)
@@ -227,7 +258,8 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path} is damaged ({error}); use another output folder") from error
     raise InputError(
-        f"{path}: expected format {_MANIFEST_FORMAT}, got {manifest['format']!r}; use a matching facegeom"
+        f"{path} is of a run of another facegeom, whose rows differ (format {manifest['format']!r}, expected"
+        f" {_MANIFEST_FORMAT}); use another output folder"
     )
 
 
@@ -251,11 +283,20 @@ def _check_manifest(manifest: Mapping[str, Any], made_with: Mapping[str, Any], f
     """
     before = manifest["made_with"]
     names = [name for name in {**before, **made_with} if before.get(name) != made_with.get(name)]
+    if len(names) > 1 and "networks" in names:
+        names.remove("networks")  # they follow from the options, which say it shorter
     if names:
-        was = ", ".join(f"{name} {json.dumps(before.get(name))}" for name in names)
-        now = ", ".join(f"{name} {json.dumps(made_with.get(name))}" for name in names)
+        was = ", ".join(f"{name} {_shown(before.get(name))}" for name in names)
+        now = ", ".join(f"{name} {_shown(made_with.get(name))}" for name in names)
         advice = "use the same, or another output folder"
         raise InputError(f"the run in {str(folder)!r} was started with {was}, not {now}; {advice}")
+
+
+def _shown(value: Any) -> str:
+    """Return a JSON value for a message; of networks the beginnings of their hashes."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {digest[:8]}" for name, digest in value.items())
+    return json.dumps(value)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ and Parquet footers are read, but no photo.
 
 import os
 import re
+import stat
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,12 +16,15 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
 from facegeom.batch.input_index import PhotoRef
-from facegeom.batch.reading import image_column, normalized, open_store, url_of
-from facegeom.errors import InputError
+from facegeom.batch.reading import image_column, normalized, open_store, reason_of, url_of
+from facegeom.batch.rows import is_part_file
+from facegeom.errors import FacegeomError, InputError
 from facegeom.image.reading import ENDINGS
+from facegeom.results.saving import is_own_picture
 
 _TAR, _PARQUET = (".tar",), (".parquet", ".pq")
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
@@ -80,7 +84,9 @@ def list_photos(
     """List all photos lazily, each under the first source that includes it.
 
     A folder, with its subfolders, includes every file with the ending of a photo, a tar or a Parquet file,
-    except hidden files and overlays of ``facegeom analyze``. A glob includes every file that it matches.
+    except hidden files and what facegeom has written: pictures of ``facegeom analyze`` and part files of any
+    run. A glob includes every file that it matches, with the same exceptions. Folders that cannot be searched
+    and files that cannot be read as photos are listed as "damaged", with the reason.
 
     Args:
         sources: paths, globs (``*``, ``?``, ``[..]``, ``**``) and URLs.
@@ -91,7 +97,7 @@ def list_photos(
         The photos of each source, sorted by name in each folder.
 
     Raises:
-        InputError: a source is missing, cannot be searched or holds no photo.
+        InputError: a source is missing, cannot be opened or holds no photo.
     """
     opened = [_open_source(normalized(source)) for source in sources]
     earlier: list[Source] = []
@@ -99,10 +105,12 @@ def list_photos(
     for source in opened:
         found = False
         for info in _files(source, leave_out):
-            found = True
             url = url_of(info["name"], source.text)
-            if url not in files and not any(other.has(source.store, info["name"]) for other in earlier):
-                yield from _photos(source, info, columns or Columns())
+            listed = url in files or any(other.has(source.store, info["name"]) for other in earlier)
+            found |= listed
+            for photo in () if listed else _photos(source, info, columns or Columns()):
+                found = True
+                yield photo
         if not found:
             raise InputError(f"expected photos in {source.text!r}, found none; check the path")
         if source.is_file:
@@ -118,8 +126,10 @@ def _open_source(text: str) -> Source:
             return Source(text, store, path)
         if store.exists(path):
             return Source(text, store, path, is_file=True)
-    except OSError as error:
-        raise InputError(f"cannot access {text!r}: {error}") from error
+    except FacegeomError:
+        raise
+    except Exception as error:  # drivers of stores raise errors of any type
+        raise InputError(f"cannot access {text!r}: {reason_of(error)}") from error
     wildcard = _WILDCARD.search(path)
     if wildcard is None:
         raise InputError(f"expected a file, a folder, a glob or a URL, but {text!r} is not there")
@@ -140,36 +150,70 @@ def _files(source: Source, leave_out: str | None) -> Iterator[dict[str, Any]]:
 def _file_info(source: Source) -> dict[str, Any]:
     try:
         return dict(source.store.info(source.root)) | {"name": source.root}
-    except OSError as error:
-        raise InputError(f"cannot access {source.text!r}: {error}") from error
+    except Exception as error:  # see _open_source
+        raise InputError(f"cannot access {source.text!r}: {reason_of(error)}") from error
 
 
 def _walk(source: Source, folder: str, depth: int | None, leave_out: str | None) -> Iterator[dict[str, Any]]:
     for info in sorted(_list_folder(source, folder), key=lambda info: str(info["name"])):
         path = str(info["name"]).rstrip("/")
+        if "problem" in info:
+            yield info
         if path.rpartition("/")[2].startswith(".") or path in (folder.rstrip("/"), leave_out):
             continue
         if info["type"] == "directory":
             if depth != 0:
                 yield from _walk(source, path, None if depth is None else depth - 1, leave_out)
-        elif source.covers(path) and not path.endswith(".overlay.jpg"):
+        elif source.covers(path) and not is_own_picture(path):
             yield info
 
 
 def _list_folder(source: Source, folder: str) -> list[dict[str, Any]]:
+    """Return fsspec's descriptions of a folder's content, or one of the folder with a "problem"."""
     try:
         return list(source.store.ls(folder, detail=True))
-    except OSError as error:
-        raise InputError(f"cannot search {folder!r} of {source.text!r}: {error}") from error
+    except Exception as error:  # see _open_source
+        return [{"name": folder, "type": "directory", "problem": f"cannot be searched: {reason_of(error)}"}]
+
+
+def _problem(source: Source, info: dict[str, Any]) -> str | None:
+    """Return why a file or folder cannot be used, as far as its description says."""
+    path = str(info["name"])
+    if "problem" in info:
+        return str(info["problem"])
+    if not path.isascii() and not _is_text(path):
+        return "the name is not UTF-8; rename it"
+    if info["type"] == "other" and isinstance(source.store, LocalFileSystem) and not _is_regular(path):
+        return "not a regular file"  # reading a pipe would wait for ever
+    return None
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_regular(path: str) -> bool:
+    """Return whether a path, or what it links to, is a file; a link to nothing counts, too."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
 
 
 def _photos(source: Source, info: dict[str, Any], columns: Columns) -> Iterator[PhotoRef]:
     """Yield the photos of one file: the file itself, or its tar members or Parquet rows."""
     path, size = str(info["name"]), info.get("size")
     name = path[len(source.root) :].lstrip("/") or path.rpartition("/")[2]
-    file = PhotoRef(
-        _key(source, path), name, "file", url_of(path, source.text), 0, -1 if size is None else size
-    )
+    place = _key(source, path), name, url_of(path, source.text)
+    if problem := _problem(source, info):
+        key, name, url = (text.encode(errors="backslashreplace").decode() for text in place)
+        yield PhotoRef(key, name, "damaged", url, problem=problem)
+        return
+    file = PhotoRef(*place[:2], "file", place[2], 0, -1 if size is None else size)
     ending = path.lower()
     if ending.endswith(_COMPRESSED):
         raise InputError(
@@ -224,7 +268,7 @@ def _tar_members(store: Any, path: str, file: PhotoRef) -> Iterator[PhotoRef]:
 
 def _is_photo(name: str) -> bool:
     path = PurePosixPath(name)
-    return path.suffix.lower() in ENDINGS and not path.name.startswith(".")
+    return path.suffix.lower() in ENDINGS and not path.name.startswith(".") and not is_own_picture(name)
 
 
 def _parquet_rows(store: Any, path: str, file: PhotoRef, columns: Columns) -> Iterator[PhotoRef]:
@@ -236,6 +280,8 @@ def _parquet_rows(store: Any, path: str, file: PhotoRef, columns: Columns) -> It
     try:
         with store.open(path, "rb") as stream:
             table = pq.ParquetFile(stream)
+            if is_part_file(table.schema_arrow):
+                return  # rows of a run, not photos
             names = _row_names(table, image_column(table.schema_arrow, columns.image, file.key), columns.name)
             for row, name in zip(range(table.metadata.num_rows), names, strict=True):
                 yield file._replace(key=f"{file.key}#{row}", name=name, kind="parquet", position=row)

@@ -35,7 +35,7 @@ class Settings:
 
 
 class Worker:
-    """Turn jobs into part files, with one single-threaded analyzer and one reader.
+    """Turn jobs into part files, with one analyzer, single-threaded by default, and one reader.
 
     Photos are analyzed one at a time, so each row equals the result of ``FaceAnalyzer(threads=1)`` on its
     photo alone.
@@ -47,7 +47,7 @@ class Worker:
 
     def __init__(self, settings: Settings) -> None:
         self._mesh = settings.mesh
-        self._analyze = FaceAnalyzer(device=settings.device, threads=1, **settings.options)
+        self._analyze = FaceAnalyzer(**{"device": settings.device, "threads": 1, **settings.options})
         self._read = Reader(settings.column)
 
     def __call__(
@@ -82,6 +82,9 @@ class Worker:
             return Row(photo.key, photo.name, None, str(error))
         except MemoryError:
             return Row(photo.key, photo.name, None, "not enough memory for this photo; make it smaller")
+        except Exception as error:  # one photo must not stop a run of millions
+            reason = " ".join(str(error).split())
+            return Row(photo.key, photo.name, None, f"unexpected {type(error).__name__}: {reason}")
 
 
 class Attempt(NamedTuple):

@@ -4,51 +4,87 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.resources import as_file, files
+from math import hypot
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from facegeom.cli.options import Device, Fov, MaxFaces, MinFace, MinScore, Out, Threads, without_none
-from facegeom.cli.photos import InputPhoto, collect_photos, process_photos
+from facegeom.cli.options import (
+    DetectorName,
+    Device,
+    Fov,
+    MaxFaces,
+    MinFace,
+    MinScore,
+    OrientationName,
+    PoseNet,
+    Threads,
+    Weights,
+    without_none,
+)
+from facegeom.cli.photos import (
+    Collection,
+    InputPhoto,
+    angles_text,
+    collect_photos,
+    count_noun,
+    process_photos,
+)
+from facegeom.errors import InputError
 
 if TYPE_CHECKING:
     from facegeom.analyzer import FaceAnalyzer
+    from facegeom.results import Faces
 
 _DEMO_PHOTO = "astronaut.jpg"
+_FORMATS = "json,overlay,obj,glb"
+_NO_FOLDERS = (".json", ".jpg", ".jpeg", ".png", ".obj", ".ply", ".glb", ".csv", ".parquet", ".zip")
+"""Endings that mean a file; a folder is hardly called so."""
+
+_SHOWN_FILES = 12
 
 
 def analyze(
     sources: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="PHOTO|DIR", show_default=False, help="Photos, and folders of photos."),
+        typer.Argument(
+            metavar="PHOTO|DIR",
+            show_default=False,
+            help='Photos, folders of photos, and quoted patterns such as "photos/*.jpg".',
+        ),
     ] = None,
-    out: Out = Path("out"),
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="OUT",
+            help="Folder for the results, made if needed; or, for one photo, the .json file to write.",
+        ),
+    ] = Path("out"),
     formats: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--format",
+            show_default=_FORMATS,
             help="Formats to write, separated by commas: json, overlay, obj, ply, glb, depth, surface.",
         ),
-    ] = "json,overlay,obj,glb",
+    ] = None,
     min_face: MinFace = None,
     max_faces: MaxFaces = None,
     min_score: MinScore = None,
     device: Device = "cpu",
     threads: Threads = None,
     fov: Fov = None,
-    pose_net: Annotated[
-        Literal["face", "fpnet"],
-        typer.Option(help="Network that predicts the head's rotation: the face network, or FPNet."),
-    ] = "face",
+    pose_net: PoseNet = "face",
     depth_from: Annotated[
         Literal["mesh", "network"] | None,
         typer.Option(help="Source of depth and surface; by default the more accurate one."),
     ] = None,
-    detector: Annotated[
-        Literal["onepass", "cascade"],
-        typer.Option(help="Face detector: one network on the whole photo, or the cascade P-Net, R-Net."),
-    ] = "onepass",
+    detector: DetectorName = "onepass",
+    weights: Weights = None,
+    orientation: OrientationName = "exif",
     demo: Annotated[
         bool, typer.Option("--demo", help="Analyze the portrait that ships with facegeom.")
     ] = False,
@@ -59,15 +95,21 @@ def analyze(
     OUT/PHOTO.0.obj and OUT/PHOTO.0.glb. The format depth adds
     OUT/PHOTO.0.depth.png; surface adds OUT/PHOTO.0.surface.glb and
     OUT/PHOTO.0.points.ply. A folder is searched with its sub-folders, and
-    OUT gets the same sub-folders. A photo that cannot be read is reported and
-    the others are still analyzed; the exit code is then 1.
+    OUT gets the same sub-folders. Of photos in one folder that differ in the
+    ending only, the first by name gives PHOTO, the others keep their ending:
+    IMG_1.json for IMG_1.jpg, IMG_1.png.json for IMG_1.png. A photo that
+    cannot be read is reported and the others are still analyzed; the exit
+    code is then 1. Of a single photo the faces and files are listed.
 
     Example: facegeom analyze holiday.jpg album/ -o out --format json,overlay
     """
     from facegeom.export.files import make_folder
 
-    kinds = _parse_formats(formats)
-    with _find_photos(sources or [], demo) as photos:
+    kinds = _parse_formats(_FORMATS if formats is None else formats)
+    with _find_photos(sources or [], demo) as found:
+        name = _file_name(out, found)
+        if name is not None:
+            kinds, out = (["json"] if formats is None else kinds), out.parent
         make_folder(out)
         options = without_none(
             {
@@ -76,12 +118,40 @@ def analyze(
                 "min_score": min_score,
                 "threads": threads,
                 "fov_deg": fov,
+                "weights": weights,
+                "orientation": None if orientation == "exif" else orientation,
             }
         )
         if {"depth", "surface"} & set(kinds):
             options["depth"] = depth_from or True
         analyzer = _analyzer(device, {**options, "pose_net": pose_net, "detector": detector})
-        process_photos(photos, lambda photo: _analyze_photo(photo, analyzer, out, kinds), "analyzing", out)
+        details: list[str] = []
+
+        def process(photo: InputPhoto) -> int:
+            faces = replace(analyzer(photo.path), file=photo.name)
+            files = faces.save(out, kinds, image=photo.path, name=name or photo.stem)
+            if len(found.photos) == 1:
+                details.extend(_details(faces, files))
+            return len(faces)
+
+        process_photos(found, process, "analyzing", out, details)
+
+
+def _file_name(out: Path, found: Collection) -> str | None:
+    """Return the name of the output files where OUT is a .json file, not a folder.
+
+    Raises:
+        InputError: OUT is another file, or there are several photos.
+    """
+    ending = out.suffix.lower()
+    if out.is_dir() or ending not in _NO_FOLDERS or (ending != ".json" and out.exists()):
+        return None
+    if ending != ".json" or len(found.photos) != 1:
+        raise InputError(
+            f"-o: expected a folder, or a .json file for a single photo, got {str(out)!r} for"
+            f" {count_noun(len(found.photos), 'photo')}; give a folder and choose with --format"
+        )
+    return out.stem
 
 
 def _parse_formats(text: str) -> list[str]:
@@ -98,7 +168,7 @@ def _parse_formats(text: str) -> list[str]:
 
 
 @contextmanager
-def _find_photos(sources: list[Path], demo: bool) -> Iterator[list[InputPhoto]]:
+def _find_photos(sources: list[Path], demo: bool) -> Iterator[Collection]:
     """Yield the photos to analyze; the demo photo is a file only inside the ``with`` block."""
     from facegeom.image.reading import ENDINGS
 
@@ -115,11 +185,14 @@ def _analyzer(device: str, options: dict[str, Any]) -> "FaceAnalyzer":
     return FaceAnalyzer(device=device, **options)
 
 
-def _analyze_photo(photo: InputPhoto, analyzer: "FaceAnalyzer", out: Path, kinds: list[str]) -> int:
-    """Write the files of one photo; return the number of its faces."""
-    from facegeom.image.photo import open_photo
-
-    opened = open_photo(photo.path)
-    faces = replace(analyzer(opened), file=photo.name)
-    faces.save(out, kinds, image=opened.pyramid.pixels, name=photo.stem)
-    return len(faces)
+def _details(faces: "Faces", files: list[Path]) -> Iterator[str]:
+    """Yield a line for each face of a photo, and one with the files written."""
+    for number, face in enumerate(faces):
+        box = " ".join(f"{edge:.0f}" for edge in face.box_xyxy)
+        distance = f"distance {hypot(*face.translation_mm.tolist()):.0f} mm"
+        view = f"angle of view {faces.fov_deg:.0f}°, {faces.fov_source}"
+        yield f"face {number}: score {face.score:.2f}, box {box}, {angles_text(face)}, {distance} ({view})"
+    if faces.turned_deg:
+        yield f"found with the photo turned by {faces.turned_deg}° clockwise"
+    more = len(files) - _SHOWN_FILES
+    yield "wrote " + ", ".join(map(str, files[:_SHOWN_FILES])) + (f" and {more} more" if more > 0 else "")

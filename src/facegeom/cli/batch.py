@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from facegeom.cli.options import Device, Fov, MaxFaces, MinFace, MinScore, without_none
+from facegeom.cli.options import (
+    DetectorName,
+    Device,
+    Fov,
+    MaxFaces,
+    MinFace,
+    MinScore,
+    OrientationName,
+    PoseNet,
+    Weights,
+    without_none,
+)
 from facegeom.cli.photos import count_noun, progress_bar
 
 if TYPE_CHECKING:
@@ -52,33 +63,62 @@ def batch(
     max_faces: MaxFaces = None,
     min_score: MinScore = None,
     fov: Fov = None,
+    pose_net: PoseNet = "face",
+    detector: DetectorName = "onepass",
+    weights: Weights = None,
+    orientation: OrientationName = "exif",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of each worker.", show_default="1")
+    ] = None,
 ) -> None:
     """Analyze millions of photos into DIR/parts/*.parquet, one row per photo.
 
     A run that was stopped or killed continues when the same command is run
     again. A photo that cannot be used gets a row with the reason in the
-    column "error".
+    column "error", and so does a folder that cannot be searched. What
+    facegeom has written among the photos is left out.
 
     Example: facegeom batch photos/ "s3://bucket/shards/*.tar" -o run --workers 8
     """
     from facegeom.batch import analyze_many
 
-    options = {"min_face": min_face, "max_faces": max_faces, "min_score": min_score, "fov_deg": fov}
-    with _report_progress() as report:
-        result = analyze_many(
-            sources,
-            out,
-            engine=engine,
-            workers=workers,
-            device=device,
-            gpus_per_worker=gpus_per_worker,
-            mesh=mesh,
-            column=column,
-            name_column=name_column,
-            part_size=part_size,
-            tell=report,
-            **without_none(options),
-        )
+    options = {
+        "min_face": min_face,
+        "max_faces": max_faces,
+        "min_score": min_score,
+        "fov_deg": fov,
+        "weights": weights,
+        "threads": threads,
+        "pose_net": pose_net if pose_net != "face" else None,
+        "detector": detector if detector != "onepass" else None,
+        "orientation": orientation if orientation != "exif" else None,
+    }
+    last: list[Progress] = []  # newest report
+    try:
+        with _report_progress() as report:
+
+            def tell(progress: "Progress") -> None:
+                last[:] = [progress]
+                report(progress)
+
+            result = analyze_many(
+                sources,
+                out,
+                engine=engine,
+                workers=workers,
+                device=device,
+                gpus_per_worker=gpus_per_worker,
+                mesh=mesh,
+                column=column,
+                name_column=name_column,
+                part_size=part_size,
+                tell=tell,
+                **without_none(options),
+            )
+    except KeyboardInterrupt:
+        typer.echo(f"stopped by Ctrl-C: {_summary(last[-1], out) if last else 'nothing was done'}")
+        typer.echo("the same command goes on from here")
+        raise typer.Exit(130) from None
     typer.echo(_summary(result, out))
 
 

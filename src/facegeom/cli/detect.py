@@ -1,23 +1,35 @@
 """``facegeom detect``: draw the head poses on photos."""
 
-from collections.abc import Iterable
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facegeom.cli.options import Fov, Threads
-from facegeom.cli.photos import InputPhoto, collect_photos, process_photos
+from facegeom.cli.options import (
+    Device,
+    Fov,
+    MaxFaces,
+    MinHead,
+    MinHeadScore,
+    OrientationName,
+    Threads,
+    without_none,
+)
+from facegeom.cli.photos import Collection, InputPhoto, angles_text, collect_photos, process_photos
 from facegeom.errors import InputError, OutputError
-from facegeom.export.images import FORMATS, encode
+from facegeom.export.images import FORMATS, encode, fitted
 
 if TYPE_CHECKING:
     from facegeom.head_pose import PoseDetector
-    from facegeom.results import Pose
+
+_log = logging.getLogger(__name__)
 
 
 def detect(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="A photo, or a folder of photos.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SRC", help="A photo, a folder of photos, or a quoted pattern.")
+    ],
     target: Annotated[Path, typer.Argument(metavar="DEST", help="An image file, or a folder.")],
     face_pose_net: Annotated[
         Path | None,
@@ -29,23 +41,14 @@ def detect(
             help="ONNX file of your own FPNet; by default the one that ships.",
         ),
     ] = None,
-    cuda: Annotated[bool, typer.Option("--cuda", help="Run on the GPU; needs onnxruntime-gpu.")] = False,
-    min_face: Annotated[
-        float | None,
-        typer.Option(
-            "--min-face",
-            "--min_face",
-            min=1,
-            metavar="PX",
-            help="Smallest face height in pixels; by default a fraction of the image size.",
-        ),
-    ] = None,
-    min_score: Annotated[
-        float | None,
-        typer.Option("--min-score", "--min_score", min=0, max=1, help="Lowest score of a face, from 0 to 1."),
-    ] = None,
+    cuda: Annotated[bool, typer.Option("--cuda", help="The same as --device cuda.")] = False,
+    device: Device = "cpu",
+    min_face: MinHead = None,
+    max_faces: MaxFaces = None,
+    min_score: MinHeadScore = None,
     threads: Threads = None,
     fov: Fov = None,
+    orientation: OrientationName = "exif",
 ) -> None:
     """Find faces with the cascade P-Net, R-Net, FPNet and draw their head poses.
 
@@ -60,18 +63,22 @@ def detect(
     from facegeom.head_pose import MIN_SCORE, PoseDetector
     from facegeom.image.reading import ENDINGS
 
-    targets = _choose_targets(collect_photos([source], ENDINGS), source, target)
+    found = collect_photos([source], ENDINGS)
+    targets = _choose_targets(found, source, target)
+    rest = {"max_faces": max_faces, "orientation": None if orientation == "exif" else orientation}
     detector = PoseDetector(
         min_face=min_face,
         min_score=MIN_SCORE if min_score is None else min_score,
         face_pose_net=face_pose_net,
-        device="cuda" if cuda else "cpu",
+        device="cuda" if cuda else device,
         threads=threads,
         fov_deg=fov,
+        **without_none(rest),
     )
-    print_angles = not source.is_dir()
+    chosen = Collection(list(targets), found.problems)
+    print_angles = len(targets) == 1 and not source.is_dir()
     process_photos(
-        list(targets),
+        chosen,
         lambda photo: _draw_photo(photo, targets[photo], detector, print_angles),
         "detecting",
         target,
@@ -84,32 +91,42 @@ def _is_output(photo: InputPhoto, source: Path, target: Path) -> bool:
     return searched in folder.parents and folder in photo.path.resolve().parents
 
 
-def _choose_targets(photos: Iterable[InputPhoto], source: Path, target: Path) -> dict[InputPhoto, Path]:
+def _choose_targets(found: Collection, source: Path, target: Path) -> dict[InputPhoto, Path]:
     """Return the output file of each photo.
 
     Raises:
         InputError: no photo is left.
         OutputError: a photo would be overwritten, or the output format is not supported.
     """
-    into_folder = source.is_dir() or target.is_dir() or not target.suffix
+    several = source.is_dir() or len(found.photos) + len(found.problems) > 1
+    into_folder = several or target.is_dir() or not target.suffix
     targets = {
-        photo: _path_in_folder(target, photo.name) if into_folder else _check_suffix(target)
-        for photo in photos
+        photo: _path_in_folder(target, photo) if into_folder else _check_suffix(target)
+        for photo in found.photos
         if not _is_output(photo, source, target)
     }
-    if not targets:
+    if not targets and not found.problems:
         raise InputError(f"expected photos in {str(source)!r} beside those in {str(target)!r}, found none")
     inputs = {photo.path.resolve() for photo in targets}
+    written: set[Path] = set()
     for file in targets.values():
         if file.resolve() in inputs:
             raise OutputError(f"{str(file)!r} is one of the photos; give another DEST")
+        if file in written:
+            raise OutputError(f"two photos would be written as {str(file)!r}; rename one")
+        written.add(file)
     return targets
 
 
-def _path_in_folder(folder: Path, name: str) -> Path:
-    """Return the photo's name in the folder, with the suffix ".jpg" if its format cannot be written."""
-    path = folder / name
-    return path if path.suffix.lower() in FORMATS else path.with_suffix(".jpg")
+def _path_in_folder(folder: Path, photo: InputPhoto) -> Path:
+    """Return the photo's name in the folder, with the ending ".jpg" if its format cannot be written.
+
+    The ending replaces the photo's own, or follows it where another photo differs in the ending only.
+    """
+    path = folder / photo.name
+    if path.suffix.lower() in FORMATS:
+        return path
+    return path.with_name(path.name + ".jpg") if photo.shares_stem else path.with_suffix(".jpg")
 
 
 def _check_suffix(target: Path) -> Path:
@@ -124,19 +141,14 @@ def _check_suffix(target: Path) -> Path:
 def _draw_photo(photo: InputPhoto, target: Path, detector: "PoseDetector", print_angles: bool) -> int:
     """Write one photo with its head poses; return the number of its faces."""
     from facegeom.export.files import write
-    from facegeom.image.photo import open_photo
 
-    opened = open_photo(photo.path)
-    poses = detector(opened)
-    write(target, encode(poses.draw(opened.pyramid.pixels), target.suffix.lower()))
+    poses = detector(photo.path)
+    ending = target.suffix.lower()
+    picture, note = fitted(poses.draw(photo.path), ending)
+    write(target, encode(picture, ending))
+    if note:
+        _log.warning("%r: %s", str(target), note)
     for pose in poses if print_angles else ():
-        typer.echo(_pose_line(pose))
+        box = " ".join(f"{edge:.0f}" for edge in pose.box_xyxy)
+        typer.echo(f"{angles_text(pose)}, score {pose.score:.2f}, box {box}")
     return len(poses)
-
-
-def _pose_line(pose: "Pose") -> str:
-    """Return the angles, score and box of a face as one line."""
-    box = " ".join(f"{edge:.0f}" for edge in pose.box_xyxy)
-    named = {"yaw": pose.yaw_deg, "pitch": pose.pitch_deg, "roll": pose.roll_deg}
-    angles = ", ".join(f"{name} {round(angle, 1) + 0.0:.1f}°" for name, angle in named.items())  # no -0.0
-    return f"{angles}, score {pose.score:.2f}, box {box}"

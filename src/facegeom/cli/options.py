@@ -14,17 +14,21 @@ CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 Out: TypeAlias = Annotated[
     Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the results; made if needed.")
 ]
-MinFace: TypeAlias = Annotated[
-    float | None,
-    typer.Option(
-        min=1, metavar="PX", help="Smallest face height in pixels; by default a fraction of the image size."
-    ),
-]
+_FACE: dict[str, Any] = {
+    "min": 1,
+    "metavar": "PX",
+    "show_default": "5.5 % of the longer side, at least 12",
+    "help": "Height of the smallest face to look for, pixels.",
+}
+MinFace: TypeAlias = Annotated[float | None, typer.Option(**_FACE)]
 MaxFaces: TypeAlias = Annotated[
     int | None, typer.Option(min=1, help="Keep at most this many faces, the best ones.")
 ]
-MinScore: TypeAlias = Annotated[
-    float | None, typer.Option(min=0, max=1, help="Lowest score of a face, from 0 to 1.")
+_SCORE: dict[str, Any] = {"min": 0, "max": 1, "help": "Lowest score of a face, from 0 to 1."}
+MinScore: TypeAlias = Annotated[float | None, typer.Option(show_default="0.9", **_SCORE)]
+MinHead: TypeAlias = Annotated[float | None, typer.Option("--min-face", "--min_face", **_FACE)]
+MinHeadScore: TypeAlias = Annotated[
+    float | None, typer.Option("--min-score", "--min_score", show_default="0.7", **_SCORE)
 ]
 Device: TypeAlias = Annotated[
     Literal["cpu", "cuda"], typer.Option(help="Where the networks run; cuda needs onnxruntime-gpu.")
@@ -38,7 +42,30 @@ Fov: TypeAlias = Annotated[
         min=1,
         max=179,
         metavar="DEG",
-        help="Angle of view across the longer side, for distances; by default the photo's EXIF, else 50.",
+        show_default="the photo's EXIF, else 50",
+        help="Angle of view across the longer side. Distances, millimetres and the rotation in the camera"
+        " frame depend on it; the angles do not, except that a known wide lens is corrected.",
+    ),
+]
+Weights: TypeAlias = Annotated[
+    Literal["float32", "int8"] | None,
+    typer.Option(
+        show_default="int8 on a CPU, float32 on a GPU",
+        help="Variant of the networks; int8 is faster on a CPU and a little less accurate.",
+    ),
+]
+PoseNet: TypeAlias = Annotated[
+    Literal["face", "fpnet"],
+    typer.Option(help="Network that predicts the head's rotation: the face network, or FPNet."),
+]
+DetectorName: TypeAlias = Annotated[
+    Literal["onepass", "cascade"],
+    typer.Option(help="Face detector: one network on the whole photo, or the cascade P-Net, R-Net."),
+]
+OrientationName: TypeAlias = Annotated[
+    Literal["exif", "auto"],
+    typer.Option(
+        help="Which way up photos are: as EXIF says, or tried in all four turns where no face is sure."
     ),
 ]
 

@@ -1,18 +1,26 @@
 """Collect the photos of a command, process them one by one with a progress bar, print the summary."""
 
+import glob
+import logging
 import os
+import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from facegeom.errors import FacegeomError, InputError, OutputError
+from facegeom.errors import FacegeomError, InputError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+    from facegeom.results import Face, Pose
+
+_WILDCARD = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
@@ -22,110 +30,263 @@ class InputPhoto:
     Attributes:
         path: path of the file.
         name: path relative to the searched folder, or the file name; with "/" as separator.
+        stem: name of the output files, without ending; no other photo of the command has it.
+        shares_stem: whether another photo in its folder differs in the ending only.
     """
 
     path: Path
     name: str
-
-    @property
-    def stem(self) -> str:
-        """The name without suffix, which names the output files."""
-        return Path(self.name).with_suffix("").as_posix()
+    stem: str
+    shares_stem: bool = False
 
 
-def collect_photos(sources: Iterable[Path], suffixes: Iterable[str]) -> list[InputPhoto]:
+@dataclass
+class Collection:
+    """The photos of a command.
+
+    Attributes:
+        photos: to process, each file once.
+        problems: a sentence for each source or file that cannot be processed.
+    """
+
+    photos: list[InputPhoto] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def collect_photos(sources: Iterable[Path], suffixes: Iterable[str]) -> Collection:
     """Return the given photos in their order, and those of given folders sorted; each file once.
 
+    Photos of one folder that differ in the ending only would have the same output files. The first of them,
+    sorted by name, is named by its stem ("IMG_1"), the others with their ending ("IMG_1.png"). The folder's
+    content decides, not the arguments, so that a photo has the same name in each run. Of photos with the
+    same name in several folders that are given one by one, the later ones are named with their folder.
+
     Args:
-        sources: photos, and folders to search with their sub-folders.
+        sources: photos, folders to search with their sub-folders, and patterns (``*``, ``?``, ``[..]``,
+            ``**``) where no file has that name.
         suffixes: file name endings of photos in folders, in lower case.
 
     Raises:
-        InputError: a folder cannot be read or holds no photo.
-        OutputError: the output files of two photos would have the same name.
+        InputError: there is no photo.
     """
-    photos: dict[Path, InputPhoto] = {}
-    known = frozenset(suffixes)
+    search = _Search(frozenset(suffixes))
     for source in sources:
-        found = _search(source, known) if source.is_dir() else [InputPhoto(source, source.name)]
-        for photo in found:
-            photos.setdefault(photo.path.resolve(), photo)
-    _check_names(photos.values())
-    return list(photos.values())
+        search.add(source)
+    found = search.found
+    if search.empty and not found.photos and not found.problems:
+        raise InputError(search.empty[0])
+    return Collection(found.photos, found.problems + search.empty)
 
 
-def _search(folder: Path, suffixes: frozenset[str]) -> list[InputPhoto]:
-    paths = sorted(path for path in _walk(folder) if path.suffix.lower() in suffixes)
-    if not paths:
-        raise InputError(
-            f"expected photos in {str(folder)!r}, found none ending in {' '.join(sorted(suffixes))}"
+class _Search:
+    """A search for photos; ``found`` grows with each source, ``empty`` names those without a photo."""
+
+    def __init__(self, suffixes: frozenset[str]) -> None:
+        self._suffixes, self.found = suffixes, Collection()
+        self.empty: list[str] = []
+        self._seen: set[str] = set()
+        self._taken: dict[str, Path] = {}  # by the name of the output files
+        self._folders: dict[Path, _Names] = {}
+
+    def add(self, source: Path) -> None:
+        """Add the photos of one source."""
+        if os.path.isdir(source):
+            problems, paths = len(self.found.problems), sorted(self._walk(source))
+            if not paths and problems == len(self.found.problems):
+                endings = " ".join(sorted(self._suffixes))
+                self.empty.append(f"expected photos in {str(source)!r}, found none ending in {endings}")
+            for path in paths:
+                self._add(path, path.relative_to(source).as_posix())
+        elif _WILDCARD.search(str(source)) and not os.path.lexists(source):
+            self._add_matches(source)
+        else:
+            self._add(source, source.name)
+
+    def _add_matches(self, pattern: Path) -> None:
+        """Add the files that a pattern matches; their names begin below its folders without wildcards."""
+        matches = sorted(
+            path for path in map(Path, glob.iglob(str(pattern), recursive=True)) if _visible(path)
         )
-    return [InputPhoto(path, path.relative_to(folder).as_posix()) for path in paths]
+        files = [path for path in matches if not os.path.isdir(path)]
+        if not files:
+            self.empty.append(f"expected photos by the pattern {str(pattern)!r}, found none")
+        fixed = next(index for index, part in enumerate(pattern.parts) if _WILDCARD.search(part))
+        for path in files:
+            self._add(path, Path(*path.parts[fixed:]).as_posix())
+
+    def _walk(self, folder: Path) -> Iterator[Path]:
+        """Yield the photos of a folder and its sub-folders."""
+
+        def note(error: OSError) -> None:
+            self.found.problems.append(f"cannot search {error.filename!r}: {error.strerror or error}")
+
+        for parent, folders, files in os.walk(folder, onerror=note):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            yield from (Path(parent, name) for name in files if self._is_photo(name))
+
+    def _is_photo(self, name: str) -> bool:
+        return _visible(Path(name)) and os.path.splitext(name)[1].lower() in self._suffixes
+
+    def _add(self, path: Path, name: str) -> None:
+        real = os.path.realpath(path)
+        if real in self._seen:
+            return
+        self._seen.add(real)
+        if not name.isascii() and not _is_text(name):
+            self.found.problems.append(f"{str(path)!r}: the file's name is not UTF-8; rename it")
+            return
+        names = self._names_beside(path)
+        own = names.of(path.name)
+        stem = (Path(name).parent / own).as_posix()
+        other = self._taken.get(stem)
+        if other is not None:
+            stem = name if other.name != path.name else f"{Path(real).parent.name}/{own}"
+        if stem in self._taken:
+            both = f"{str(self._taken[stem])!r} and {str(path)!r} would both be written as {stem!r}"
+            self.found.problems.append(f"{both}; give them different output folders")
+            return
+        self._taken[stem] = path
+        self.found.photos.append(InputPhoto(path, name, stem, names.shares_stem(path.name)))
+
+    def _names_beside(self, path: Path) -> "_Names":
+        """Return the names of the photos in a file's folder."""
+        folder = path.parent
+        if folder not in self._folders:
+            self._folders[folder] = _Names(filter(self._is_photo, sorted(_listed(folder))))
+        return self._folders[folder]
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder and its sub-folders, except hidden ones and overlays of earlier runs."""
+class _Names:
+    """Names of the output files of one folder's photos.
 
-    def fail(error: OSError) -> None:
-        raise InputError(f"cannot search {error.filename!r}: {error.strerror}") from error
+    Args:
+        files: names of the photos, sorted.
+    """
 
-    for parent, folders, files in os.walk(folder, onerror=fail):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and not name.endswith(".overlay.jpg"):
-                yield Path(parent, name)
+    def __init__(self, files: Iterable[str]) -> None:
+        self._names: dict[str, str] = {}
+        self._used: set[str] = set()
+        self._stems: Counter[str] = Counter()
+        for file in files:
+            self.of(file)
+
+    def of(self, file: str) -> str:
+        """Return a photo's stem, or its whole name if a photo before it has that stem."""
+        if file not in self._names:
+            stem = os.path.splitext(file)[0]
+            self._names[file] = file if stem in self._used else stem
+            self._used.add(self._names[file])
+            self._stems[stem] += 1
+        return self._names[file]
+
+    def shares_stem(self, file: str) -> bool:
+        return self._stems[os.path.splitext(file)[0]] > 1
 
 
-def _check_names(photos: Iterable[InputPhoto]) -> None:
-    """Raise an OutputError if two photos have the same stem."""
-    taken: dict[str, InputPhoto] = {}
-    for photo in photos:
-        other = taken.setdefault(photo.stem, photo)
-        if other is not photo:
-            raise OutputError(
-                f"{str(other.path)!r} and {str(photo.path)!r} would both be written as {photo.stem!r};"
-                " rename one or give them different output folders"
-            )
+def _listed(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:  # then the photo itself says why it cannot be read
+        return []
+
+
+def _visible(path: Path) -> bool:
+    """Return whether a file is neither hidden nor a picture that facegeom has written."""
+    from facegeom.results.saving import is_own_picture
+
+    return not path.name.startswith(".") and not is_own_picture(path.name)
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a file's name can be written as UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def process_photos(
-    photos: Sequence[InputPhoto], process: Callable[[InputPhoto], int], description: str, out: Path
+    found: Collection,
+    process: Callable[[InputPhoto], int],
+    description: str,
+    out: Path,
+    details: Iterable[str] = (),
 ) -> None:
     """Process each photo and print a summary; a photo that fails is reported and does not stop the rest.
 
     Args:
-        photos: photos to process.
+        found: photos to process.
         process: writes the outputs of a photo and returns the number of its faces.
         description: text of the progress bar.
         out: folder or file of the outputs, for the summary.
+        details: lines that are printed after the summary.
 
     Raises:
-        Exit: with code 1, if a photo has failed.
+        Exit: with code 1, if something has failed; with code 130, if Ctrl-C has stopped the work.
     """
     started = time.perf_counter()
-    faces, failed = _process_all(photos, process, description)
-    rate = len(photos) / max(time.perf_counter() - started, 1e-9)
-    typer.echo(
-        f"{count_noun(len(photos), 'photo')}, {count_noun(faces, 'face')}, {failed} failed,"
-        f" {rate:.1f} photos/s; files in {out}"
-    )
-    if failed:
-        raise typer.Exit(1)
-
-
-def _process_all(
-    photos: Sequence[InputPhoto], process: Callable[[InputPhoto], int], description: str
-) -> tuple[int, int]:
-    """Process all photos; return the number of faces and of failed photos."""
-    faces = failed = 0
+    photos, failed, faces, stopped = 0, len(found.problems), 0, ""
     with progress_bar() as progress:
-        for photo in progress.track(photos, description=description):
-            try:
-                faces += process(photo)
-            except FacegeomError as error:
-                failed += 1
-                progress.console.print(f"failed: {error}", style="red", markup=False, soft_wrap=True)
-    return faces, failed
+
+        def report(text: str, style: str = "red") -> None:
+            progress.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+        warnings = _LinesOfLog(lambda text: report(text, "yellow"))
+        logging.getLogger("facegeom").addHandler(warnings)
+        for problem in found.problems:
+            report(f"failed: {problem}")
+        try:
+            for photo in progress.track(found.photos, description=description):
+                try:
+                    faces += process(photo)
+                except BrokenPipeError:
+                    raise
+                except Exception as error:
+                    failed += 1
+                    report(f"failed: {one_line(error, str(photo.path))}")
+                photos += 1
+        except KeyboardInterrupt:
+            stopped = f"stopped by Ctrl-C, {len(found.photos) - photos} left: "
+        finally:
+            logging.getLogger("facegeom").removeHandler(warnings)
+    rate = photos / max(time.perf_counter() - started, 1e-9)
+    typer.echo(
+        f"{stopped}{count_noun(photos, 'photo')}, {count_noun(faces, 'face')}, {failed} failed,"
+        f" {rate:.1f} photos/s; files in {os.fsencode(out).decode(errors='replace')}"
+    )
+    for line in details:
+        typer.echo(line)
+    if stopped or failed:
+        raise typer.Exit(130 if stopped else 1)
+
+
+class _LinesOfLog(logging.Handler):
+    """Hand each warning of the library to a function, as a line beside the progress bar."""
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._report = report
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._report(record.getMessage())
+
+
+def one_line(error: Exception, subject: str = "") -> str:
+    """Return what a person needs to know of an error, in one line."""
+    name = f"{subject!r}: " if subject else ""
+    if isinstance(error, FacegeomError):
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return f"{name}not enough memory; make the photo smaller, or close other programs"
+    text = " ".join(str(error).split())
+    return f"{name}unexpected {type(error).__name__}: {text}; please report it"
+
+
+def angles_text(face: "Face | Pose") -> str:
+    """Return the angles of a head: "yaw 1.0°, pitch -2.0°, roll 0.0°"."""
+    named = {"yaw": face.yaw_deg, "pitch": face.pitch_deg, "roll": face.roll_deg}
+    return ", ".join(f"{name} {round(angle, 1) + 0.0:.1f}°" for name, angle in named.items())  # no -0.0
 
 
 def progress_bar() -> "Progress":

@@ -1,5 +1,6 @@
 """The root command ``facegeom``: its options, its commands, and how errors end a run."""
 
+import os
 from importlib import import_module
 from importlib.metadata import entry_points, version
 from importlib.util import find_spec
@@ -10,6 +11,7 @@ from typer.core import TyperGroup
 
 from facegeom.cli import analyze, detect
 from facegeom.cli.options import CONTEXT_SETTINGS, add_stand_in
+from facegeom.cli.photos import one_line
 from facegeom.errors import FacegeomError, InputError, OutputError
 
 _ENTRY_POINTS = "facegeom.commands"
@@ -31,16 +33,25 @@ _EXTRAS = {
 
 
 class _Commands(TyperGroup):
-    """Print an error of facegeom as one line and turn it into the exit code.
+    """Print an error as one line and turn it into the exit code.
 
-    The code is 2 if the arguments or the place of the output are wrong, else 1.
+    The code is 2 if the arguments or the place of the output are wrong, 130 after Ctrl-C, else 1. With the
+    environment variable FACEGEOM_TRACEBACK an unexpected error shows its traceback.
     """
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except FacegeomError as error:
-            typer.secho(f"error: {error}", fg="red", err=True)
+        except KeyboardInterrupt as error:
+            typer.secho("stopped by Ctrl-C", fg="red", err=True)
+            raise typer.Exit(130) from error
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            expected = isinstance(error, (FacegeomError, MemoryError))
+            if hasattr(error, "show") or (not expected and os.environ.get("FACEGEOM_TRACEBACK")):
+                raise  # Typer shows its own errors
+            typer.secho(f"error: {one_line(error)}", fg="red", err=True)
             raise typer.Exit(2 if isinstance(error, (InputError, OutputError)) else 1) from error
 
 

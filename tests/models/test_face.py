@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from facegeom.geometry.boxes import square
+from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles, rotation_to_6d
 from facegeom.geometry.schemes import MESH478_EYE_CORNERS
 from facegeom.image.pyramid import Pyramid
@@ -62,7 +63,7 @@ class RedDotNet(FakeNet):
         centre = (
             np.stack([red.sum(axis=1) @ unit, red.sum(axis=2) @ unit], axis=1) / red.sum(axis=(1, 2))[:, None]
         )
-        outputs[3] = np.broadcast_to(centre[:, None], (len(crops), 68, 2))
+        outputs[3] = np.repeat(centre[:, None], 68, axis=1)
         return outputs
 
 
@@ -205,3 +206,139 @@ def test_predictions_of_a_reduced_photo_are_in_pixels_of_the_whole_one() -> None
     flat, own = small.in_photo((2, 4)), small.in_photo()
     np.testing.assert_allclose(flat.mesh_px[..., 1], (own.mesh_px[..., 1] + 0.5) * 4 - 0.5, rtol=1e-5)
     np.testing.assert_allclose(flat.mesh_px[..., 2], own.mesh_px[..., 2] * 8**0.5, rtol=1e-5)
+
+
+# From here on: crops through virtual cameras, rolled crops, and second looks at doubtful faces.
+
+LENS = Camera(160, 160, 110)
+ASIDE = np.array([[95.0, 95, 125, 125]])  # its middle is 36° off the axis; its crop has a side of 39
+
+
+@pytest.mark.parametrize("dot", [(110, 110), (99, 116), (120, 103)])
+@pytest.mark.parametrize(
+    ("lens", "roll_deg"), [(LENS, None), (LENS, 40.0), (None, -70.0), (None, 180.0), (LENS, 90.0)]
+)
+def test_predictions_of_a_view_lie_where_it_shows_them(
+    dot: tuple[int, int], lens: Camera | None, roll_deg: float | None
+) -> None:
+    image = Image.new("RGB", (160, 160))
+    image.putpixel(dot, (255, 0, 0))
+    rolls = None if roll_deg is None else [np.array([roll_deg])]
+    found = FaceNet(RedDotNet())([Pyramid(image)], [ASIDE], [lens], rolls)[0].in_photo()
+    np.testing.assert_allclose(found.landmarks_px[0], np.tile(dot, (68, 1)), atol=0.2)
+
+
+def test_a_view_keeps_rotation_depth_and_expected_errors() -> None:
+    image = plain(100, (160, 160))
+    upright, seen = (FaceNet(FakeNet())([image], [ASIDE], [lens])[0] for lens in (None, LENS))
+    np.testing.assert_array_equal(seen.rotation6d, upright.rotation6d)
+    np.testing.assert_array_equal(seen.mesh[..., 2], upright.mesh[..., 2])
+    np.testing.assert_array_equal(seen.mesh_scale, upright.mesh_scale)
+    np.testing.assert_array_equal(seen.crop_xyxy, upright.crop_xyxy)
+    apart = np.abs(seen.in_photo().landmarks_px - upright.in_photo().landmarks_px)
+    assert apart[0, 0].max() < 1e-6 and apart[0, 1].max() > 0.5  # the middle stays, what is beside it moves
+
+
+def test_a_box_of_a_view_holds_its_corners() -> None:
+    """Away from the axis a lens stretches along the radius: at the lower right, down to the right."""
+    found = FaceNet(CentredNet())([plain(100, (160, 160))], [ASIDE], [LENS])[0].box_xyxy[0]
+    assert (found[:2] > ASIDE[0, :2] - 3).all() and (found[2:] > ASIDE[0, 2:] + 1).all()
+    assert found[2] - found[0] == pytest.approx(found[3] - found[1])  # symmetric about the diagonal
+
+
+def test_a_rolled_crop_by_hand() -> None:
+    """A quarter turn clockwise carries x to y and y to -x."""
+    side = 30 * CROP_SCALE
+    found = FaceNet(FakeNet())([plain(100, (160, 160))], [ASIDE], None, [np.array([90.0])])[0]
+    placed = found.in_photo()
+    np.testing.assert_allclose(placed.landmarks_px[0, 1], (110 + side / 4, 110 + side / 4), atol=1e-6)
+    np.testing.assert_allclose(placed.mesh_px[0, 5], (110 + side / 2, 110 + side / 2, side / 10), atol=1e-6)
+    np.testing.assert_allclose(placed.rotation[0], rotation_from_angles(0, 0, 90) @ ROTATION, atol=1e-6)
+    middle, half = 110 + side / 8, (side * 0.375, side / 2)  # the box was (-1/2, -1/2, 1/2, 1/4)
+    box = (middle - half[0], 110 - half[1], middle + half[0], 110 + half[1])
+    np.testing.assert_allclose(placed.box_xyxy[0], box, atol=1e-6)
+
+
+def test_photos_with_and_without_a_lens_share_batches() -> None:
+    net, images = FakeNet(), [plain(50, (160, 160)), plain(100, (160, 160)), plain(150, (160, 160))]
+    squares = [np.concatenate([ASIDE, ASIDE - 30]), np.zeros((0, 4)), ASIDE]
+    lenses = [None, LENS, LENS]
+    together = FaceNet(net)(images, squares, lenses)
+    assert net.batches == [3]
+    for image, part, lens, found in zip(images, squares, lenses, together, strict=True):
+        alone = FaceNet(FakeNet())([image], [part], [lens])[0]
+        for name in FacePredictions.__dataclass_fields__:
+            np.testing.assert_allclose(getattr(found, name), getattr(alone, name), atol=1e-9, err_msg=name)
+
+
+def test_drifted_faces_are_refined_through_the_lens() -> None:
+    face_net, image = FaceNet(FakeNet()), plain(100, (160, 160))
+    first = face_net([image], [ASIDE], [LENS])
+    second = face_net.refine([image], first, [LENS])[0]
+    expected = face_net([image], [square(first[0].box_xyxy)], [LENS])[0]
+    np.testing.assert_allclose(second.landmarks, expected.landmarks, atol=1e-6)
+    assert not np.allclose(second.landmarks, face_net.refine([image], first, [None])[0].landmarks)
+
+
+class ListedNet(FakeNet):
+    """Predicts listed scores and expected errors; records the crops."""
+
+    def __init__(self, scores: list[float], scales: list[float]) -> None:
+        super().__init__()
+        self.scores, self.scales = scores, scales
+        self.crops = np.zeros(0)
+
+    def __call__(self, crops: np.ndarray) -> list[np.ndarray]:
+        outputs = super().__call__(crops)
+        self.crops, outputs[0] = crops, np.array(self.scores)
+        outputs[5] = np.tile(np.array(self.scales)[:, None], (1, 68))
+        return outputs
+
+
+SURE, UNSURE = 0.01, 0.05  # expected errors: confidences of 0.92 and 0.39
+
+
+@pytest.mark.parametrize(
+    ("own", "turned", "is_kept"),
+    [
+        ((0.9, UNSURE), (0.5, UNSURE), True),
+        ((0.4, UNSURE), (0.5, UNSURE), False),  # its own square shows no face
+        ((0.9, UNSURE), (0.99, SURE), False),  # it stands upside down
+        ((0.9, UNSURE), (0.99, UNSURE), False),
+        ((0.9, UNSURE), (0.97, SURE), True),
+        ((0.9, SURE), (0.99, UNSURE), True),
+    ],
+)
+def test_doubtful_faces_are_confirmed(
+    own: tuple[float, float], turned: tuple[float, float], is_kept: bool
+) -> None:
+    found = FaceNet(FakeNet(UNSURE))([plain()], [SQUARE])[0]
+    ramp = np.repeat(np.arange(80, dtype=np.uint8)[:, None, None] * 3, 80, axis=1).repeat(3, axis=2)
+    net = ListedNet([own[0], turned[0]], [own[1], turned[1]])
+    (kept,) = FaceNet(net).confirm([Pyramid(ramp)], [found])
+    np.testing.assert_array_equal(net.crops[1], net.crops[0][::-1, ::-1])
+    assert len(kept.score) == is_kept
+    np.testing.assert_array_equal(kept.mesh, found.mesh[: len(kept.score)])
+
+
+def test_sure_faces_are_not_looked_at_again() -> None:
+    net = FakeNet(SURE)
+    found = FaceNet(net)([plain(), plain()], [SQUARE, np.zeros((0, 4))])
+    for before, after in zip(found, FaceNet(net).confirm([plain(), plain()], found), strict=True):
+        assert shapes(after) == shapes(before)
+    assert net.batches == [1] and FaceNet(net).confirm([], []) == []
+
+
+def test_only_doubtful_faces_are_looked_at_again_and_order_stays() -> None:
+    """Of three photos with a sure and two doubtful faces, none, and one doubtful face."""
+    sure = FaceNet(FakeNet(SURE))([plain()], [SQUARE])[0]
+    unsure = FaceNet(FakeNet(UNSURE))([plain()], [np.concatenate([SQUARE, SQUARE + 5])])[0]
+    found = [unsure[:1].joined(sure).joined(unsure[1:]), FacePredictions.empty(), unsure[1:]]
+    net = ListedNet([0.4, 0.9, 0.9, 0, 0, 0], [UNSURE] * 6)
+    first, second, third = FaceNet(net).confirm([plain()] * 3, found, [None] * 3)
+    assert net.batches == [6]
+    np.testing.assert_array_equal(
+        first.crop_xyxy, np.concatenate([SQUARE, SQUARE + 5]) + first.crop_xyxy[0] - SQUARE
+    )
+    np.testing.assert_array_equal(first.landmarks_scale[:, 0], [SURE, UNSURE])
+    assert len(second.score) == 0 and len(third.score) == 1

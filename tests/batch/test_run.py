@@ -1,17 +1,24 @@
 """Runs: what they write, how they resume, what they reject."""
 
+import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from facegeom import FaceAnalyzer
 from facegeom.batch import Progress, analyze_many, read_rows
 from facegeom.batch.rows import Counts
-from facegeom.batch.run import locked
+from facegeom.batch.run import locked, networks
+from facegeom.batch.sources import list_photos
+from facegeom.batch.work import Settings
 from facegeom.errors import InputError, OutputError
 
 from .conftest import jpeg, parts_of, portrait, write_parquet, write_tar
@@ -57,8 +64,46 @@ def test_folder_of_a_run(album: Path, tmp_path: Path) -> None:
     assert (manifest["photos"], manifest["parts"], manifest["sources"]) == (10, 4, [str(album)])
     made = manifest["made_with"]
     assert (made["min_score"], made["part_size"], made["mesh"], made["device"]) == (0.8, 3, True, "cpu")
-    assert set(made["networks"]) == {"pnet", "rnet", "face"}
+    assert made["networks"] == {name: sha256(f"{name}.onnx") for name in ("face.int8", "onepass.int8")}
     assert list(parts_of(tmp_path / "out")) == [f"part-{number:07d}.parquet" for number in range(4)]
+
+
+def sha256(file: str) -> str:
+    return hashlib.sha256((files("facegeom.models.weights") / file).read_bytes()).hexdigest()
+
+
+USED: list[tuple[dict[str, Any], set[str]]] = [
+    ({}, {"onepass.int8", "face.int8"}),
+    ({"device": "cuda"}, {"onepass", "face"}),
+    ({"weights": "float32"}, {"onepass", "face"}),
+    ({"device": "cuda", "weights": "int8"}, {"onepass.int8", "face.int8"}),
+    ({"detector": "cascade"}, {"pnet", "rnet", "face.int8"}),
+    ({"pose_net": "fpnet"}, {"onepass.int8", "face.int8", "fpnet"}),
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), USED)
+def test_networks_that_workers_use(options: dict[str, Any], expected: set[str]) -> None:
+    device = options.pop("device", "cpu")
+    assert networks(Settings(device, options=options)).keys() == expected
+
+
+def test_rows_and_analyzer_agree_on_every_option(album: Path, tmp_path: Path) -> None:
+    """Rows hold the whole result: angle of view, its source, the turn, rotations."""
+    options: dict[str, Any] = {
+        "weights": "float32",
+        "orientation": "auto",
+        "detector": "cascade",
+        "threads": 2,
+    }
+    with Image.open(album / "face0.jpg") as upright:
+        upright.rotate(90, expand=True).save(album / "turned.png")
+    run(album, tmp_path / "out", **options)
+    analyzer = FaceAnalyzer(**options)
+    rows = [row for row in read_rows(tmp_path / "out") if row.faces is not None]
+    for row in rows:
+        assert row.faces == replace(analyzer((album / str(row.name)).read_bytes()), file=row.name)
+    assert {row.faces.turned_deg for row in rows if row.faces} == {0, 90}
 
 
 def test_mixed_sources(album: Path, tmp_path: Path) -> None:
@@ -136,6 +181,7 @@ OTHER_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"part_size": 4}, "part_size 3, not part_size 4"),
     ({"column": "img"}, "column null"),
     ({"device": "cuda"}, 'device "cpu", not device "cuda"'),
+    ({"weights": "float32"}, 'weights null, not weights "float32"'),
 ]
 
 
@@ -183,7 +229,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"gpus_per_worker": 0}, "gpus_per_worker: expected"),
     ({"part_size": 0}, "part_size: expected"),
     ({"min_score": 2}, "min_score: expected"),
-    ({"threads": 4}, "options of FaceAnalyzer, got threads"),
+    ({"threads": 0}, "threads: expected"),
+    ({"depth": True}, "options of FaceAnalyzer, got depth"),
     ({"sources": []}, "expected photos, folders"),
     ({"sources": ["nowhere"]}, "is not there"),
 ]
@@ -201,6 +248,32 @@ def test_output_folder_among_the_photos(album: Path, in_process: list[int]) -> N
     for _ in range(2):
         assert run(album, album / "out").done.photos == 10
     assert in_process == [0, 1, 2, 3]
+
+
+def test_output_of_other_runs_among_the_photos(album: Path, tmp_path: Path, in_process: list[int]) -> None:
+    """Part files of a finished run are no photos, wherever they lie; nor are pictures of ``analyze``."""
+    run(album, album / "first")
+    (album / "face0.overlay.jpg").write_bytes(jpeg())
+    (album / "face0.0.depth.png").write_bytes(jpeg())
+    (album / "copy.parquet").write_bytes((album / "first/parts/part-0000001.parquet").read_bytes())
+    for sources in ([album], [album / "*"], [album / "**"]):
+        names = [photo.name for photo in list_photos(sources) if photo.kind != "damaged"]
+        assert {str(name).rpartition(".")[2] for name in names} <= {"jpg", "json", "arrow"}
+    assert run(album, album / "second").done.photos == 10
+    with pytest.raises(InputError, match="found none"):
+        analyze_many([album / "copy.parquet"], tmp_path / "out")
+
+
+def test_runs_of_an_earlier_version_are_refused(album: Path, finished: tuple[Path, dict[str, bytes]]) -> None:
+    out, _ = finished
+    manifest = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps(manifest | {"format": 1}))
+    with pytest.raises(InputError, match="a run of another facegeom, whose rows differ"):
+        run(album, out)
+    for path in (out / "parts").iterdir():
+        pq.write_table(pq.read_table(path).drop(["fov_deg", "fov_source", "camera_rotation"]), path)
+    with pytest.raises(InputError, match="other columns than this facegeom writes"):
+        next(read_rows(out))
 
 
 def test_parts_without_a_manifest_are_refused(album: Path, finished: tuple[Path, dict[str, bytes]]) -> None:

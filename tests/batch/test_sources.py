@@ -3,9 +3,12 @@
 import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 
 from facegeom.batch.sources import Columns, list_photos
 from facegeom.errors import InputError
@@ -77,6 +80,57 @@ def test_names_and_paths(tree: Path) -> None:
 
 def test_the_runs_own_folder_is_left_out(tree: Path) -> None:
     assert keys("album", leave_out=str(tree / "album/trip")) == ALBUM[:2]
+
+
+def test_files_that_are_no_photos_have_a_reason(tree: Path) -> None:
+    """A pipe would make a worker wait for ever; a name that is no UTF-8 has no place in a table."""
+    os.mkfifo(tree / "album/pipe.jpg")
+    os.mkfifo(tree / "album/pipe.tar")
+    (tree / "album" / os.fsdecode(b"caf\xe9.jpg")).write_bytes(jpeg())
+    photos = {photo.key: photo.problem for photo in list_photos(["album"])}
+    assert {key: problem for key, problem in photos.items() if problem} == {
+        "album/caf\\udce9.jpg": "the name is not UTF-8; rename it",
+        "album/pipe.jpg": "not a regular file",
+        "album/pipe.tar": "not a regular file",
+    }
+    assert set(ALBUM) < photos.keys()
+    (alone,) = list_photos(["album/pipe.jpg"])
+    assert alone.kind == "damaged"
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), FileNotFoundError(2, "gone")])
+def test_folder_that_cannot_be_searched_has_a_reason(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    original = LocalFileSystem.ls
+
+    def ls(self: LocalFileSystem, path: str, **options: Any) -> list[Any]:
+        if path.endswith("trip"):
+            raise error
+        return list(original(self, path, **options))
+
+    monkeypatch.setattr(LocalFileSystem, "ls", ls)
+    *photos, trip = list_photos(["album"])
+    assert [photo.key for photo in photos] == ALBUM[:2]
+    assert (trip.key, trip.kind) == ("album/trip", "damaged") and "cannot be searched" in str(trip.problem)
+
+
+def test_a_store_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drivers raise errors of any type, some of many lines, such as missing credentials."""
+
+    class NoCredentialsError(Exception):
+        """As botocore raises it: no OSError."""
+
+    def fail(self: object, path: str, **options: object) -> None:
+        raise NoCredentialsError("Unable to locate\ncredentials " + "again " * 200)
+
+    monkeypatch.setattr(MemoryFileSystem, "info", fail)
+    with pytest.raises(InputError) as caught:
+        keys("memory://bucket/photos")
+    assert str(caught.value).startswith(
+        "cannot access 'memory://bucket/photos': Unable to locate credentials"
+    )
+    assert len(str(caught.value)) < 400
 
 
 def test_a_link_to_a_photo_is_a_photo(tree: Path) -> None:

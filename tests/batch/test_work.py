@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from facegeom import FaceAnalyzer
 from facegeom.batch.input_index import Job
 from facegeom.batch.sources import list_photos
 from facegeom.batch.work import Attempt, CrashTracker, Settings, Worker
@@ -70,3 +72,19 @@ def test_skipped_photos_have_a_row(album: Path) -> None:
     content = Worker(Settings())(Job(1, photos[2:4]), skip=frozenset({1}))
     errors = pq.read_table(pa.BufferReader(content))["error"].to_pylist()
     assert errors[0] is None and "died on this photo" in errors[1]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [(MemoryError(), "not enough memory"), (KeyError("a\nb"), "unexpected KeyError: 'a\\nb'")],
+)
+def test_unexpected_errors_are_reasons(
+    album: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+) -> None:
+    def fail(self: FaceAnalyzer, source: bytes) -> None:
+        raise error
+
+    monkeypatch.setattr(FaceAnalyzer, "__call__", fail)
+    content = Worker(Settings())(Job(0, tuple(list_photos([album]))[1:3]))
+    reasons = pq.read_table(pa.BufferReader(content))["error"].to_pylist()
+    assert len(reasons) == 2 and all(message in reason for reason in reasons)

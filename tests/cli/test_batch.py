@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -63,11 +64,37 @@ def test_a_run_and_its_second_start(album: Path, tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "out/parts").num_rows == 5
 
 
+NETWORK_OPTIONS = {
+    "detector": "cascade",
+    "weights": "float32",
+    "pose_net": "fpnet",
+    "orientation": "auto",
+    "threads": 2,
+}
+
+
 def test_options_reach_the_workers(album: Path, tmp_path: Path) -> None:
     numbers = ["--min-face", 40, "--max-faces", 2, "--min-score", 0.8, "--fov", 30]
+    for name, value in NETWORK_OPTIONS.items():
+        numbers += [f"--{name.replace('_', '-')}", value]
     run(album, "-o", tmp_path / "out", *numbers, "--no-mesh", "--column", "img", "--device", "cuda")
-    options = {"min_face": 40, "max_faces": 2, "min_score": 0.8, "fov_deg": 30}
+    options = {"min_face": 40, "max_faces": 2, "min_score": 0.8, "fov_deg": 30, **NETWORK_OPTIONS}
     assert asked == [Settings("cuda", False, "img", options)]
+
+
+def test_ctrl_c_says_what_was_done(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish = local.run
+
+    def run_two(jobs: Iterable[Job], settings: Settings, workers: int) -> Iterator[tuple[int, bytes]]:
+        yield from islice(finish(jobs, settings, workers), 2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(local, "run", run_two)
+    code, printed, _ = run(album, "-o", tmp_path / "out", "--part-size", 1)
+    assert code == 130 and printed.startswith("stopped by Ctrl-C: 2 photos, 0 faces, 0 failed")
+    assert "the same command goes on" in printed
+    monkeypatch.setattr(local, "run", finish)
+    assert run(album, "-o", tmp_path / "out")[1].startswith("5 photos (2 were done before)")
 
 
 WRONG_USAGE = [

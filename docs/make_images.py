@@ -1,4 +1,4 @@
-"""Draws ``docs/images/angles.png``: the canonical head, turned by one angle at a time, with its axes.
+"""Draw ``docs/images/angles.png``: the canonical head, turned by one angle at a time, with its axes.
 
 Run ``python docs/make_images.py`` after a change of the canonical head, the angles or the drawing.
 """
@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from facegeom import Face, Faces
 from facegeom.geometry import boxes, topology
 from facegeom.geometry.camera import Camera
-from facegeom.geometry.rotation import rotation_from_angles
+from facegeom.geometry.rotation import rotation_from_angles, rotation_in_camera
 
 OUT = Path(__file__).with_name("images") / "angles.png"
 SIDE, CAPTION = 240, 52  # pixels
@@ -27,9 +27,9 @@ PANELS = {
 
 
 def head(angles_deg: tuple[float, float, float], camera: Camera) -> Faces:
-    """The canonical head, turned, as the answer for a photo."""
+    """Return the canonical head, turned as seen by so many degrees, as the result for a photo."""
     rotation = rotation_from_angles(*angles_deg)
-    mesh_mm = topology.canonical_mm() @ rotation.T + PLACE_MM
+    mesh_mm = topology.canonical_mm() @ rotation_in_camera(rotation, PLACE_MM).T + PLACE_MM
     mesh_px = np.concatenate([camera.project(mesh_mm), mesh_mm[:, 2:] - PLACE_MM[2]], axis=1)
     face = Face(
         box_xyxy=boxes.from_points(mesh_px),
@@ -47,7 +47,7 @@ def head(angles_deg: tuple[float, float, float], camera: Camera) -> Faces:
 
 
 def shaded(mesh_mm: np.ndarray, mesh_px: np.ndarray, camera: Camera) -> Image.Image:
-    """The mesh as a matt surface under one light, far triangles first."""
+    """Draw the mesh as a matt surface under one light, far triangles first."""
     picture = Image.new("RGB", (camera.width, camera.height), (245, 245, 242))
     pen = ImageDraw.Draw(picture)
     corners = mesh_mm[topology.triangles()]
@@ -62,7 +62,7 @@ def shaded(mesh_mm: np.ndarray, mesh_px: np.ndarray, camera: Camera) -> Image.Im
 
 
 def panel(caption: str, angles_deg: tuple[float, float, float]) -> Image.Image:
-    """One head with its axes and its caption."""
+    """Draw one head with its axes and its caption."""
     camera = Camera(SIDE, SIDE, FOV_DEG)
     faces = head(angles_deg, camera)
     picture = shaded(faces.mesh_mm[0], faces.mesh_px[0], camera)
@@ -76,7 +76,7 @@ def panel(caption: str, angles_deg: tuple[float, float, float]) -> Image.Image:
 
 
 def main() -> None:
-    """All panels side by side."""
+    """Draw all panels side by side."""
     sheets = [panel(caption, angles) for caption, angles in PANELS.items()]
     strip = Image.new("RGB", (SIDE * len(sheets), SIDE + CAPTION))
     for number, sheet in enumerate(sheets):

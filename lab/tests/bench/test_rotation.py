@@ -1,5 +1,6 @@
 """Rotation: errors, steps of a turning head, predictions of the systems, and the whole run."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from facegeom_lab.bench.rotation.systems import (
     predict_rotations,
 )
 from facegeom_lab.datasets.published.pack import LabelledPhoto, scene_photos
+from facegeom_lab.measures.tables import Table
 
 WIDTH, HEIGHT = 64, 48  # of the pack's pictures
 TURN = rotation_from_angles(10, 0, 0)
@@ -128,7 +130,8 @@ def drawn(tmp_path: Path, pack: Path) -> RenderedHeads:
         pictures.append(
             LabelledPhoto(file, "", 1, labelled.box_xyxy, np.full((1, 4), np.nan), labelled.landmarks_px)
         )
-    return RenderedHeads(pictures, turned(*range(-5, 6, 2)), turned(*range(-5, 6, 2)))
+    yaws = turned(*range(-5, 6, 2))
+    return RenderedHeads(pictures, yaws, yaws, np.tile([0.0, 0, 600], (6, 1)))
 
 
 def test_predictions_of_each_system(ours: Networks, drawn: RenderedHeads, tmp_path: Path) -> None:
@@ -146,6 +149,9 @@ def staged(ours: Networks, drawn: RenderedHeads, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(run, "load_networks", lambda path: ours)
     monkeypatch.setattr(run, "render_heads", lambda data, wanted, folder: drawn)
     monkeypatch.setattr(speed, "_cascade", lambda networks, min_face: networks.cascade)
+    for name in ("frontal_table", "wide_table"):
+        row = Table(name, "", ("heads",), [(1,)])
+        monkeypatch.setattr(run, name, lambda data, cache, analyzer, count, row=row: row)
 
 
 def test_the_run_measures_every_table(
@@ -153,7 +159,8 @@ def test_the_run_measures_every_table(
 ) -> None:
     out = tmp_path / "out"
     report = run_rotation(pack, out, fake_peers, config=RotationConfig(6, 2, 2, 2, 1))
-    rendered, turning, photos, times, found = report.tables
+    rendered, turning, photos, times, found, frontal, wide = report.tables
+    assert (frontal.title, wide.title) == ("frontal_table", "wide_table")
     names = [FACE, POSE_NET, CASCADE, "MediaPipe FaceMesh"]
     assert [row[1] for row in rendered.rows[:4]] == names and [row[0] for row in turning.rows] == names
     assert rendered.rows[0][2] == pytest.approx(3, abs=1e-5)  # mean of |-5|, |-3|, |-1| …
@@ -175,6 +182,10 @@ def test_the_run_measures_every_table(
 def test_sections(staged: None, pack: Path, tmp_path: Path) -> None:
     report = run_rotation(pack, tmp_path / "out", {}, only=["turning"])
     assert [table.title for table in report.tables] == ["A head that turns"]
+    run_rotation(pack, tmp_path / "out", {}, only=["wide"])  # the other tables stay
+    saved = json.loads((tmp_path / "out" / "rotation.json").read_text())
+    assert [table["title"] for table in saved["tables"]] == ["A head that turns", "wide_table"]
+    assert "facegeom" in saved["about"]["wide_table"]
     with pytest.raises(InputError, match=f"among {', '.join(SECTIONS)}, got nothing"):
         run_rotation(pack, tmp_path / "out", {}, only=["nothing"])
 

@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facegeom.geometry.rotation import angles_from_rotation, rotation_from_6d, rotation_from_angles
+from facegeom.geometry.rotation import (
+    angles_from_rotation,
+    rotation_from_6d,
+    rotation_from_angles,
+    rotation_to_line_of_sight,
+)
 from facegeom.geometry.topology import canonical_mm
 from facegeom_lab.datasets import angle_conventions as conv
 
@@ -78,6 +83,9 @@ def test_worked_numbers() -> None:
         [0, 0, 0, 1],
     ]
     np.testing.assert_allclose(matrix, expected, atol=5e-5)
+    aside = np.array([200, 0, 600.0])
+    matrix = conv.mediapipe_from_pose(rotation_to_line_of_sight(aside) @ WORKED, aside)
+    np.testing.assert_allclose(matrix[:3, 3], (20.7537, -3.3350, -62.1517), atol=5e-5)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from facegeom.errors import OutputError
+from facegeom.errors import InputError, OutputError
 from facegeom_lab.measures.tables import Report, Table, percent
 
 TABLE = Table("Title", "How.", ("a", "b"), [("x", 1.234), (2, None)])
@@ -22,6 +22,21 @@ def test_report_is_saved_in_both_forms(tmp_path: Path) -> None:
     assert stored["tables"][0]["rows"] == [["x", 1.234], [2, None]]
     assert stored["about"] == {"date": "today"}
     assert "- date: today" in (tmp_path / "new" / "speed.md").read_text()
+
+
+def test_new_tables_are_added_and_old_ones_stay(tmp_path: Path) -> None:
+    other = Table("Other", "", ("a",), [(1,)])
+    Report("Run", {"date": "today", "versions": "1"}, [TABLE, other]).save(tmp_path, "speed")
+    again = Table("Title", "Otherwise.", ("a",), [(5,)])
+    part = Report("Run", {"date": "tomorrow", "versions": "2"}, [again, Table("New", "", ("b",), [])])
+    both = part.added_to(tmp_path, "speed")
+    assert [table.title for table in both.tables] == ["Title", "Other", "New"]
+    assert both.tables[0] == again and both.tables[1] == other
+    assert both.about == {"date": "today", "versions": "1", "Title": "tomorrow, 2", "New": "tomorrow, 2"}
+    assert part.added_to(tmp_path / "none", "speed") is part
+    (tmp_path / "speed.json").write_text("[]")
+    with pytest.raises(InputError, match="expected a saved report"):
+        part.added_to(tmp_path, "speed")
 
 
 def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:

@@ -5,10 +5,15 @@ import pytest
 
 from facegeom.errors import InputError
 from facegeom.geometry.camera import Camera
-from facegeom.geometry.rotation import angles_from_rotation, rotation_from_angles
+from facegeom.geometry.rotation import (
+    angles_from_rotation,
+    geodesic_deg,
+    rotation_from_angles,
+    rotation_to_line_of_sight,
+)
 from facegeom_lab.synth import scene
 from facegeom_lab.synth.model import HeadModel
-from facegeom_lab.synth.scene import Sample, place, render, render_scene
+from facegeom_lab.synth.scene import Sample, place, render, render_scene, render_seen
 
 Photos = list[np.ndarray]
 
@@ -40,6 +45,23 @@ def test_rotation_is_the_one_asked_for(
     yaw, pitch, roll = angles
     sample = seeded(ball_head, photos, yaw_deg=(yaw, yaw), pitch_deg=(pitch, pitch), roll_deg=(roll, roll))
     np.testing.assert_allclose(angles_from_rotation(sample.rotation), angles, atol=1e-3)
+
+
+@pytest.mark.parametrize("seen", [np.eye(3), rotation_from_angles(20, -10, 5)])
+@pytest.mark.parametrize("target", [(60, 48), (20, 80)])
+def test_a_head_as_seen_at_a_known_place(
+    ball_head: HeadModel, photos: Photos, seen: np.ndarray, target: tuple[float, float]
+) -> None:
+    camera = Camera(120, 96, 90)
+    rng = np.random.default_rng(5)
+    sample = render_seen(
+        rng, ball_head, photos, camera=camera, seen=seen, target_px=np.array(target, float), face_px=20
+    )
+    sight = rotation_to_line_of_sight(sample.translation_mm.astype(np.float64))
+    assert geodesic_deg(sample.rotation.astype(np.float64), sight @ seen) < 0.1
+    low, high = sample.landmarks_px.min(axis=0), sample.landmarks_px.max(axis=0)
+    np.testing.assert_allclose((low + high) / 2, target, atol=0.6)
+    assert (high - low).max() == pytest.approx(20, abs=0.6)
 
 
 def test_points_are_the_projected_vertices(

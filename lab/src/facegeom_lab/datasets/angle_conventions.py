@@ -1,7 +1,9 @@
 """Conversion of head rotations between facegeom and other data sets and tools.
 
-facegeom (docs/conventions.md): x right, y down, z away from the camera; a frontal head has R = I;
-R = Rz(roll) · Ry(-yaw) · Rx(-pitch). All functions take any leading axes (...).
+facegeom (docs/conventions.md): x right, y down, z away from the camera. R is the head as seen, relative to
+the line of sight: the identity for a face that looks into the lens. R = Rz(roll) · Ry(-yaw) · Rx(-pitch).
+300W-LP, AFLW2000, 6DRepNet and BIWI mean the same R; MediaPipe's matrix holds ``camera_rotation``. All
+functions take any leading axes (...).
 
 - 300W-LP and AFLW2000-3D: ``Pose_Para`` holds pitch, yaw, roll in radians. In a frame with y up and z
   towards the camera their model is rotated by Rx(-pitch) · Ry(-yaw) · Rz(-roll) (Zhu et al., CVPR 2016).
@@ -9,8 +11,9 @@ R = Rz(roll) · Ry(-yaw) · Rx(-pitch). All functions take any leading axes (...
   the rotations is reversed: a head rotated about more than one axis has different angles in the two.
 - HopeNet and 6DRepNet learn the matrix Rz(roll) · Ry(yaw) · Rx(pitch) of the same three angles, the
   transpose of that one (Ruiz et al., CVPR workshops 2018; Hempel et al., ICIP 2022).
-- BIWI: the matrix is facegeom's own. The angles that papers derive from it are facegeom's with the sign of
-  yaw reversed (Fanelli et al., IJCV 2013; Ruiz et al., 2018).
+- BIWI: the matrix is R. It was measured in the frame of a depth camera, but the papers compare it with
+  predictions for crops, as seen. The angles that they derive from it are facegeom's with the sign of yaw
+  reversed (Fanelli et al., IJCV 2013; Ruiz et al., 2018).
 - MediaPipe: a matrix (4, 4) from its canonical face in centimetres to a camera with y up that looks along
   -z.
 """
@@ -88,7 +91,7 @@ def rotation_from_biwi_angles(pitch_yaw_roll_deg: FloatArray) -> FloatArray:
 
 
 def pose_from_mediapipe(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Convert MediaPipe's facial transformation matrices (..., 4, 4) to R and translation (..., 3), mm.
+    """Convert MediaPipe's facial transformation matrices (..., 4, 4) to camera_rotation, translation_mm.
 
     The distance is that of MediaPipe's camera, whose vertical field of view is 63° by default.
     """
@@ -98,11 +101,11 @@ def pose_from_mediapipe(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
     return rotation, origin - rotation @ np.array(MEDIAPIPE_ORIGIN_MM)
 
 
-def mediapipe_from_pose(rotation: FloatArray, translation_mm: FloatArray) -> FloatArray:
-    """Convert R (..., 3, 3), translation (..., 3) to matrices (..., 4, 4): the inverse of the former."""
-    matrix = np.zeros((*rotation.shape[:-2], 4, 4))
-    matrix[..., :3, :3] = (rotation @ _mediapipe_head()) * np.outer(_UP, _UP)
-    origin = translation_mm + rotation @ np.array(MEDIAPIPE_ORIGIN_MM)
+def mediapipe_from_pose(camera_rotation: FloatArray, translation_mm: FloatArray) -> FloatArray:
+    """Convert camera_rotation (..., 3, 3) and translation_mm (..., 3) to MediaPipe's matrices (..., 4, 4)."""
+    matrix = np.zeros((*camera_rotation.shape[:-2], 4, 4))
+    matrix[..., :3, :3] = (camera_rotation @ _mediapipe_head()) * np.outer(_UP, _UP)
+    origin = translation_mm + camera_rotation @ np.array(MEDIAPIPE_ORIGIN_MM)
     matrix[..., :3, 3] = origin * _UP / _MM_PER_CM
     matrix[..., 3, 3] = 1
     return matrix

@@ -2,9 +2,9 @@
 
 Errors follow the published evaluations: mean absolute differences of yaw, pitch and roll in degrees, as
 HopeNet (Ruiz et al., CVPR workshops 2018) and 6DRepNet (Hempel et al., ICIP 2022) report them. They take the
-data set's rotation for the head as seen: it is compared with what is predicted for a crop. AFLW2000-3D: in the
-angles of its ``Pose_Para``, without faces that have an angle beyond ±99°. BIWI: in the angles derived from its
-matrices.
+data set's rotation for the head as seen: it is compared with what is predicted for a crop. AFLW2000-3D: in
+the angles of its ``Pose_Para``, without faces that have an angle beyond ±99°. BIWI: in the angles that are
+derived from its matrices.
 """
 
 from collections.abc import Callable, Sequence

@@ -16,7 +16,8 @@ from facegeom_lab.measures.tables import Cell, Table, percent
 FloatArray = npt.NDArray[np.floating]
 
 FOVS_DEG = (25.0, 50.0, 75.0, 90.0, 110.0)
-PLACES = tuple(product((-0.75, 0.0, 0.75), repeat=2))
+_STEPS = (-0.75, 0.0, 0.75)
+PLACES = tuple(product(_STEPS, _STEPS))
 SIZE_WH, FACE_PX = (960, 720), (110.0, 110.0)
 GOAL_DEG = 2.0
 

@@ -16,6 +16,7 @@ from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles, rotation_to_line_of_sight
 from facegeom_lab.bench.progress import track
 from facegeom_lab.datasets.published.pack import LabelledPhoto
+from facegeom_lab.files import save_npz
 from facegeom_lab.synth.generate import MODEL_FILE, generator, load_backgrounds
 from facegeom_lab.synth.model import load_model
 from facegeom_lab.synth.scene import render_scene, render_seen
@@ -170,7 +171,8 @@ def _render(data: Path, wanted: AnySet, cache: Path, truth: Path) -> None:
         sample = wanted.render(rng, model, backgrounds, **parameters)
         Image.fromarray(sample.image).save(cache / f"{index:04d}.png")
         samples.append((sample.rotation, sample.translation_mm, sample.landmarks_px))
-    np.savez(truth, **{name: np.stack(c) for name, c in zip(_TRUTH, zip(*samples, strict=True), strict=True)})
+    columns = (np.stack(column) for column in zip(*samples, strict=True))
+    save_npz(truth, **dict(zip(_TRUTH, columns, strict=True)))
 
 
 def _key(wanted: AnySet) -> str:

@@ -5,7 +5,7 @@ it is wanted. Its photo is a homography of the ordinary one, so its perspective 
 rotation and distance in it are known.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import atan, degrees
 from pathlib import Path
@@ -164,7 +164,7 @@ def rendered_heads(data: Path, cache: Path, count: int) -> list[KnownHead]:
 
 def see(
     analyzer: FaceAnalyzer,
-    heads: Iterator[KnownHead] | Sequence[KnownHead],
+    heads: Iterable[KnownHead],
     camera: Camera,
     place: tuple[float, float],
 ) -> Seen:

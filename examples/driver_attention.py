@@ -4,8 +4,10 @@
     python examples/driver_attention.py drive.mp4 -o attention.png
     python examples/driver_attention.py --camera 0          # live, until Ctrl-C
 
-The head's direction stands for the gaze. The road's direction is the median head direction of the first
-second. A head whose face is lost counts as turned away. Needs facegeom[video], and matplotlib for the plot.
+The head's direction stands for the gaze. It is measured in the camera's frame, which is fixed to the car: a
+driver who leans aside and still looks at the road has not turned away. The road's direction is the median
+head direction of the first second. A head whose face is lost counts as turned away. Needs facegeom[video],
+and matplotlib for the plot.
 """
 
 import argparse
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from facegeom.geometry.rotation import rotation_in_camera
 from facegeom.video import FrameFaces, Source, analyze_video, read_table
 
 LEARN_S = 1.0
@@ -40,7 +43,7 @@ class Driver:
     _away_since_s: float | None = None
 
     def watch(self, time_s: float, rotation: np.ndarray | None) -> bool:
-        """Update with the head's rotation (3, 3), None without a face; return whether the alarm is on."""
+        """Update with the camera_rotation (3, 3), None without a face; return whether the alarm is on."""
         away = self._angle_deg(time_s, rotation)
         self.times_s.append(time_s)
         self.away_deg.append(away)
@@ -67,14 +70,15 @@ class Driver:
 
 
 def from_table(path: Path) -> Iterator[tuple[float, np.ndarray | None]]:
-    """Yield time and rotation of the driver, the largest face, for each frame of a Parquet file."""
+    """Yield time and camera_rotation of the driver, the largest face, for each frame of a Parquet file."""
     columns, metadata = read_table(path)
+    rotation = rotation_in_camera(columns["rotation"], columns["translation_mm"])
     area = np.prod(columns["box_xyxy"][:, 2:] - columns["box_xyxy"][:, :2], axis=1)
     for frame in range(int(metadata["frames"])):
         rows = np.flatnonzero(columns["frame"] == frame)
         if len(rows):
             row = rows[np.argmax(area[rows])]
-            yield float(columns["time_s"][row]), columns["rotation"][row]
+            yield float(columns["time_s"][row]), rotation[row]
         else:
             yield frame / float(metadata["rate"]), None
 
@@ -84,7 +88,7 @@ def from_video(frames: Iterator[FrameFaces]) -> Iterator[tuple[float, np.ndarray
     for _, time_s, tracked in frames:
         boxes = tracked.faces.box_xyxy
         largest = np.argmax(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)) if len(boxes) else None
-        yield time_s, None if largest is None else tracked.faces.rotation[largest]
+        yield time_s, None if largest is None else tracked.faces.camera_rotation[largest]
 
 
 def plot(driver: Driver, out: Path) -> None:

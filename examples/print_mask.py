@@ -24,7 +24,7 @@ Y_UP = np.array([1, -1, -1])
 
 def upright_mm(face: Face) -> np.ndarray:
     """Return the frontal face (468, 3) in the head frame: x right, y down, z away, millimetres."""
-    return ((face.mesh_mm - face.translation_mm) @ face.rotation)[:SURFACE]
+    return ((face.mesh_mm - face.translation_mm) @ face.camera_rotation)[:SURFACE]
 
 
 def solid(front: np.ndarray, thickness_mm: float) -> tuple[np.ndarray, np.ndarray]:

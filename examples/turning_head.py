@@ -39,7 +39,7 @@ def rotate_face(pixels: np.ndarray, face: Face, yaw_deg: float) -> np.ndarray:
     """Return the photo (H, W, 3), blurred, with its face in front, rotated about the head's centre."""
     height, width = pixels.shape[:2]
     photo = Image.fromarray(pixels)
-    centre = face.translation_mm + face.rotation @ (0, 0, 80)
+    centre = face.translation_mm + face.camera_rotation @ (0, 0, 80)
     mesh_mm = (face.mesh_mm - centre) @ rotation_from_angles(yaw_deg, 0, 0).T + centre
     to_px = Camera(width, height).project(mesh_mm)
     visible = visible_triangles(np.column_stack([to_px, mesh_mm[:, 2]]), filled())

@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -21,9 +23,9 @@ import mask_texture  # noqa: E402
 import print_mask  # noqa: E402
 import turning_head  # noqa: E402
 import warp  # noqa: E402
-from facegeom import Face, FaceAnalyzer  # noqa: E402
+from facegeom import Face, FaceAnalyzer, Faces  # noqa: E402
 from facegeom.geometry import topology  # noqa: E402
-from facegeom.geometry.rotation import rotation_from_angles  # noqa: E402
+from facegeom.geometry.rotation import rotation_from_angles, rotation_to_line_of_sight  # noqa: E402
 from facegeom.video import VideoError, analyze_video  # noqa: E402
 
 
@@ -150,6 +152,18 @@ def test_the_drivers_angle_is_that_from_the_road() -> None:
     driver = watched([10.0] * 15 + [40.0] * 5)
     assert driver.away_deg[14] == pytest.approx(0, abs=1e-3)
     assert driver.away_deg[-1] == pytest.approx(28, abs=1.5)  # 30 degrees of yaw of a head that looks down
+
+
+def test_a_driver_who_leans_aside_has_not_turned_away(faces: Faces) -> None:
+    frames = []
+    for index, x_mm in enumerate(np.linspace(0, 300, 30)):
+        translation = np.array([x_mm, 0, 700])
+        seen = rotation_to_line_of_sight(translation).T @ rotation_from_angles(10, -5, 0)
+        leaned = replace(faces[:1], rotation=seen[None], translation_mm=translation[None])
+        frames.append((index, index / 10, SimpleNamespace(faces=leaned)))
+    driver = driver_attention.observe(driver_attention.from_video(frames))
+    assert max(driver.away_deg) < 0.1
+    assert abs(frames[-1][2].faces.yaw_deg[0] - frames[0][2].faces.yaw_deg[0]) > 20  # but it shows its side
 
 
 def test_attention_from_a_video_and_from_its_table(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 
 def main() -> None:
     """Entry point of the console script."""
-    from facegeom.cli.root import app
-
+    try:
+        from facegeom.cli.root import app
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     app()

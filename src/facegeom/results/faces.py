@@ -21,6 +21,7 @@ from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.geometry.rotation import rotation_in_camera
 from facegeom.image.photo import FovSource
 from facegeom.image.reading import Source
+from facegeom.results import rows
 from facegeom.results.base import FACE_SHAPES, Float32Array, Record, Table
 from facegeom.results.saving import save
 
@@ -143,6 +144,26 @@ class Faces(Table[Face]):
         The schema ships as ``facegeom/data/faces.schema.json``.
         """
         return faces_json.to_dict({name: getattr(self, name) for name in FACE_SHAPES}, self.about)
+
+    def to_rows(self, points: bool = False) -> list[dict[str, Any]]:
+        """Return a row of plain numbers for each face, best first.
+
+        The columns are ``file``, ``face`` (number from 0), ``score``, ``box_left``, ``box_top``,
+        ``box_right``, ``box_bottom``, ``yaw_deg``, ``pitch_deg``, ``roll_deg``, ``x_mm``, ``y_mm``, ``z_mm``,
+        ``fov_deg`` and ``fov_source``.
+
+        Args:
+            points: whether the 68 points follow, ``landmark_0_x``, ``landmark_0_y``, … in pixels.
+        """
+        return rows.to_rows(self, points)
+
+    def to_dataframe(self, points: bool = False) -> Any:
+        """Return the rows of :meth:`to_rows` as a ``pandas.DataFrame``, with all columns also for no face.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        return rows.to_dataframe(self, points)
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> "Faces":

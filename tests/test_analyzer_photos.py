@@ -15,7 +15,6 @@ from PIL import Image
 import facegeom
 from facegeom import FaceAnalyzer, Faces, ImageError, InputError
 from facegeom.geometry.boxes import iou, square
-from facegeom.geometry.rotation import angles_from_rotation, rotation_to_line_of_sight
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, IBUG68_MIRROR, IBUG68_REGIONS
 from facegeom.image.photo import open_photo
 from facegeom.image.pyramid import Pyramid
@@ -86,9 +85,7 @@ def test_demo_is_the_right_way_up(demo: Faces) -> None:
     nose = face.landmarks_px[30]
     assert right[0] < nose[0] < left[0]
     assert max(right[1], left[1]) < nose[1] < mouth[1]
-    as_seen = rotation_to_line_of_sight(face.translation_mm[None])[0].T @ face.rotation
-    yaw_deg, pitch_deg, roll_deg = angles_from_rotation(as_seen)
-    assert abs(yaw_deg) < 30 and abs(pitch_deg) < 25 and abs(roll_deg) < 20
+    assert abs(face.yaw_deg) < 15 and abs(face.pitch_deg) < 25 and abs(face.roll_deg) < 15
 
 
 def test_mesh_agrees_with_the_landmarks(demo: Faces) -> None:

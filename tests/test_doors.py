@@ -8,16 +8,21 @@ import json
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image, ImageCms
+from typer.testing import CliRunner
 
-from facegeom import FaceAnalyzer
+from facegeom import FaceAnalyzer, Faces
+from facegeom.batch import read_rows
+from facegeom.cli.root import app
 from facegeom.serve.app import Application
 from facegeom.serve.limits import Settings
 from facegeom.serve.work import analyze_tasks
@@ -36,8 +41,8 @@ def analyzer() -> FaceAnalyzer:
 
 @cache
 def service() -> TestClient:
-    app = Application([partial(analyze_tasks, analyzer())], Settings())
-    return _OPEN.enter_context(TestClient(app))
+    application = Application([partial(analyze_tasks, analyzer())], Settings())
+    return _OPEN.enter_context(TestClient(application))
 
 
 def by_path(photo: Path) -> FacesJson:
@@ -65,12 +70,37 @@ def by_form(photo: Path) -> FacesJson:
     return dict(answer.json())
 
 
+def by_command(photo: Path) -> FacesJson:
+    """Run ``facegeom analyze``, which also writes formats that show the photo's pixels."""
+    with TemporaryDirectory() as out:
+        done = CliRunner().invoke(app, ["analyze", str(photo), "-o", out, "--format", "json,overlay"])
+        assert done.exit_code == 0
+        return dict(json.loads((Path(out) / f"{photo.stem}.json").read_bytes()))
+
+
+@cache
+def rows_of(folder: Path) -> dict[str | None, Faces | None]:
+    """Run ``facegeom batch`` on a folder; return the faces by the photos' names."""
+    with TemporaryDirectory() as out:
+        done = CliRunner().invoke(app, ["batch", str(folder), "-o", out, "--workers", "1"])
+        assert done.exit_code == 0
+        return {row.name: row.faces for row in read_rows(out)}
+
+
+def by_batch_command(photo: Path) -> FacesJson:
+    faces = rows_of(photo.parent)[photo.name]
+    assert faces is not None
+    return faces.to_dict()
+
+
 DOORS: dict[str, Door] = {
     "path": by_path,
     "bytes": by_bytes,
     "batch": by_batch,
     "service": by_service,
     "service, form": by_form,
+    "facegeom analyze": by_command,
+    "facegeom batch": by_batch_command,
 }
 """Doors by name; the first one is what the others are compared with."""
 
@@ -133,6 +163,19 @@ def test_every_door_gives_the_same_answer(photos: dict[str, Path], name: str, do
     expected = by_path(photos[name])
     assert len(expected["faces"]) == 1
     assert encoded(DOORS[door](photos[name])) == encoded(expected)
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_commands_give_the_same_bytes(photos: dict[str, Path], name: str, tmp_path: Path) -> None:
+    """The JSON file of ``facegeom analyze`` and the rows of ``facegeom batch``, without rounding."""
+    photo = photos[name]
+    CliRunner().invoke(app, ["analyze", str(photo), "-o", str(tmp_path / "out"), "--format", "json,glb"])
+    replace(analyzer()(photo), file=photo.name).save(tmp_path / "python", ["json", "glb"], image=photo)
+    for ending in ("json", "0.glb"):
+        file = f"{photo.stem}.{ending}"
+        assert (tmp_path / "out" / file).read_bytes() == (tmp_path / "python" / file).read_bytes()
+    alone = FaceAnalyzer(threads=1)(photo.read_bytes())
+    assert rows_of(photo.parent)[photo.name] == replace(alone, file=photo.name)
 
 
 def test_the_answers_are_right(photos: dict[str, Path]) -> None:

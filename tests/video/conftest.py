@@ -102,7 +102,7 @@ class Scene:
         boxes = self.boxes[: self.max_faces]
         return build_faces(boxes, [0.99] * len(boxes), (source.shape[1], source.shape[0]))
 
-    def at(self, source: np.ndarray, boxes_xyxy: np.ndarray) -> Faces:
+    def at(self, source: np.ndarray, boxes_xyxy: np.ndarray, roll_deg: np.ndarray | None = None) -> Faces:
         """Return the nearest face within half the side of each box, else a low score."""
         self.reads.append(np.asarray(boxes_xyxy).tolist())
         boxes, scores = [], []

@@ -10,7 +10,7 @@ from PIL import Image
 
 from facegeom.errors import InputError
 from facegeom.video import Source, VideoError, open_video, reading
-from facegeom.video.reading import Frame
+from facegeom.video.frames import Frame
 
 Film = Callable[..., Path]
 EVEN = [index / 30 for index in range(20)]

@@ -52,7 +52,7 @@ def test_files_of_a_run(film: Film, tmp_path: Path, scene: Any) -> None:
     path = film(tmp_path / "talk.mp4", UNEVEN, sound="aac")
     summary = run_video(Source(str(path)), tmp_path / "out", FrameAnalyzer(scene))
     assert (summary.frames, summary.rows, summary.track_ids, summary.fault) == (8, 8, {0}, None)
-    assert names(tmp_path / "out") == ["talk.overlay.mp4", "talk.parquet"]
+    assert names(tmp_path / "out") == ["talk.frames.parquet", "talk.overlay.mp4", "talk.parquet"]
     columns, about = read_table(tmp_path / "out/talk.parquet")
     assert about["frames"] == "8" and columns["frame"].tolist() == list(range(8))
     np.testing.assert_allclose(times_of(tmp_path / "out/talk.overlay.mp4"), UNEVEN, atol=1e-4)
@@ -175,7 +175,7 @@ def test_the_command(networks: Any, film: Film, tmp_path: Path) -> None:
     )
     assert (code, reported) == (0, "")
     assert re.match(r"8 frames, 0\.8 s, 1 face tracked, 8 rows; wrote .*a\.parquet\n$", printed)
-    assert names(tmp_path / "out") == ["a.parquet"]
+    assert names(tmp_path / "out") == ["a.frames.parquet", "a.parquet"]
     assert networks.searches == 4 and networks.built["min_face"] == 9
 
 
@@ -190,7 +190,7 @@ def test_a_camera_by_the_command(networks: Any, tmp_path: Path, monkeypatch: pyt
     )
     code, printed, _ = run("--camera", 1, "-o", tmp_path)
     assert code == 0 and printed.startswith("10 frames")
-    assert names(tmp_path) == ["camera.overlay.mp4", "camera.parquet"]
+    assert names(tmp_path) == ["camera.frames.parquet", "camera.overlay.mp4", "camera.parquet"]
     with reading.open_video(tmp_path / "camera.overlay.mp4") as overlay:
         assert next(iter(overlay)).pixels.shape == (60, 80, 3)  # H.264 in MP4 takes even sizes
 

@@ -10,7 +10,7 @@ import pytest
 from facegeom.errors import InputError, OutputError
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.results import FACE_SHAPES, Faces
-from facegeom.video.reading import Frame
+from facegeom.video.frames import Frame
 from facegeom.video.table import ROW_GROUP, open_table, read_table
 from facegeom.video.tracking import TrackedFaces
 

@@ -1,41 +1,80 @@
-"""``facegeom video``: write a table of all faces of a video or camera, and an overlay video."""
+"""``facegeom video``: write tables of all faces of videos or of a camera, and overlay videos."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facegeom.cli.options import Device, MinFace, Out, Threads, without_none
-from facegeom.cli.photos import count_noun, progress_bar
+from facegeom.cli.options import (
+    DetectorName,
+    Device,
+    MinFace,
+    OrientationName,
+    Out,
+    PoseNet,
+    Threads,
+    Weights,
+    without_none,
+)
+from facegeom.cli.photos import count_noun, one_line, progress_bar
+from facegeom.errors import FacegeomError
 
 if TYPE_CHECKING:
-    from facegeom.video.reading import Frame, Source, Video
-    from facegeom.video.run import FrameAnalyzer, VideoSummary
+    from facegeom.video import Frame, FrameAnalyzer, Source
+    from facegeom.video.reading import Video
+    from facegeom.video.run import VideoSummary
+
+_STOPPED = 130
+"""Exit code after Ctrl-C."""
+
+
+def _check_start(value: float) -> float:
+    if not value >= 0:
+        raise typer.BadParameter(f"expected 0 or more seconds, got {value:g}")
+    return value
+
+
+def _check_seconds(value: float | None) -> float | None:
+    if value is not None and not value > 0:
+        raise typer.BadParameter(f"expected more than 0 seconds, got {value:g}")
+    return value
 
 
 def video(
-    path: Annotated[Path | None, typer.Argument(metavar="IN", show_default=False, help="The video.")] = None,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="IN", show_default=False, help="The videos.")
+    ] = None,
     out: Out = Path("out"),
     camera: Annotated[
         str | None,
         typer.Option(metavar="N", help="A camera instead of IN: its number from 0, or its name on Windows."),
     ] = None,
     overlay: Annotated[bool, typer.Option(help="Write the video with the faces drawn on it.")] = True,
+    formats: Annotated[
+        str, typer.Option("--format", help="Formats of the tables, separated by commas: parquet, csv.")
+    ] = "parquet",
     smooth: Annotated[bool, typer.Option(help="Smooth points, mesh, pose and box over time.")] = True,
     detect_every: Annotated[
         int, typer.Option(min=1, metavar="K", help="Look for new faces every K frames.")
     ] = 30,
+    start: Annotated[
+        float,
+        typer.Option(metavar="S", callback=_check_start, help="Start at this time of the video, seconds."),
+    ] = 0.0,
     seconds: Annotated[
-        float | None, typer.Option(min=0.0, help="Stop after this many seconds of the video.")
+        float | None,
+        typer.Option(metavar="S", callback=_check_seconds, help="Analyze so many seconds of the video."),
     ] = None,
     min_face: MinFace = None,
     max_faces: Annotated[
         int | None, typer.Option(min=1, help="Track at most this many faces at a time.")
     ] = None,
     min_score: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Lowest score of a new face, from 0 to 1.")
+        float | None,
+        typer.Option(min=0, max=1, show_default="0.9", help="Lowest score of a new face, from 0 to 1."),
     ] = None,
     device: Device = "cpu",
     threads: Threads = None,
@@ -45,35 +84,96 @@ def video(
             min=1,
             max=179,
             metavar="DEG",
-            help="Angle of view across the longer side, for distances; by default 50.",
+            show_default="50",
+            help="Angle of view across the longer side. Distances, millimetres and the rotation in the"
+            " camera frame depend on it; the angles do not, except that a given wide lens is corrected.",
         ),
     ] = None,
+    pose_net: PoseNet = "face",
+    detector: DetectorName = "onepass",
+    weights: Weights = None,
+    orientation: OrientationName = "exif",
 ) -> None:
-    """Track the faces of a video or of a camera.
+    """Track the faces of videos or of a camera.
 
-    Writes OUT/NAME.parquet, with a row for each face of each frame, and
-    OUT/NAME.overlay.mp4, with the sound of the video. Ctrl-C stops a run and
-    keeps the results so far. A damaged video is analyzed as far as it can be
-    read; the exit code is then 1.
+    Writes OUT/NAME.parquet, with a row for each face of each frame,
+    OUT/NAME.frames.parquet, with a row for each frame, and
+    OUT/NAME.overlay.mp4, with the sound of the video. Of videos that differ in
+    the ending only, the first gives NAME, the others keep their ending. Ctrl-C
+    stops a run and keeps the results so far. A damaged video is analyzed as
+    far as it can be read, and a video that fails does not stop the others; the
+    exit code is then 1.
 
     Example: facegeom video talk.mp4 -o out     facegeom video --camera 0 --seconds 10
     """
     from facegeom.video.run import run_video
 
-    source = _source(path, camera)
+    sources, kinds = _sources(paths or [], camera), _parse_formats(formats)
     options = {"min_face": min_face, "max_faces": max_faces, "min_score": min_score, "threads": threads}
-    analyze = _analyzer(device, {**options, "fov_deg": fov}, {"detect_every": detect_every, "smooth": smooth})
-    with _progress_callback() as on_frame:
-        summary = run_video(source, out, analyze, overlay, seconds, on_frame)
-    _print_summary(summary, live=camera is not None)
+    networks = {"pose_net": pose_net, "detector": detector, "orientation": orientation}
+    analyze = _analyzer(
+        device,
+        {**options, "fov_deg": fov, "weights": weights, **networks},
+        {"detect_every": detect_every, "smooth": smooth},
+    )
+    failed = False
+    for source, name in sources:
+        try:
+            with _progress_callback(source) as on_frame:
+                summary = run_video(
+                    source, out, analyze, overlay, seconds, on_frame, start=start, formats=kinds, name=name
+                )
+        except FacegeomError as error:
+            if len(sources) == 1:
+                raise
+            failed = True
+            typer.secho(f"error: {one_line(error)}", fg="red", err=True)
+            continue
+        failed |= _print_summary(summary, live=camera is not None)
+    if failed:
+        raise typer.Exit(1)
 
 
-def _source(path: Path | None, camera: str | None) -> "Source":
-    from facegeom.video.reading import Source
+def _sources(paths: Sequence[Path], camera: str | None) -> "list[tuple[Source, str]]":
+    """Return the videos, each file once, or the camera, and the names of their output files."""
+    from facegeom.video import Source
 
-    if (path is None) == (camera is None):
+    if bool(paths) == (camera is not None):
         raise typer.BadParameter("expected a video, or --camera N, one of the two", param_hint="'IN'")
-    return Source(str(path)) if camera is None else Source.camera(camera)
+    if camera is not None:
+        source = Source.camera(camera)
+        return [(source, source.stem)]
+    seen: set[str] = set()
+    taken: set[str] = set()
+    result = []
+    for path in paths:
+        if os.path.realpath(path) in seen:
+            continue
+        seen.add(os.path.realpath(path))
+        folder = Path(os.path.realpath(path)).parent.name
+        choices = (path.stem, path.name, f"{folder}.{path.stem}", f"{folder}.{path.name}")
+        name = next((each for each in choices if each not in taken), None)
+        if name is None:
+            raise typer.BadParameter(
+                f"{str(path)!r} and another video would both be written as {path.stem!r};"
+                " give them different output folders",
+                param_hint="'IN'",
+            )
+        taken.add(name)
+        result.append((Source(str(path)), name))
+    return result
+
+
+def _parse_formats(text: str) -> list[str]:
+    """Return the names of the formats, each once, in the order given."""
+    from facegeom.video.run import FORMATS
+
+    kinds = list(dict.fromkeys(part.strip() for part in text.split(",")))
+    if not set(kinds) <= set(FORMATS):
+        raise typer.BadParameter(
+            f"expected some of {','.join(FORMATS)}, got {text!r}", param_hint="'--format'"
+        )
+    return kinds
 
 
 def _analyzer(device: str, options: dict[str, Any], tracking: dict[str, Any]) -> "FrameAnalyzer":
@@ -84,21 +184,30 @@ def _analyzer(device: str, options: dict[str, Any], tracking: dict[str, Any]) ->
     return FrameAnalyzer(FaceAnalyzer(device=device, **without_none(options)), **tracking)
 
 
-def _print_summary(summary: "VideoSummary", live: bool) -> None:
-    """Print what was done; exit with code 1 if a file ended early. A camera always ends early."""
+def _print_summary(summary: "VideoSummary", live: bool) -> bool:
+    """Print what was done; return whether a file is damaged. A camera is always stopped.
+
+    Raises:
+        Exit: with code 130, if Ctrl-C has stopped the analysis of a file.
+    """
     typer.echo(
         f"{count_noun(summary.frames, 'frame')}, {summary.seconds:.1f} s,"
-        f" {count_noun(len(summary.track_ids), 'face')} tracked, {summary.rows} rows;"
+        f" {count_noun(len(summary.track_ids), 'face')} tracked, {count_noun(summary.rows, 'row')};"
         f" wrote {', '.join(map(str, summary.files))}"
     )
-    if summary.fault and not live:
-        typer.secho(f"error: {summary.fault}; the frames before that were kept", fg="red", err=True)
-        raise typer.Exit(1)
+    if not summary.fault or live:
+        return False
+    ends_early = summary.stopped or "it ends at" in summary.fault
+    kept = "the frames before that were kept" if ends_early else "all frames that could be read were kept"
+    typer.secho(f"error: {summary.fault}; {kept}", fg="red", err=True)
+    if summary.stopped:
+        raise typer.Exit(_STOPPED)
+    return True
 
 
 @contextmanager
-def _progress_callback() -> "Iterator[Callable[[Video, Frame], None]]":
+def _progress_callback(source: "Source") -> "Iterator[Callable[[Video, Frame], None]]":
     """Show a progress bar; yield the callback to call after each frame."""
     with progress_bar() as progress:
-        task = progress.add_task("tracking", total=None)
+        task = progress.add_task(f"tracking {source.stem}", total=None)
         yield lambda video, frame: progress.update(task, total=video.frames, completed=frame.index + 1)

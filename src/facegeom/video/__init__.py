@@ -7,7 +7,9 @@ Needs the extra ``[video]``.
 ...     print(frame, time_s, tracked.ids, tracked.faces.box_xyxy)
 """
 
-from facegeom.video.reading import Frame, Source, VideoError, open_video
+from facegeom.video.frames import Frame, VideoError
+from facegeom.video.overlay import draw_overlay
+from facegeom.video.reading import Source, open_video
 from facegeom.video.run import FrameAnalyzer, FrameFaces, analyze_video
 from facegeom.video.smoothing import FaceSmoother
 from facegeom.video.table import read_table
@@ -24,6 +26,7 @@ __all__ = [
     "TrackedFaces",
     "VideoError",
     "analyze_video",
+    "draw_overlay",
     "open_video",
     "open_writer",
     "read_table",

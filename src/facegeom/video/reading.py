@@ -1,4 +1,4 @@
-"""Read videos and cameras: upright RGB frames with their timestamps, in order."""
+"""Read videos and cameras: frames with their timestamps, in order, and what is damaged."""
 
 import os
 import sys
@@ -6,16 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from facegeom.errors import FacegeomError, InputError
-from facegeom.image.reading import MAX_PIXELS
-
-UInt8Array = npt.NDArray[np.uint8]
+from facegeom.errors import InputError
+from facegeom.video.frames import Encoding, Frame, VideoError
 
 CAMERAS = {
     "linux": ("v4l2", "/dev/video{}"),
@@ -30,31 +26,23 @@ AV_OPTIONS = {"options": {"protocol_whitelist": "file"}}
 _DEFAULT_RATE = 30.0
 """Frames per second to assume when the file states no rate."""
 
-_END_TOLERANCE_S = 1.0
+_END_TOLERANCE_S = {"mov,mp4,m4a,3gp,3g2,mj2": 0.25, "matroska,webm": 0.25, "flv": 0.25, "avi": 0.25}
+_LOOSE_END_TOLERANCE_S = 1.0
 """A video that ends earlier than its stated duration by more than this is cut short."""
 
+_DURATION_FROM_ZERO = ("matroska,webm", "flv", "nut")
+"""Formats that may state the duration as the time of the end, counted from 0, not from the first frame."""
+
+_SEGMENTS = ("mpegts",)
+"""Formats whose files may be cut anywhere: the sound's last packet is then no whole one."""
+
+_INTRA_CODECS = ("mjpeg",)
+"""Codecs that conceal damage in silence unless told to fail; no frame builds on another one."""
+
 _MAX_DAMAGED_PACKETS = 1000
+_TICK_S = 1e-6  # frame times are rounded
 _NON_VIDEO_FORMATS = ("image2", "tty", "concat")
 """FFmpeg formats of photos, text and file lists, which FFmpeg also opens as videos."""
-
-
-class VideoError(FacegeomError):
-    """A video cannot be read, or not to its end."""
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """One video frame.
-
-    Attributes:
-        index: 0, 1, 2 … in presentation order.
-        time_s: presentation time in seconds, from the start of the file or from the camera's first frame.
-        pixels: (H, W, 3) uint8 RGB, upright.
-    """
-
-    index: int
-    time_s: float
-    pixels: UInt8Array
 
 
 @dataclass(frozen=True)
@@ -105,22 +93,35 @@ class Video:
         rate: average frames per second.
         start_s: the container's timestamp at the start of the file, seconds.
         duration_s: stated duration in seconds; None for cameras and for files that do not state it.
+        encoding: how the pictures are stored.
+        damaged_packets: packets that could not be decoded so far.
+        damaged_frames: frames so far that the decoder had to guess parts of.
+        reached_end: whether the last frame was read.
     """
 
     def __init__(self, source: Source, container: Any) -> None:
         self.source = source
         self._container = container
-        self._stream = container.streams.video[0]
+        self._stream = _video_streams(container)[0]
         self._stream.thread_type = "AUTO"
+        if not source.device and self._stream.codec_context.name in _INTRA_CODECS:
+            self._stream.codec_context.options = {"err_detect": "explode"}
         self.rate = float(self._stream.average_rate or 0) or _DEFAULT_RATE
         self.start_s = (container.start_time or 0) / 1e6
-        self.duration_s = None if source.device else _stated_duration_s(container, self._stream)
-        self._damaged_packets = 0
+        self._is_end_of_video = bool(self._stream.duration)
+        self._end_s = None if source.device else _stated_end_s(container, self._stream, self.start_s)
+        self.duration_s = None if self._end_s is None else self._end_s - self.start_s
+        self.encoding = Encoding.of_stream(self._stream)
+        self.damaged_packets = self.damaged_frames = self._damaged_sound = 0
+        self._read_end_s, self.reached_end = self.start_s, False
+        self._is_damaged, self._corrupt_pts = False, set[int]()
 
     @property
     def frames(self) -> int | None:
         """Approximate number of frames; None if the file does not state it."""
         counted = int(self._stream.frames)
+        if self.duration_s and abs(counted - self.duration_s * self.rate) > 0.1 * counted:
+            counted = 0  # some files count ticks
         return counted or (round(self.duration_s * self.rate) if self.duration_s else None)
 
     @property
@@ -130,47 +131,105 @@ class Video:
         return Fraction(base.numerator, base.denominator)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield every frame that can be read.
+        """Yield every frame that can be read; see :meth:`between`."""
+        return self.between()
+
+    def between(self, first_s: float = 0.0, end_s: float = inf) -> Iterator[Frame]:
+        """Yield the frames from one time on, up to another one. Earlier frames are decoded and counted only.
+
+        Args:
+            first_s: time of the first frame, seconds.
+            end_s: time after the last frame.
 
         Raises:
-            VideoError: after the last frame, if the file is damaged or cut short.
+            VideoError: after the last frame, if what was read is damaged or cut short; or there is no frame.
         """
-        count, time_s = 0, 0.0
-        for frame in self._decode():
+        time_s, count, yielded = 0.0, 0, 0
+        for index, frame in enumerate(self._decode()):
             if frame.time is not None:
                 time_s = frame.time - self.start_s
-            elif count:
+            elif index:
                 time_s += 1 / self.rate
-            yield Frame(count, time_s, upright(frame))
-            count += 1
-        self._check_end(count, time_s)
+            if time_s >= end_s - _TICK_S:
+                self._check(yielded, count, time_s)
+                return
+            count = index + 1
+            damaged = self._note_damage(frame)
+            if time_s >= first_s - _TICK_S:
+                yielded += 1
+                yield Frame(index, time_s, self.encoding.to_frame_pixels(frame), damaged)
+        self.reached_end = True
+        self._check(yielded, count, time_s)
 
     def _decode(self) -> Iterator[Any]:
         """Yield PyAV's frames; count and skip packets that cannot be decoded."""
         from av.error import FFmpegError
 
-        packets = self._container.demux(self._stream)
-        while True:
+        packets = self._container.demux(*([self._stream] if self.source.device else []))
+        failures = 0
+        while failures <= _MAX_DAMAGED_PACKETS:
+            frames = []
             try:
-                frames = next(packets).decode()
+                packet = next(packets)
+                self._note_packet(packet)
+                if packet.stream_index == self._stream.index:
+                    frames = packet.decode()
             except StopIteration:
                 return
             except FFmpegError:
-                self._damaged_packets += 1
-                if self._damaged_packets > _MAX_DAMAGED_PACKETS:
-                    return
-                continue
+                failures += 1
+                self.damaged_packets += 1
+                self._is_damaged = True
             yield from frames
 
-    def _check_end(self, count: int, time_s: float) -> None:
-        """Raise a VideoError if packets were skipped or frames are missing."""
-        faults = [f"{self._damaged_packets} damaged packets were left out"] * bool(self._damaged_packets)
-        if self.duration_s and time_s < self.duration_s - max(_END_TOLERANCE_S, 2 / self.rate):
+    def _note_packet(self, packet: Any) -> None:
+        """Note how far the file goes, and the packets that are cut short."""
+        is_video = packet.stream_index == self._stream.index
+        start = packet.dts if packet.pts is None else packet.pts
+        if start is not None and (is_video or not self._is_end_of_video):
+            end_s = float((start + (packet.duration or 0)) * packet.time_base)
+            self._read_end_s = max(self._read_end_s, end_s)
+        if packet.is_corrupt and is_video and packet.pts is not None:
+            self._corrupt_pts.add(packet.pts)
+        elif packet.is_corrupt and self._container.format.name not in _SEGMENTS:
+            self._damaged_sound += 1
+
+    def _note_damage(self, frame: Any) -> bool:
+        """Return whether a frame is damaged: itself, or one since the last key frame, on which it builds."""
+        if frame.key_frame:
+            self._is_damaged = False
+        if frame.is_corrupt or frame.pts in self._corrupt_pts:
+            self._corrupt_pts.discard(frame.pts)
+            self._is_damaged = True
+        self.damaged_frames += self._is_damaged
+        return self._is_damaged
+
+    def _check(self, yielded: int, count: int, time_s: float) -> None:
+        """Raise a VideoError if packets were skipped, frames are damaged, or frames are missing."""
+        self.damaged_packets += len(self._corrupt_pts) if self.reached_end else 0  # no frame came of these
+        faults = []
+        if self.damaged_packets:
+            faults.append(f"{_count(self.damaged_packets, 'damaged packet')} left out")
+        if self.damaged_frames:
+            faults.append(f"{_count(self.damaged_frames, 'damaged frame')} filled in by the decoder")
+        if self._damaged_sound:
+            faults.append(f"{_count(self._damaged_sound, 'damaged packet')} in the sound")
+        tolerance_s = _END_TOLERANCE_S.get(self._container.format.name, _LOOSE_END_TOLERANCE_S)
+        missing_s = self._end_s - self._read_end_s if self._end_s and self.reached_end else 0.0
+        if missing_s > max(tolerance_s, 2 / self.rate):
             faults.append(f"it ends at {time_s:.1f} s of {self.duration_s:.1f} s")
         if not count:
             faults.append("no frame could be read")
         if faults:
             raise VideoError(f"{self.source.title} is damaged: {', '.join(faults)}; get a whole copy")
+        if not yielded:
+            raise VideoError(
+                f"{self.source.title} has no frame in the chosen time; its last one is at {time_s:.1f} s"
+            )
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun} was" if count == 1 else f"{count} {noun}s were"
 
 
 @contextmanager
@@ -191,23 +250,20 @@ def open_video(source: Source | str | os.PathLike[str]) -> Iterator[Video]:
     try:
         container = av.open(*opened.av_arguments, **AV_OPTIONS)
     except (av.error.FFmpegError, ValueError) as error:
-        camera_hint = "check its number and that no other program uses it"
-        hint = camera_hint if opened.device else "expected a video file"
-        raise VideoError(f"cannot open {opened.title}: {error}; {hint}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise VideoError(f"cannot open {opened.title}: {reason}; {_hint(opened)}") from error
     with container:
         _check_video(opened, container)
         yield Video(opened, container)
 
 
-def upright(frame: Any) -> UInt8Array:
-    """Return the pixels (H, W, 3) uint8 RGB of a PyAV frame, rotated as its metadata state."""
-    if frame.width * frame.height > MAX_PIXELS:
-        raise VideoError(
-            f"expected frames of at most {MAX_PIXELS:,} pixels, got {frame.width} x {frame.height}"
-        )
-    pixels: UInt8Array = frame.to_ndarray(format="rgb24")
-    quarter_turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(pixels, quarter_turns)) if quarter_turns else pixels
+def _hint(source: Source) -> str:
+    """Return what to do about a source that cannot be opened."""
+    if source.device:
+        return "check its number and that no other program uses it"
+    with open(source.name, "rb") as file:
+        is_mp4 = file.read(12)[4:8] == b"ftyp"
+    return "it is cut short, its index is missing; get a whole copy" if is_mp4 else "expected a video file"
 
 
 def _check_file(path: Path) -> None:
@@ -223,18 +279,27 @@ def _check_video(source: Source, container: Any) -> None:
         raise VideoError(
             f"expected a video, got {source.title}, a file of the kind {kind!r}; photos go to `analyze`"
         )
-    if not container.streams.video:
+    if not _video_streams(container):
         raise VideoError(
             f"{source.title} has no video stream, only {len(container.streams)} other streams; give a video"
         )
 
 
-def _stated_duration_s(container: Any, stream: Any) -> float | None:
-    """Return the stated duration of the video stream in seconds, or None.
+def _video_streams(container: Any) -> list[Any]:
+    """Return the video streams of an open container, without cover pictures."""
+    streams = container.streams.video
+    return [each for each in streams if not each.disposition & type(each.disposition).attached_pic]
 
-    The container's duration counts only if there is no other stream: it may be that of the sound.
+
+def _stated_end_s(container: Any, stream: Any, start_s: float) -> float | None:
+    """Return the time of the end that a file states, seconds on the clock of its timestamps, or None.
+
+    The video stream's own duration counts; if there is none, that of the longest stream.
     """
     if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    only_stream = len(container.streams) == 1
-    return container.duration / 1e6 if only_stream and container.duration else None
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    if not container.duration:
+        return None
+    duration_s = container.duration / 1e6
+    from_zero = container.format.name in _DURATION_FROM_ZERO and duration_s > start_s
+    return float(duration_s) if from_zero else start_s + duration_s

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.errors import InputError
-from facegeom.geometry.camera import DEFAULT_FOV_DEG, Camera
+from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import place
 from facegeom.geometry.rotation import rotation_from_6d, rotation_to_6d
 from facegeom.results import Faces
@@ -104,17 +104,16 @@ class FaceSmoother:
     """Smooth positions and rotations of tracked faces over time.
 
     Landmarks, mesh and box are filtered in pixels, each point by its own speed. Millimetres are computed
-    from the smoothed mesh. A rotation is filtered as its first two columns (6D) and made orthonormal again.
+    from the smoothed mesh, with the angle of view of the faces. A rotation, of the head as seen, is filtered
+    as its first two columns (6D) and made orthonormal again. Depth maps are left as they are. A track id that
+    was not seen before, as after a cut, starts with a new filter.
 
     Args:
-        fov_deg: angle of view that the faces were placed with.
         settings: parameters of the filter.
     """
 
-    def __init__(
-        self, fov_deg: float = DEFAULT_FOV_DEG, settings: OneEuroSettings = DEFAULT_SETTINGS
-    ) -> None:
-        self.fov_deg, self.settings = fov_deg, settings
+    def __init__(self, settings: OneEuroSettings = DEFAULT_SETTINGS) -> None:
+        self.settings = settings
         self._filters: dict[int, OneEuro] = {}
 
     def __call__(self, tracked: TrackedFaces, time_s: float) -> TrackedFaces:
@@ -133,20 +132,7 @@ class FaceSmoother:
         for id_, row, box in zip(tracked.ids.tolist(), rows, tracked.faces.box_xyxy, strict=True):
             units[: _ROTATION.start] = (box[2:] - box[:2]).max()
             row[:] = self._filters.setdefault(id_, OneEuro(self.settings))(row.copy(), time_s, units)
-        return TrackedFaces(tracked.ids, self._unstack_fields(tracked.faces, rows))
-
-    def _unstack_fields(self, faces: Faces, rows: FloatArray) -> Faces:
-        """Return the faces with the smoothed fields (N, 550, 3) and the millimetres that follow from them."""
-        placed = place(rows[:, _MESH], Camera(faces.width, faces.height, self.fov_deg))
-        return replace(
-            faces,
-            box_xyxy=rows[:, _BOX, :2].reshape(-1, 4),
-            landmarks_px=rows[:, _LANDMARKS, :2],
-            mesh_px=rows[:, _MESH],
-            mesh_mm=placed.mesh_mm,
-            rotation=rotation_from_6d(rows[:, _ROTATION].reshape(-1, 6)),
-            translation_mm=placed.translation_mm,
-        )
+        return replace(tracked, faces=_unstack_fields(tracked.faces, rows))
 
 
 def _stack_fields(faces: Faces) -> FloatArray:
@@ -157,3 +143,17 @@ def _stack_fields(faces: Faces) -> FloatArray:
     rows[:, _BOX, :2] = faces.box_xyxy.reshape(-1, 2, 2)
     rows[:, _ROTATION] = rotation_to_6d(faces.rotation).reshape(-1, 2, 3)
     return rows
+
+
+def _unstack_fields(faces: Faces, rows: FloatArray) -> Faces:
+    """Return the faces with the smoothed fields (N, 550, 3) and the millimetres that follow from them."""
+    mesh_mm, translation_mm = place(rows[:, _MESH], Camera(faces.width, faces.height, faces.fov_deg))
+    return replace(
+        faces,
+        box_xyxy=rows[:, _BOX, :2].reshape(-1, 4),
+        landmarks_px=rows[:, _LANDMARKS, :2],
+        mesh_px=rows[:, _MESH],
+        mesh_mm=mesh_mm,
+        rotation=rotation_from_6d(rows[:, _ROTATION].reshape(-1, 6)),
+        translation_mm=translation_mm,
+    )

@@ -3,6 +3,7 @@
 The face network predicts each known face at its box in the last frame, so the detector can rest.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -11,10 +12,14 @@ import numpy.typing as npt
 
 from facegeom.errors import InputError
 from facegeom.geometry.boxes import iou, nms
+from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.results import FACE_SHAPES, Faces
+from facegeom.video.cuts import CutDetector
+from facegeom.video.matching import Track, angle_between_deg, assign, roll_in_image
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.intp]
+UInt8Array = npt.NDArray[np.uint8]
 
 DETECT_EVERY = 30
 """Default number of frames between two detections on the whole frame."""
@@ -22,17 +27,28 @@ DETECT_EVERY = 30
 KEEP_SCORE = 0.5
 """Minimum score of a tracked face, lower than that of a new face."""
 
+RETURN_SCORE = 0.9
+"""Minimum score of a lost face where it is expected."""
+
 MIN_SIDE_PX = 4.0
 """Minimum side of a tracked box."""
 
 MATCH_IOU = 0.3
 """From this IoU on, two boxes are the same face."""
 
-REMEMBER_S = 1.0
-"""A lost face that is detected again within this time keeps its id …"""
+MAX_ROLL_STEP_DEG = 60.0
+"""A face rolls by less than this from one frame to the next; more is a face read upside down."""
 
-MAX_DISTANCE_SIZES, DRIFT_SIZES_PER_S = 1.0, 1.0
-"""… if it lies within this distance of its last box, in box sizes, plus the drift for each second."""
+SEARCH_S = 0.3
+"""So long after a face was lost, detection runs on every frame …"""
+
+RETRY_S = 0.15
+"""… and then at these intervals, while a face is remembered or none is seen."""
+
+REMEMBER_S = 3.0
+"""A lost face that is seen again within this time keeps its id."""
+
+_TICK_S = 1e-6  # frame times are decimals: 0.3 s after 0.1 s is 0.4 s
 
 
 class Analyzer(Protocol):
@@ -42,12 +58,16 @@ class Analyzer(Protocol):
     def max_faces(self) -> int | None:
         """Largest number of faces; None for no limit."""
 
-    def __call__(self, source: npt.NDArray[np.uint8]) -> Faces:
+    @property
+    def fov_deg(self) -> float | None:
+        """Angle of view of all frames, degrees; None if it is not known."""
+
+    def __call__(self, source: UInt8Array) -> Faces:
         """Detect and predict the faces of an image (H, W, 3)."""
         ...
 
-    def at(self, source: npt.NDArray[np.uint8], boxes_xyxy: npt.ArrayLike) -> Faces:
-        """Predict the faces at boxes (N, 4), without detection."""
+    def at(self, source: UInt8Array, boxes_xyxy: FloatArray, roll_deg: FloatArray | None = None) -> Faces:
+        """Predict the faces at boxes (N, 4), rolled by (N,) degrees, without detection."""
         ...
 
 
@@ -58,39 +78,21 @@ class TrackedFaces:
     Attributes:
         ids: (N,) track ids, ascending; 0 is the first face of the video.
         faces: N faces in the same order.
+        cut: whether a new scene begins with this frame: no face keeps its id.
     """
 
     ids: IntArray
     faces: Faces
-
-
-@dataclass(frozen=True, eq=False)
-class _LostTrack:
-    """A face that was tracked and is gone.
-
-    Attributes:
-        id: its track id.
-        box_xyxy: (4,) its last box.
-        time_s: time of its last frame.
-    """
-
-    id: int
-    box_xyxy: FloatArray
-    time_s: float
-
-    def distance(self, box_xyxy: FloatArray) -> float:
-        """Return the distance between the centres of this box and another (4,), in sizes of the larger."""
-        corners = np.stack([self.box_xyxy, box_xyxy]).reshape(2, 2, 2)
-        centres, sizes = corners.mean(axis=1), np.ptp(corners, axis=1)
-        return float(np.linalg.norm(centres[1] - centres[0]) / sizes.max())
+    cut: bool = False
 
 
 class FaceTracker:
     """Turn frames, given in order, into faces with track ids.
 
-    A face of the last frame is predicted at its last box, without detection. Detection on the whole frame
-    (:class:`~facegeom.FaceAnalyzer`) runs on the first frame, on every ``detect_every``-th one, whenever a
-    face was lost, and on each frame without a face. It does not run while ``max_faces`` faces are tracked.
+    A face of the last frame is predicted at its last box, in a crop rolled with it, without detection.
+    Detection on the whole frame (:class:`~facegeom.FaceAnalyzer`) runs on the first frame, on every
+    ``detect_every``-th one, and more often for some time after a face was lost and while there is none. It
+    does not run while ``max_faces`` faces are tracked.
 
     Args:
         analyzer: detects and predicts the faces.
@@ -104,81 +106,168 @@ class FaceTracker:
         if detect_every < 1:
             raise InputError(f"detect_every: expected at least 1 frame, got {detect_every!r}")
         self.analyzer, self.detect_every = analyzer, detect_every
-        self._ids: IntArray = np.zeros(0, np.intp)
-        self._boxes: FloatArray = np.zeros((0, 4))
-        self._lost: list[_LostTrack] = []
-        self._time_s = 0.0
-        self._next_id = self._frames_since_detection = 0
+        self._next_id = 0
+        self._forget()
 
-    def __call__(self, pixels: npt.NDArray[np.uint8], time_s: float) -> TrackedFaces:
+    def _forget(self) -> None:
+        """Begin a new scene: no face is known, and the next frame is searched."""
+        self._is_cut = CutDetector()
+        self._tracks: list[Track] = []
+        self._lost: list[Track] = []
+        self._size: tuple[int, ...] = ()
+        self._missing_since_s = self._detected_s = -np.inf
+        self._frames_since_detection = 0
+
+    def __call__(self, pixels: UInt8Array, time_s: float) -> TrackedFaces:
         """Return the faces of the next frame.
 
         Args:
             pixels: (H, W, 3) uint8 RGB.
             time_s: time of the frame.
         """
-        self._lost = [track for track in self._lost if time_s - track.time_s <= REMEMBER_S]
-        tracked = self._update_tracks(pixels)
+        is_cut = self._is_cut(pixels) or (pixels.shape != self._size and bool(self._size))
+        if is_cut:
+            self._forget()
+            self._is_cut(pixels)
+        if not self._size:
+            self._size, self._missing_since_s = pixels.shape, time_s
+        self._lost = [track for track in self._lost if time_s - track.time_s <= REMEMBER_S + _TICK_S]
+        faces = self._follow(pixels, time_s)
         self._frames_since_detection += 1
-        if self._needs_detection(len(tracked.ids)):
-            tracked = self._add_new_faces(tracked, self.analyzer(pixels), time_s)
-            self._frames_since_detection = 0
-        self._ids, self._boxes, self._time_s = tracked.ids, tracked.faces.box_xyxy, time_s
-        return tracked
+        if self._needs_detection(time_s):
+            faces = self._add_new_faces(faces, self.analyzer(pixels), time_s)
+            self._frames_since_detection, self._detected_s = 0, time_s
+        order = np.argsort([track.id for track in self._tracks]).astype(np.intp)
+        self._tracks = [self._tracks[row] for row in order]
+        ids = np.array([track.id for track in self._tracks], np.intp)
+        return TrackedFaces(ids, faces if (np.diff(order) == 1).all() else faces[order], is_cut)
 
-    def _needs_detection(self, tracked: int) -> bool:
-        """Return whether to run detection on a frame with this many tracked faces."""
-        if self.analyzer.max_faces and tracked >= self.analyzer.max_faces:
+    def _needs_detection(self, time_s: float) -> bool:
+        """Return whether to run detection on this frame."""
+        if self.analyzer.max_faces and len(self._tracks) >= self.analyzer.max_faces:
             return False
-        none_lost = 0 < tracked == len(self._ids)
-        return not none_lost or self._frames_since_detection >= self.detect_every
+        if self._frames_since_detection >= self.detect_every:
+            return True
+        if self._tracks and not self._lost:
+            return False
+        if time_s - self._missing_since_s <= SEARCH_S + _TICK_S:
+            return True
+        return time_s - self._detected_s >= RETRY_S - _TICK_S
 
-    def _update_tracks(self, pixels: npt.NDArray[np.uint8]) -> TrackedFaces:
-        """Return the faces of the last frame that are still there, and remember the others as lost."""
-        if not len(self._ids):
-            height, width = pixels.shape[:2]
-            return TrackedFaces(self._ids, Faces.empty(width, height))
-        faces = self.analyzer.at(pixels, self._boxes)
-        kept = _rows_to_keep(faces)
-        gone = set(range(len(faces))) - set(kept.tolist())
-        self._lost += [_LostTrack(int(self._ids[row]), self._boxes[row], self._time_s) for row in gone]
-        return TrackedFaces(self._ids[kept], faces if len(kept) == len(faces) else faces[kept])
-
-    def _add_new_faces(self, tracked: TrackedFaces, detected: Faces, time_s: float) -> TrackedFaces:
-        """Return the tracked faces and the detected ones that match none of them."""
-        known = iou(detected.box_xyxy, tracked.faces.box_xyxy).max(axis=1, initial=0) >= MATCH_IOU
-        limit = self.analyzer.max_faces or len(tracked.ids) + len(detected)
-        new = detected[np.flatnonzero(~known)[: max(0, limit - len(tracked.ids))]]
-        new_ids = [self._assign_id(box, time_s) for box in new.box_xyxy]
-        ids = np.concatenate([tracked.ids, new_ids]).astype(np.intp)
-        order = np.argsort(ids)
-        return TrackedFaces(ids[order], _concatenate(tracked.faces, new)[order])
-
-    def _assign_id(self, box_xyxy: FloatArray, time_s: float) -> int:
-        """Return the id of the nearest lost face within reach of a detected box (4,), or a new id."""
-        near = [
-            (track.distance(box_xyxy), index)
-            for index, track in enumerate(self._lost)
-            if track.distance(box_xyxy) <= MAX_DISTANCE_SIZES + DRIFT_SIZES_PER_S * (time_s - track.time_s)
+    def _follow(self, pixels: UInt8Array, time_s: float) -> Faces:
+        """Update the tracks; return their faces. Lost faces are looked for where they are expected."""
+        known = [*self._tracks, *self._lost]
+        if not known:
+            return self._no_faces(pixels)
+        active = len(self._tracks)
+        boxes = np.stack([*(track.box_xyxy for track in self._tracks), *_expected(self._lost, time_s)])
+        rolls = np.array([track.crop_roll_deg for track in known])
+        faces = self.analyzer.at(pixels, boxes, rolls) if rolls.any() else self.analyzer.at(pixels, boxes)
+        kept = _rows_to_keep(faces, known, active, time_s)
+        alone = _overlaps_no_other(faces.box_xyxy[kept])
+        self._tracks = [
+            known[row].continued(faces.box_xyxy[row], faces.mesh_px[row], time_s, free)
+            for row, free in zip(kept.tolist(), alone, strict=True)
         ]
-        if near:
-            return self._lost.pop(min(near)[1]).id
-        self._next_id += 1
-        return self._next_id - 1
+        gone = [row for row in range(len(known)) if row not in kept]
+        self._lost = [known[row] for row in gone]
+        if any(row < active for row in gone):
+            self._missing_since_s = time_s
+        return faces if len(kept) == len(faces) else faces[kept]
+
+    def _no_faces(self, pixels: UInt8Array) -> Faces:
+        """Return the result for a frame (H, W, 3) without a face."""
+        height, width = pixels.shape[:2]
+        fov_deg = self.analyzer.fov_deg
+        source: Any = "given" if fov_deg else "assumed"
+        return replace(Faces.empty(width, height), fov_deg=fov_deg or DEFAULT_FOV_DEG, fov_source=source)
+
+    def _add_new_faces(self, faces: Faces, detected: Faces, time_s: float) -> Faces:
+        """Start tracks for the detected faces that match none; return all faces, as the tracks."""
+        is_known = iou(detected.box_xyxy, faces.box_xyxy).max(axis=1, initial=0) >= MATCH_IOU
+        new = detected[np.flatnonzero(~is_known & ~_contradicts(detected, self._lost, time_s))]
+        limit = self.analyzer.max_faces
+        if limit:
+            new = new[: limit - len(self._tracks)]
+        costs = np.array(
+            [
+                [track.cost(box, mesh, time_s) for track in self._lost]
+                for box, mesh in zip(new.box_xyxy, new.mesh_px, strict=True)
+            ]
+        ).reshape(len(new), len(self._lost))
+        again = dict(assign(costs))
+        for row, (box, mesh) in enumerate(zip(new.box_xyxy, new.mesh_px, strict=True)):
+            if row in again:
+                self._tracks.append(self._lost[again[row]].continued(box, mesh, time_s))
+            else:
+                self._tracks.append(Track.started(self._next_id, box, mesh, time_s))
+                self._next_id += 1
+        back = set(again.values())
+        self._lost = [track for index, track in enumerate(self._lost) if index not in back]
+        return concatenate(faces, new) if len(new) else faces
 
 
-def _rows_to_keep(faces: Faces) -> IntArray:
-    """Return the rows, ascending, that still look like faces; of overlapping rows the first is kept."""
-    size = faces.box_xyxy[:, 2:] - faces.box_xyxy[:, :2]
-    rows = np.flatnonzero((faces.score >= KEEP_SCORE) & (size.min(axis=1) >= MIN_SIDE_PX))
+def _expected(lost: Sequence[Track], time_s: float) -> list[FloatArray]:
+    return [track.predicted_box(time_s) for track in lost]
+
+
+def _rows_to_keep(faces: Faces, tracks: Sequence[Track], active: int, time_s: float) -> IntArray:
+    """Return the rows, ascending, that show their tracks' faces.
+
+    A face must look like one and not be upside down to how it was. Where several tracks see one face it
+    belongs to the track that expects it most: active ones before lost ones.
+
+    Args:
+        faces: predictions at the tracks' boxes.
+        tracks: the tracks, the active ones first.
+        active: number of active tracks.
+        time_s: time of the frame.
+    """
+    side = (faces.box_xyxy[:, 2:] - faces.box_xyxy[:, :2]).min(axis=1)
+    is_lost = np.arange(len(faces)) >= active
+    least = np.where(is_lost, RETURN_SCORE, KEEP_SCORE)
+    turned = [
+        angle_between_deg(float(roll), track.roll_deg)
+        for roll, track in zip(roll_in_image(faces.mesh_px), tracks, strict=True)
+    ]
+    good = (faces.score >= least) & (side >= MIN_SIDE_PX) & (np.array(turned) <= MAX_ROLL_STEP_DEG)
+    rows = np.flatnonzero(good)
     if len(rows) < 2:
         return rows
-    return np.sort(rows[nms(faces.box_xyxy[rows], -rows.astype(float), MATCH_IOU)])
+    boxes = faces.box_xyxy[rows]
+    if _overlaps_no_other(boxes, MATCH_IOU).all():
+        return rows
+    costs = [tracks[row].cost(faces.box_xyxy[row], faces.mesh_px[row], time_s) for row in rows.tolist()]
+    order = np.lexsort((rows, np.minimum(costs, 1e6), is_lost[rows]))
+    return np.sort(rows[order[nms(boxes[order], -np.arange(len(rows), dtype=float), MATCH_IOU)]])
 
 
-def _concatenate(first: Faces, second: Faces) -> Faces:
-    """Return the faces of both, in this order."""
+def _overlaps_no_other(boxes_xyxy: FloatArray, threshold: float = 0.0) -> npt.NDArray[np.bool_]:
+    """Return for each box (N, 4) whether its IoU with every other one is at most the threshold."""
+    shared = iou(boxes_xyxy, boxes_xyxy)
+    np.fill_diagonal(shared, -1)
+    return np.asarray((shared <= threshold).all(axis=1))
+
+
+def _contradicts(detected: Faces, lost: Sequence[Track], time_s: float) -> npt.NDArray[np.bool_]:
+    """Return for each detected face whether it is a lost one, read upside down."""
+    if not lost:
+        return np.zeros(len(detected), bool)
+    overlap = iou(detected.box_xyxy, np.stack(_expected(lost, time_s)))
+    rolls = roll_in_image(detected.mesh_px)
+    turned = [[angle_between_deg(float(roll), track.roll_deg) for track in lost] for roll in rolls]
+    shape = len(detected), len(lost)
+    return np.asarray(((overlap >= MATCH_IOU) & (np.array(turned).reshape(shape) > 90)).any(axis=1))
+
+
+def concatenate(first: Faces, second: Faces) -> Faces:
+    """Return the faces of both, in this order, with the optional fields that either has."""
     arrays: dict[str, Any] = {
         name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in FACE_SHAPES
     }
+    if not len(first):
+        return second
+    for name in Faces.row.optional:
+        parts = getattr(first, name), getattr(second, name)
+        arrays[name] = None if None in parts else parts[0] + parts[1]
     return replace(first, **arrays)

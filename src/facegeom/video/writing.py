@@ -1,4 +1,4 @@
-"""Write overlay videos: H.264 in MP4 with the timestamps and the sound of the input."""
+"""Write overlay videos: H.264 in MP4 with the timestamps, the colours and the sound of the input."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,8 @@ import numpy as np
 
 from facegeom.errors import OutputError
 from facegeom.export.files import replacing
-from facegeom.video.reading import AV_OPTIONS, UInt8Array, Video
+from facegeom.video.frames import UInt8Array
+from facegeom.video.reading import AV_OPTIONS, Video
 
 CODECS = ("libx264", "mpeg4")
 """Video codecs; the first that this PyAV can encode is used."""
@@ -30,45 +31,62 @@ class VideoWriter:
     """Append frames to an open video file. Get one from :func:`open_writer`."""
 
     def __init__(self, container: Any, video: Video, sound: "_SoundCopier | None") -> None:
-        self._container, self._rate, self._sound = container, video.rate, sound
+        self._container, self._video, self._sound = container, video, sound
+        stored = video.encoding
+        self._colours = stored.colours.written(stored.width, stored.height)
+        self._matrix = self._colours.scaler_matrix(stored.width, stored.height)
         self._stream: Any = None
-        self._last_pts = -1
+        self._first_s, self._last_pts = 0.0, -1
 
     def write(self, pixels: UInt8Array, time_s: float) -> None:
         """Append a frame.
 
         Args:
             pixels: (H, W, 3) uint8 RGB; the first frame sets the size of the video.
-            time_s: presentation time, later than that of the frame before.
+            time_s: presentation time in the input, later than that of the frame before. The first frame
+                written starts the video, unless it is the input's first.
         """
         import av
 
         if self._stream is None:
+            self._first_s = time_s if time_s * self._video.rate > 1.5 else 0.0
             self._stream = self._open_stream(pixels)
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        frame.pts = self._last_pts = max(self._last_pts + 1, round(time_s / _TIME_BASE))
+        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        colours = self._colours
+        frame = rgb.reformat(
+            self._stream.width,
+            self._stream.height,
+            self._stream.pix_fmt,
+            dst_colorspace=self._matrix,
+            dst_color_range=colours.scaler_range,
+        )
+        frame.colorspace, frame.color_range = colours.matrix, colours.range
+        frame.pts = self._last_pts = max(self._last_pts + 1, round((time_s - self._first_s) / _TIME_BASE))
         frame.time_base = _TIME_BASE
         self._container.mux(self._stream.encode(frame))
         if self._sound:
             self._sound.copy_until(time_s)
 
     def _open_stream(self, pixels: UInt8Array) -> Any:
-        """Add the video stream, of the size of these pixels, and the sound."""
-        codec = _find_codec()
-        stream = self._container.add_stream(codec, rate=round(self._rate) or 1, options=_QUALITY[codec])
+        """Add the video stream, of the size of these pixels and the input's colours, and the sound."""
+        codec, colours = _find_codec(), self._colours
+        stream = self._container.add_stream(codec, rate=round(self._video.rate) or 1, options=_QUALITY[codec])
         height, width = pixels.shape[:2]
         stream.height, stream.width = (max(2, side - side % 2) for side in (height, width))  # 4:2:0: even
         stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base = _TIME_BASE
+        context = stream.codec_context
+        context.time_base = _TIME_BASE
+        context.colorspace, context.color_range = colours.matrix, colours.range
+        context.color_primaries, context.color_trc = colours.primaries, colours.transfer
         if self._sound:
-            self._sound.add_stream_to(self._container)
+            self._sound.add_stream_to(self._container, self._first_s)
         return stream
 
     def finish(self) -> None:
-        """Write the encoder's remaining frames and the rest of the sound."""
+        """Write the encoder's remaining frames, and the rest of the sound if the input was read whole."""
         if self._stream is not None:
             self._container.mux(self._stream.encode(None))
-            if self._sound:
+            if self._sound and self._video.reached_end:
                 self._sound.copy_until(None)
 
 
@@ -79,26 +97,27 @@ class _SoundCopier:
         self._stream = container.streams.audio[0]
         base = self._stream.time_base
         self._units_per_s = Fraction(base.denominator, base.numerator)
-        self._start = round(start_s * self._units_per_s)
+        self._file_start = self._start = round(start_s * self._units_per_s)
         self._packets = (packet for packet in container.demux(self._stream) if packet.dts is not None)
         self._next: Any = None
         self._target: Any = None
 
     @property
     def codec(self) -> str:
-        """FFmpeg's name of the audio codec."""
-        return str(self._stream.codec_context.name)
+        """FFmpeg's name of the audio codec; a decoder's may differ, as "mp3float"."""
+        return str(self._stream.codec_context.codec.canonical_name)
 
-    def add_stream_to(self, container: Any) -> None:
-        """Add a stream of the same codec to the output container."""
+    def add_stream_to(self, container: Any, first_s: float) -> None:
+        """Add a stream of the same codec to the output container, which starts at a time of the input."""
         self._target = container.add_stream_from_template(self._stream)
         self._container = container
+        self._start += round(first_s * self._units_per_s)
 
     def copy_until(self, time_s: float | None) -> None:
         """Copy the packets up to a time; all that are left if it is None."""
         from av.error import FFmpegError
 
-        limit = None if time_s is None else self._start + round(time_s * self._units_per_s)
+        limit = None if time_s is None else self._file_start + round(time_s * self._units_per_s)
         while True:
             try:
                 packet = self._next or next(self._packets, None)
@@ -111,6 +130,8 @@ class _SoundCopier:
             self._copy(packet)
 
     def _copy(self, packet: Any) -> None:
+        if self._start > self._file_start and packet.dts < self._start:
+            return  # before the first frame that is written
         packet.dts -= self._start
         packet.pts = packet.dts if packet.pts is None else packet.pts - self._start
         packet.stream = self._target

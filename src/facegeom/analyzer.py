@@ -128,13 +128,15 @@ class FaceAnalyzer:
             ImageError: the photo cannot be read or used.
             InputError: an option out of its range.
         """
-        options = self.options.changed(
-            min_face=min_face,
-            max_faces=max_faces,
-            min_score=min_score,
-            fov_deg=fov_deg,
-            orientation=orientation,
-        )
+        options = self.options
+        if (fov_deg, min_face, max_faces, min_score, orientation) != (None,) * 5:
+            options = options.changed(
+                min_face=min_face,
+                max_faces=max_faces,
+                min_score=min_score,
+                fov_deg=fov_deg,
+                orientation=orientation,
+            )
         return self._analyze([self._open(source, options)], options)[0]
 
     @overload

@@ -61,7 +61,7 @@ def place(mesh_px: FloatArray, camera: Camera) -> Placement:
     cosine = 1 / np.linalg.norm(line, axis=-1)
     pixels = seen[..., :2] / ahead * camera.focal_px
     flat = np.concatenate([pixels, mesh_px[..., 2:] * cosine[:, None, None] ** 1.5], axis=-1)
-    fit = fit_canonical_head(flat)
+    fit = procrustes(_canonical_head(), flat)
     distance = camera.focal_px / fit.scale
     behind = (flat[..., 2] - fit.translation[:, None, 2]) / fit.scale[:, None]
     depth = np.maximum(distance[:, None] + behind, 1.0)[..., None]

@@ -241,7 +241,8 @@ def _cut(
     pixels = crop_images(images, crops, CROP_PX, REDUCING_GAP, OUTSIDE)
     unknown = [None] * len(crops)
     views = [
-        virtual_views(*each) for each in zip(crops, cameras or unknown, roll_deg or unknown, strict=True)
+        None if camera is None and roll is None else virtual_views(crop, camera, roll)
+        for crop, camera, roll in zip(crops, cameras or unknown, roll_deg or unknown, strict=True)
     ]
     starts = accumulate(map(len, crops), initial=0)
     for start, image, view in zip(starts, images, views, strict=False):

@@ -1,11 +1,11 @@
 """``facegeom serve``: serve the analyzer over HTTP, with a page for people."""
 
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facegeom.cli.options import Device
+from facegeom.cli.options import DetectorName, Device, PoseNet, Weights
 
 if TYPE_CHECKING:
     import socket
@@ -29,18 +29,9 @@ def serve(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of each worker; by default the cores are divided.")
     ] = None,
-    detector: Annotated[
-        Literal["onepass", "cascade"],
-        typer.Option(help="Face detector: one network on the whole photo, or the cascade P-Net, R-Net."),
-    ] = "onepass",
-    weights: Annotated[
-        Literal["float32", "int8"] | None,
-        typer.Option(help="Variant of the networks; by default int8 on a CPU, float32 on a GPU."),
-    ] = None,
-    pose_net: Annotated[
-        Literal["face", "fpnet"],
-        typer.Option(help="Network that predicts the head's rotation: the face network, or FPNet."),
-    ] = "face",
+    detector: DetectorName = "onepass",
+    weights: Weights = None,
+    pose_net: PoseNet = "face",
 ) -> None:
     """Serve the analyzer over HTTP, and a page at / for people.
 

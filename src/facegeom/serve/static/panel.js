@@ -47,10 +47,8 @@ export function showFacts(list, face) {
     "Angle of view": `${Number(camera.fov_deg.toFixed(1))}°, ${FOV_SOURCES[camera.fov_source]}`,
   };
   list.replaceChildren(
-    ...Object.entries(facts).flatMap(([name, value]) => [
-      make("dt", { textContent: name }),
-      make("dd", { textContent: value }),
-    ]),
+    ...Object.entries(facts).map(([name, value]) =>
+      make("div", {}, make("dt", { textContent: name }), make("dd", { textContent: value }))),
   );
 }
 

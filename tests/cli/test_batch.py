@@ -1,5 +1,6 @@
 """``facegeom batch`` as a user types it."""
 
+import os
 import re
 import subprocess
 import sys
@@ -95,6 +96,15 @@ def test_ctrl_c_says_what_was_done(album: Path, tmp_path: Path, monkeypatch: pyt
     assert "the same command goes on" in printed
     monkeypatch.setattr(local, "run", finish)
     assert run(album, "-o", tmp_path / "out")[1].startswith("5 photos (2 were done before)")
+
+
+def test_what_cannot_be_listed_is_said_once(album: Path, tmp_path: Path) -> None:
+    os.mkfifo(album / "pipe.jpg")
+    for earlier in ("", " (6 were done before)"):
+        code, printed, reported = run(album, "-o", tmp_path / "out")
+        assert code == 1 and printed.startswith(f"6 photos{earlier}, 0 faces")
+        assert reported.count("pipe.jpg': not a regular file") == 1
+        assert "1 source could not be listed" in reported
 
 
 WRONG_USAGE = [

@@ -1,6 +1,7 @@
 """Run a batch: list the photos, find the finished part files, process the others, report progress."""
 
 import json
+import logging
 import os
 import sys
 import time
@@ -23,6 +24,8 @@ from facegeom.models import weights
 from facegeom.models.engine import Engine
 from facegeom.worker_pool import available_cores
 
+_log = logging.getLogger(__name__)
+
 PART_SIZE = 128
 """Photos per part file by default."""
 
@@ -43,6 +46,7 @@ class Progress:
         earlier: photos finished by earlier calls.
         seconds: time since processing began.
         listing: whether the photos are still being listed.
+        damaged: sources, or folders and files in them, that could not be listed; each has a row.
     """
 
     done: Counts = field(default_factory=Counts)
@@ -50,6 +54,7 @@ class Progress:
     earlier: int = 0
     seconds: float = 0.0
     listing: bool = False
+    damaged: int = 0
 
     @property
     def photos_per_second(self) -> float:
@@ -179,12 +184,12 @@ def execute(
     config.made_with(PART_SIZE)  # reports a wrong option before anything is written
     make_folder(config.out)
     with locked(config.out):
-        index, photos = _prepare(config, on_progress)
-        return _process(config, engine, index, Progress(photos=photos), on_progress)
+        index, listed = _prepare(config, on_progress)
+        return _process(config, engine, index, listed, on_progress)
 
 
-def _prepare(config: RunConfig, on_progress: ProgressCallback) -> tuple[InputIndex, int]:
-    """Write the input index, and the manifest of a new run; return the index and the number of photos.
+def _prepare(config: RunConfig, on_progress: ProgressCallback) -> tuple[InputIndex, Progress]:
+    """Write the input index, and the manifest of a new run; return the index and what was listed.
 
     Raises:
         InputError: options or photos differ from those of the resumed run.
@@ -199,17 +204,23 @@ def _prepare(config: RunConfig, on_progress: ProgressCallback) -> tuple[InputInd
         raise InputError(f"{str(config.out)!r} has parts, but no {MANIFEST_FILE}; use another output folder")
     listed = list_photos(config.sources, config.columns, leave_out=config.out.resolve().as_posix())
     old = InputIndex(config.out) if manifest else None
-    photos = write_index(_counted(listed, on_progress), config.out, part_size, old)
+    damaged: list[PhotoRef] = []
+    photos = write_index(_counted(listed, damaged, on_progress), config.out, part_size, old)
     index = InputIndex(config.out)
     if not manifest:
         sources = [os.fspath(source) for source in config.sources]
         _write_manifest(config.out, made_with, {"sources": sources, "photos": photos, "parts": len(index)})
-    return index, photos
+    return index, Progress(photos=photos, damaged=len(damaged))
 
 
-def _counted(photos: Iterator[PhotoRef], on_progress: ProgressCallback) -> Iterator[PhotoRef]:
-    """Pass photos through, and report their number from time to time."""
+def _counted(
+    photos: Iterator[PhotoRef], damaged: list[PhotoRef], on_progress: ProgressCallback
+) -> Iterator[PhotoRef]:
+    """Pass photos through, report their number from time to time, and collect and log the damaged ones."""
     for count, photo in enumerate(photos):
+        if photo.kind == "damaged":
+            damaged.append(photo)
+            _log.warning("%r: %s", photo.key, photo.problem)
         if count % _REPORT_EVERY == 0:
             on_progress(Progress(photos=count, listing=True))
         yield photo

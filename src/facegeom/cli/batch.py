@@ -21,7 +21,7 @@ from facegeom.cli.options import (
     Weights,
     without_none,
 )
-from facegeom.cli.photos import count_noun, progress_bar
+from facegeom.cli.photos import count_noun, progress_bar, warnings_to
 
 if TYPE_CHECKING:
     from facegeom.batch import Progress
@@ -75,8 +75,9 @@ def batch(
 
     A run that was stopped or killed continues when the same command is run
     again. A photo that cannot be used gets a row with the reason in the
-    column "error", and so does a folder that cannot be searched. What
-    facegeom has written among the photos is left out.
+    column "error". So does a folder that cannot be searched or a file that
+    is no regular one; the exit code is then 1. What facegeom has written
+    among the photos is left out.
 
     Example: facegeom batch photos/ "s3://bucket/shards/*.tar" -o run --workers 8
     """
@@ -120,6 +121,9 @@ def batch(
         typer.echo("the same command goes on from here")
         raise typer.Exit(130) from None
     typer.echo(_summary(result, out))
+    if result.damaged:
+        typer.echo(f"{count_noun(result.damaged, 'source')} could not be listed, see the rows", err=True)
+        raise typer.Exit(1)
 
 
 def _summary(progress: "Progress", out: Path) -> str:
@@ -140,9 +144,10 @@ def _rate(progress: "Progress") -> str:
 def _report_progress() -> Iterator["ProgressCallback"]:
     """Yield the callback that shows progress: a bar in a terminal, else log lines on stderr."""
     if not sys.stderr.isatty():
-        yield _log_callback()
+        with warnings_to(lambda text: typer.echo(text, err=True)):
+            yield _log_callback()
         return
-    with progress_bar() as bar:
+    with progress_bar() as bar, warnings_to(lambda text: bar.console.print(text, markup=False)):
         task = bar.add_task("listing", total=None)
 
         def report(progress: "Progress") -> None:

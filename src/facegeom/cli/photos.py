@@ -7,6 +7,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -232,24 +233,21 @@ def process_photos(
         def report(text: str, style: str = "red") -> None:
             progress.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
-        warnings = _LinesOfLog(lambda text: report(text, "yellow"))
-        logging.getLogger("facegeom").addHandler(warnings)
         for problem in found.problems:
             report(f"failed: {problem}")
         try:
-            for photo in progress.track(found.photos, description=description):
-                try:
-                    faces += process(photo)
-                except BrokenPipeError:
-                    raise
-                except Exception as error:
-                    failed += 1
-                    report(f"failed: {one_line(error, str(photo.path))}")
-                photos += 1
+            with warnings_to(lambda text: report(text, "yellow")):
+                for photo in progress.track(found.photos, description=description):
+                    try:
+                        faces += process(photo)
+                    except BrokenPipeError:
+                        raise
+                    except Exception as error:
+                        failed += 1
+                        report(f"failed: {one_line(error, str(photo.path))}")
+                    photos += 1
         except KeyboardInterrupt:
             stopped = f"stopped by Ctrl-C, {len(found.photos) - photos} left: "
-        finally:
-            logging.getLogger("facegeom").removeHandler(warnings)
     rate = photos / max(time.perf_counter() - started, 1e-9)
     typer.echo(
         f"{stopped}{count_noun(photos, 'photo')}, {count_noun(faces, 'face')}, {failed} failed,"
@@ -261,15 +259,17 @@ def process_photos(
         raise typer.Exit(130 if stopped else 1)
 
 
-class _LinesOfLog(logging.Handler):
-    """Hand each warning of the library to a function, as a line beside the progress bar."""
-
-    def __init__(self, report: Callable[[str], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._report = report
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._report(record.getMessage())
+@contextmanager
+def warnings_to(report: Callable[[str], None]) -> Iterator[None]:
+    """Hand each warning that the library logs to a function, which prints it beside the progress bar."""
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: report(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("facegeom")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def one_line(error: Exception, subject: str = "") -> str:

@@ -155,7 +155,7 @@ class Faces(Table[Face]):
         Args:
             points: whether the 68 points follow, ``landmark_0_x``, ``landmark_0_y``, … in pixels.
         """
-        return rows.to_rows(self, points)
+        return rows.to_rows({name: getattr(self, name) for name in rows.FIELDS}, self.about, points)
 
     def to_dataframe(self, points: bool = False) -> Any:
         """Return the rows of :meth:`to_rows` as a ``pandas.DataFrame``, with all columns also for no face.
@@ -163,7 +163,7 @@ class Faces(Table[Face]):
         Raises:
             InputError: pandas is not installed.
         """
-        return rows.to_dataframe(self, points)
+        return rows.to_dataframe({name: getattr(self, name) for name in rows.FIELDS}, self.about, points)
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> "Faces":

@@ -238,7 +238,12 @@ class FaceAnalyzer:
             )
         photo = open_photo(source, self.options.fov_deg)
         predictions = self.face_net([photo.pyramid], [square(boxes)], [photo.lens], [roll])
-        return self._results([photo], predictions)[0]
+        faces = self._results([photo], predictions)[0]
+        if self.fpnet is not None and roll is not None:  # FPNet knows upright heads only
+            rolled = (roll != 0)[:, None, None]
+            own = predictions[0].in_photo().rotation
+            faces = replace(faces, rotation=np.where(rolled, own, faces.rotation))
+        return faces
 
     @property
     def max_faces(self) -> int | None:

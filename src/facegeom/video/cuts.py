@@ -48,7 +48,7 @@ class CutDetector:
             and change >= MIN_RATIO * self._mean_change
             and correlation(last, thumbnail) <= MAX_CORRELATION
         )
-        self._mean_change = 0.0 if is_cut else _KEEP * self._mean_change + (1 - _KEEP) * change
+        self._mean_change = _KEEP * self._mean_change + (1 - _KEEP) * change
         return is_cut
 
 

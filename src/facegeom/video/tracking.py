@@ -107,11 +107,11 @@ class FaceTracker:
             raise InputError(f"detect_every: expected at least 1 frame, got {detect_every!r}")
         self.analyzer, self.detect_every = analyzer, detect_every
         self._next_id = 0
+        self._is_cut = CutDetector()
         self._forget()
 
     def _forget(self) -> None:
         """Begin a new scene: no face is known, and the next frame is searched."""
-        self._is_cut = CutDetector()
         self._tracks: list[Track] = []
         self._lost: list[Track] = []
         self._size: tuple[int, ...] = ()
@@ -128,7 +128,6 @@ class FaceTracker:
         is_cut = self._is_cut(pixels) or (pixels.shape != self._size and bool(self._size))
         if is_cut:
             self._forget()
-            self._is_cut(pixels)
         if not self._size:
             self._size, self._missing_since_s = pixels.shape, time_s
         self._lost = [track for track in self._lost if time_s - track.time_s <= REMEMBER_S + _TICK_S]

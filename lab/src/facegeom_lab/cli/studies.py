@@ -204,5 +204,5 @@ def depth_sheet(
     from facegeom.image.reading import ENDINGS
     from facegeom_lab.studies.depth.sheet import sheet as draw
 
-    photos = [photo.path for photo in collect_photos(sources, ENDINGS)]
+    photos = [photo.path for photo in collect_photos(sources, ENDINGS).photos]
     typer.echo(f"{draw(photos, FaceAnalyzer(depth=method), out, count)} faces in {out}")

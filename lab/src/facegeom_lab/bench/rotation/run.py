@@ -14,6 +14,7 @@ from facegeom_lab.bench.rotation.errors import COLUMNS, match_rotations, step_su
 from facegeom_lab.bench.rotation.frontal import frontal_table
 from facegeom_lab.bench.rotation.rendered import HeadSet, Turning, render_heads
 from facegeom_lab.bench.rotation.systems import Networks, load_networks, predict_rotations
+from facegeom_lab.bench.rotation.turned import turned_table
 from facegeom_lab.bench.rotation.wide import wide_table
 from facegeom_lab.datasets.published.pack import scene_photos
 from facegeom_lab.fitting.pose_fit import rotation_under_points
@@ -191,6 +192,11 @@ def wide(bench: RotationBench) -> list[Table]:
     return [wide_table(bench.data, bench.cache, bench.ours.face, bench.config.wide)]
 
 
+def turned(bench: RotationBench) -> list[Table]:
+    """Measure photos that stand on their side or upside down, one table."""
+    return [turned_table(bench.data, bench.ours.face)]
+
+
 SECTIONS: Mapping[str, Callable[[RotationBench], list[Table]]] = {
     "heads": rendered,
     "turning": turning,
@@ -198,4 +204,5 @@ SECTIONS: Mapping[str, Callable[[RotationBench], list[Table]]] = {
     "speed": timed,
     "frontal": frontal,
     "wide": wide,
+    "turned": turned,
 }

@@ -151,6 +151,7 @@ def test_only_settings_of_the_user_are_sent(page: Page) -> None:
     with page.expect_request("**/v1/analyze*") as request:
         page.click("#demo")
     assert request.value.url.endswith("/v1/analyze?")
+    expect(page.locator("#status")).to_contain_text("One face found")  # now changes are sent
     assert page.get_attribute("#fov_deg", "placeholder") == f"from the photo, else {DEFAULT_FOV_DEG:g}°"
     assert page.get_attribute("#min_score", "placeholder") == f"{SearchOptions().min_score:g}"
     page.click("#search summary")

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from importlib.resources import files
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from facegeom.geometry.topology import canonical_mm
 from facegeom.results import FACE_SHAPES, Faces
@@ -30,16 +32,31 @@ def make_video(
     sound: str | None = None,
     options: dict[str, str] | None = None,
     start_s: float = 0,
+    crf: int = 4,
+    pixel_ratio: Fraction | None = None,
+    colours: tuple[int, int, int, int] | None = None,
 ) -> Path:
-    """Write frames at the given times, and a tone beside them; both on a clock that starts late."""
+    """Write frames at the given times, and a tone beside them; both on a clock that starts late.
+
+    ``colours`` are FFmpeg's numbers of matrix, range, primaries and transfer.
+    """
     with av.open(str(path), "w", options=options or {}) as file:
         height, width = frame(0).shape[:2]
-        stream = file.add_stream("libx264", rate=30, options={"crf": "4", "g": "5", "bf": "0"})
+        stream = file.add_stream("libx264", rate=30, options={"crf": str(crf), "g": "5", "bf": "0"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, SECOND)
+        context = stream.codec_context
+        context.time_base, context.sample_aspect_ratio = Fraction(1, SECOND), pixel_ratio or Fraction(1)
+        if colours:
+            context.colorspace, context.color_range, context.color_primaries, context.color_trc = colours
         audio = file.add_stream(sound, rate=44_100) if sound else None
         for index, time_s in enumerate(times_s):
             picture = av.VideoFrame.from_ndarray(frame(index), format="rgb24")
+            if colours:
+                matrix = {6: 5}.get(colours[0], colours[0])
+                picture = picture.reformat(
+                    format="yuv420p", dst_colorspace=matrix, dst_color_range=colours[1]
+                )
+                picture.colorspace, picture.color_range = colours[:2]
             picture.pts, picture.time_base = round((start_s + time_s) * SECOND), Fraction(1, SECOND)
             file.mux(stream.encode(picture))
         file.mux(stream.encode(None))
@@ -62,6 +79,12 @@ def _tone(file: av.container.OutputContainer, audio: av.AudioStream, start_s: fl
         )
         file.mux(audio.encode(block))
     file.mux(audio.encode(None))
+
+
+@pytest.fixture(scope="session")
+def portrait() -> np.ndarray:
+    """Read the portrait that ships, (512, 512, 3)."""
+    return np.array(Image.open(str(files("facegeom") / "data" / "astronaut.jpg")).convert("RGB"))
 
 
 def build_faces(boxes: Sequence[Sequence[float]], scores: Sequence[float], size_wh: tuple[int, int]) -> Faces:

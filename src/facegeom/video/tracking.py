@@ -213,7 +213,7 @@ def _expected(lost: Sequence[Track], time_s: float) -> list[FloatArray]:
 def _rows_to_keep(faces: Faces, tracks: Sequence[Track], active: int, time_s: float) -> IntArray:
     """Return the rows, ascending, that show their tracks' faces.
 
-    A face must look like one and not be upside down to how it was. Where several tracks see one face it
+    A face must look like one, not be upside down to how it was and, if it was lost, be in reach. Where several tracks see one face it
     belongs to the track that expects it most: active ones before lost ones.
 
     Args:
@@ -229,7 +229,16 @@ def _rows_to_keep(faces: Faces, tracks: Sequence[Track], active: int, time_s: fl
         angle_between_deg(float(roll), track.roll_deg)
         for roll, track in zip(roll_in_image(faces.mesh_px), tracks, strict=True)
     ]
-    good = (faces.score >= least) & (side >= MIN_SIDE_PX) & (np.array(turned) <= MAX_ROLL_STEP_DEG)
+    in_reach = [
+        row < active or np.isfinite(track.distance(box, time_s))
+        for row, (track, box) in enumerate(zip(tracks, faces.box_xyxy, strict=True))
+    ]
+    good = (
+        np.array(in_reach)
+        & (faces.score >= least)
+        & (side >= MIN_SIDE_PX)
+        & (np.array(turned) <= MAX_ROLL_STEP_DEG)
+    )
     rows = np.flatnonzero(good)
     if len(rows) < 2:
         return rows

@@ -174,7 +174,7 @@ def rotation(
     ] = None,
     only: Annotated[
         str,
-        typer.Option(help="Sections, separated by commas: heads, turning, scenes, speed, frontal, wide, turned."),
+        typer.Option(help="Sections by comma: heads, turning, scenes, speed, frontal, wide, turned."),
     ] = "",
     heads: Annotated[int, typer.Option(min=1, help="Rendered heads.")] = 400,
     turning: Annotated[int, typer.Option(min=1, help="Heads that turn, 161 images each.")] = 3,

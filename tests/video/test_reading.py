@@ -1,9 +1,11 @@
 """Videos in: times, orientation, damage, what is no video, cameras."""
 
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -135,6 +137,145 @@ def test_damaged_packets_are_left_out_and_told(film: Film, tmp_path: Path) -> No
         for frame in video:
             frames.append(frame)
     assert 10 < len(frames) <= 60 and frames[-1].time_s == pytest.approx(59 / 30, abs=0.05)
+
+
+def noisy(index: int) -> np.ndarray:
+    """Return a frame of noise over a gradient: many bytes, of which none can be missed."""
+    noise = np.random.default_rng(index).integers(0, 90, (96, 128, 3))
+    return np.uint8(np.linspace(20, 160, 128)[None, :, None] + noise)
+
+
+def fault_of(path: Path) -> tuple[list[Frame], str]:
+    """Return the frames and what is wrong; an empty string for a whole video."""
+    seen: list[Frame] = []
+    try:
+        with open_video(path) as video:
+            for frame in video:
+                seen.append(frame)
+    except VideoError as error:
+        return seen, str(error)
+    return seen, ""
+
+
+SECONDS = [index / 30 for index in range(60)]
+
+
+@pytest.mark.parametrize("sound", [None, "aac"])
+@pytest.mark.parametrize("ending", ["mkv", "mp4", "mov", "ts", "flv", "nut", "avi"])
+def test_a_whole_video_that_starts_late(film: Film, tmp_path: Path, ending: str, sound: str | None) -> None:
+    path = film(tmp_path / f"a.{ending}", SECONDS, noisy, sound, start_s=5, crf=18)
+    seen, fault = fault_of(path)
+    assert fault == "" and len(seen) == 60
+    if ending != "avi":  # it knows no timestamps
+        np.testing.assert_allclose(np.diff([frame.time_s for frame in seen]), 1 / 30, atol=2e-3)
+        assert seen[0].time_s == pytest.approx(0, abs=0.05)
+
+
+@pytest.mark.parametrize("fraction", [0.5, 0.8])
+@pytest.mark.parametrize("start_s", [0, 5])
+@pytest.mark.parametrize("sound", [None, "aac"])
+@pytest.mark.parametrize(
+    ("ending", "flags"),
+    [("mkv", None), ("mp4", "faststart"), ("mp4", "frag_keyframe+empty_moov"), ("flv", None)],
+)
+def test_a_video_broken_off(
+    film: Film,
+    tmp_path: Path,
+    ending: str,
+    flags: str | None,
+    sound: str | None,
+    start_s: int,
+    fraction: float,
+) -> None:
+    options = {"movflags": flags} if flags else {}
+    path = film(tmp_path / f"a.{ending}", SECONDS, noisy, sound, options, start_s, crf=18)
+    path.write_bytes(path.read_bytes()[: int(fraction * path.stat().st_size)])
+    seen, fault = fault_of(path)
+    assert 15 < len(seen) < 60 and "is damaged: " in fault and "get a whole copy" in fault
+    if not (flags or "").startswith("frag"):
+        assert f"it ends at {seen[-1].time_s:.1f} s of 2.0 s" in fault
+
+
+def test_a_video_without_its_index_says_so(film: Film, tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4", SECONDS, noisy)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    seen, fault = fault_of(path)
+    assert not seen and "it is cut short, its index is missing; get a whole copy" in fault
+
+
+@pytest.fixture
+def damaged(film: Film, tmp_path: Path, portrait: np.ndarray) -> Callable[..., Path]:
+    """Return a function that makes a video of a moving portrait and overwrites 600 bytes inside it."""
+    small = portrait[::2, ::2]
+
+    def make(ending: str, place: float) -> Path:
+        name = tmp_path / f"{ending}_{place}.{ending}"
+        path = film(name, SECONDS, lambda index: np.roll(small, 3 * index, axis=1), crf=20)
+        data = bytearray(path.read_bytes())
+        start = int(place * len(data))
+        data[start : start + 600] = np.random.default_rng(0).bytes(600)
+        path.write_bytes(data)
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize("place", [0.3, 0.5, 0.7])
+@pytest.mark.parametrize("ending", ["mp4", "ts"])
+def test_damage_inside_is_noticed(damaged: Callable[..., Path], ending: str, place: float) -> None:
+    seen, fault = fault_of(damaged(ending, place))
+    assert len(seen) > 50 and "is damaged: " in fault
+    assert re.search(r"\d+ damaged (frames? w\w+ filled in|packets? w\w+ left out)", fault)
+    numbers = [frame.index for frame in seen if frame.damaged]
+    if numbers:  # those that build on a damaged one are, too: to the next key frame, every fifth
+        assert f"{len(numbers)} damaged frame" in fault and len(numbers) < 20
+        assert numbers == list(range(numbers[0], numbers[-1] + 1))
+
+
+def test_only_damage_in_what_was_read_is_told(damaged: Callable[..., Path]) -> None:
+    path = damaged("mp4", 0.7)
+    with open_video(path) as video:
+        assert len(list(video.between(0, 1.0))) == 30 and not video.reached_end
+    with open_video(path) as video, pytest.raises(VideoError, match="damaged"):
+        list(video.between(1.0, 1.9))
+
+
+def test_a_part_of_a_video(film: Film, tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4", EVEN)
+    with open_video(path) as video:
+        part = list(video.between(0.2, 0.4))
+    assert [frame.index for frame in part] == list(range(6, 12))
+    assert part[0].time_s == pytest.approx(0.2) and part[0].pixels[:, 32:].mean() == pytest.approx(68, abs=3)
+    with open_video(path) as video, pytest.raises(VideoError, match=r"no frame in the chosen time.* 0\.6 s"):
+        list(video.between(9.0))
+
+
+def test_a_damaged_picture_of_motion_jpeg(film: Film, tmp_path: Path) -> None:
+    path = tmp_path / "a.avi"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mjpeg", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuvj420p"
+        for index in range(20):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(noisy(index), format="rgb24")))
+        file.mux(stream.encode(None))
+    assert fault_of(path)[1] == ""
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 300] = np.random.default_rng(0).bytes(300)
+    path.write_bytes(data)
+    seen, fault = fault_of(path)
+    assert len(seen) == 19 and "1 damaged packet was left out" in fault
+
+
+def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
+    class Stream:
+        disposition = av.stream.Disposition.attached_pic
+
+    class Container:
+        class streams:  # noqa: N801
+            video = (Stream(),)
+
+    assert reading._video_streams(Container()) == []
 
 
 def test_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:

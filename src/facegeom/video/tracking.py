@@ -213,8 +213,8 @@ def _expected(lost: Sequence[Track], time_s: float) -> list[FloatArray]:
 def _rows_to_keep(faces: Faces, tracks: Sequence[Track], active: int, time_s: float) -> IntArray:
     """Return the rows, ascending, that show their tracks' faces.
 
-    A face must look like one, not be upside down to how it was and, if it was lost, be in reach. Where several tracks see one face it
-    belongs to the track that expects it most: active ones before lost ones.
+    A face must look like one, not be upside down to how it was and, if it was lost, be in reach. Where
+    several tracks see one face it belongs to the track that expects it most: active ones before lost ones.
 
     Args:
         faces: predictions at the tracks' boxes.

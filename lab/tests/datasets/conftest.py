@@ -29,7 +29,7 @@ def write_photo(tmp_path: Path) -> WritePhoto:
 @pytest.fixture
 def check_records() -> CheckRecords:
     """Check the records of an adapter: names, splits, shapes, readers."""
-    from facegeom.geometry.schemes import SCHEMES
+    from facegeom_lab.datasets.schemes import SCHEMES
 
     def check(records: list[FaceRecord], scheme: str) -> None:
         names = [record.name for record in records]

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from facegeom.errors import InputError
-from facegeom.geometry.schemes import SCHEMES
 from facegeom_lab.datasets import registry
 from facegeom_lab.datasets.published import facepoints14
 from facegeom_lab.datasets.records import FaceRecord
+from facegeom_lab.datasets.schemes import SCHEMES
 
 POINTS = ["lapa", "300w", "wflw", "aflw", "aflw19", "cofw", "ffhq", "celeba", "facepoints14", "pack"]
 POSE = ["300w-lp", "aflw2000", "biwi"]

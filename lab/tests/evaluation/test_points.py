@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from facegeom.errors import InputError
-from facegeom.geometry.schemes import SCHEMES
+from facegeom_lab.datasets.schemes import SCHEMES
 from facegeom_lab.evaluation import points
 
 IBUG68 = SCHEMES["ibug68"]

@@ -6,7 +6,7 @@ import pytest
 from facegeom.errors import InputError
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import geodesic_deg, rotation_from_angles
-from facegeom.geometry.schemes import SCHEMES
+from facegeom_lab.datasets.schemes import SCHEMES
 from facegeom_lab.fitting.pose_fit import MODELS, fit_pose
 
 CAMERA = Camera(640, 480, fov_deg=60)

@@ -11,8 +11,8 @@ import torch
 
 from facegeom import analyze
 from facegeom.errors import ImageError, InputError
-from facegeom.geometry.schemes import facepoints14_from_68
 from facegeom.image import reading
+from facegeom_lab.datasets.schemes import facepoints14_from_68
 from facegeom_lab.keypoints14 import SHIPPED, detect
 from facegeom_lab.keypoints14.data import PlainViews, labelled_images
 from facegeom_lab.keypoints14.detection import label_shift, predict_points

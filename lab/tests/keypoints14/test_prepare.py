@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from facegeom.errors import InputError
-from facegeom.geometry.schemes import facepoints14_from_68
 from facegeom.image import reading
+from facegeom_lab.datasets.schemes import facepoints14_from_68
 from facegeom_lab.keypoints14.data import GT, read_table
 from facegeom_lab.keypoints14.prepare import CROP_SCALE, prepare, tight_crop
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facegeom.geometry.schemes import SCHEMES, Scheme
+from facegeom.geometry.schemes import Scheme
+from facegeom_lab.datasets.schemes import SCHEMES
 from facegeom_lab.teachers import consistency
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from facegeom.errors import ImageError, InputError
-from facegeom.geometry.schemes import SCHEMES
+from facegeom_lab.datasets.schemes import SCHEMES
 from facegeom_lab.teachers import labels
 from facegeom_lab.teachers.labels import PhotoLabels
 

@@ -10,11 +10,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from facegeom.errors import InputError
 from facegeom.geometry import boxes
-from facegeom.geometry.schemes import SCHEMES, Scheme
+from facegeom.geometry.schemes import Scheme
 from facegeom.geometry.transforms import apply, box_to_square
 from facegeom.image.crop import crop_squares
 from facegeom_lab.datasets.records import FaceRecord
 from facegeom_lab.datasets.registry import load
+from facegeom_lab.datasets.schemes import SCHEMES
 from facegeom_lab.files import save_png
 
 TILE_PX = 256

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.errors import InputError
-from facegeom.geometry.schemes import SCHEMES, Scheme
+from facegeom.geometry.schemes import Scheme
+from facegeom_lab.datasets.schemes import SCHEMES
 from facegeom_lab.measures.metrics import eye_distance
 
 FloatArray = npt.NDArray[np.floating]

@@ -17,7 +17,8 @@ from facegeom.errors import InputError
 from facegeom.geometry import topology
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_to_line_of_sight
-from facegeom.geometry.schemes import IBUG68_REGIONS, facepoints14_from_68, five_from_68
+from facegeom.geometry.schemes import IBUG68_REGIONS, five_from_68
+from facegeom_lab.datasets.schemes import facepoints14_from_68
 
 FloatArray = npt.NDArray[np.floating]
 

@@ -9,7 +9,6 @@ from tqdm import tqdm
 
 from facegeom.export.files import write
 from facegeom.geometry.boxes import from_points
-from facegeom.geometry.schemes import facepoints14_from_68
 from facegeom_lab.datasets.published.pack import (
     FaceRow,
     face_landmarks,
@@ -17,6 +16,7 @@ from facegeom_lab.datasets.published.pack import (
     mesh_labels,
     read_face_rgba,
 )
+from facegeom_lab.datasets.schemes import facepoints14_from_68
 from facegeom_lab.datasets.training.face_labels import landmark_map
 from facegeom_lab.keypoints14.data import GT, write_table
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from facegeom.geometry.boxes import from_points
 from facegeom.geometry.rotation import rotation_from_angles
-from facegeom.geometry.schemes import SCHEMES
 from facegeom.geometry.transforms import apply, box_to_square, invert
 from facegeom.image import reading
+from facegeom_lab.datasets.schemes import SCHEMES
 from facegeom_lab.keypoints14.task import Keypoints14Recipe
 
 MIRROR = SCHEMES["facepoints14"].mirror

@@ -12,9 +12,10 @@ import torch
 
 from facegeom import FaceAnalyzer
 from facegeom.errors import ImageError, InputError
-from facegeom.geometry.schemes import SCHEMES, Scheme
+from facegeom.geometry.schemes import Scheme
 from facegeom.geometry.transforms import box_to_square
 from facegeom.image import reading
+from facegeom_lab.datasets.schemes import SCHEMES
 from facegeom_lab.datasets.training.landmark_crops import points_to_photo, warp, widen
 from facegeom_lab.evaluation.run import read_recipe
 from facegeom_lab.networks.checkpoint import network_from_checkpoint

@@ -18,9 +18,10 @@ from scipy.optimize import linear_sum_assignment
 from tqdm import tqdm
 
 from facegeom.errors import FacegeomError, ImageError, InputError
-from facegeom.geometry.schemes import SCHEMES, Scheme
+from facegeom.geometry.schemes import Scheme
 from facegeom.image import reading
 from facegeom_lab.datasets.published.pack import FaceRow, face_landmarks, face_rows
+from facegeom_lab.datasets.schemes import SCHEMES
 from facegeom_lab.external.environments import PACKAGE_SETS
 from facegeom_lab.external.process import WorkerProcess
 from facegeom_lab.files import save_npz

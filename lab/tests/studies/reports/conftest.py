@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facegeom.geometry.schemes import SCHEMES
+from facegeom_lab.datasets.schemes import SCHEMES
 from facegeom_lab.evaluation.points import measure
 from facegeom_lab.evaluation.run import Predictions, write_predictions, write_result
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from facegeom.errors import InputError
-from facegeom.geometry.schemes import SCHEMES
+from facegeom_lab.datasets.schemes import SCHEMES
 from facegeom_lab.evaluation import points
 from facegeom_lab.evaluation.run import (
     RESULT,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from facegeom.errors import InputError
-from facegeom.geometry.schemes import SCHEMES
+from facegeom_lab.datasets.schemes import SCHEMES
 from facegeom_lab.evaluation import points, run
 from facegeom_lab.evaluation.cost import cost
 from facegeom_lab.networks.checkpoint import network_from_checkpoint

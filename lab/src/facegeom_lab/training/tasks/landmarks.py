@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from facegeom.errors import InputError
-from facegeom.geometry.schemes import SCHEMES
 from facegeom_lab.datasets import registry
 from facegeom_lab.datasets.records import FaceRecord
+from facegeom_lab.datasets.schemes import SCHEMES
 from facegeom_lab.datasets.training.landmark_crops import (
     CropChanges,
     LandmarkCrops,

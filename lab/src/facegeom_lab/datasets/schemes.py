@@ -1,42 +1,23 @@
-"""Point schemes of the data sets, a function each: sparse points, contours, the dense mesh."""
+"""Point schemes of the published data sets, beside the two of every face."""
 
-from facegeom.geometry import topology
-from facegeom.geometry.schemes.scheme import Scheme, build, closed
+from collections.abc import Mapping
 
-IBUG68_REGIONS: dict[str, tuple[int, ...]] = {
-    "jaw": tuple(range(0, 17)),
-    "brow_right": tuple(range(17, 22)),
-    "brow_left": tuple(range(22, 27)),
-    "nose_bridge": tuple(range(27, 31)),
-    "nose_base": tuple(range(31, 36)),
-    "eye_right": tuple(range(36, 42)),
-    "eye_left": tuple(range(42, 48)),
-    "lips_outer": tuple(range(48, 60)),
-    "lips_inner": tuple(range(60, 68)),
-}
-"""Right and left are the person's own."""
+import numpy as np
+import numpy.typing as npt
 
-IBUG68_EYE_CORNERS = (36, 45)
-"""The outer corners; their distance is the inter-ocular distance of the 68-point error."""
+from facegeom.geometry.schemes import (
+    IBUG68_REGIONS,
+    Scheme,
+    Schemes,
+    build,
+    closed,
+    ibug68,
+    lips_pairs,
+    means_of,
+    mesh478,
+)
 
-MESH478_EYE_CORNERS = (33, 263)
-"""Outer eye corners of the 478-point mesh; their distance scales the mesh's error."""
-
-MESH478_IRISES = (range(468, 473), range(473, 478))
-"""Centre and four rim points of the person's right and left iris."""
-
-_OUTLINES: dict[str, tuple[int, ...]] = {
-    "oval": (
-        *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
-        *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
-    ),
-    "brow_right": (46, 53, 52, 65, 55, 107, 66, 105, 63, 70),
-    "brow_left": (276, 283, 282, 295, 285, 336, 296, 334, 293, 300),
-    "eye_right": (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
-    "eye_left": (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),
-    "lips_outer": (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185),
-    "lips_inner": (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191),
-}
+FloatArray = npt.NDArray[np.floating]
 
 
 def celeba5() -> Scheme:
@@ -143,33 +124,6 @@ def cofw29() -> Scheme:
     )
 
 
-_LIPS = [(0, 6), (1, 5), (2, 4), (11, 7), (10, 8), (12, 16), (13, 15), (19, 17)]
-"""Mirrored pairs of the 20 points of the lips, counted from the right corner of the mouth."""
-
-
-def _lips(first: int) -> list[tuple[int, int]]:
-    return [(first + right, first + left) for right, left in _LIPS]
-
-
-def ibug68() -> Scheme:
-    """Build 300W's markup (Sagonas et al., 2013), that of Multi-PIE."""
-    open_paths = ("jaw", "brow_right", "brow_left", "nose_bridge", "nose_base")
-    return build(
-        "ibug68",
-        IBUG68_REGIONS,
-        [
-            *zip(range(0, 8), range(16, 8, -1), strict=True),
-            *zip(range(17, 22), range(26, 21, -1), strict=True),
-            *((31, 35), (32, 34)),
-            *((36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46)),
-            *_lips(48),
-        ],
-        [indices if name in open_paths else closed(indices) for name, indices in IBUG68_REGIONS.items()],
-        eye_corners=IBUG68_EYE_CORNERS,
-        pupils=(IBUG68_REGIONS["eye_right"], IBUG68_REGIONS["eye_left"]),
-    )
-
-
 def _brows_of_nine() -> list[tuple[int, int]]:
     """Pairs of two brows, 33 to 41 and 42 to 50: upper edge from the left of the picture, lower edge back."""
     return [
@@ -208,7 +162,7 @@ def wflw98() -> Scheme:
             *_brows_of_nine(),
             *((55, 59), (56, 58), (96, 97)),
             *_eyes_of_eight(60, 68),
-            *_lips(76),
+            *lips_pairs(76),
         ],
         [regions["jaw"], regions["nose_bridge"], regions["nose_base"], *(closed(regions[r]) for r in rings)],
         eye_corners=(60, 72),
@@ -241,7 +195,7 @@ def lapa106() -> Scheme:
             *zip(range(55, 60), range(65, 60, -1), strict=True),
             *_eyes_of_eight(66, 75),
             *((74, 83), (104, 105)),
-            *_lips(84),
+            *lips_pairs(84),
         ],
         [regions["jaw"], regions["nose_bridge"], regions["nose_base"], *map(closed, rings)],
         eye_corners=(66, 79),
@@ -249,14 +203,23 @@ def lapa106() -> Scheme:
     )
 
 
-def mesh478() -> Scheme:
-    """Build the dense mesh; regions are outlines, irises, and ``skin`` for all other points."""
-    right, left = MESH478_IRISES
-    named = {**_OUTLINES, "iris_right": tuple(right), "iris_left": tuple(left)}
-    taken = {index for indices in named.values() for index in indices}
-    named["skin"] = tuple(index for index in range(478) if index not in taken)
-    pairs = [(index, int(image)) for index, image in enumerate(topology.mirror()) if index < image]
-    edges = [(int(first), int(second)) for first, second in topology.edges()]
-    rims = [closed(iris[1:]) for iris in MESH478_IRISES]
-    pupils = ((right[0],), (left[0],))
-    return build("mesh478", named, pairs, [*edges, *rims], MESH478_EYE_CORNERS, pupils)
+SCHEMES: Mapping[str, Scheme] = Schemes(
+    *(celeba5, facepoints14, aflw19, aflw21, cofw29, ibug68, wflw98, lapa106, mesh478)
+)
+"""celeba5, facepoints14, aflw19, aflw21, cofw29, ibug68, wflw98, lapa106, mesh478."""
+
+_EYES = (IBUG68_REGIONS["eye_right"], IBUG68_REGIONS["eye_left"])
+_FOURTEEN = (
+    *((17,), (21,), (22,), (26,)),
+    *((36,), _EYES[0], (39,), (42,), _EYES[1], (45,)),
+    *((30,), (48,), (57,), (54,)),
+)
+
+
+def facepoints14_from_68(landmarks68: FloatArray) -> FloatArray:
+    """Return the points (..., 14, D) of the scheme ``facepoints14`` from (..., 68, D).
+
+    They are brow ends, eye corners with the mean of each eye's contour between them, nose tip, mouth
+    corners with the middle of the lower lip's lower edge between them.
+    """
+    return means_of(landmarks68, _FOURTEEN)

@@ -68,7 +68,13 @@ def make_video(
 def _tone(file: av.container.OutputContainer, audio: av.AudioStream, start_s: float, seconds: float) -> None:
     format_ = audio.codec_context.format.name
     wave = np.sin(np.arange(int(44_100 * seconds)) / 16)
-    kind = {"fltp": (np.float32, 0.3), "s16": (np.int16, 9000)}[format_]
+    loud = 9000
+    kind = {
+        "fltp": (np.float32, 0.3),
+        "s16": (np.int16, loud),
+        "s16p": (np.int16, loud),
+        "s32p": (np.int32, loud << 16),
+    }[format_]
     for start in range(0, len(wave) - 1024, 1024):
         samples = (wave[None, start : start + 1024] * kind[1]).astype(kind[0])
         block = av.AudioFrame.from_ndarray(samples, format=format_, layout="mono")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from facegeom.cli.root import app
-from facegeom.errors import OutputError
+from facegeom.errors import InputError, OutputError
 from facegeom.video import FrameAnalyzer, Source, VideoError, analyze_video, reading
 from facegeom.video.run import run_video
 from facegeom.video.table import read_table
@@ -195,6 +196,105 @@ def test_a_camera_by_the_command(networks: Any, tmp_path: Path, monkeypatch: pyt
         assert next(iter(overlay)).pixels.shape == (60, 80, 3)  # H.264 in MP4 takes even sizes
 
 
+def test_metadata_say_how_the_numbers_came(networks: Any, film: Film, tmp_path: Path) -> None:
+    networks.boxes, networks.fov_deg = [BOX], 70.0
+    run(film(tmp_path / "a.mp4", UNEVEN), "-o", tmp_path, "--no-overlay", "--no-smooth")
+    for name in ("a.parquet", "a.frames.parquet"):
+        about = read_table(tmp_path / name)[1]
+        assert about["source"].endswith("a.mp4") and about["version"] == version("facegeom")
+        assert (about["width"], about["height"], about["smoothing"]) == ("64", "48", "none")
+        assert (about["fov_deg"], about["fov_source"]) == ("50.0", "assumed")  # of the faces themselves
+        assert (about["frames"], about["start_s"], about["seconds"]) == ("8", "0.0", "0.8")
+
+
+def test_every_frame_is_in_a_table(networks: Any, film: Film, tmp_path: Path) -> None:
+    run(film(tmp_path / "a.mp4", UNEVEN), "-o", tmp_path, "--no-overlay")
+    columns, about = read_table(tmp_path / "a.frames.parquet")
+    assert columns["frame"].tolist() == list(range(8)) and not columns["faces"].any()
+    assert about["smoothing"] == "one-euro" and len(read_table(tmp_path / "a.parquet")[0]["id"]) == 0
+
+
+def test_tables_as_csv(networks: Any, film: Film, tmp_path: Path) -> None:
+    networks.boxes = [BOX]
+    path = film(tmp_path / "a.mp4", UNEVEN)
+    code, _, _ = run(path, "-o", tmp_path / "out", "--no-overlay", "--format", "csv")
+    assert code == 0 and names(tmp_path / "out") == ["a.csv", "a.frames.csv"]
+    assert len((tmp_path / "out/a.csv").read_text().splitlines()) == 9
+    run(path, "-o", tmp_path / "both", "--no-overlay", "--format", "parquet, csv")
+    assert names(tmp_path / "both") == ["a.csv", "a.frames.csv", "a.frames.parquet", "a.parquet"]
+    code, _, reported = run(path, "-o", tmp_path / "none", "--format", "xlsx")
+    assert code == 2 and "expected some of parquet,csv" in reported
+
+
+def test_a_part_of_a_video(networks: Any, film: Film, tmp_path: Path) -> None:
+    networks.boxes = [BOX]
+    path = film(tmp_path / "a.mp4", UNEVEN)
+    code, printed, _ = run(path, "-o", tmp_path / "out", "--start", 0.3, "--seconds", 0.3)
+    assert code == 0 and printed.startswith("3 frames, 0.5 s, 1 face tracked, 3 rows")
+    columns, about = read_table(tmp_path / "out/a.parquet")
+    assert columns["frame"].tolist() == [3, 4, 5] and about["start_s"] == "0.3"
+    np.testing.assert_allclose(columns["time_s"], [0.3, 0.31, 0.5], atol=1e-3)
+    np.testing.assert_allclose(times_of(tmp_path / "out/a.overlay.mp4"), [0, 0.01, 0.2], atol=1e-3)
+    seen = list(analyze_video(path, networks, start=0.3, seconds=0.3))
+    assert [one.frame for one in seen] == [3, 4, 5]
+    code, _, reported = run(path, "-o", tmp_path / "late", "--start", 9)
+    assert code == 1 and "no frame in the chosen time" in reported and names(tmp_path / "late") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seconds", "0"], "expected more than 0 seconds, got 0"),
+        (["--seconds", "-2"], "expected more than 0 seconds, got -2"),
+        (["--seconds", "nan"], "expected more than 0 seconds, got nan"),
+        (["--start", "-1"], "expected 0 or more seconds, got -1"),
+    ],
+)
+def test_times_that_cannot_be(
+    networks: Any, film: Film, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    path = film(tmp_path / "a.mp4", UNEVEN)
+    code, _, reported = run(path, "-o", tmp_path / "out", *arguments)
+    assert code == 2 and message in reported.replace("│ ", "") and names(tmp_path / "out") == []
+    times = {arguments[0].removeprefix("--"): float(arguments[1])}
+    with pytest.raises(InputError, match=message):
+        list(analyze_video(path, networks, **times))
+
+
+def test_several_videos_of_which_one_fails(networks: Any, film: Film, tmp_path: Path) -> None:
+    networks.boxes = [BOX]
+    first, last = film(tmp_path / "a.mp4", UNEVEN), film(tmp_path / "b.mkv", UNEVEN[:3])
+    (tmp_path / "notes.mp4").write_text("no video")
+    code, printed, reported = run(first, tmp_path / "notes.mp4", last, first, "-o", tmp_path / "out")
+    assert code == 1 and [line.split(",")[0] for line in printed.splitlines()] == ["8 frames", "3 frames"]
+    assert reported.startswith("error: cannot open") and "notes.mp4" in reported
+    assert {name.split(".")[0] for name in names(tmp_path / "out")} == {"a", "b"}
+    for name in ("a", "b"):  # each begins anew
+        assert set(read_table(tmp_path / f"out/{name}.parquet")[0]["id"]) == {0}
+
+
+def test_videos_that_differ_in_the_ending_only(networks: Any, film: Film, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    paths = [film(tmp_path / name, UNEVEN[:2]) for name in ("a.mp4", "a.mkv", "other/a.mp4")]
+    assert run(*paths, "-o", tmp_path / "out", "--no-overlay")[0] == 0
+    stems = {name.removesuffix(".parquet").removesuffix(".frames") for name in names(tmp_path / "out")}
+    assert stems == {"a", "a.mkv", "a.mp4"}
+
+
+def test_ctrl_c_ends_all(networks: Any, film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(self: FrameAnalyzer, frame: reading.Frame) -> Any:
+        if frame.index == 2:
+            raise KeyboardInterrupt
+        return analyze(self, frame)
+
+    analyze = FrameAnalyzer.__call__
+    monkeypatch.setattr(FrameAnalyzer, "__call__", stop)
+    paths = [film(tmp_path / name, UNEVEN) for name in ("a.mp4", "b.mp4")]
+    code, printed, reported = run(*paths, "-o", tmp_path / "out", "--no-overlay")
+    assert code == 130 and printed.startswith("2 frames") and len(printed.splitlines()) == 1
+    assert "stopped by the keyboard; the frames before that were kept" in reported
+
+
 def test_failures_of_the_command(networks: Any, film: Film, tmp_path: Path) -> None:
     Image.new("RGB", (64, 48)).save(tmp_path / "photo.jpg")
     path = film(tmp_path / "a.mp4", UNEVEN)
@@ -220,6 +320,22 @@ def test_a_damaged_video_is_told(networks: Any, film: Film, tmp_path: Path) -> N
     code, printed, reported = run(path, "-o", tmp_path / "out", "--no-overlay")
     assert code == 1 and "frames, 1." in printed
     assert "is damaged: " in reported and "the frames before that were kept" in reported
+
+
+def test_damage_inside_is_told(networks: Any, film: Film, tmp_path: Path, portrait: np.ndarray) -> None:
+    small = portrait[::2, ::2]
+    times = [index / 30 for index in range(60)]
+    path = film(tmp_path / "a.mp4", times, lambda index: np.roll(small, 3 * index, axis=1), crf=20)
+    assert run(path, "-o", tmp_path / "whole", "--no-overlay")[0] == 0
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 600] = np.random.default_rng(0).bytes(600)
+    path.write_bytes(data)
+    code, printed, reported = run(path, "-o", tmp_path / "out", "--no-overlay")
+    assert code == 1 and printed.startswith("60 frames")
+    number = re.search(r"is damaged: (\d+) damaged frames were filled in by the decoder", reported)
+    assert number and "all frames that could be read were kept" in reported
+    assert read_table(tmp_path / "out/a.frames.parquet")[0]["damaged"].sum() == int(number[1]) > 0
 
 
 def test_no_frame_is_an_error(

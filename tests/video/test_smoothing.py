@@ -86,6 +86,28 @@ def test_a_smoothed_face_is_whole(make_faces: Callable[..., Faces]) -> None:
     assert smooth.score[0] == faces.score[0] and smooth.translation_mm[0, 2] == pytest.approx(500, rel=0.05)
 
 
+@pytest.mark.parametrize("fov_deg", [30.0, 90.0])
+def test_millimetres_follow_the_angle_of_view_of_the_faces(
+    make_faces: Callable[..., Faces], fov_deg: float
+) -> None:
+    smoother = FaceSmoother()
+    for index, yaw in enumerate((0, 4, 8)):
+        faces = replace(make_faces(angles_deg=(yaw, 0, 0)), fov_deg=fov_deg, fov_source="given")
+        smooth = smoother(TrackedFaces(np.array([3]), faces), index / RATE).faces
+    camera = Camera(smooth.width, smooth.height, fov_deg)
+    np.testing.assert_allclose(camera.project(smooth.mesh_mm), smooth.mesh_px[..., :2], atol=0.01)
+    assert (smooth.fov_deg, smooth.fov_source) == (fov_deg, "given")
+
+
+def test_rotations_are_smoothed_as_seen(make_faces: Callable[..., Faces]) -> None:
+    smoother = FaceSmoother()
+    for index, x in enumerate((-150, -100, -50)):  # moves past the camera and looks into it
+        faces = make_faces(angles_deg=(0, 0, 0), translation_mm=(x, 0, 500))
+        smooth = smoother(TrackedFaces(np.array([0]), faces), index / RATE).faces
+        assert abs(smooth[0].yaw_deg) < 0.01
+    assert abs(np.rad2deg(np.arcsin(smooth.camera_rotation[0, 2, 0]))) > 3
+
+
 def test_faces_are_smoothed_by_their_numbers(make_faces: Callable[..., Faces]) -> None:
     smoother, faces = FaceSmoother(), make_faces()
     smoother(TrackedFaces(np.array([0]), faces), 0.0)

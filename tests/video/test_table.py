@@ -1,5 +1,6 @@
-"""The Parquet file: its columns, its row groups, its reading."""
+"""The Parquet files: their columns, row groups, reading; the same in CSV."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from facegeom.errors import InputError, OutputError
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.results import FACE_SHAPES, Faces
 from facegeom.video.frames import Frame
-from facegeom.video.table import ROW_GROUP, open_table, read_table
+from facegeom.video.spreadsheet import FacesCsv, FramesCsv, faces_header, open_csv
+from facegeom.video.table import ROW_GROUP, open_frames_table, open_table, read_table
 from facegeom.video.tracking import TrackedFaces
 
 PIXELS = np.zeros((48, 64, 3), np.uint8)
@@ -45,6 +47,69 @@ def test_angles_are_those_of_the_rotation(tmp_path: Path, faces: Faces) -> None:
     columns, _ = read_table(tmp_path / "t.parquet")
     angles = [columns[name] for name in ("yaw_deg", "pitch_deg", "roll_deg")]
     np.testing.assert_allclose(rotation_from_angles(*angles), columns["rotation"], atol=1e-5)
+
+
+def test_the_rotation_in_the_camera_frame_is_there(tmp_path: Path, faces: Faces) -> None:
+    with open_table(tmp_path / "t.parquet", {}) as table:
+        table.write(frame(0), TrackedFaces(np.arange(3), faces))
+    columns, _ = read_table(tmp_path / "t.parquet")
+    np.testing.assert_array_equal(columns["camera_rotation"], faces.camera_rotation)
+    np.testing.assert_array_equal(columns["rotation"], faces.rotation)
+
+
+def test_each_frame_has_a_row_of_its_own(tmp_path: Path, faces: Faces) -> None:
+    with open_frames_table(tmp_path / "t.frames.parquet", {"rate": "25"}) as table:
+        table.write(frame(0), TrackedFaces(np.arange(3), faces))
+        table.write(Frame(1, 0.04, PIXELS, damaged=True), TrackedFaces(np.zeros(0, np.intp), faces[:0]))
+        table.write(frame(2), TrackedFaces(np.array([7]), faces[:1], cut=True))
+    columns, stored = read_table(tmp_path / "t.frames.parquet")
+    assert stored == {"rate": "25"} and list(columns) == ["frame", "time_s", "faces", "damaged", "cut"]
+    assert columns["frame"].tolist() == [0, 1, 2] and columns["faces"].tolist() == [3, 0, 1]
+    assert columns["damaged"].tolist() == [False, True, False]
+    assert columns["cut"].tolist() == [False, False, True]
+
+
+def rows_of(path: Path) -> tuple[list[str], list[list[str]]]:
+    with path.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    return header, rows
+
+
+def test_faces_as_csv(tmp_path: Path, faces: Faces) -> None:
+    with open_csv(tmp_path / "t.csv", FacesCsv) as table:
+        table.write(frame(5), TrackedFaces(np.array([2, 4, 9]), faces))
+        table.write(frame(6), TrackedFaces(np.zeros(0, np.intp), faces[:0]))
+    header, rows = rows_of(tmp_path / "t.csv")
+    assert header == faces_header() and len(set(header)) == len(header) < 16_384
+    assert len(rows) == 3 and all(len(row) == len(header) for row in rows)
+    row = dict(zip(header, map(float, rows[1]), strict=True))
+    face = faces[1]
+    for name, value in {
+        "frame": 5,
+        "time_s": 0.2,
+        "id": 4,
+        "score": face.score,
+        "box_left": face.box_xyxy[0],
+        "box_bottom": face.box_xyxy[3],
+        "landmarks_px_67_y": face.landmarks_px[67, 1],
+        "landmarks_confidence_3": face.landmarks_confidence[3],
+        "mesh_px_477_z": face.mesh_px[477, 2],
+        "mesh_mm_0_x": face.mesh_mm[0, 0],
+        "rotation_0_2": face.rotation[0, 2],
+        "camera_rotation_2_0": face.camera_rotation[2, 0],
+        "translation_mm_z": face.translation_mm[2],
+        "yaw_deg": face.yaw_deg,
+    }.items():
+        assert row[name] == pytest.approx(value, abs=1e-3), name
+
+
+def test_frames_as_csv(tmp_path: Path, faces: Faces) -> None:
+    with open_csv(tmp_path / "t.csv", FramesCsv) as table:
+        table.write(frame(0), TrackedFaces(np.arange(3), faces))
+        table.write(Frame(1, 0.04, PIXELS, damaged=True), TrackedFaces(np.zeros(0, np.intp), faces[:0]))
+    header, rows = rows_of(tmp_path / "t.csv")
+    assert header == ["frame", "time_s", "faces", "damaged", "cut"]
+    assert rows == [["0", "0.000000", "3", "0", "0"], ["1", "0.040000", "0", "1", "0"]]
 
 
 def test_rows_are_written_in_groups(tmp_path: Path, faces: Faces) -> None:

@@ -148,9 +148,9 @@ def test_a_right_analyzer_has_no_error_anywhere(spot: KnownHead) -> None:
     camera = Camera(640, 480, 90)
     middle = see(SpotAnalyzer(), heads, camera, (0.0, 0.0))  # type: ignore[arg-type]
     corner = see(SpotAnalyzer(), heads, camera, (0.7, 0.65))  # type: ignore[arg-type]
-    error, more, between, distance, size, found, count = place_summary(corner, middle)
+    error, more, between, distance, off, size, found, count = place_summary(corner, middle)
     assert (error, more, between) == pytest.approx((0, 0, 0), abs=0.2)
-    assert (distance, size) == pytest.approx((1, 1), abs=1e-3) and (found, count) == (100, 4)
+    assert (distance, off, size) == pytest.approx((1, 0, 1), abs=0.01) and (found, count) == (100, 4)
 
 
 def test_an_error_is_measured_beside_the_middle(spot: KnownHead) -> None:
@@ -166,9 +166,9 @@ def test_heads_that_are_missed_do_not_count() -> None:
     eye = np.tile(np.eye(3), (3, 1, 1))
     middle = Seen(eye, np.array([1, 2, nan]), np.array([100, 200, nan]), np.array([1, 1, nan]))
     side = Seen(eye, np.array([3, nan, 5]), np.array([102, nan, 300]), np.array([1.02, nan, 1]))
-    assert place_summary(side, middle) == pytest.approx((4, 2, 0, 1.02, 1.01, 200 / 3, 3))
+    assert place_summary(side, middle) == pytest.approx((4, 2, 0, 1.02, 2, 1.01, 200 / 3, 3))
     nothing = Seen(eye * nan, *(np.full(3, nan) for _ in range(3)))
-    assert place_summary(nothing, middle) == (*[None] * 5, 0.0, 3)
+    assert place_summary(nothing, middle) == (*[None] * 6, 0.0, 3)
 
 
 def test_a_face_that_is_not_there_is_missed(spot: KnownHead, tmp_path: Path) -> None:

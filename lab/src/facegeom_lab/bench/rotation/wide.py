@@ -48,12 +48,13 @@ _PROTOCOL = (
     "settings, own detection, the angle of view given. Error: mean angle between the predicted and the true "
     "rotation in the camera frame; how much more than for the same heads in the middle; mean angle to the "
     "rotation predicted in the middle after the camera's known turn. Mean distance relative to that in the "
-    "middle; mean size of the mesh in millimetres relative to an average head. Goals: at most 2° more than "
-    "in the middle, distance and size within 3 %."
+    "middle, and its mean absolute deviation from that; mean size of the mesh in millimetres relative to an "
+    "average head. Goals: at most 2° more than in the middle, distance and size within 3 %."
 )
 COLUMNS = (
     *("heads", "angle of view °", "place", "error °", "more than in the middle °"),
-    *("from the middle's °", "distance ratio", "mesh size", "found, %", "pictures"),
+    *("from the middle's °", "distance ratio", "distance off, mean absolute %", "mesh size", "found, %"),
+    "pictures",
 )
 
 
@@ -239,12 +240,14 @@ def place_summary(seen: Seen, middle: Seen) -> tuple[Cell, ...]:
     both = found & np.isfinite(middle.error_deg)
     counts = (percent(int(found.sum()), len(found)), len(found))
     if not both.any():
-        return (*[None] * 5, *counts)
+        return (*[None] * 6, *counts)
+    ratio = (seen.distance_mm / middle.distance_mm)[both]
     return (
         float(seen.error_deg[found].mean()),
         float((seen.error_deg - middle.error_deg)[both].mean()),
         float(geodesic_deg(seen.rotation[both], middle.rotation[both]).mean()),
-        float((seen.distance_mm / middle.distance_mm)[both].mean()),
+        float(ratio.mean()),
+        float(100 * np.abs(ratio - 1).mean()),
         float(seen.size[found].mean()),
         *counts,
     )

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from facegeom.errors import ImageError
-from facegeom.image.photo import open_photo
+from facegeom.image.photo import Photo, open_photo
 from facegeom.image.reading import FaceSize
+from facegeom.models.face import FacePredictions
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_a_reduced_photo_keeps_the_camera_of_the_whole_one(file: Path) -> None:
     odd = BytesIO()
     Image.new("RGB", (401, 299)).save(odd, "JPEG")
     photo = open_photo(odd.getvalue(), None, FaceSize(100), 30)
-    assert photo.pyramid.size_wh == (201, 150) and photo.factor_xy == (401 / 201, 299 / 150)
+    assert photo.pyramid.size_wh == (201, 150) and photo.factor_xy == (2, 2) and photo.offset_xy == (0, 0)
 
 
 def test_an_open_photo_is_not_opened_again(file: Path) -> None:
@@ -68,3 +69,85 @@ def test_unusable_photo(file: Path) -> None:
     for source in (file.parent, file.parent / "none.jpg", b"words", np.zeros((0, 3, 3), np.uint8)):
         with pytest.raises(ImageError):
             open_photo(source)
+
+
+SPOT_XY = (1541.0, 1141.0)
+"""Centre of a soft spot in a photo of 1601 x 1201 pixels, near the far edges."""
+
+STORED = {  # the image as a camera stores it, by the definition of the tag
+    1: lambda upright: upright,
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: lambda upright: np.rot90(upright, 1),
+    7: lambda upright: upright.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda upright: np.rot90(upright, -1),
+}
+
+
+def spot_jpeg(orientation: int, size_wh: tuple[int, int], near_edge: bool = False) -> bytes:
+    """Return a JPEG file that shows, upright, a soft spot near the far edges, or near the upper left ones."""
+    x, y = (59, 59) if near_edge else SPOT_XY
+    far_y, far_x = np.ogrid[: size_wh[1], : size_wh[0]]
+    upright = 255 * np.exp(-((far_x - x) ** 2 + (far_y - y) ** 2) / (2 * 12**2))
+    exif, stream = Image.Exif(), BytesIO()
+    exif[0x0112] = orientation
+    stored = np.ascontiguousarray(STORED[orientation](np.rint(upright).astype(np.uint8)))
+    Image.fromarray(stored).convert("RGB").save(stream, "JPEG", quality=95, exif=exif)
+    return stream.getvalue()
+
+
+def centre_of(photo: Photo) -> np.ndarray:
+    """Return the spot's centre (x, y) in the photo's pixels, by the map from the decoded ones."""
+    grey = photo.pyramid.pixels[..., 1].astype(float)
+    grey[grey < 8] = 0
+    y, x = np.mgrid[: grey.shape[0], : grey.shape[1]]
+    decoded = np.array([(grey * x).sum(), (grey * y).sum()]) / grey.sum()
+    return (decoded + 0.5) * photo.factor_xy - 0.5 + photo.offset_xy
+
+
+@pytest.mark.parametrize("near_edge", [False, True])
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_a_reduced_photo_shows_the_same_place(factor: int, orientation: int, near_edge: bool) -> None:
+    """Sides of no multiple of the factor: the last cell is cut, and EXIF may carry it to the near edge."""
+    photo = open_photo(spot_jpeg(orientation, (1601, 1201), near_edge), None, FaceSize(factor))
+    assert photo.factor_xy == (factor, factor) and photo.camera.width == 1601
+    expected = (59, 59) if near_edge else SPOT_XY
+    np.testing.assert_allclose(centre_of(photo), expected, atol=0.25)
+
+
+@pytest.mark.parametrize("size_wh", [(1600, 1200), (1602, 1203), (1607, 1206)])
+@pytest.mark.parametrize("orientation", [3, 6, 7])
+def test_other_remainders(orientation: int, size_wh: tuple[int, int]) -> None:
+    for factor in (2, 4, 8):
+        photo = open_photo(spot_jpeg(orientation, size_wh), None, FaceSize(factor))
+        np.testing.assert_allclose(centre_of(photo), SPOT_XY, atol=0.25)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize(
+    ("turned_deg", "expected"),
+    [(90, (1200 - 1141, 1541)), (180, (1600 - 1541, 1200 - 1141)), (270, (1141, 1600 - 1541))],
+)
+def test_turning_a_reduced_photo_keeps_the_place(
+    turned_deg: int, expected: tuple[int, int], orientation: int
+) -> None:
+    turned = open_photo(spot_jpeg(orientation, (1601, 1201)), None, FaceSize(8)).turned(turned_deg)
+    np.testing.assert_allclose(centre_of(turned), expected, atol=0.25)
+
+
+def test_predictions_are_carried_into_the_photo_by_factor_and_offset() -> None:
+    """A crop whose edges lie at decoded -0.5 and 9.5 reaches from 8 · 0 - 0.5 - 7 to 8 · 10 - 0.5 - 7."""
+    empty = FacePredictions.empty()
+    columns = {name: np.zeros((1, *getattr(empty, name).shape[1:])) for name in empty.__dataclass_fields__}
+    columns |= {
+        "box": np.array([[-0.5, -0.5, 0.5, 0.5]]),
+        "crop_xyxy": np.array([[-0.5, -0.5, 9.5, 9.5]]),
+        "rotation6d": np.array([[1.0, 0, 0, 0, 1, 0]]),
+        "landmarks_scale": np.ones((1, 68)),
+        "mesh_scale": np.ones((1, 478)),
+    }
+    found = FacePredictions(**columns).in_photo((8.0, 8.0), (-7.0, 0.0))
+    np.testing.assert_allclose(found.box_xyxy, [[-7.5, -0.5, 72.5, 79.5]])

@@ -52,10 +52,10 @@ def crop_squares(
             factor = max(each for each in pyramid.levels if each <= largest)
             source, box = pyramid.levels[factor], [edge / factor for edge in box]
         else:
-            source, box = _part(pyramid.pixels, box, step + 1)
+            source, box = _part(pyramid.stored, box, step + 1)
         size_wh = (right - left, bottom - top)
         piece = source.resize(size_wh, Image.Resampling.BILINEAR, box=box, reducing_gap=reducing_gap)
-        crop[top:bottom, left:right] = np.asarray(piece)
+        crop[top:bottom, left:right] = np.asarray(pyramid.to_srgb(piece) if pyramid.to_srgb else piece)
     return crops
 
 

@@ -1,25 +1,13 @@
 """What a photo's EXIF says: its orientation and its angle of view."""
 
-import struct
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import atan, degrees, hypot, isfinite
 from typing import Any, NamedTuple
 
 from PIL import ExifTags, Image
 
-DECODER_ERRORS = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    LookupError,
-    TypeError,
-    EOFError,
-    RuntimeError,
-    OverflowError,
-    struct.error,
-    Image.DecompressionBombError,
-)
-"""What Pillow raises for damaged files."""
+from facegeom.image.tiff import is_bounded
 
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -41,6 +29,10 @@ SAME_ASPECT = 0.02
 """Largest relative difference of the aspect ratio from the recorded one; beyond it the photo was cropped."""
 
 
+_PLAIN_BYTES = 65536
+"""Length up to which EXIF is read without a look at its directories; JPEG allows no more."""
+
+
 class Exif(NamedTuple):
     """What is used of a photo's EXIF.
 
@@ -60,18 +52,16 @@ def read_exif(image: Image.Image, size_wh: tuple[int, int]) -> Exif:
         image: an opened image.
         size_wh: its full size, before a reduced decoding and before EXIF turns it.
     """
-    try:
-        tags = image.getexif()
-    except DECODER_ERRORS:
-        return Exif(None, None)
-    try:
-        transpose = _TRANSPOSE.get(int(tags.get(ExifTags.Base.Orientation, 1)))
-    except DECODER_ERRORS:
-        transpose = None
-    try:
+    tags: Any = {}
+    with suppress(Exception):
+        if len(image.info.get("exif") or b"") <= _PLAIN_BYTES or is_bounded(image.info["exif"]):
+            tags = image.getexif()
+    transpose = fov_deg = None
+    with suppress(Exception):
+        if image.format != "HEIF":  # upright already
+            transpose = _TRANSPOSE.get(int(tags.get(ExifTags.Base.Orientation, 1)))
+    with suppress(Exception):
         fov_deg = _fov_deg(tags.get_ifd(ExifTags.IFD.Exif), size_wh)
-    except DECODER_ERRORS:
-        fov_deg = None
     return Exif(transpose, fov_deg)
 
 

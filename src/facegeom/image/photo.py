@@ -25,6 +25,7 @@ class Photo:
         camera: of the photo at its full size, upright.
         fov_source: where its angle of view comes from: "given", "exif" or "assumed".
         factor_xy: pixels of the photo for one decoded pixel, along x and y.
+        offset_xy: decoded pixel (x, y) shows ((x, y) + 0.5) · factor_xy - 0.5 + offset_xy of the photo.
         file: name of the file; None for other sources.
     """
 
@@ -33,6 +34,7 @@ class Photo:
     fov_source: FovSource
     factor_xy: tuple[float, float] = (1.0, 1.0)
     file: str | None = None
+    offset_xy: tuple[float, float] = (0.0, 0.0)
 
     @property
     def lens(self) -> Camera | None:
@@ -41,12 +43,20 @@ class Photo:
 
     def turned(self, turned_deg: int) -> "Photo":
         """Return the photo turned clockwise by 90, 180 or 270 degrees."""
-        pixels = np.ascontiguousarray(np.rot90(self.pyramid.pixels, -turned_deg // 90))
-        camera, factor_xy = self.camera, self.factor_xy
-        if turned_deg != 180:
-            camera = Camera(camera.height, camera.width, camera.fov_deg)
-            factor_xy = factor_xy[1], factor_xy[0]
-        return replace(self, pyramid=Pyramid(pixels), camera=camera, factor_xy=factor_xy)
+        stored = np.ascontiguousarray(np.rot90(self.pyramid.stored, -turned_deg // 90))
+        pyramid = Pyramid(stored, self.pyramid.to_srgb)
+        (width, height), factor_xy, offset_xy = self.pyramid.size_wh, self.factor_xy, self.offset_xy
+        x_back = self.camera.width - width * factor_xy[0] - offset_xy[0]  # the offsets from the far edges
+        y_back = self.camera.height - height * factor_xy[1] - offset_xy[1]
+        if turned_deg == 180:
+            return replace(self, pyramid=pyramid, offset_xy=(x_back, y_back))
+        return replace(
+            self,
+            pyramid=pyramid,
+            camera=Camera(self.camera.height, self.camera.width, self.camera.fov_deg),
+            factor_xy=factor_xy[::-1],
+            offset_xy=(y_back, offset_xy[0]) if turned_deg == 90 else (offset_xy[1], x_back),
+        )
 
 
 Answer = TypeVar("Answer")
@@ -110,11 +120,12 @@ def open_photo(
         if fov_deg is None:
             return source
         return replace(source, camera=replace(camera, fov_deg=fov_deg), fov_source="given")
-    pixels, (width, height), exif_fov_deg = decode(source, min_face, face_px)
+    stored, (width, height), exif_fov_deg, factor, offset_xy, to_srgb = decode(source, min_face, face_px)
     return Photo(
-        Pyramid(pixels),
+        Pyramid(stored, to_srgb),
         Camera(width, height, fov_deg or exif_fov_deg or DEFAULT_FOV_DEG),
         "given" if fov_deg else "exif" if exif_fov_deg else "assumed",
-        (width / pixels.shape[1], height / pixels.shape[0]),
+        (float(factor), float(factor)),
         fspath(source) if isinstance(source, (str, PathLike)) else None,
+        offset_xy,
     )

@@ -1,5 +1,6 @@
 """An image and its downscaled levels, which the stages share."""
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
+ToSrgb: TypeAlias = Callable[[Image.Image], Image.Image]
 
 
 class Pyramid:
@@ -16,16 +18,20 @@ class Pyramid:
 
     Args:
         image: (H, W, 3) uint8 RGB, or an RGB image of Pillow.
+        to_srgb: converts images of this one's colour space; None if it is sRGB. What is used is converted,
+            after it was made smaller: that is a small part of a large photo.
 
     Attributes:
-        levels: the levels that were made, by downscale factor; 1 is the image itself.
+        levels: the levels that were made, by downscale factor, as stored; 1 is the image itself.
         size_wh: width and height of the image, pixels.
     """
 
     levels: dict[int, Image.Image]
     size_wh: tuple[int, int]
 
-    def __init__(self, image: UInt8Array | Image.Image) -> None:
+    def __init__(self, image: UInt8Array | Image.Image, to_srgb: ToSrgb | None = None) -> None:
+        self.to_srgb = to_srgb
+        self._converted: dict[int, Image.Image] = {}
         self._array: UInt8Array | None
         if isinstance(image, Image.Image):
             self._array, self.levels, self.size_wh = None, {1: image}, image.size
@@ -33,17 +39,26 @@ class Pyramid:
             self._array, self.levels, self.size_wh = image, {}, (image.shape[1], image.shape[0])
 
     @property
-    def pixels(self) -> UInt8Array:
-        """The image as an array (H, W, 3) uint8 RGB."""
+    def stored(self) -> UInt8Array:
+        """The image in the colours of its file, (H, W, 3) uint8."""
         return np.asarray(self.levels[1]) if self._array is None else self._array
 
+    @property
+    def pixels(self) -> UInt8Array:
+        """The image as an array (H, W, 3) uint8 sRGB."""
+        return self.stored if self.to_srgb is None else np.asarray(self.level(1))
+
     def level(self, factor: int) -> Image.Image:
-        """Return the level whose pixels are means of ``factor`` x ``factor`` pixels of the image."""
+        """Return the level whose pixels are means of ``factor`` x ``factor`` pixels of the image, in sRGB."""
         levels = self.levels
         if factor not in levels:
             if 1 not in levels:
-                levels[1] = Image.fromarray(self.pixels)
+                levels[1] = Image.fromarray(self.stored)
             nearest = max(each for each in levels if factor % each == 0)
             if nearest != factor:
                 levels[factor] = levels[nearest].reduce(factor // nearest)
-        return levels[factor]
+        if self.to_srgb is None:
+            return levels[factor]
+        if factor not in self._converted:
+            self._converted[factor] = self.to_srgb(levels[factor])
+        return self._converted[factor]

@@ -100,15 +100,18 @@ class FacePredictions:
         shapes = ((), (4,), (6,), (68, 2), (478, 3), (68,), (478,), (4,), (4,))
         return cls(*(np.zeros((0, *shape), np.float32) for shape in shapes))
 
-    def in_photo(self, factor_xy: tuple[float, float] = (1.0, 1.0)) -> FaceGeometry:
+    def in_photo(
+        self, factor_xy: tuple[float, float] = (1.0, 1.0), offset_xy: tuple[float, float] = (0.0, 0.0)
+    ) -> FaceGeometry:
         """Convert to pixels of the photo.
 
         Args:
             factor_xy: pixels of the photo for one of the decoded image; z follows the mean of both.
+            offset_xy: decoded pixel (x, y) shows ((x, y) + 0.5) · factor_xy - 0.5 + offset_xy of the photo.
         """
         crop = self.crop_xyxy
         if factor_xy != (1.0, 1.0):
-            crop = (crop + 0.5) * np.tile(factor_xy, 2) - 0.5
+            crop = (crop + 0.5) * np.tile(factor_xy, 2) - 0.5 + np.tile(offset_xy, 2)
         size, centre = _size_and_centre(crop)
         depth = self.mesh[..., 2] * np.sqrt(size.prod(axis=-1))
         mesh_xy = self.mesh[..., :2] * size + centre

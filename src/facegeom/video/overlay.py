@@ -66,8 +66,8 @@ def _draw_face(pixels: UInt8Array, tracked: TrackedFaces, row: int, text: str) -
     if canvas is None:
         return
     corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
-    canvas.line(np.array(corners), _SHADE, 2.5)
-    canvas.line(np.array(corners), _WHITE, 1)
+    canvas.line(np.array(corners), _SHADE, 3)
+    canvas.line(np.array(corners), _WHITE, 1.6)
     for curve in _CURVES:
         confidence = float(faces.landmarks_confidence[row, list(curve)].mean())
         canvas.line(points[list(curve)], _confidence_colour(confidence), 1.3)

@@ -14,6 +14,8 @@ PROGRESSIVE = frozenset((0xC2, 0xCA))
 """Those of progressive files."""
 
 _END_OF_JPEG = b"\xff\xd9"
+_OTHER_END = b"".join(b"\x5a\xc3\x17\x88" * 16 + bytes((0xFF, restart)) for restart in range(0xD0, 0xD8)) * 2
+"""Data that continue a broken scan, also at a restart marker; after a whole scan they are skipped."""
 
 
 class Segment(NamedTuple):
@@ -36,7 +38,7 @@ def complete_jpeg(data: bytes, segments: Sequence[Segment]) -> bytes | None:
     if not _has_all_scans(data, segments):
         return None
     data = data.removesuffix(b"\xff")
-    whole, other = data + _END_OF_JPEG, data + b"\x5a\xc3\x17\x88" * 64 + _END_OF_JPEG
+    whole, other = data + _END_OF_JPEG, data + _OTHER_END + _END_OF_JPEG
     return whole if _jpeg_pixels(whole) == _jpeg_pixels(other) else None
 
 

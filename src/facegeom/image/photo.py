@@ -7,12 +7,14 @@ from os import PathLike, fspath
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from facegeom.errors import FacegeomError
 from facegeom.geometry.camera import DEFAULT_FOV_DEG, Camera
 from facegeom.image.pyramid import Pyramid
-from facegeom.image.reading import FaceSize, Source, decode
+from facegeom.image.reading import FaceSize, Source, check_many, decode
 
+FloatArray: TypeAlias = npt.NDArray[np.floating]
 FovSource: TypeAlias = Literal["given", "exif", "assumed"]
 
 
@@ -40,6 +42,13 @@ class Photo:
     def lens(self) -> Camera | None:
         """The camera of the decoded pixels; None where the angle of view is only assumed."""
         return None if self.fov_source == "assumed" else Camera(*self.pyramid.size_wh, self.camera.fov_deg)
+
+    def to_decoded(self, maps: FloatArray) -> FloatArray:
+        """Let maps (N, 2, 3) to pixels of the photo lead to decoded pixels."""
+        factor = np.array(self.factor_xy)
+        decoded = maps / factor[:, None]
+        decoded[..., 2] += (0.5 - np.array(self.offset_xy)) / factor - 0.5
+        return np.asarray(decoded)
 
     def turned(self, turned_deg: int) -> "Photo":
         """Return the photo turned clockwise by 90, 180 or 270 degrees."""
@@ -88,6 +97,7 @@ def answer_in_chunks(
                 raise
             return error
 
+    check_many(sources)
     answers: list[Answer | FacegeomError] = []
     remaining = map(opened, sources)
     while chunk := list(islice(remaining, CHUNK)):

@@ -150,8 +150,6 @@ def test_large_files_are_decoded_reduced_and_results_are_in_their_own_pixels(
     opened = analyzer._open(path, analyzer.options)
     assert opened.pyramid.size_wh == (513, 512)
     assert_equal(analyzer(opened), analyzer(path))
-    analyzer.depth = lambda images, meshes: [()]  # type: ignore[assignment]
-    assert analyzer._open(path, analyzer.options).pyramid.size_wh == (1025, 1023)
 
 
 def test_an_opened_photo_is_a_source(analyzer: FaceAnalyzer, opened: list[str]) -> None:
@@ -380,3 +378,29 @@ def test_errors_kept_in_the_place_of_bad_photos(analyzer: FaceAnalyzer, image: n
         analyzer.batch([image, b"no photo"])
     with pytest.raises(InputError, match="on_error"):
         analyzer.batch([image], on_error="skip")  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    "one", [np.zeros((60, 50, 3), np.uint8), "photo.jpg", b"bytes", Image.new("RGB", (9, 9))]
+)
+def test_batch_of_one_photo_is_refused(analyzer: FaceAnalyzer, one: object) -> None:
+    with pytest.raises(InputError, match="batch takes several photos"):
+        analyzer.batch(one)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("source", ["mesh", "network"])
+def test_depth_changes_nothing_else_and_lies_on_the_face_of_a_reduced_photo(
+    analyzer: FaceAnalyzer, image: np.ndarray, source: str
+) -> None:
+    encoded = io.BytesIO()
+    Image.fromarray(image).resize((2051, 2050)).save(encoded, "JPEG", quality=92)
+    plain, deep = analyzer(encoded.getvalue()), FaceAnalyzer(depth=source)(encoded.getvalue())
+    assert_equal(deep, plain)
+    whole = FaceAnalyzer(depth=source)(np.array(Image.open(encoded)))
+    assert deep.depth is not None and whole.depth is not None
+    np.testing.assert_allclose(
+        deep.depth[0].image_from_depth, whole.depth[0].image_from_depth, rtol=0.02, atol=6
+    )
+    both = deep.depth[0].mask & whole.depth[0].mask
+    difference = (deep.depth[0].z_mm - whole.depth[0].z_mm)[both]
+    assert both.mean() > 0.3 and np.abs(difference - np.median(difference)).mean() < 2.5

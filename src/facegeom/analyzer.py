@@ -256,9 +256,8 @@ class FaceAnalyzer:
         return self.options.fov_deg
 
     def _open(self, source: Source | Photo, options: SearchOptions) -> Photo:
-        """Open a photo; crops need no more pixels than the smallest face has in one, depth needs all."""
-        smallest = options.face_size if self.depth is None else None
-        return open_photo(source, options.fov_deg, smallest, CROP_PX / CROP_SCALE)
+        """Open a photo with as many pixels as crops of the smallest face need."""
+        return open_photo(source, options.fov_deg, options.face_size, CROP_PX / CROP_SCALE)
 
     def _analyze(self, photos: Sequence[Photo], options: SearchOptions) -> list[Faces]:
         """Analyze photos as they are given, and also turned where that is wanted and needed."""
@@ -328,7 +327,7 @@ class FaceAnalyzer:
         if self.depth is None:
             return faces
         meshes = [PlacedMeshes(each.mesh_px, each.mesh_mm, each.translation_mm) for each in faces]
-        depths = self.depth(images, meshes)
+        depths = self.depth(photos, meshes)
         return [replace(each, depth=maps) for each, maps in zip(faces, depths, strict=True)]
 
 
@@ -377,7 +376,7 @@ def _remaining(
 
 
 def _to_faces(predictions: FacePredictions, photo: Photo) -> Faces:
-    geometry = predictions.in_photo(photo.factor_xy)
+    geometry = predictions.in_photo(photo.factor_xy, photo.offset_xy)
     mesh_mm, translation_mm = place(geometry.mesh_px, photo.camera)
     return Faces(
         box_xyxy=geometry.box_xyxy,

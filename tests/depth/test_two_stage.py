@@ -12,7 +12,7 @@ from facegeom.analyzer import FaceAnalyzer
 from facegeom.depth.mesh_depth import mesh_depths
 from facegeom.depth.two_stage import MeshDepth, NetworkDepth, PlacedMeshes, depth_source
 from facegeom.errors import InputError
-from facegeom.image.pyramid import Pyramid
+from facegeom.image.photo import Photo, open_photo
 from facegeom.results import Faces
 
 MakeFaces = Callable[..., Faces]
@@ -44,8 +44,8 @@ class Known:
         return [np.stack([self.behind] * len(crops))]
 
 
-def black() -> Pyramid:
-    return Pyramid(np.zeros((240, 320, 3), np.uint8))
+def black() -> Photo:
+    return open_photo(np.zeros((240, 320, 3), np.uint8))
 
 
 def placed(faces: Faces) -> PlacedMeshes:

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from facegeom.errors import ImageError
+from facegeom.geometry.camera import Camera
 from facegeom.image.photo import Photo, open_photo
+from facegeom.image.pyramid import Pyramid
 from facegeom.image.reading import FaceSize
 from facegeom.models.face import FacePredictions
 
@@ -151,3 +153,9 @@ def test_predictions_are_carried_into_the_photo_by_factor_and_offset() -> None:
     }
     found = FacePredictions(**columns).in_photo((8.0, 8.0), (-7.0, 0.0))
     np.testing.assert_allclose(found.box_xyxy, [[-7.5, -0.5, 72.5, 79.5]])
+
+
+def test_maps_lead_to_decoded_pixels() -> None:
+    photo = Photo(Pyramid(np.zeros((5, 7, 3), np.uint8)), Camera(27, 20), "assumed", (4, 4), None, (-1, 0))
+    maps = np.array([[[8.0, 0, 1.5], [0, 8, 5.5]]])  # its pixel (0, 0) shows (1.5, 5.5)
+    np.testing.assert_allclose(photo.to_decoded(maps), [[[2, 0, 0.25], [0, 2, 1]]])

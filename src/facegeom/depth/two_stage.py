@@ -14,7 +14,7 @@ from facegeom.depth.depth_map import SIZE_PX, DepthMap
 from facegeom.depth.mesh_depth import mesh_depths
 from facegeom.errors import InputError
 from facegeom.geometry.camera import pinhole_of_mesh
-from facegeom.image.pyramid import Pyramid
+from facegeom.image.photo import Photo
 from facegeom.image.rotated_crop import crop_rotated
 from facegeom.models import weights
 from facegeom.models.engine import Engine
@@ -47,10 +47,8 @@ class PlacedMeshes(NamedTuple):
 class DepthSource(Protocol):
     """Makes depth maps for the faces of photos."""
 
-    def __call__(
-        self, images: Sequence[Pyramid], meshes: Sequence[PlacedMeshes]
-    ) -> list[tuple[DepthMap, ...]]:
-        """Return a depth map for each face of each image."""
+    def __call__(self, photos: Sequence[Photo], meshes: Sequence[PlacedMeshes]) -> list[tuple[DepthMap, ...]]:
+        """Return a depth map for each face of each photo."""
         ...
 
 
@@ -72,12 +70,10 @@ def depth_source(wanted: bool | str, device: str = "cpu", threads: int | None = 
 
 
 class MeshDepth:
-    """Depth by the z-buffered mesh; the image is not used."""
+    """Depth by the z-buffered mesh; the pixels are not used."""
 
-    def __call__(
-        self, images: Sequence[Pyramid], meshes: Sequence[PlacedMeshes]
-    ) -> list[tuple[DepthMap, ...]]:
-        """Return a depth map for each face of each image."""
+    def __call__(self, photos: Sequence[Photo], meshes: Sequence[PlacedMeshes]) -> list[tuple[DepthMap, ...]]:
+        """Return a depth map for each face of each photo."""
         return [tuple(mesh_depths(each.mesh_px, each.mesh_mm)) for each in meshes]
 
 
@@ -92,14 +88,16 @@ class NetworkDepth:
     def __init__(self, first: Engine, second: Engine) -> None:
         self.first, self.second = first, second
 
-    def __call__(
-        self, images: Sequence[Pyramid], meshes: Sequence[PlacedMeshes]
-    ) -> list[tuple[DepthMap, ...]]:
-        """Return a depth map for each face of each image; all images' faces share the networks' calls."""
+    def __call__(self, photos: Sequence[Photo], meshes: Sequence[PlacedMeshes]) -> list[tuple[DepthMap, ...]]:
+        """Return a depth map for each face of each photo; all photos' faces share the networks' calls."""
         by_mesh = [mesh_depths(each.mesh_px, each.mesh_mm) for each in meshes]
         crops = [
-            crop_rotated(image, np.array([depth.image_from_depth for depth in depths]), SIZE_PX)
-            for image, depths in zip(images, by_mesh, strict=True)
+            crop_rotated(
+                photo.pyramid,
+                photo.to_decoded(np.array([depth.image_from_depth for depth in depths]).reshape(-1, 2, 3)),
+                SIZE_PX,
+            )
+            for photo, depths in zip(photos, by_mesh, strict=True)
         ]
         behind, probability = self.predict(np.concatenate(crops)) if crops else self._nothing()
         rows = iter(zip(behind, probability, strict=True))

@@ -11,7 +11,7 @@ import numpy as np
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.depth.two_stage import DepthSource, NetworkDepth, PlacedMeshes
 from facegeom.image import reading
-from facegeom.image.pyramid import Pyramid
+from facegeom.image.photo import open_photo
 from facegeom_lab.bench.context import MESH_OPTIONS
 from facegeom_lab.bench.depth.errors import DepthError, class_accuracy, depth_error
 from facegeom_lab.bench.depth.truth import KnownDepth, fitted, rendered
@@ -176,9 +176,9 @@ def times_table(data: Path, analyzers: Mapping[str, FaceAnalyzer], peer: Peer, c
 def _depth_alone(analyzer: FaceAnalyzer, source: DepthSource) -> Timer:
     def timer(array: Path, repetitions: int, warm: int) -> list[float]:
         image = np.load(array)
-        faces = analyzer(image)[:1]
+        photo, faces = open_photo(image), analyzer(image)[:1]
         meshes = PlacedMeshes(faces.mesh_px, faces.mesh_mm, faces.translation_mm)
-        return calls_ms(lambda: source([Pyramid(image)], [meshes]), repetitions, warm)
+        return calls_ms(lambda: source([photo], [meshes]), repetitions, warm)
 
     return timer
 

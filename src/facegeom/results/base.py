@@ -1,6 +1,6 @@
 """What result types share: checked, read-only arrays with one leading axis, and the angles of a rotation."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, overload
 
@@ -34,7 +34,30 @@ TURNS_DEG = (0, 90, 180, 270)
 """Quarter turns of a photo, degrees clockwise."""
 
 
-class Record:
+class _Frozen:
+    """A frozen dataclass with arrays, compared by value."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return False
+        pairs = zip(self._values(), other._values(), strict=True)
+        return all(
+            np.array_equal(mine, theirs) if isinstance(mine, np.ndarray) else mine == theirs
+            for mine, theirs in pairs
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Reduce for pickle and copy to a call of the constructor, so that arrays stay read-only."""
+        return type(self), self._values()
+
+    def _values(self) -> tuple[Any, ...]:
+        record: Any = self
+        return tuple(getattr(self, field.name) for field in fields(record))
+
+
+class Record(_Frozen):
     """One face: a frozen dataclass with arrays of known ``shapes``, a score and a rotation among them.
 
     ``optional`` names fields that may be None; in a table they are tuples, one entry for each face.
@@ -66,22 +89,14 @@ class Record:
         """Degrees in (-180, 180], positive when the head is tilted clockwise in the picture."""
         return float(angles_from_rotation(self.rotation)[2])
 
-    def __eq__(self, other: object) -> bool:
-        return _equal(self, other)
-
-    __hash__ = None  # type: ignore[assignment]
-
     def __repr__(self) -> str:
         box = ", ".join(f"{edge:.1f}" for edge in self.box_xyxy)
         yaw, pitch, roll = angles_from_rotation(self.rotation)
         angles = f"yaw_deg={yaw:.1f}, pitch_deg={pitch:.1f}, roll_deg={roll:.1f}"
         return f"{type(self).__name__}(score={self.score:.3f}, box_xyxy=[{box}], {angles})"
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuilt(self)
 
-
-class Table(Generic[Row]):
+class Table(_Frozen, Generic[Row]):
     """All faces of one photo: a frozen dataclass with the arrays of ``row`` and a leading axis N.
 
     An integer index gives a row; a slice, a mask or a list of indices gives a table of the same type.
@@ -127,11 +142,6 @@ class Table(Generic[Row]):
     def _angles_deg(self, index: int) -> Float32Array:
         return angles_from_rotation(self.rotation.astype(np.float64))[:, index].astype(np.float32)
 
-    def __eq__(self, other: object) -> bool:
-        return _equal(self, other)
-
-    __hash__ = None  # type: ignore[assignment]
-
     def read_photo(self, image: Source | None = None) -> UInt8Array:
         """Read the photo of the faces, (H, W, 3) uint8 RGB.
 
@@ -172,30 +182,22 @@ class Table(Generic[Row]):
     @overload
     def __getitem__(self: Rows, index: Selection) -> Rows: ...
     def __getitem__(self, index: int | Selection) -> Any:
+        optional = [name for name in self.row.optional if getattr(self, name) is not None]
         if isinstance(index, (int, np.integer)):
-            fields_of_row = {name: getattr(self, name)[index] for name in self.row.shapes}
-            return self.row(**fields_of_row, **self._pick_optional(lambda entries: entries[index]))
+            return self.row(**{name: getattr(self, name)[index] for name in (*self.row.shapes, *optional)})
         chosen = index if isinstance(index, slice) else np.asarray(index)
         if isinstance(chosen, np.ndarray) and chosen.size == 0 and chosen.dtype != bool:
             chosen = chosen.astype(np.intp)  # numpy reads an empty list as floats
         numbers = np.arange(len(self))[chosen]
         record: Any = self
         arrays = {name: getattr(self, name)[chosen] for name in self.row.shapes}
-        picked = self._pick_optional(lambda entries: tuple(entries[number] for number in numbers))
-        return replace(record, **arrays, **picked)
-
-    def _pick_optional(self, pick: Callable[[tuple[Any, ...]], Any]) -> dict[str, Any]:
-        """Apply ``pick`` to the optional fields that are set."""
-        present = {name: getattr(self, name) for name in self.row.optional}
-        return {name: None if entries is None else pick(entries) for name, entries in present.items()}
+        tuples = {name: tuple(getattr(self, name)[number] for number in numbers) for name in optional}
+        return replace(record, **arrays, **tuples)
 
     def __repr__(self) -> str:
         noun = "face" if len(self) == 1 else "faces"
         size = f"width={self.width}, height={self.height}"
         return f"{type(self).__name__}({len(self)} {noun}, {size}, file={self.file!r})"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuilt(self)
 
 
 def _freeze(record: object, shapes: Mapping[str, tuple[int, ...]], leading: tuple[int, ...]) -> None:
@@ -208,22 +210,3 @@ def _freeze(record: object, shapes: Mapping[str, tuple[int, ...]], leading: tupl
             raise InputError(f"{name}: expected finite numbers, got NaN or infinity")
         array.setflags(write=False)
         object.__setattr__(record, name, array)
-
-
-def _equal(one: Any, other: Any) -> bool:
-    """Compare two records of one type field by field; arrays by value."""
-    if type(one) is not type(other):
-        return False
-    for field in fields(one):
-        mine, theirs = getattr(one, field.name), getattr(other, field.name)
-        if isinstance(mine, np.ndarray):
-            if not np.array_equal(mine, theirs):
-                return False
-        elif mine != theirs:
-            return False
-    return True
-
-
-def _rebuilt(record: Any) -> tuple[object, ...]:
-    """Reduce for pickle and copy to a call of the constructor, so that arrays stay read-only."""
-    return type(record), tuple(getattr(record, field.name) for field in fields(record))

@@ -7,6 +7,7 @@ frame, x right, y down, z away from the camera. See docs/conventions.md.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar, get_args
@@ -129,14 +130,8 @@ class Faces(Table[Face]):
     @property
     def about(self) -> dict[str, Any]:
         """Name and size of the photo, its angle of view and its turn."""
-        return {
-            "file": self.file,
-            "width": self.width,
-            "height": self.height,
-            "fov_deg": self.fov_deg,
-            "fov_source": self.fov_source,
-            "turned_deg": self.turned_deg,
-        }
+        names = ("file", "width", "height", "fov_deg", "fov_source", "turned_deg")
+        return {name: getattr(self, name) for name in names}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and numbers as in the JSON file, coordinates rounded to 3 decimals.
@@ -155,7 +150,7 @@ class Faces(Table[Face]):
         Args:
             points: whether the 68 points follow, ``landmark_0_x``, ``landmark_0_y``, … in pixels.
         """
-        return rows.to_rows({name: getattr(self, name) for name in rows.FIELDS}, self.about, points)
+        return rows.to_rows(self, points)
 
     def to_dataframe(self, points: bool = False) -> Any:
         """Return the rows of :meth:`to_rows` as a ``pandas.DataFrame``, with all columns also for no face.
@@ -163,7 +158,13 @@ class Faces(Table[Face]):
         Raises:
             InputError: pandas is not installed.
         """
-        return rows.to_dataframe({name: getattr(self, name) for name in rows.FIELDS}, self.about, points)
+        try:
+            pandas = import_module("pandas")
+        except ImportError as error:
+            raise InputError(
+                "to_dataframe needs pandas: pip install pandas, or take to_rows, which needs nothing"
+            ) from error
+        return pandas.DataFrame(self.to_rows(points), columns=list(rows.columns(points)))
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> "Faces":

@@ -4,68 +4,20 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
-from PIL.Image import Image
-
-from facegeom.depth.depth_map import DepthMap
 from facegeom.depth.surface import Surface, surface_of
 from facegeom.errors import FacegeomError, ImageError, InputError, OutputError
 from facegeom.export import depth_png, faces_json, glb, images, obj, ply
 from facegeom.export.files import write
 from facegeom.image.reading import Source, UInt8Array
-from facegeom.results.base import FACE_SHAPES, Float32Array
+from facegeom.results.base import FACE_SHAPES
 
 _log = logging.getLogger(__name__)
 
 
-class SavableFace(Protocol):
-    """What is saved of one face; :class:`facegeom.Face` has it."""
-
-    @property
-    def mesh_px(self) -> Float32Array:
-        """Mesh (478, 3) in pixels."""
-
-    @property
-    def mesh_mm(self) -> Float32Array:
-        """Mesh (478, 3) in the camera frame."""
-
-    @property
-    def mesh_confidence(self) -> Float32Array:
-        """Confidence (478,) of its points."""
-
-    @property
-    def depth(self) -> DepthMap | None:
-        """Depth map, if there is one."""
-
-
-class SavableFaces(Protocol):
-    """What is saved of one photo; :class:`facegeom.Faces` has it."""
-
-    @property
-    def file(self) -> str | None:
-        """Name of the photo."""
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """Name, size and angle of view of the photo."""
-
-    @property
-    def depth(self) -> tuple[DepthMap, ...] | None:
-        """Depth maps, if there are any."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> SavableFace: ...
-
-    def read_photo(self, image: Source | None = None) -> UInt8Array:
-        """Read the photo of the faces."""
-
-    def draw(self, image: Source) -> Image:
-        """Draw the faces over their photo."""
-
-
-_Encode: TypeAlias = Callable[[SavableFace, UInt8Array | None], bytes]
+_Encode: TypeAlias = Callable[[Any, UInt8Array | None], bytes]
+"""Function of a :class:`facegeom.Face`, whose module imports this one, and of its photo."""
 
 _MESH: dict[str, _Encode] = {
     "obj": lambda face, image: obj.encode(face.mesh_mm),
@@ -74,7 +26,7 @@ _MESH: dict[str, _Encode] = {
 }
 
 _DEPTH: dict[str, dict[str, _Encode]] = {
-    "depth": {"depth.png": lambda face, image: depth_png.encode(_depth(face))},
+    "depth": {"depth.png": lambda face, image: depth_png.encode(face.depth)},
     "surface": {
         "surface.glb": lambda face, image: glb.encode_surface(_surface(face), image),
         "points.ply": lambda face, image: ply.encode_cloud(_surface(face), image),
@@ -99,7 +51,7 @@ def is_own_picture(name: str) -> bool:
 
 
 def save(
-    faces: SavableFaces,
+    faces: Any,
     directory: Path,
     formats: Sequence[str],
     image: Source | None = None,
@@ -108,7 +60,7 @@ def save(
     """Write ``name.json``, ``name.overlay.jpg``, ``name.0.obj``, ``name.0.depth.png`` … into a folder.
 
     Each file appears whole or not at all. A format that fails leaves the others' files, then its error is
-    raised. The arguments are those of :meth:`facegeom.results.Faces.save`.
+    raised. ``faces`` are :class:`facegeom.Faces`; the arguments are those of their method ``save``.
     """
     photo = faces.file if image is None else image
     _check(faces, formats, photo)
@@ -141,11 +93,16 @@ def _explained(error: FacegeomError | MemoryError, stem: Path) -> FacegeomError:
 
 
 def _encoded(
-    faces: SavableFaces, kind: str, stem: Path, pixels: UInt8Array | None, with_depth: bool
+    faces: Any, kind: str, stem: Path, pixels: UInt8Array | None, with_depth: bool
 ) -> Iterator[tuple[Path, bytes]]:
     """Yield the files of one format."""
     if kind == "json":
-        yield _path(stem, ".json"), _json(faces, stem, with_depth)
+        depth = [
+            depth_png.describe(each, _path(stem, f".{number}.depth.png").name)
+            for number, each in enumerate(faces.depth or () if with_depth else ())
+        ]
+        fields = {name: getattr(faces, name) for name in FACE_SHAPES}
+        yield _path(stem, ".json"), faces_json.encode(fields, faces.about, depth)
     elif kind == "overlay" and pixels is not None:
         path = _path(stem, ".overlay.jpg")
         picture, note = images.fitted(faces.draw(pixels), ".jpg")
@@ -158,7 +115,7 @@ def _encoded(
                 yield _path(stem, f".{number}.{ending}"), encode(faces[number], pixels)
 
 
-def _check(faces: SavableFaces, formats: Sequence[str], photo: Source | None) -> None:
+def _check(faces: Any, formats: Sequence[str], photo: Source | None) -> None:
     unknown = [kind for kind in formats if kind not in FORMATS]
     if unknown or isinstance(formats, str):
         raise InputError(f"expected formats from {', '.join(FORMATS)}, got {formats!r}")
@@ -172,23 +129,8 @@ def _check(faces: SavableFaces, formats: Sequence[str], photo: Source | None) ->
         )
 
 
-def _depth(face: SavableFace) -> DepthMap:
-    if face.depth is None:
-        raise InputError("expected a face with a depth map: FaceAnalyzer(depth=True)")
-    return face.depth
-
-
-def _surface(face: SavableFace) -> Surface:
-    return surface_of(_depth(face), face.mesh_px, face.mesh_mm)
-
-
-def _json(faces: SavableFaces, stem: Path, with_depth: bool) -> bytes:
-    """Encode the JSON; with entries for the depth images where these are written, too."""
-    depth = [
-        depth_png.describe(each, _path(stem, f".{number}.depth.png").name)
-        for number, each in enumerate(faces.depth or () if with_depth else ())
-    ]
-    return faces_json.encode({name: getattr(faces, name) for name in FACE_SHAPES}, faces.about, depth)
+def _surface(face: Any) -> Surface:
+    return surface_of(face.depth, face.mesh_px, face.mesh_mm)
 
 
 def _path(stem: Path, ending: str) -> Path:

@@ -45,7 +45,7 @@ def test_the_same_photos_elsewhere_are_the_same(tmp_path: Path) -> None:
 OTHER = [
     (PHOTOS[:6], "'a/6.jpg'"),
     (PHOTOS[:2], "'a/2.jpg' (10 bytes) of the run is missing"),
-    (PHOTOS[:3], "more photos, such as 'a/3.jpg'"),
+    (PHOTOS[:3], "'a/3.jpg' (10 bytes) of the run is missing"),
     ([*PHOTOS, PHOTOS[0]._replace(key="b")], "'b' (10 bytes) is not in the run"),
     ([*PHOTOS, *(PhotoRef(f"b{n}", None, "file", "p") for n in range(3))], "is not in the run"),
     (

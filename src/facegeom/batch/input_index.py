@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
-from uuid import uuid4
 
 import pyarrow as pa
 
-from facegeom.errors import InputError, OutputError
+from facegeom.errors import InputError
+from facegeom.export.files import replacing
 
 FILE = "inputs.arrow"
 _SCHEMA = pa.schema(
@@ -116,53 +115,34 @@ def write_index(photos: Iterable[PhotoRef], folder: Path, part_size: int, old: I
         InputError: the photos differ from those of the run that is resumed.
         OutputError: the index cannot be written.
     """
-    temporary = folder / f".{uuid4().hex}.tmp"
-    try:
-        total = _write(temporary, _batches(photos, part_size), old)
-        os.replace(temporary, folder / FILE)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder / FILE}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return total
-
-
-def _write(path: Path, batches: Iterator[Sequence[PhotoRef]], old: InputIndex | None) -> int:
-    total = part = 0
+    stream = iter(photos) if old is None else _checked(photos, old)
     options = pa.ipc.IpcWriteOptions(compression="zstd")
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA, options=options) as writer:
-        for part, photos in enumerate(batches):
-            if old is not None:
-                _check_same(photos, old[part].photos if part < len(old) else ())
-            writer.write_batch(pa.RecordBatch.from_pylist([photo._asdict() for photo in photos], _SCHEMA))
-            total += len(photos)
-    if old is not None and part + 1 < len(old):
-        raise InputError(f"the run has more photos, such as {old[part + 1].photos[0].key!r}; {_ADVICE}")
+    total = 0
+    with (
+        replacing(folder / FILE) as path,
+        pa.OSFile(str(path), "wb") as sink,
+        pa.ipc.new_file(sink, _SCHEMA, options=options) as writer,
+    ):
+        while batch := list(islice(stream, part_size)):
+            writer.write_batch(pa.RecordBatch.from_pylist([photo._asdict() for photo in batch], _SCHEMA))
+            total += len(batch)
     return total
 
 
-def _check_same(now: Sequence[PhotoRef], before: Sequence[PhotoRef]) -> None:
-    """Compare the photos of one part file with those of the run that is resumed.
-
-    Raises:
-        InputError: they differ.
-    """
-    if [photo.identity for photo in now] == [photo.identity for photo in before]:
-        return
-    for new, old in zip(now, before, strict=False):
-        if new.identity != old.identity:
-            raise InputError(f"expected the photo {_label(old)} of the run, found {_label(new)}; {_ADVICE}")
-    added, missing = now[len(before) :], before[len(now) :]
-    if added:
-        raise InputError(f"the photo {_label(added[0])} is not in the run; {_ADVICE}")
-    raise InputError(f"the photo {_label(missing[0])} of the run is missing; {_ADVICE}")
+def _checked(photos: Iterable[PhotoRef], old: InputIndex) -> Iterator[PhotoRef]:
+    """Yield the photos while they are those of the run that is resumed; else raise an InputError."""
+    before = chain.from_iterable(old[part].photos for part in range(len(old)))
+    for photo, expected in zip_longest(photos, before):
+        if photo is None:
+            raise InputError(f"the photo {_label(expected)} of the run is missing; {_ADVICE}")
+        if expected is None:
+            raise InputError(f"the photo {_label(photo)} is not in the run; {_ADVICE}")
+        if photo.identity != expected.identity:
+            raise InputError(
+                f"expected the photo {_label(expected)} of the run, found {_label(photo)}; {_ADVICE}"
+            )
+        yield photo
 
 
 def _label(photo: PhotoRef) -> str:
     return f"{photo.key!r} ({photo.size} bytes)"
-
-
-def _batches(photos: Iterable[PhotoRef], size: int) -> Iterator[list[PhotoRef]]:
-    stream = iter(photos)
-    while batch := list(islice(stream, size)):
-        yield batch

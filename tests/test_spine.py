@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-ONCE = ("image/exif.py", "image/photo.py", "image/pyramid.py", "image/reading.py")
+ONCE = ("image/decoding.py", "image/exif.py", "image/photo.py", "image/pyramid.py", "image/reading.py")
 """Modules whose functions run once for a photo."""
 
 OFTEN = ("level", "in_photo", "_positive")

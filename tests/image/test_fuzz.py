@@ -88,7 +88,8 @@ def bitmap_of_runs() -> bytes:
     data = bytearray(stream.getvalue())
     data[30:34] = (1).to_bytes(4, "little")
     start = int.from_bytes(data[10:14], "little")
-    return bytes(data[:start]) + b"\x08\x05\0\0\x04\x01\x04\x02\0\0\0\x03\1\2\3\0\0\2\1\0\0\1"
+    rows = (b"\x08\5\0\0", b"\4\1\4\2\0\0", b"\0\3\1\2\3\0\5\0\0\0", b"\x08\4\0\1")
+    return bytes(data[:start]) + b"".join(rows)
 
 
 def mutations(files: dict[str, bytes], seed: int) -> Iterator[tuple[str, bytes]]:

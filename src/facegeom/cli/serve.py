@@ -23,8 +23,7 @@ def serve(
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for an upload, and for its response.")] = 30,
     device: Device = "cpu",
     workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Worker processes; by default one per core, up to 4."),
+        int | None, typer.Option(min=1, help="Worker processes; by default one per core, up to 4.")
     ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of each worker; by default the cores are divided.")

@@ -12,11 +12,7 @@ import numpy.typing as npt
 
 from facegeom.errors import InputError
 from facegeom.geometry.camera import DEFAULT_FOV_DEG, pinhole_of_mesh
-from facegeom.geometry.rotation import (
-    angles_from_rotation,
-    rotation_in_camera,
-    rotation_to_line_of_sight,
-)
+from facegeom.geometry.rotation import angles_from_rotation, rotation_in_camera, rotation_to_line_of_sight
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 

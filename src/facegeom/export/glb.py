@@ -2,7 +2,6 @@
 
 import json
 import struct
-from io import BytesIO
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from facegeom.depth.surface import Surface
+from facegeom.export import images
 from facegeom.geometry import boxes, topology
 from facegeom.geometry.camera import to_viewer_frame
 
@@ -44,19 +44,23 @@ def encode_surface(surface: Surface, image: UInt8Array | None = None) -> bytes:
     """
     vertices = to_viewer_frame(surface.points_mm) * np.float32(_METRES)
     scene = _Scene()
+    limits = {"min": vertices.min(0).tolist(), "max": vertices.max(0).tolist()}
     attributes = {
-        "POSITION": scene.add_array(
-            vertices, "VEC3", min=vertices.min(0).tolist(), max=vertices.max(0).tolist()
-        ),
+        "POSITION": scene.add_array(vertices, "VEC3", **limits),
         "NORMAL": scene.add_array(_normals(vertices, surface.triangles), "VEC3"),
     }
-    corners = None if image is None else _visible_part(surface.pixels_xy, image)
-    if image is not None and corners is not None:
-        attributes["TEXCOORD_0"] = scene.add_array(_texture_coordinates(surface.pixels_xy, corners), "VEC2")
-        scene.add_photo(image, corners)
-    indices = surface.triangles.astype(np.uint16).reshape(-1)
-    scene.add_mesh(attributes, scene.add_array(indices, "SCALAR"))
-    return scene.encode()
+    if image is not None:
+        height, width = image.shape[:2]
+        low, high = np.split(boxes.from_points(surface.pixels_xy), 2)
+        low = np.clip(np.floor(low), 0, (width, height)).astype(int)
+        high = np.clip(np.ceil(high) + 1, 0, (width, height)).astype(int)
+        if (low < high).all():
+            # 0 to 1 across the visible part, u right, v down as in glTF
+            places = np.asarray((surface.pixels_xy + 0.5 - low) / (high - low), np.float32)
+            attributes["TEXCOORD_0"] = scene.add_array(places, "VEC2")
+            scene.add_photo(image[low[1] : high[1], low[0] : high[0]])
+    indices = scene.add_array(surface.triangles.astype(np.uint16).reshape(-1), "SCALAR")
+    return scene.encode({"attributes": attributes, "indices": indices, "material": 0})
 
 
 def _normals(vertices: Float32Array, triangles: npt.NDArray[np.integer]) -> Float32Array:
@@ -68,48 +72,18 @@ def _normals(vertices: Float32Array, triangles: npt.NDArray[np.integer]) -> Floa
     return np.where(length > 0, normals / np.where(length > 0, length, 1), (0, 0, 1)).astype(np.float32)
 
 
-def _visible_part(pixels_xy: npt.NDArray[np.floating], image: UInt8Array) -> tuple[int, int, int, int] | None:
-    """Return left, top, right, bottom (exclusive) of the surface in the photo, pixels; None if outside."""
-    low, high = np.split(boxes.from_points(pixels_xy), 2)
-    height, width = image.shape[:2]
-    left, top = np.clip(np.floor(low), 0, (width, height)).astype(int).tolist()
-    right, bottom = np.clip(np.ceil(high) + 1, 0, (width, height)).astype(int).tolist()
-    return (left, top, right, bottom) if left < right and top < bottom else None
-
-
-def _texture_coordinates(
-    pixels_xy: npt.NDArray[np.floating], corners: tuple[int, int, int, int]
-) -> Float32Array:
-    """Return texture coordinates (V, 2), 0 to 1 across the part, u right, v down as in glTF."""
-    low, high = np.array(corners[:2]), np.array(corners[2:])
-    return np.asarray((pixels_xy + 0.5 - low) / (high - low), np.float32)
-
-
-def _texture(image: UInt8Array, corners: tuple[int, int, int, int]) -> bytes:
-    """Encode the part as JPEG."""
-    left, top, right, bottom = corners
-    part = Image.fromarray(np.ascontiguousarray(image[top:bottom, left:right]))
-    part.thumbnail((_TEXTURE_SIZE, _TEXTURE_SIZE))
-    stream = BytesIO()
-    part.save(stream, "JPEG", quality=92, subsampling=0)
-    return stream.getvalue()
-
-
 class _Scene:
     """A glTF document of one mesh in one buffer, built step by step."""
 
     def __init__(self) -> None:
         self._binary = bytearray()
-        material = {
-            "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 0.9},
-            "doubleSided": True,
-        }
+        rough = {"metallicFactor": 0, "roughnessFactor": 0.9}
         self._document: dict[str, Any] = {
             "asset": {"version": "2.0", "generator": "facegeom"},
             "scene": 0,
             "scenes": [{"nodes": [0]}],
             "nodes": [{"mesh": 0, "name": "face"}],
-            "materials": [material],
+            "materials": [{"pbrMetallicRoughness": rough, "doubleSided": True}],
             "accessors": [],
             "bufferViews": [],
         }
@@ -117,18 +91,11 @@ class _Scene:
     def add_array(self, array: npt.NDArray[Any], kind: str, **limits: Any) -> int:
         """Append an accessor of float32 vertices or uint16 indices; return its number."""
         floats = array.dtype == np.float32
-        view = self._add_view(
-            array.astype(array.dtype.newbyteorder("<")).tobytes(),
-            target=_ARRAY_BUFFER if floats else _ELEMENT_BUFFER,
-        )
-        accessor = {
-            "bufferView": view,
-            "componentType": _FLOAT if floats else _UINT16,
-            "count": len(array),
-            "type": kind,
-            **limits,
-        }
-        self._document["accessors"].append(accessor)
+        content = array.astype(array.dtype.newbyteorder("<")).tobytes()
+        view = self._add_view(content, target=_ARRAY_BUFFER if floats else _ELEMENT_BUFFER)
+        component = _FLOAT if floats else _UINT16
+        accessor = {"bufferView": view, "componentType": component, "count": len(array), "type": kind}
+        self._document["accessors"].append(accessor | limits)
         return len(self._document["accessors"]) - 1
 
     def _add_view(self, content: bytes, **target: int) -> int:
@@ -137,9 +104,11 @@ class _Scene:
         self._binary += _padded(content, b"\0")
         return len(self._document["bufferViews"]) - 1
 
-    def add_photo(self, image: UInt8Array, corners: tuple[int, int, int, int]) -> None:
+    def add_photo(self, part: UInt8Array) -> None:
         """Texture the mesh with a part of the photo, unlit."""
-        view = self._add_view(_texture(image, corners))
+        texture = Image.fromarray(np.ascontiguousarray(part))
+        texture.thumbnail((_TEXTURE_SIZE, _TEXTURE_SIZE))
+        view = self._add_view(images.encode(texture, ".jpg"))
         material = self._document["materials"][0]
         material["pbrMetallicRoughness"]["baseColorTexture"] = {"index": 0}
         material["extensions"] = {"KHR_materials_unlit": {}}
@@ -150,13 +119,10 @@ class _Scene:
             "textures": [{"source": 0, "sampler": 0}],
         }
 
-    def add_mesh(self, attributes: dict[str, int], indices: int) -> None:
-        primitive = {"attributes": attributes, "indices": indices, "material": 0}
-        self._document["meshes"] = [{"name": "face", "primitives": [primitive]}]
-
-    def encode(self) -> bytes:
+    def encode(self, primitive: dict[str, Any]) -> bytes:
         """Encode header, JSON chunk and binary chunk."""
-        document = self._document | {"buffers": [{"byteLength": len(self._binary)}]}
+        meshes = [{"name": "face", "primitives": [primitive]}]
+        document = self._document | {"meshes": meshes, "buffers": [{"byteLength": len(self._binary)}]}
         text = _padded(json.dumps(document, separators=(",", ":")).encode("ascii"), b" ")
         chunks = _chunk(b"JSON", text) + _chunk(b"BIN\0", bytes(self._binary))
         return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks

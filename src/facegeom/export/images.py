@@ -23,11 +23,7 @@ MAX_SIDE_PX = {"JPEG": 65_500, "WEBP": 16_383}
 
 
 def encode(image: Image, ending: str) -> bytes:
-    """Encode an RGB image as a file.
-
-    Args:
-        image: RGB.
-        ending: key of :data:`FORMATS`.
+    """Encode an RGB image as a file with an ending of :data:`FORMATS`.
 
     Raises:
         OutputError: the format cannot hold the image, which may be too large for it.
@@ -46,11 +42,7 @@ def encode(image: Image, ending: str) -> bytes:
 
 
 def fitted(image: Image, ending: str) -> tuple[Image, str | None]:
-    """Make an image smaller if the format of a file cannot hold it.
-
-    Args:
-        image: RGB.
-        ending: key of :data:`FORMATS`.
+    """Make an RGB image smaller if the format of a file with this ending cannot hold it.
 
     Returns:
         The image, and a sentence that says what was done; None where the image is as it was.

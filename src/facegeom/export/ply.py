@@ -9,19 +9,25 @@ from facegeom.geometry.camera import to_viewer_frame
 
 FloatArray = npt.NDArray[np.floating]
 UInt8Array = npt.NDArray[np.uint8]
-
 _HEADER = """ply
 format binary_little_endian 1.0
-comment facegeom mesh: millimetres, x right, y up, z towards the camera at the origin
+comment facegeom {what}: millimetres, x right, y up, z towards the camera at the origin
 element vertex {vertices}
 property float x
 property float y
 property float z
-property float confidence
+"""
+_MESH = """property float confidence
 element face {triangles}
 property list uchar int vertex_indices
 end_header
 """
+_CLOUD = """property uchar red
+property uchar green
+property uchar blue
+end_header
+"""
+_GREY = 160
 
 
 def encode(mesh_mm: FloatArray, confidence: FloatArray) -> bytes:
@@ -30,23 +36,8 @@ def encode(mesh_mm: FloatArray, confidence: FloatArray) -> bytes:
     triangles = topology.triangles()
     rows = np.empty(len(triangles), np.dtype([("count", "u1"), ("indices", "<i4", 3)]))
     rows["count"], rows["indices"] = 3, triangles
-    header = _HEADER.format(vertices=len(vertices), triangles=len(triangles))
+    header = (_HEADER + _MESH).format(what="mesh", vertices=len(vertices), triangles=len(triangles))
     return header.encode("ascii") + vertices.tobytes() + rows.tobytes()
-
-
-_CLOUD_HEADER = """ply
-format binary_little_endian 1.0
-comment facegeom depth: millimetres, x right, y up, z towards the camera at the origin
-element vertex {vertices}
-property float x
-property float y
-property float z
-property uchar red
-property uchar green
-property uchar blue
-end_header
-"""
-_GREY = 160
 
 
 def encode_cloud(surface: Surface, image: UInt8Array | None = None) -> bytes:
@@ -57,4 +48,5 @@ def encode_cloud(surface: Surface, image: UInt8Array | None = None) -> bytes:
         column, row = np.rint(surface.pixels_xy).astype(int).T
         inside = (column >= 0) & (row >= 0) & (column < image.shape[1]) & (row < image.shape[0])
         rows["colour"][inside] = image[row[inside], column[inside]]
-    return _CLOUD_HEADER.format(vertices=len(rows)).encode("ascii") + rows.tobytes()
+    header = (_HEADER + _CLOUD).format(what="depth", vertices=len(rows))
+    return header.encode("ascii") + rows.tobytes()

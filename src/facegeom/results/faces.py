@@ -179,13 +179,7 @@ class Faces(Table[Face]):
             return replace(Faces.empty(**size), **about, **fields)
 
     def draw(
-        self,
-        image: Source,
-        *,
-        box: bool = True,
-        landmarks: bool = True,
-        mesh: bool = True,
-        axes: bool = True,
+        self, image: Source, *, box: bool = True, landmarks: bool = True, mesh: bool = True, axes: bool = True
     ) -> Image:
         """Draw the faces over a copy of their photo; line widths follow the size of each face.
 

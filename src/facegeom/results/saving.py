@@ -51,11 +51,7 @@ def is_own_picture(name: str) -> bool:
 
 
 def save(
-    faces: Any,
-    directory: Path,
-    formats: Sequence[str],
-    image: Source | None = None,
-    name: str | None = None,
+    faces: Any, directory: Path, formats: Sequence[str], image: Source | None = None, name: str | None = None
 ) -> list[Path]:
     """Write ``name.json``, ``name.overlay.jpg``, ``name.0.obj``, ``name.0.depth.png`` … into a folder.
 

@@ -1,9 +1,9 @@
 # What CI runs, by hand: `make check` in an environment with `pip install -e ".[dev]"`, `make check-lab` with the laboratory too.
-.PHONY: check check-lab static static-lab test test-lab browser trace
+.PHONY: check check-lab static static-lab test test-lab browser browser-lab trace
 
 check: static test browser
 
-check-lab: static-lab test-lab
+check-lab: static-lab test-lab browser-lab
 
 static:
 	ruff format --check .
@@ -22,6 +22,9 @@ test-lab:
 
 browser:
 	pytest tests_browser
+
+browser-lab:
+	cd lab && pytest -m browser
 
 # Calls and changes of file on the way of one photo.
 trace:

@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import ExifTags, Image, ImageFile, features
+from PIL import ExifTags, Image, ImageFile
 
 from facegeom.errors import ImageError
 from facegeom.image import decoding, reading

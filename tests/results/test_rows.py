@@ -48,7 +48,6 @@ def test_values_are_plain(faces: Faces) -> None:
 
 @pytest.mark.parametrize("points", [False, True])
 def test_table(faces: Faces, points: bool) -> None:
-    pytest.importorskip("pandas")
     table = faces.to_dataframe(points)
     assert table.to_dict("records") == faces.to_rows(points)
     empty = Faces.empty(10, 20).to_dataframe(points)

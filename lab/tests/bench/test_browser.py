@@ -12,8 +12,10 @@ from facegeom_lab.bench import browser
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs the command chromium")
+@pytest.mark.browser
 def test_one_photo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium")
+    assert chromium is not None, "install the command chromium"
     monkeypatch.setattr(browser, "_photos", lambda: [browser._portrait(200)])
     command = [
         "bench",
@@ -23,7 +25,7 @@ def test_one_photo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "--calls",
         "1",
         "--chromium",
-        shutil.which("chromium"),
+        chromium,
     ]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output

@@ -160,7 +160,6 @@ def fault_of(path: Path) -> tuple[list[Frame], str]:
 SECONDS = [index / 30 for index in range(60)]
 
 
-
 @pytest.mark.parametrize("sound", [None, "aac"])
 @pytest.mark.parametrize("ending", ["mkv", "mp4", "mov", "ts", "flv", "nut", "avi"])
 def test_a_whole_video_that_starts_late(film: Film, tmp_path: Path, ending: str, sound: str | None) -> None:

@@ -12,8 +12,7 @@ from facegeom.errors import InputError, OutputError
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.results import FACE_SHAPES, Faces
 from facegeom.video.frames import Frame
-from facegeom.video.spreadsheet import FacesCsv, FramesCsv, faces_header, open_csv
-from facegeom.video.table import ROW_GROUP, open_frames_table, open_table, read_table
+from facegeom.video.table import FACES, FRAMES, ROW_GROUP, open_table, read_table
 from facegeom.video.tracking import TrackedFaces
 
 PIXELS = np.zeros((48, 64, 3), np.uint8)
@@ -25,7 +24,7 @@ def frame(index: int) -> Frame:
 
 def test_rows_come_back_as_they_went_in(tmp_path: Path, faces: Faces) -> None:
     path, about = tmp_path / "t.parquet", {"source": "clip.mp4"}
-    with open_table(path, about) as table:
+    with open_table(path, FACES, about) as table:
         table.write(frame(0), TrackedFaces(np.arange(3), faces))
         table.write(frame(1), TrackedFaces(np.zeros(0, np.intp), faces[:0]))
         table.write(frame(2), TrackedFaces(np.array([2]), faces[1:2]))
@@ -42,7 +41,7 @@ def test_rows_come_back_as_they_went_in(tmp_path: Path, faces: Faces) -> None:
 
 
 def test_angles_are_those_of_the_rotation(tmp_path: Path, faces: Faces) -> None:
-    with open_table(tmp_path / "t.parquet", {}) as table:
+    with open_table(tmp_path / "t.parquet", FACES, {}) as table:
         table.write(frame(0), TrackedFaces(np.arange(3), faces))
     columns, _ = read_table(tmp_path / "t.parquet")
     angles = [columns[name] for name in ("yaw_deg", "pitch_deg", "roll_deg")]
@@ -50,7 +49,7 @@ def test_angles_are_those_of_the_rotation(tmp_path: Path, faces: Faces) -> None:
 
 
 def test_the_rotation_in_the_camera_frame_is_there(tmp_path: Path, faces: Faces) -> None:
-    with open_table(tmp_path / "t.parquet", {}) as table:
+    with open_table(tmp_path / "t.parquet", FACES, {}) as table:
         table.write(frame(0), TrackedFaces(np.arange(3), faces))
     columns, _ = read_table(tmp_path / "t.parquet")
     np.testing.assert_array_equal(columns["camera_rotation"], faces.camera_rotation)
@@ -58,7 +57,7 @@ def test_the_rotation_in_the_camera_frame_is_there(tmp_path: Path, faces: Faces)
 
 
 def test_each_frame_has_a_row_of_its_own(tmp_path: Path, faces: Faces) -> None:
-    with open_frames_table(tmp_path / "t.frames.parquet", {"rate": "25"}) as table:
+    with open_table(tmp_path / "t.frames.parquet", FRAMES, {"rate": "25"}) as table:
         table.write(frame(0), TrackedFaces(np.arange(3), faces))
         table.write(Frame(1, 0.04, PIXELS, damaged=True), TrackedFaces(np.zeros(0, np.intp), faces[:0]))
         table.write(frame(2), TrackedFaces(np.array([7]), faces[:1], cut=True))
@@ -76,11 +75,11 @@ def rows_of(path: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def test_faces_as_csv(tmp_path: Path, faces: Faces) -> None:
-    with open_csv(tmp_path / "t.csv", FacesCsv) as table:
+    with open_table(tmp_path / "t.csv", FACES, {}) as table:
         table.write(frame(5), TrackedFaces(np.array([2, 4, 9]), faces))
         table.write(frame(6), TrackedFaces(np.zeros(0, np.intp), faces[:0]))
     header, rows = rows_of(tmp_path / "t.csv")
-    assert header == faces_header() and len(set(header)) == len(header) < 16_384
+    assert header == FACES.header() and len(set(header)) == len(header) < 16_384
     assert len(rows) == 3 and all(len(row) == len(header) for row in rows)
     row = dict(zip(header, map(float, rows[1]), strict=True))
     face = faces[1]
@@ -104,7 +103,7 @@ def test_faces_as_csv(tmp_path: Path, faces: Faces) -> None:
 
 
 def test_frames_as_csv(tmp_path: Path, faces: Faces) -> None:
-    with open_csv(tmp_path / "t.csv", FramesCsv) as table:
+    with open_table(tmp_path / "t.csv", FRAMES, {}) as table:
         table.write(frame(0), TrackedFaces(np.arange(3), faces))
         table.write(Frame(1, 0.04, PIXELS, damaged=True), TrackedFaces(np.zeros(0, np.intp), faces[:0]))
     header, rows = rows_of(tmp_path / "t.csv")
@@ -114,7 +113,7 @@ def test_frames_as_csv(tmp_path: Path, faces: Faces) -> None:
 
 def test_rows_are_written_in_groups(tmp_path: Path, faces: Faces) -> None:
     path, pair = tmp_path / "t.parquet", TrackedFaces(np.arange(2), faces[:2])
-    with open_table(path, {}) as table:
+    with open_table(path, FACES, {}) as table:
         for index in range(ROW_GROUP):
             table.write(frame(index), pair)
     assert pq.ParquetFile(path).num_row_groups == 2
@@ -122,7 +121,7 @@ def test_rows_are_written_in_groups(tmp_path: Path, faces: Faces) -> None:
 
 
 def test_a_video_without_faces_has_a_table_without_rows(tmp_path: Path) -> None:
-    with open_table(tmp_path / "t.parquet", {}):
+    with open_table(tmp_path / "t.parquet", FACES, {}):
         pass
     columns, _ = read_table(tmp_path / "t.parquet")
     assert columns["mesh_px"].shape == (0, 478, 3) and columns["time_s"].shape == (0,)
@@ -131,7 +130,7 @@ def test_a_video_without_faces_has_a_table_without_rows(tmp_path: Path) -> None:
 def test_an_error_leaves_nothing_behind(tmp_path: Path, faces: Faces) -> None:
     path = tmp_path / "t.parquet"
     path.write_bytes(b"as it was")
-    with pytest.raises(RuntimeError), open_table(path, {}) as table:
+    with pytest.raises(RuntimeError), open_table(path, FACES, {}) as table:
         table.write(frame(0), TrackedFaces(np.arange(3), faces))
         raise RuntimeError
     assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"] and path.read_bytes() == b"as it was"
@@ -141,7 +140,7 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with (
         pytest.raises(OutputError, match="cannot make the folder"),
-        open_table(tmp_path / "out/t.parquet", {}),
+        open_table(tmp_path / "out/t.parquet", FACES, {}),
     ):
         pass
 

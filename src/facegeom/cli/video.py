@@ -31,18 +31,6 @@ _STOPPED = 130
 """Exit code after Ctrl-C."""
 
 
-def _check_start(value: float) -> float:
-    if not value >= 0:
-        raise typer.BadParameter(f"expected 0 or more seconds, got {value:g}")
-    return value
-
-
-def _check_seconds(value: float | None) -> float | None:
-    if value is not None and not value > 0:
-        raise typer.BadParameter(f"expected more than 0 seconds, got {value:g}")
-    return value
-
-
 def video(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="IN", show_default=False, help="The videos.")
@@ -62,11 +50,11 @@ def video(
     ] = 30,
     start: Annotated[
         float,
-        typer.Option(metavar="S", callback=_check_start, help="Start at this time of the video, seconds."),
+        typer.Option(metavar="S", help="Start at this time of the video, seconds."),
     ] = 0.0,
     seconds: Annotated[
         float | None,
-        typer.Option(metavar="S", callback=_check_seconds, help="Analyze so many seconds of the video."),
+        typer.Option(metavar="S", help="Analyze so many seconds of the video."),
     ] = None,
     min_face: MinFace = None,
     max_faces: Annotated[
@@ -106,9 +94,11 @@ def video(
 
     Example: facegeom video talk.mp4 -o out     facegeom video --camera 0 --seconds 10
     """
-    from facegeom.video.run import run_video
+    from facegeom.video.run import check_formats, end_time, run_video
 
-    sources, kinds = _sources(paths or [], camera), _parse_formats(formats)
+    end_time(start, seconds)  # wrong values are reported before the networks are loaded
+    kinds = check_formats(part.strip() for part in formats.split(","))
+    sources = _sources(paths or [], camera)
     options = {"min_face": min_face, "max_faces": max_faces, "min_score": min_score, "threads": threads}
     networks = {"pose_net": pose_net, "detector": detector, "orientation": orientation}
     analyze = _analyzer(
@@ -162,18 +152,6 @@ def _sources(paths: Sequence[Path], camera: str | None) -> "list[tuple[Source, s
         taken.add(name)
         result.append((Source(str(path)), name))
     return result
-
-
-def _parse_formats(text: str) -> list[str]:
-    """Return the names of the formats, each once, in the order given."""
-    from facegeom.video.run import FORMATS
-
-    kinds = list(dict.fromkeys(part.strip() for part in text.split(",")))
-    if not set(kinds) <= set(FORMATS):
-        raise typer.BadParameter(
-            f"expected some of {','.join(FORMATS)}, got {text!r}", param_hint="'--format'"
-        )
-    return kinds
 
 
 def _analyzer(device: str, options: dict[str, Any], tracking: dict[str, Any]) -> "FrameAnalyzer":

@@ -4,13 +4,13 @@
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from math import inf, isfinite
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.errors import InputError
@@ -18,13 +18,15 @@ from facegeom.video.frames import Frame, VideoError
 from facegeom.video.overlay import draw_overlay
 from facegeom.video.reading import Source, Video, open_video
 from facegeom.video.smoothing import FaceSmoother
-from facegeom.video.spreadsheet import FacesCsv, FramesCsv, open_csv
-from facegeom.video.table import open_frames_table, open_table
+from facegeom.video.table import FACES, FRAMES, open_table
 from facegeom.video.tracking import DETECT_EVERY, FaceTracker, TrackedFaces
 from facegeom.video.writing import open_writer, suffix_for
 
 FORMATS = ("parquet", "csv")
 """Formats of the tables."""
+
+TABLES = {"": FACES, "frames.": FRAMES}
+"""Tables of a video, by what stands between the name of the video and the format."""
 
 
 class FrameFaces(NamedTuple):
@@ -114,6 +116,18 @@ def end_time(start: float, seconds: float | None) -> float:
     return start + seconds
 
 
+def check_formats(formats: Iterable[str]) -> list[str]:
+    """Return the formats of the tables, each once.
+
+    Raises:
+        InputError: an unknown format.
+    """
+    kinds = list(dict.fromkeys(formats))
+    if not set(kinds) <= set(FORMATS):
+        raise InputError(f"formats: expected some of {','.join(FORMATS)}, got {','.join(kinds)!r}")
+    return kinds
+
+
 @dataclass
 class VideoSummary:
     """Counts and files of a finished run.
@@ -123,7 +137,7 @@ class VideoSummary:
         rows: number of faces, over all frames.
         seconds: time of the last frame.
         track_ids: ids of all tracks.
-        files: files that were written.
+        files: files that were written, the overlay first.
         fault: what is wrong with the video, or why the run ended before it; None if nothing is.
         stopped: whether Ctrl-C ended the run.
     """
@@ -135,12 +149,6 @@ class VideoSummary:
     files: list[Path] = field(default_factory=list)
     fault: str | None = None
     stopped: bool = False
-
-    def add(self, frame: Frame, tracked: TrackedFaces) -> None:
-        """Count a frame."""
-        self.frames, self.seconds = self.frames + 1, frame.time_s
-        self.rows += len(tracked.ids)
-        self.track_ids.update(tracked.ids.tolist())
 
 
 def run_video(
@@ -175,85 +183,44 @@ def run_video(
         VideoError: the video cannot be opened, or none of its frames read.
         OutputError: a result cannot be written.
     """
-    end_s = end_time(start, seconds)
-    unknown = [each for each in formats if each not in FORMATS]
-    if unknown:
-        raise InputError(f"formats: expected some of {', '.join(FORMATS)}, got {unknown[0]!r}")
+    end_s, kinds = end_time(start, seconds), check_formats(formats)
     analyze.reset()
     summary = VideoSummary()
     with open_video(source) as video, ExitStack() as stack:
-        base = out / (name or video.source.stem)
-        metadata = _metadata(video, analyze, start)
-        sinks: list[FrameSink] = []
-        for kind in dict.fromkeys(formats):
-            sinks += _table_sinks(kind, base, metadata, summary, stack)
+        metadata = {
+            "source": source.name,
+            "rate": str(video.rate),
+            "start_s": str(start),
+            "smoothing": "one-euro" if analyze.smooth else "none",
+            "version": version("facegeom"),
+        }
+        base = f"{name or source.stem}."
+        files = [(out / (base + part + kind), rows) for kind in kinds for part, rows in TABLES.items()]
+        tables = [stack.enter_context(open_table(path, rows, metadata)) for path, rows in files]
+        summary.files = [path for path, _ in files]
         if overlay:
-            sinks.append(stack.enter_context(_overlay_sink(video, base, summary)))
+            summary.files.append(out / f"{base}overlay{suffix_for(video)}")
+            drawn = stack.enter_context(open_writer(summary.files[-1], video))
         try:
             for frame in video.between(start, end_s):
                 tracked = analyze(frame)
-                for sink in sinks:
-                    sink(frame, tracked)
-                summary.add(frame, tracked)
-                _complete(metadata, summary, tracked)
+                if not summary.frames:
+                    faces = tracked.faces
+                    metadata |= {"width": str(faces.width), "height": str(faces.height)}
+                    metadata |= {"fov_deg": str(faces.fov_deg), "fov_source": faces.fov_source}
+                for table in tables:
+                    table.write(frame, tracked)
+                if overlay:
+                    drawn.write(draw_overlay(frame, tracked), frame.time_s)
+                summary.frames, summary.seconds = summary.frames + 1, frame.time_s
+                summary.rows += len(tracked.ids)
+                summary.track_ids.update(tracked.ids.tolist())
+                metadata |= {"frames": str(summary.frames), "seconds": str(summary.seconds)}
                 on_frame(video, frame)
         except (VideoError, KeyboardInterrupt) as end:
             if not summary.frames:
                 raise
             summary.stopped = isinstance(end, KeyboardInterrupt)
             summary.fault = str(end) or "stopped by the keyboard"
+    summary.files.reverse()
     return summary
-
-
-FrameSink: TypeAlias = Callable[[Frame, TrackedFaces], None]
-
-
-def _metadata(video: Video, analyze: FrameAnalyzer, start: float) -> dict[str, str]:
-    """Return what the tables say of the video; :func:`_complete` adds what the frames tell."""
-    return {
-        "source": video.source.name,
-        "rate": str(video.rate),
-        "start_s": str(start),
-        "smoothing": "one-euro" if analyze.smooth else "none",
-        "version": version("facegeom"),
-    }
-
-
-def _complete(metadata: dict[str, str], summary: VideoSummary, tracked: TrackedFaces) -> None:
-    """Note the size and the angle of view of the frames, and how many there are."""
-    faces = tracked.faces
-    if "width" not in metadata:
-        metadata |= {"width": str(faces.width), "height": str(faces.height)}
-        metadata |= {"fov_deg": str(faces.fov_deg), "fov_source": faces.fov_source}
-    metadata |= {"frames": str(summary.frames), "seconds": str(summary.seconds)}
-
-
-def _table_sinks(
-    kind: str, base: Path, metadata: dict[str, str], summary: VideoSummary, stack: ExitStack
-) -> Iterator[FrameSink]:
-    """Open the tables of faces and of frames in a format; yield the functions that add a frame."""
-    paths = base.with_name(f"{base.name}.{kind}"), base.with_name(f"{base.name}.frames.{kind}")
-    opened: tuple[AbstractContextManager[Any], AbstractContextManager[Any]]
-    if kind == "csv":
-        opened = open_csv(paths[0], FacesCsv), open_csv(paths[1], FramesCsv)
-    else:
-        opened = open_table(paths[0], metadata), open_frames_table(paths[1], metadata)
-    for path, table in zip(paths, opened, strict=True):
-        yield stack.enter_context(_noted(path, table, summary)).write
-
-
-@contextmanager
-def _noted(path: Path, table: AbstractContextManager[Any], summary: VideoSummary) -> Iterator[Any]:
-    """Open a table; note its file when it is written."""
-    with table as writer:
-        yield writer
-    summary.files.append(path)
-
-
-@contextmanager
-def _overlay_sink(video: Video, base: Path, summary: VideoSummary) -> Iterator[FrameSink]:
-    """Open the overlay video and yield the function that draws and appends a frame."""
-    path = base.with_name(f"{base.name}.overlay{suffix_for(video)}")
-    with open_writer(path, video) as writer:
-        yield lambda frame, tracked: writer.write(draw_overlay(frame, tracked), frame.time_s)
-    summary.files.append(path)

@@ -1,7 +1,10 @@
-"""Faces of a video as Parquet tables: one row per face and frame, and one row per frame."""
+"""Tables of a video, one of its faces and one of its frames, as Parquet or as CSV files."""
 
-from collections.abc import Iterator, Mapping
+import csv
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, product
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -11,74 +14,104 @@ import numpy.typing as npt
 
 from facegeom.errors import InputError
 from facegeom.export.files import replacing
-from facegeom.geometry.rotation import angles_from_rotation
-from facegeom.results import FACE_SHAPES, Faces
+from facegeom.results import FACE_SHAPES
 from facegeom.video.frames import Frame
 from facegeom.video.tracking import TrackedFaces
 
 ROW_GROUP = 256
-"""Rows to hold in memory before they are written."""
+"""Rows to hold in memory before they are written to Parquet."""
 
-ANGLES = ("yaw_deg", "pitch_deg", "roll_deg")
+_ANGLES = ("yaw_deg", "pitch_deg", "roll_deg")
+_THREE_DECIMALS = ("_px", "_mm", "_deg", "_xyxy")
+"""Endings of fields in pixels, millimetres and degrees; other fractions have six decimals in CSV."""
 
-COLUMN_SHAPES: dict[str, tuple[int, ...]] = {
-    **FACE_SHAPES,
-    **dict.fromkeys(ANGLES, ()),
-    "camera_rotation": (3, 3),
-}
-"""Columns of a face and the shapes of their entries."""
+Columns = Mapping[str, Any]
 
 
-def face_columns(faces: Faces) -> dict[str, npt.NDArray[np.float32]]:
-    """Return the columns of N faces: arrays (N, *shape) by the names of :data:`COLUMN_SHAPES`."""
-    angles = angles_from_rotation(faces.rotation.astype(np.float64)).astype(np.float32)
-    fields = {name: getattr(faces, name) for name in FACE_SHAPES}
-    return {**fields, **dict(zip(ANGLES, angles.T, strict=True)), "camera_rotation": faces.camera_rotation}
+@dataclass(frozen=True)
+class Kind:
+    """What a table holds.
 
-
-def schema() -> Any:
-    """Return the schema of the table of faces: frame, time_s, id, the columns of a face.
-
-    A field with a shape, such as ``mesh_px`` (478, 3), is a list of that many numbers, row by row.
+    Attributes:
+        columns: numpy's name of the type, and the shape of an entry, by the names of the columns.
+        rows: returns the columns of the rows of one frame.
     """
-    import pyarrow as pa
 
-    fields = [
-        pa.field(name, pa.list_(pa.float32(), prod(shape)) if shape else pa.float32())
-        for name, shape in COLUMN_SHAPES.items()
-    ]
-    return pa.schema([("frame", pa.int64()), ("time_s", pa.float64()), ("id", pa.int32()), *fields])
+    columns: Mapping[str, tuple[str, tuple[int, ...]]]
+    rows: Callable[[Frame, TrackedFaces], Columns]
+
+    def schema(self) -> Any:
+        """Return the Parquet schema; entries with a shape are lists of that many numbers, row by row."""
+        import pyarrow as pa
+
+        types = {name: pa.from_numpy_dtype(np.dtype(dtype)) for name, (dtype, _) in self.columns.items()}
+        shapes = {name: shape for name, (_, shape) in self.columns.items() if shape}
+        return pa.schema(types | {name: pa.list_(types[name], prod(shapes[name])) for name in shapes})
+
+    def header(self) -> list[str]:
+        """Return the names of the columns in CSV, which has one for each number.
+
+        ``box_left``, ``landmarks_px_0_x``, ``mesh_confidence_477``, ``rotation_0_0`` (row, column),
+        ``translation_mm_x``: the field, the number of the point from 0, the axis.
+        """
+        return [name for field, (_, shape) in self.columns.items() for name in _csv_names(field, shape)]
 
 
-def frames_schema() -> Any:
-    """Return the schema of the table of frames."""
-    import pyarrow as pa
-
-    return pa.schema(
-        [
-            *(("frame", pa.int64()), ("time_s", pa.float64()), ("faces", pa.int32())),
-            *(("damaged", pa.bool_()), ("cut", pa.bool_())),
-        ]
-    )
+def _csv_names(field: str, shape: tuple[int, ...]) -> list[str]:
+    if field == "box_xyxy":
+        return [f"box_{side}" for side in ("left", "top", "right", "bottom")]
+    parts: list[Any] = [range(size) for size in shape]
+    if shape and shape[-1] <= 3 and not field.endswith("rotation"):
+        parts[-1] = "xyz"[: shape[-1]]
+    return ["_".join(map(str, (field, *part))) for part in product(*parts)]
 
 
-class TableWriter:
+def _face_rows(frame: Frame, tracked: TrackedFaces) -> Columns:
+    """Return a row for each face."""
+    faces, count = tracked.faces, len(tracked.ids)
+    place = {"frame": [frame.index] * count, "time_s": [frame.time_s] * count, "id": tracked.ids}
+    names = (*FACE_SHAPES, *_ANGLES, "camera_rotation")
+    return place | {name: getattr(faces, name) for name in names}
+
+
+def _frame_rows(frame: Frame, tracked: TrackedFaces) -> Columns:
+    """Return one row: how many faces the frame has, whether it is damaged or starts a scene."""
+    values = (frame.index, frame.time_s, len(tracked.ids), frame.damaged, tracked.cut)
+    return {name: [value] for name, value in zip(FRAMES.columns, values, strict=True)}
+
+
+_PLACE: dict[str, tuple[str, tuple[int, ...]]] = {"frame": ("int64", ()), "time_s": ("float64", ())}
+_FACE_SHAPES = {**FACE_SHAPES, **dict.fromkeys(_ANGLES, ()), "camera_rotation": (3, 3)}
+
+FACES = Kind(
+    {**_PLACE, "id": ("int32", ()), **{name: ("float32", shape) for name, shape in _FACE_SHAPES.items()}},
+    _face_rows,
+)
+FRAMES = Kind(
+    {**_PLACE, "faces": ("int32", ()), "damaged": ("bool", ()), "cut": ("bool", ())},
+    _frame_rows,
+)
+
+
+class _ParquetTable:
     """Write rows into an open Parquet file, one row group at a time."""
 
-    def __init__(self, writer: Any) -> None:
-        self._writer = writer
+    def __init__(self, writer: Any, kind: Kind) -> None:
+        self._writer, self._kind = writer, kind
         self._pending: list[Any] = []
-        self._rows = 0
 
     def write(self, frame: Frame, tracked: TrackedFaces) -> None:
-        """Append the rows of one frame: one for each face, of which there may be none."""
-        if len(tracked.ids):
-            self._append(_to_batch(frame, tracked))
+        """Append the rows of one frame."""
+        import pyarrow as pa
 
-    def _append(self, batch: Any) -> None:
-        self._pending.append(batch)
-        self._rows += batch.num_rows
-        if self._rows >= ROW_GROUP:
+        arrays = []
+        for name, values in self._kind.rows(frame, tracked).items():
+            dtype, shape = self._kind.columns[name]
+            flat = pa.array(np.asarray(values, dtype).ravel())
+            arrays.append(pa.FixedSizeListArray.from_arrays(flat, prod(shape)) if shape else flat)
+        if len(arrays[0]):
+            self._pending.append(pa.RecordBatch.from_arrays(arrays, schema=self._writer.schema))
+        if sum(batch.num_rows for batch in self._pending) >= ROW_GROUP:
             self.flush()
 
     def flush(self) -> None:
@@ -87,60 +120,54 @@ class TableWriter:
 
         if self._pending:
             self._writer.write_table(pa.Table.from_batches(self._pending))
-        self._pending, self._rows = [], 0
+        self._pending = []
 
 
-class FramesWriter(TableWriter):
-    """Write one row for each frame: how many faces it has, whether it is damaged or starts a scene."""
+class _CsvTable:
+    """Write rows into an open CSV file."""
+
+    def __init__(self, writer: Any, kind: Kind) -> None:
+        self._writer, self._kind = writer, kind
+        writer.writerow(kind.header())
 
     def write(self, frame: Frame, tracked: TrackedFaces) -> None:
-        """Append the row of one frame."""
-        import pyarrow as pa
-
-        values = (frame.index, frame.time_s, len(tracked.ids), frame.damaged, tracked.cut)
-        columns = [
-            pa.array([value], field.type) for value, field in zip(values, frames_schema(), strict=True)
-        ]
-        self._append(pa.RecordBatch.from_arrays(columns, schema=frames_schema()))
+        """Append the rows of one frame."""
+        texts = []
+        for name, values in self._kind.rows(frame, tracked).items():
+            dtype, shape = self._kind.columns[name]
+            form = "%.3f" if name.endswith(_THREE_DECIMALS) else "%.6f" if "float" in dtype else "%d"
+            numbers = np.asarray(values, dtype).reshape(-1, prod(shape)).tolist()
+            texts.append([[form % number for number in row] for row in numbers])
+        self._writer.writerows(chain.from_iterable(row) for row in zip(*texts, strict=True))
 
 
 @contextmanager
-def open_table(path: Path, metadata: Mapping[str, str]) -> Iterator[TableWriter]:
-    """Open a Parquet file of faces for writing; it appears under its name if the block ends without an error.
+def open_table(path: Path, kind: Kind, metadata: Mapping[str, str]) -> Iterator[_ParquetTable | _CsvTable]:
+    """Open a table for writing; it appears under its name if the block ends without an error.
 
     Args:
-        path: path of the file.
-        metadata: stored in the file; may be filled until the end of the block.
+        path: path of the file, which ends in ".parquet" or ".csv".
+        kind: :data:`FACES` or :data:`FRAMES`.
+        metadata: stored in a Parquet file; may be filled until the end of the block.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    with _open_parquet(path, metadata, schema()) as writer:
-        table = TableWriter(writer)
-        yield table
-        table.flush()
-
-
-@contextmanager
-def open_frames_table(path: Path, metadata: Mapping[str, str]) -> Iterator[FramesWriter]:
-    """Open a Parquet file of frames for writing, as :func:`open_table`."""
-    with _open_parquet(path, metadata, frames_schema()) as writer:
-        table = FramesWriter(writer)
-        yield table
-        table.flush()
-
-
-@contextmanager
-def _open_parquet(path: Path, metadata: Mapping[str, str], columns: Any) -> Iterator[Any]:
+    if path.suffix == ".csv":
+        with replacing(path) as temporary, temporary.open("w", newline="", encoding="ascii") as file:
+            yield _CsvTable(csv.writer(file), kind)
+        return
     from pyarrow.parquet import ParquetWriter
 
-    with replacing(path) as temporary, ParquetWriter(temporary, columns, compression="zstd") as writer:
-        yield writer
+    with replacing(path) as temporary, ParquetWriter(temporary, kind.schema(), compression="zstd") as writer:
+        table = _ParquetTable(writer, kind)
+        yield table
+        table.flush()
         writer.add_key_value_metadata(dict(metadata))
 
 
 def read_table(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
-    """Read a table of ``facegeom video``: of faces, or of frames (``NAME.frames.parquet``).
+    """Read a Parquet table of ``facegeom video``: of faces, or of frames (``NAME.frames.parquet``).
 
     Returns:
         The columns as arrays with one entry per row, fields in their shapes; and the metadata: source, rate,
@@ -159,32 +186,14 @@ def read_table(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]
         raise InputError(
             f"expected a Parquet file of `facegeom video`, got {str(path)!r}: {error}"
         ) from error
-    names = (frames_schema() if "faces" in table.column_names else schema()).names
-    missing = set(names) - set(table.column_names)
+    kind = FRAMES if "faces" in table.column_names else FACES
+    missing = sorted(set(kind.columns) - set(table.column_names))
     if missing:
-        raise InputError(
-            f"expected the columns of `facegeom video` in {str(path)!r}, missing: {sorted(missing)}"
-        )
+        raise InputError(f"expected the columns of `facegeom video` in {str(path)!r}, missing: {missing}")
+    columns = {}
+    for name, (_, shape) in kind.columns.items():
+        column = table[name].combine_chunks()
+        flat = column.flatten() if shape else column
+        columns[name] = flat.to_numpy(zero_copy_only=False).reshape(len(column), *shape)
     metadata = {key.decode(): value.decode() for key, value in stored.items() if key != b"ARROW:schema"}
-    return {name: _to_array(table, name) for name in names}, metadata
-
-
-def _to_batch(frame: Frame, tracked: TrackedFaces) -> Any:
-    """Return the rows of one frame as a record batch."""
-    import pyarrow as pa
-
-    count = len(tracked.ids)
-    frame_and_time = pa.array([frame.index] * count), pa.array([frame.time_s] * count)
-    columns = [*frame_and_time, pa.array(tracked.ids.astype(np.int32))]
-    for name, values in face_columns(tracked.faces).items():
-        flat, shape = pa.array(values.ravel()), COLUMN_SHAPES[name]
-        columns.append(pa.FixedSizeListArray.from_arrays(flat, prod(shape)) if shape else flat)
-    return pa.RecordBatch.from_arrays(columns, schema=schema())
-
-
-def _to_array(table: Any, name: str) -> npt.NDArray[Any]:
-    """Return a column as an array (rows, *shape of the field)."""
-    column = table[name].combine_chunks()
-    shape = COLUMN_SHAPES.get(name, ())
-    values = column.flatten() if shape else column
-    return np.asarray(values.to_numpy(zero_copy_only=False).reshape(len(column), *shape))
+    return columns, metadata

@@ -23,7 +23,7 @@ _BOX: Colour = (255, 255, 255, 230)
 _SHADE: Colour = (0, 0, 0, 150)
 _AXES: tuple[Colour, ...] = ((255, 64, 64, 255), (64, 220, 96, 255), (72, 136, 255, 255))
 _AXIS_SIGNS = np.array([1, 1, -1])  # the third is drawn along the nose, which is -z of the head frame
-_DOUBTFUL, _UNSURE, _SURE = (255, 48, 48), (255, 214, 64), (64, 255, 128)
+_CONFIDENCES = ((255, 48, 48), (255, 214, 64), (64, 255, 128))  # colours at 0, 0.5 and 1
 
 _CANVAS_SIDE = 2048  # pixels that the larger side of an enlarged canvas may have
 _MAX_ENLARGEMENT = 4
@@ -176,24 +176,16 @@ def _draw_mesh(sheet: _Sheet, mesh_px: FloatArray) -> None:
 
 
 def _draw_landmarks(sheet: _Sheet, points_px: FloatArray, confidences: FloatArray) -> None:
-    for point, confidence in zip(points_px, confidences, strict=True):
+    channels = [np.interp(confidences, (0, 0.5, 1), channel) for channel in zip(*_CONFIDENCES, strict=True)]
+    for point, (red, green, blue) in zip(points_px, np.rint(channels).astype(int).T.tolist(), strict=True):
         sheet.dot(point, _SHADE, 2.3)
-        sheet.dot(point, _confidence_colour(float(confidence)), 1.7)
-
-
-def _confidence_colour(confidence: float) -> Colour:
-    """Return red at 0, yellow at 0.5, green at 1."""
-    stops = (0.0, 0.5, 1.0)
-    channels = zip(_DOUBTFUL, _UNSURE, _SURE, strict=True)
-    red, green, blue = (round(float(np.interp(confidence, stops, channel))) for channel in channels)
-    return red, green, blue, 255
+        sheet.dot(point, (red, green, blue, 255), 1.7)
 
 
 def _draw_box(sheet: _Sheet, box_xyxy: FloatArray, score: float) -> None:
     left, top, right, bottom = box_xyxy.tolist()
-    corners = np.array(
-        [(left, top), (right, top), (right, bottom), (left, bottom), (left, top), (right, top)]
-    )
+    right_top = (right, top)
+    corners = np.array([(left, top), right_top, (right, bottom), (left, bottom), (left, top), right_top])
     sheet.line(corners, _SHADE, 3)
     sheet.line(corners, _BOX, 1.5)
     _draw_label(sheet, f"{score:.2f}", np.array([left, top]))
@@ -206,9 +198,8 @@ def _draw_label(sheet: _Sheet, text: str, left_bottom_px: FloatArray) -> None:
     padding = 2 * sheet.unit
     y -= 2 * padding
     ground = sheet.pen.textbbox((x + padding, y), text, font=font, anchor="ld")
-    sheet.pen.rectangle(
-        (ground[0] - padding, ground[1] - padding, ground[2] + padding, ground[3] + padding), fill=_SHADE
-    )
+    ground_and_padding = np.array(ground) + padding * np.array([-1, -1, 1, 1])
+    sheet.pen.rectangle(ground_and_padding.tolist(), fill=_SHADE)
     sheet.pen.text((x + padding, y), text, fill=_BOX, font=font, anchor="ld")
 
 

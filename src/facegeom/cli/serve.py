@@ -47,13 +47,7 @@ def serve(
     sizes = round(max_mb * 1e6), round(max_megapixels * 1e6)
     limits = Settings(*sizes, queue, batch, timeout_s=timeout, detector=detector)
     count, each = workers_and_threads(device, workers, threads)
-    options = {
-        "device": device,
-        "threads": each,
-        "detector": detector,
-        "weights": weights,
-        "pose_net": pose_net,
-    }
+    options = dict(device=device, threads=each, detector=detector, weights=weights, pose_net=pose_net)
     with listen(host, port) as listener, started_workers(count, options, timeout) as started:
         typer.echo(f"facegeom serves at {_address(listener)}; stop with Ctrl+C")
         if not ip_address(listener.getsockname()[0]).is_loopback:

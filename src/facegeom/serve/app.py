@@ -32,12 +32,7 @@ Value = TypeVar("Value")
 
 
 class Application(FastAPI):
-    """FastAPI with the routes, limits and workers of the service.
-
-    Args:
-        workers: as for :class:`Service`.
-        settings: limits.
-    """
+    """FastAPI with the routes, limits and workers of the service."""
 
     def __init__(self, workers: Sequence[TaskFunction], settings: Settings) -> None:
         super().__init__(
@@ -134,11 +129,7 @@ async def metrics(request: Request) -> Response:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket.
-
-    Args:
-        host: name or address.
-        port: 0 for a free one.
+    """Return a socket that listens at a name or address; port 0 is a free one.
 
     Raises:
         InputError: the address is in use, or not of this machine.
@@ -153,13 +144,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def run(workers: Sequence[TaskFunction], settings: Settings, listener: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM; requests in work are finished first.
-
-    Args:
-        workers: as for :class:`Service`.
-        settings: limits.
-        listener: a listening socket.
-    """
+    """Serve at a listening socket until SIGINT or SIGTERM; requests in work are finished first."""
     config = uvicorn.Config(
         Application(workers, settings),
         log_level="warning",

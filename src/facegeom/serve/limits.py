@@ -50,14 +50,7 @@ class Settings:
 
 
 class RequestSlots:
-    """Counter of the requests in work, with a maximum. For one event loop.
-
-    Args:
-        limit: largest number of requests at once.
-
-    Attributes:
-        taken: requests in work now.
-    """
+    """Counter of the requests in work, ``taken``, with a maximum. For one event loop."""
 
     def __init__(self, limit: int) -> None:
         self.limit, self.taken = limit, 0

@@ -96,26 +96,16 @@ class Metrics:
     """Metrics of one service, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        self.requests = Counter(
-            "facegeom_requests_total", "Responses by status code.", ("code",), registry=registry
-        )
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        place: dict[str, Any] = {"registry": self.registry}
+        self.requests = Counter("facegeom_requests_total", "Responses by status code.", ["code"], **place)
         self.seconds = Histogram(
-            "facegeom_request_seconds", "From request to response.", buckets=_SECONDS, registry=registry
+            "facegeom_request_seconds", "From request to response.", buckets=_SECONDS, **place
         )
-        self.in_work = Gauge(
-            "facegeom_photos_in_work", "Photos that wait or are analysed.", registry=registry
-        )
-        self.batch = Histogram(
-            "facegeom_batch_photos", "Photos analysed together.", buckets=_PHOTOS, registry=registry
-        )
-        self.faces = Counter("facegeom_faces_total", "Faces found.", registry=registry)
-
-    def count_request(self, code: int, seconds: float) -> None:
-        """Count one request for an analysis."""
-        self.requests.labels(code).inc()
-        self.seconds.observe(seconds)
+        self.in_work = Gauge("facegeom_photos_in_work", "Photos that wait or are analysed.", **place)
+        self.batch = Histogram("facegeom_batch_photos", "Photos analysed together.", buckets=_PHOTOS, **place)
+        self.faces = Counter("facegeom_faces_total", "Faces found.", **place)
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
@@ -149,4 +139,5 @@ class RequestCounter:
         try:
             await self.app(scope, receive, send_and_note_status)
         finally:
-            self.metrics.count_request(code, time.perf_counter() - started)
+            self.metrics.requests.labels(code).inc()
+            self.metrics.seconds.observe(time.perf_counter() - started)

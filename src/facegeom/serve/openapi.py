@@ -104,9 +104,8 @@ def error_responses(*statuses: int) -> Responses:
 
 def components() -> dict[str, Any]:
     """Return the schemas that the description refers to, by name."""
-    moved = faces_schema().replace(
-        "#/$defs/", "#/components/schemas/"
-    )  # OpenAPI's references start at its root
+    # OpenAPI's references start at its root
+    moved = faces_schema().replace("#/$defs/", "#/components/schemas/")
     faces: dict[str, Any] = json.loads(moved)
     parts: dict[str, Any] = faces.pop("$defs")
     return {"Problem": Problem.model_json_schema(), "Faces": faces, **parts}

@@ -19,7 +19,6 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from facegeom import analyzer, options
 from facegeom.geometry import topology
@@ -53,15 +52,9 @@ router = APIRouter(include_in_schema=False)
 class PageFiles(StaticFiles):
     """Static files with the media types that browsers require."""
 
-    def file_response(
-        self,
-        full_path: str | os.PathLike[str],
-        stat_result: os.stat_result,
-        scope: Scope,
-        status_code: int = 200,
-    ) -> Response:
+    def file_response(self, full_path: str | os.PathLike[str], *others: Any, **more: Any) -> Response:
         """Return the file, or 304 if the client has it."""
-        response = super().file_response(full_path, stat_result, scope, status_code)
+        response = super().file_response(full_path, *others, **more)
         response.headers.update(_REVALIDATE)
         media_type = _MEDIA_TYPES.get(Path(full_path).suffix)
         if media_type is not None and response.status_code == 200:
@@ -85,9 +78,8 @@ def demo() -> FileResponse:
 def weight_file(name: str) -> FileResponse:
     """Return ``manifest.json`` or a network that it lists."""
     networks = [path for each in weights.manifest().values() for path in each.paths if path.suffix == ".onnx"]
-    served = {
-        path.name: path for path in [*networks, Path(str(files("facegeom.models.weights"))) / "manifest.json"]
-    }
+    manifest = Path(str(files("facegeom.models.weights"))) / "manifest.json"
+    served = {path.name: path for path in [*networks, manifest]}
     if name not in served:
         raise HTTPException(404, f"expected one of {', '.join(served)}")
     media_type = "application/json" if name.endswith(".json") else _MEDIA_TYPES[".onnx"]
@@ -111,31 +103,61 @@ def inline_scripts() -> str:
 @cache
 def model_data() -> dict[str, Any]:
     """Return what the page needs for its own analysis: the stages' constants, file sizes, canonical head."""
+    paths = {name: weights.path(name, variant) for name, variant in NETWORKS.items()}
     return {
-        "analyzer": _analyzer_data(),
-        "detection": _detection_data(),
-        "face": _face_data(),
-        "files": {name: weights.path(name, variant).name for name, variant in NETWORKS.items()},
-        "bytes": _file_sizes(),
-        "canonical_mm": topology.canonical_mm().tolist(),
-    }
-
-
-def _analyzer_data() -> dict[str, Any]:
-    return {
-        "max_pixels": reading.MAX_PIXELS,
-        "min_face_share": options.MIN_FACE_FRACTION,
-        "min_face_px": options.MIN_FACE_PX,
-        "same_face_iou": analyzer.SAME_FACE_IOU,
-        "nested": analyzer.NESTED,
-        "fov_deg": DEFAULT_FOV_DEG,
-        "exif": _exif_data(),
-        "turning": {
-            "turns_deg": [turn for turn in base.TURNS_DEG if turn],
-            "sure_roll_deg": turning.SURE_ROLL_DEG,
-            "sure_confidence": turning.SURE_CONFIDENCE,
+        "analyzer": {
+            "max_pixels": reading.MAX_PIXELS,
+            "min_face_share": options.MIN_FACE_FRACTION,
+            "min_face_px": options.MIN_FACE_PX,
+            "same_face_iou": analyzer.SAME_FACE_IOU,
+            "nested": analyzer.NESTED,
+            "fov_deg": DEFAULT_FOV_DEG,
+            "exif": {
+                "film_diagonal_mm": exif.FILM_DIAGONAL_MM,
+                "mm_per_unit": [exif.MM_PER_UNIT.get(unit, 0.0) for unit in range(max(exif.MM_PER_UNIT) + 1)],
+                "plausible_deg": list(exif.PLAUSIBLE_DEG),
+                "same_aspect": exif.SAME_ASPECT,
+            },
+            "turning": {
+                "turns_deg": [turn for turn in base.TURNS_DEG if turn],
+                "sure_roll_deg": turning.SURE_ROLL_DEG,
+                "sure_confidence": turning.SURE_CONFIDENCE,
+            },
+            "options": {name: _option(name) for name in ANALYZER_OPTIONS},
         },
-        "options": {name: _option(name) for name in ANALYZER_OPTIONS},
+        "detection": {
+            "stride": detector.STRIDE,
+            "grain": detector.GRAIN,
+            "typical_side_px": detector.TYPICAL_SIDE_PX,
+            "smallest_px": detector.SMALLEST_PX,
+            "largest_scale": detector.LARGEST_SCALE,
+            "single_level_px": detector.SINGLE_LEVEL_PX,
+            "level_factor": detector.LEVEL_FACTOR,
+            "limits": asdict(detector.Limits()),
+            "evidence": {**asdict(detector.OnePassDetector.fusion), "certain": score_fusion.CERTAIN},
+            "outside": crop.OUTSIDE,
+        },
+        "face": {
+            "crop_px": face.CROP_PX,
+            "crop_scale": face.CROP_SCALE,
+            "batch": engine.BATCH,
+            "reducing_gap": face.REDUCING_GAP,
+            "look_again_iou": face.REFINE_IOU,
+            "near": face.NEAR,
+            "doubtful": face.DOUBTFUL,
+            "upside_down_score": face.UPSIDE_DOWN_SCORE,
+            "upside_down_margin": face.UPSIDE_DOWN_MARGIN,
+            "views": {
+                "largest_angle_deg": virtual_views.LARGEST_ANGLE_DEG,
+                "largest_slope": virtual_views.LARGEST_SLOPE,
+                "largest_shrink": rotated_crop.LARGEST_SHRINK,
+            },
+            "eye_corners": {"ibug68": list(IBUG68_EYE_CORNERS), "mesh478": list(MESH478_EYE_CORNERS)},
+            "outside": face.OUTSIDE,
+        },
+        "files": {name: path.name for name, path in paths.items()},
+        "bytes": {name: path.stat().st_size for name, path in {**paths, "runtime": RUNTIME}.items()},
+        "canonical_mm": topology.canonical_mm().tolist(),
     }
 
 
@@ -145,53 +167,3 @@ def _option(name: str) -> dict[str, Any]:
     limits = field.get("anyOf", [field])[0]
     keys = ("type", "enum", "minimum", "maximum")
     return {"default": field["default"], **{key: limits[key] for key in keys if key in limits}}
-
-
-def _exif_data() -> dict[str, Any]:
-    return {
-        "film_diagonal_mm": exif.FILM_DIAGONAL_MM,
-        "mm_per_unit": [exif.MM_PER_UNIT.get(unit, 0.0) for unit in range(max(exif.MM_PER_UNIT) + 1)],
-        "plausible_deg": list(exif.PLAUSIBLE_DEG),
-        "same_aspect": exif.SAME_ASPECT,
-    }
-
-
-def _detection_data() -> dict[str, Any]:
-    return {
-        "stride": detector.STRIDE,
-        "grain": detector.GRAIN,
-        "typical_side_px": detector.TYPICAL_SIDE_PX,
-        "smallest_px": detector.SMALLEST_PX,
-        "largest_scale": detector.LARGEST_SCALE,
-        "single_level_px": detector.SINGLE_LEVEL_PX,
-        "level_factor": detector.LEVEL_FACTOR,
-        "limits": asdict(detector.Limits()),
-        "evidence": {**asdict(detector.OnePassDetector.fusion), "certain": score_fusion.CERTAIN},
-        "outside": crop.OUTSIDE,
-    }
-
-
-def _face_data() -> dict[str, Any]:
-    return {
-        "crop_px": face.CROP_PX,
-        "crop_scale": face.CROP_SCALE,
-        "batch": engine.BATCH,
-        "reducing_gap": face.REDUCING_GAP,
-        "look_again_iou": face.REFINE_IOU,
-        "near": face.NEAR,
-        "doubtful": face.DOUBTFUL,
-        "upside_down_score": face.UPSIDE_DOWN_SCORE,
-        "upside_down_margin": face.UPSIDE_DOWN_MARGIN,
-        "views": {
-            "largest_angle_deg": virtual_views.LARGEST_ANGLE_DEG,
-            "largest_slope": virtual_views.LARGEST_SLOPE,
-            "largest_shrink": rotated_crop.LARGEST_SHRINK,
-        },
-        "eye_corners": {"ibug68": list(IBUG68_EYE_CORNERS), "mesh478": list(MESH478_EYE_CORNERS)},
-        "outside": face.OUTSIDE,
-    }
-
-
-def _file_sizes() -> dict[str, int]:
-    paths = {name: weights.path(name, variant) for name, variant in NETWORKS.items()} | {"runtime": RUNTIME}
-    return {name: path.stat().st_size for name, path in paths.items()}

@@ -1,15 +1,16 @@
 """The photo of a request: read within limits, kept in memory, never written to disk.
 
-Forms are parsed here because Starlette's parser writes large files to disk, takes forms that are cut short,
-and decodes a field without a file name as text.
+Starlette's own reading of forms writes large files to disk, takes forms that are cut short, and decodes a
+field without a file name as text.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Any
 
 from fastapi import Request
-from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import Field, FormParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
 from facegeom.serve.problems import RefusedError
@@ -68,57 +69,26 @@ def _too_large(max_bytes: int) -> RefusedError:
     return RefusedError(413, f"expected at most {max_bytes:,} bytes, got more; send a smaller photo")
 
 
-@dataclass
-class _Part:
-    header: bytearray = field(default_factory=bytearray)
-    value: bytearray = field(default_factory=bytearray)
-    disposition: bytes = b""
-    content: bytearray = field(default_factory=bytearray)
-
-
-class _Form:
-    """Parts of a form, collected by callbacks of the parser."""
-
-    def __init__(self) -> None:
-        self.parts: list[_Part] = []
-        self.complete = False
-
-    def on_part_begin(self) -> None:
-        self.parts.append(_Part())
-
-    def on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self.parts[-1].header += data[start:end]
-
-    def on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self.parts[-1].value += data[start:end]
-
-    def on_header_end(self) -> None:
-        part = self.parts[-1]
-        if part.header.lower() == b"content-disposition":
-            part.disposition = bytes(part.value)
-        part.header.clear()
-        part.value.clear()
-
-    def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self.parts[-1].content += memoryview(data)[start:end]
-
-    def on_end(self) -> None:
-        self.complete = True
-
-
 def _parse_form(body: bytearray, boundary: bytes) -> Upload:
-    form = _Form()
+    parts: list[Any] = []  # of FormParser's classes for fields with and without a file name
+    ends: list[bool] = []
     try:
-        callbacks = {name: getattr(form, name) for name in dir(form) if name.startswith("on_")}
-        parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
+        parser = FormParser(
+            "multipart/form-data",
+            on_field=parts.append,
+            on_file=parts.append,
+            on_end=lambda: ends.append(True),
+            boundary=boundary,
+            config={"MAX_MEMORY_FILE_SIZE": len(body)},
+        )
         parser.write(bytes(body))
         parser.finalize()
-    except MultipartParseError as error:
+    except FormParserError as error:
         raise RefusedError(400, f"expected multipart/form-data, got a broken body ({error})") from error
-    named = [parse_options_header(part.disposition)[1] for part in form.parts]
-    fields = [options.get(b"name", b"").decode("utf-8", "replace") for options in named]
-    if fields != [FIELD] or not form.complete:
+    fields = [(part.field_name or b"").decode("utf-8", "replace") for part in parts]
+    if fields != [FIELD] or not ends:
         raise RefusedError(400, f"expected a whole form with the field {FIELD!r} alone, got {fields}")
-    options, part = named[0], form.parts[0]
-    name = options.get(b"filename", b"").decode("utf-8", "replace").replace("\\", "/")
-    return Upload(bytes(part.content), PurePath(name).name or None)
+    if isinstance(parts[0], Field):
+        return Upload(parts[0].value or b"")
+    name = parts[0].file_name.decode("utf-8", "replace").replace("\\", "/")
+    return Upload(parts[0].file_object.getvalue(), PurePath(name).name or None)

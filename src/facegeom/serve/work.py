@@ -34,27 +34,18 @@ ANALYZER_OPTIONS = ("min_face", "max_faces", "min_score", "fov_deg", "orientatio
 class Options(BaseModel):
     """Options of an analysis, from the query of the URL."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    format: FormatName | None = Field(
-        default=None, description="Format of the response; by default the header Accept decides."
-    )
-    face: int = Field(
-        default=0,
-        ge=0,
-        le=10_000,
-        description="Index of the face that glb, obj and ply hold, best score first.",
-    )
-    min_face: float | None = Field(
-        default=_DEFAULTS.min_face,
-        ge=1,
-        le=reading.MAX_PIXELS,
-        description="Height of the smallest face to find, pixels; by default a fraction of the photo.",
-    )
-    max_faces: int | None = Field(
-        default=_DEFAULTS.max_faces, ge=1, description="Largest number of faces, best score first."
-    )
-    min_score: float = Field(default=_DEFAULTS.min_score, ge=0, le=1, description="Smallest score of a face.")
+    format: FormatName | None = None
+    """Format of the response; by default the header Accept decides."""
+    face: int = Field(default=0, ge=0, le=10_000)
+    """Index of the face that glb, obj and ply hold, best score first."""
+    min_face: float | None = Field(default=_DEFAULTS.min_face, ge=1, le=reading.MAX_PIXELS)
+    """Height of the smallest face to find, pixels; by default a fraction of the photo."""
+    max_faces: int | None = Field(default=_DEFAULTS.max_faces, ge=1)
+    """Largest number of faces, best score first."""
+    min_score: float = Field(default=_DEFAULTS.min_score, ge=0, le=1)
+    """Smallest score of a face."""
     fov_deg: float | None = Field(
         default=_DEFAULTS.fov_deg,
         ge=1,
@@ -62,11 +53,8 @@ class Options(BaseModel):
         description="Angle of view across the photo's longer side, degrees; by default that of its EXIF, "
         f"else {DEFAULT_FOV_DEG:g}.",
     )
-    orientation: Orientation = Field(
-        default=_DEFAULTS.orientation,
-        description="Which way up the photo is: as EXIF says, or tried in all four turns where no face is "
-        "sure.",
-    )
+    orientation: Orientation = _DEFAULTS.orientation
+    """Which way up the photo is: as EXIF says, or tried in all four turns where no face is sure."""
 
     def for_analyzer(self) -> dict[str, Any]:
         """Return the options of :class:`FaceAnalyzer` by name."""
@@ -75,13 +63,7 @@ class Options(BaseModel):
 
 @dataclass(frozen=True)
 class Task:
-    """One request.
-
-    Attributes:
-        content: bytes of the photo's file.
-        options: of the analysis; a ``format`` of None is "json".
-        file: name of the photo, if the client gave one.
-    """
+    """One request: bytes of a photo's file, options (no format is JSON), the file's name if it has one."""
 
     content: bytes
     options: Options = field(default_factory=Options)
@@ -90,12 +72,7 @@ class Task:
 
 @dataclass(frozen=True)
 class EncodedFaces:
-    """Result of one request.
-
-    Attributes:
-        body: the faces in the format of the task.
-        count: number of faces.
-    """
+    """Result of one request: the body of the response, and the number of faces."""
 
     body: bytes
     count: int

@@ -34,16 +34,7 @@ def workers_and_threads(device: str, workers: int | None, threads: int | None) -
 def started_workers(
     count: int, options: Mapping[str, Any], limit_s: float
 ) -> Iterator[list["RestartingWorker"]]:
-    """Start workers, and end them when the context ends.
-
-    Args:
-        count: number of processes.
-        options: as for :class:`RestartingWorker`.
-        limit_s: as for :class:`RestartingWorker`.
-
-    Raises:
-        FacegeomError: :class:`FaceAnalyzer` refuses the arguments, or the processes do not start.
-    """
+    """Start so many of :class:`RestartingWorker`, and end them when the context ends."""
     with ThreadPoolExecutor(count) as pool:  # each takes a second to start
         starts = [pool.submit(RestartingWorker, options, limit_s) for _ in range(count)]
     try:
@@ -104,7 +95,10 @@ class RestartingWorker:
         except WorkerDiedError as death:
             _log.warning("%s at %d photos; another one takes over", death, len(tasks))
             self._process = None
-            return [_too_slow(self._limit_s) for _ in tasks] if overrun.is_set() else []
+            if not overrun.is_set():
+                return []
+            detail = f"the analysis took longer than {self._limit_s:g} s, the limit; try again"
+            return [RefusedError(504, detail) for _ in tasks]
         finally:
             timer.cancel()
 
@@ -112,7 +106,3 @@ class RestartingWorker:
         """End the process."""
         if self._process is not None:
             self._process.end()
-
-
-def _too_slow(limit_s: float) -> RefusedError:
-    return RefusedError(504, f"the analysis took longer than {limit_s:g} s, the limit; try again")

@@ -74,8 +74,9 @@ def test_processes_that_do_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_worker_ends_when_its_pipes_close(worker: WorkerProcess) -> None:
     """The pipes close when the parent is killed; the worker then exits without an error."""
-    worker.close_pipes()
-    assert worker.wait(60) == 0
+    for pipe in (worker._to_worker, worker._from_worker):
+        pipe.close()
+    assert worker._process.wait(60) == 0
 
 
 def test_worker_ends_when_its_parent_is_killed() -> None:

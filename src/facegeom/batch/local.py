@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from facegeom.batch.input_index import Job
-from facegeom.batch.work import Attempt, CrashTracker, Settings
+from facegeom.batch.work import CrashTracker, Settings
 from facegeom.worker_pool.process import WorkerDiedError, WorkerProcess, start
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class _Pool:
             if slot not in self._processes:
                 self._processes[slot] = start(_WORKER, self._settings)
             attempt = self._crashes.start(job.part)
-            on_photo = partial(self._track, job, attempt)
+            on_photo = partial(self._crashes.start_photo, job.part)
             try:
                 content = self._processes[slot].call(job, attempt.skip, on_message=on_photo)
             except WorkerDiedError as death:
@@ -104,7 +104,3 @@ class _Pool:
             else:
                 self._crashes.finish(job.part)
                 return bytes(content)
-
-    def _track(self, job: Job, attempt: Attempt, photo: int) -> None:
-        if attempt.track:
-            self._crashes.start_photo(job.part, photo)

@@ -72,7 +72,10 @@ class RayWorker:
 def _results(
     ray: Any, items: list[dict[str, Any]], settings: Settings, workers: int, gpus_per_worker: float
 ) -> Iterator[tuple[int, bytes]]:
-    _configure(ray.data.DataContext.get_current())
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.actor_task_retry_on_errors = True  # failed tasks like killed ones, limited by the crash tracker
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
     crashes = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(CrashTracker).remote()
     resources = {"num_gpus": gpus_per_worker} if settings.device == "cuda" else {"num_cpus": 1}
     results = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
@@ -89,11 +92,7 @@ def _results(
 
 
 def import_ray() -> Any:
-    """Import Ray on demand and return the module.
-
-    Raises:
-        InputError: Ray is not installed.
-    """
+    """Import Ray on demand and return the module; raise an InputError if it is not installed."""
     try:
         import ray
         import ray.data
@@ -106,14 +105,7 @@ def import_ray() -> Any:
 
 
 def connect(ray: Any, workers: int) -> bool:
-    """Connect to Ray, and start it if needed.
-
-    Args:
-        ray: the module.
-        workers: number of actors that a Ray started here must hold.
-
-    Returns:
-        Whether the caller must shut Ray down.
+    """Connect to Ray, or start one that holds so many actors; return whether the caller must shut it down.
 
     Raises:
         WorkerError: Ray does not start.
@@ -133,13 +125,6 @@ def connect(ray: Any, workers: int) -> bool:
             problem = str(error)
             ray.shutdown()
     raise WorkerError(f"Ray does not start: {problem}")
-
-
-def _configure(context: Any) -> None:
-    """Turn off Ray's progress bars; retry failed tasks like killed ones, limited by the crash tracker."""
-    context.enable_progress_bars = False
-    context.actor_task_retry_on_errors = True
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
 
 
 def root_cause(error: Exception) -> FacegeomError:

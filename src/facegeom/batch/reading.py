@@ -5,7 +5,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from textwrap import shorten
 from typing import IO, Any
@@ -130,7 +130,8 @@ class Reader:
 
     def __init__(self, column: str | None = None) -> None:
         self._column = column
-        self._tar: tuple[str, IO[bytes]] | None = None
+        self._path: str | None = None  # of the open file
+        self._stream: IO[bytes] | None = None
         self._rows: _ParquetRows | None = None
 
     def __call__(self, photo: PhotoRef) -> bytes:
@@ -154,68 +155,60 @@ class Reader:
             time.sleep(delays_s.pop(0))
 
     def _read(self, photo: PhotoRef) -> bytes:
-        if photo.kind == "tar":
-            return self._read_member(photo)
-        if photo.kind == "parquet":
-            return self._read_row(photo)
-        store, path = open_store(photo.path)
-        with store.open(path, "rb") as stream:
-            return bytes(stream.read(MAX_BYTES))
-
-    def _read_member(self, photo: PhotoRef) -> bytes:
-        if self._tar is None or self._tar[0] != photo.path:
-            self._close()
+        if photo.kind == "file":
             store, path = open_store(photo.path)
-            self._tar = photo.path, store.open(path, "rb")
-        stream = self._tar[1]
+            with store.open(path, "rb") as stream:
+                return bytes(stream.read(MAX_BYTES))
+        stream = self._opened(photo)
+        if self._rows is not None:
+            return self._rows.read(photo.position)
         stream.seek(photo.position)
-        content = stream.read(photo.size)
+        content = bytes(stream.read(photo.size))
         if len(content) < photo.size:
             raise ImageError(
                 f"the tar file breaks off after {len(content)} of {photo.size} bytes of the photo"
             )
         return content
 
-    def _read_row(self, photo: PhotoRef) -> bytes:
-        if self._rows is None or self._rows.path != photo.path:
+    def _opened(self, photo: PhotoRef) -> IO[bytes]:
+        """Return the tar or Parquet file of a photo, opened if it is another one than before."""
+        if self._stream is None or self._path != photo.path:
             self._close()
-            self._rows = _ParquetRows(photo, self._column)
-        return self._rows.read(photo.position)
+            store, path = open_store(photo.path)
+            self._stream = store.open(path, "rb")
+            self._rows = (
+                _ParquetRows(self._stream, self._column, photo.key) if photo.kind == "parquet" else None
+            )
+            self._path = photo.path
+        return self._stream
 
     def _close(self) -> None:
         """Close the open tar or Parquet file."""
         with suppress(OSError):  # a store that has failed may fail again on closing
-            if self._tar is not None:
-                self._tar[1].close()
-            if self._rows is not None:
-                self._rows.close()
-        self._tar = self._rows = None
+            if self._stream is not None:
+                self._stream.close()
+        self._path = self._stream = self._rows = None
 
 
 class _ParquetRows:
     """Read the photos of a Parquet file forward, one row group at a time, with few rows in memory."""
 
-    def __init__(self, photo: PhotoRef, column: str | None) -> None:
-        self.path = photo.path
-        store, path = open_store(photo.path)
-        self._stream = store.open(path, "rb")
-        self._file = pq.ParquetFile(self._stream, buffer_size=1 << 20, pre_buffer=False)
-        self._column = image_column(self._file.schema_arrow, column, photo.key)
+    def __init__(self, stream: IO[bytes], column: str | None, key: str) -> None:
+        self._file = pq.ParquetFile(stream, buffer_size=1 << 20, pre_buffer=False)
+        self._column = image_column(self._file.schema_arrow, column, key)
         groups = self._file.metadata.num_row_groups
         lengths = (self._file.metadata.row_group(group).num_rows for group in range(groups))
         self._group_edges = list(accumulate(lengths, initial=0))
-        self._batch_start = self._batch_end = self._group_end = 0
-        self._batches: Iterator[Any] = iter(())
-        self._values: Any = ()
+        self._next_row = self._group_end = 0
+        self._values: Iterator[Any] = iter(())
 
     def read(self, row: int) -> bytes:
         """Return the photo's bytes in a row."""
-        if not self._batch_start <= row < self._group_end:
+        if not self._next_row <= row < self._group_end:
             self._seek_group(row)
-        while row >= self._batch_end:
-            self._values = next(self._batches).column(0)
-            self._batch_start, self._batch_end = self._batch_end, self._batch_end + len(self._values)
-        value = self._values[row - self._batch_start].as_py()
+        skipped, self._next_row = row - self._next_row, self._group_end  # seek again if reading fails
+        value = next(islice(self._values, skipped, None)).as_py()
+        self._next_row = row + 1
         content = value.get("bytes") if isinstance(value, dict) else value
         if content is None:
             raise ImageError("the row holds no bytes (null)")
@@ -227,13 +220,9 @@ class _ParquetRows:
         if group + 1 >= len(self._group_edges):
             rows = self._group_edges[-1]
             raise ImageError(f"expected row {row}, but the file has {rows} rows; it has changed")
-        self._batches = self._file.iter_batches(_ROWS_PER_BATCH, row_groups=[group], columns=[self._column])
-        self._batch_start = self._batch_end = self._group_edges[group]
-        self._group_end = self._group_edges[group + 1]
-
-    def close(self) -> None:
-        self._file.close()
-        self._stream.close()
+        batches = self._file.iter_batches(_ROWS_PER_BATCH, row_groups=[group], columns=[self._column])
+        self._values = (value for batch in batches for value in batch.column(0))
+        self._next_row, self._group_end = self._group_edges[group : group + 2]
 
 
 def reason_of(error: Exception) -> str:

@@ -11,15 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from facegeom.errors import OutputError
-from facegeom.export.files import write
 from facegeom.results import FACE_SHAPES, Faces
 
-_DERIVED: dict[str, tuple[int, ...]] = {
-    "camera_rotation": (3, 3),
-    "yaw_deg": (),
-    "pitch_deg": (),
-    "roll_deg": (),
-}
+_DERIVED = {"camera_rotation": (3, 3)} | dict.fromkeys(("yaw_deg", "pitch_deg", "roll_deg"), ())
 """Properties of faces that are columns, too, and their shapes for one face."""
 
 _ABOUT = {
@@ -99,9 +93,7 @@ def to_table(rows: Sequence[Row], mesh: bool) -> pa.Table:
     """Convert rows to an Arrow table of :func:`schema`."""
     results = [row.faces for row in rows]
     columns = [
-        pa.array([row.key for row in rows], pa.string()),
-        pa.array([row.name for row in rows], pa.string()),
-        pa.array([row.error for row in rows], pa.string()),
+        *(pa.array([getattr(row, name) for row in rows], pa.string()) for name in ("key", "name", "error")),
         *(
             pa.array([None if faces is None else getattr(faces, name) for faces in results], kind)
             for name, kind in _ABOUT.items()
@@ -113,41 +105,29 @@ def to_table(rows: Sequence[Row], mesh: bool) -> pa.Table:
 
 
 def _face_columns(results: Sequence[Faces | None], mesh: bool) -> Iterator[pa.Array]:
+    """Yield each field of the faces as lists over the faces of a photo."""
     valid = [faces for faces in results if faces is not None]
-    values = [_concatenated(valid, name, shape) for name, shape in _fields(mesh).items()]
     ends = np.cumsum([0, *(0 if faces is None else len(faces) for faces in results)])
-    offsets = pa.array(ends, pa.int32())
     missing = pa.array([faces is None for faces in results], pa.bool_())
-    for value in values:
-        yield pa.ListArray.from_arrays(offsets, _to_arrow(value), mask=missing)
-
-
-def _concatenated(results: Sequence[Faces], name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Return a field of all faces of all photos, (N, ...) float32."""
-    return np.concatenate([np.zeros((0, *shape), np.float32), *(getattr(each, name) for each in results)])
-
-
-def _to_arrow(values: np.ndarray) -> pa.Array:
-    array = pa.array(values.reshape(-1), pa.float32())
-    for length in reversed(values.shape[1:]):
-        array = pa.FixedSizeListArray.from_arrays(array, length)
-    return array
+    for name, shape in _fields(mesh).items():
+        values = np.concatenate([np.zeros((0, *shape), np.float32), *(getattr(each, name) for each in valid)])
+        array = pa.array(values.reshape(-1), pa.float32())
+        for length in reversed(shape):
+            array = pa.FixedSizeListArray.from_arrays(array, length)
+        yield pa.ListArray.from_arrays(pa.array(ends, pa.int32()), array, mask=missing)
 
 
 def from_table(table: pa.Table) -> Iterator[Row]:
     """Yield the rows of a table with the mesh; the inverse of :func:`to_table`."""
     for row in table.to_pylist():
-        yield Row(row["key"], row["name"], _faces(row), row["error"])
-
-
-def _faces(row: Mapping[str, Any]) -> Faces | None:
-    if row["faces"] is None:
-        return None
-    count = (row["faces"],)
-    fields: dict[str, Any] = {
-        name: np.array(row[name], np.float32).reshape(count + shape) for name, shape in FACE_SHAPES.items()
-    }
-    return Faces(**fields, **{name: row[name] for name in _ABOUT}, file=row["name"])
+        faces, count = None, row["faces"]
+        if count is not None:
+            fields: dict[str, Any] = {
+                name: np.array(row[name], np.float32).reshape(count, *shape)
+                for name, shape in FACE_SHAPES.items()
+            }
+            faces = Faces(**fields, **{name: row[name] for name in _ABOUT}, file=row["name"])
+        yield Row(row["key"], row["name"], faces, row["error"])
 
 
 def encode(rows: Sequence[Row], mesh: bool, metadata: Mapping[str, Any]) -> bytes:
@@ -156,10 +136,11 @@ def encode(rows: Sequence[Row], mesh: bool, metadata: Mapping[str, Any]) -> byte
     Args:
         rows: in the order of the file.
         mesh: include the fields of the mesh.
-        metadata: stored in the file with the counts of :func:`count_rows`; see :func:`read_metadata`.
+        metadata: stored in the file with the counts of the rows; see :func:`read_metadata`.
     """
-    counts = count_rows(rows)
-    encoded = json.dumps({**metadata, **vars(counts)}, sort_keys=True).encode()
+    faces = sum(len(row.faces) for row in rows if row.faces is not None)
+    counts = {"photos": len(rows), "faces": faces, "errors": sum(row.error is not None for row in rows)}
+    encoded = json.dumps({**metadata, **counts}, sort_keys=True).encode()
     sink = pa.BufferOutputStream()
     pq.write_table(
         to_table(rows, mesh).replace_schema_metadata({_METADATA_KEY: encoded}),
@@ -169,12 +150,6 @@ def encode(rows: Sequence[Row], mesh: bool, metadata: Mapping[str, Any]) -> byte
         write_page_checksum=True,
     )
     return bytes(sink.getvalue())
-
-
-def count_rows(rows: Sequence[Row]) -> Counts:
-    """Count photos, faces and errors."""
-    faces = sum(len(row.faces) for row in rows if row.faces is not None)
-    return Counts(len(rows), faces, sum(row.error is not None for row in rows))
 
 
 def read_metadata(parquet_schema: pa.Schema) -> dict[str, Any]:
@@ -210,14 +185,6 @@ class PartFiles:
     def paths(self) -> list[Path]:
         """Return the existing part files, in order."""
         return sorted(self.folder.glob("part-*.parquet"))
-
-    def write(self, part: int, content: bytes) -> None:
-        """Store a part file.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        write(self.path(part), content)
 
     def verified_counts(self, part: int, metadata: dict[str, Any]) -> Counts | None:
         """Return the counts of a part file; None if it is missing, incomplete or made from other photos.

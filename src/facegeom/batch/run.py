@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -32,6 +33,10 @@ PART_SIZE = 128
 MANIFEST_FILE = "run.json"
 _MANIFEST_FORMAT = 2
 _REPORT_EVERY = 1000
+
+_SEARCH_OPTIONS = {"min_face", "max_faces", "min_score", "fov_deg", "orientation"}
+_OPTIONS = {"detector", "weights", "pose_net", "threads", *_SEARCH_OPTIONS}
+"""Options of a :class:`facegeom.FaceAnalyzer` that a run takes."""
 
 EngineName: TypeAlias = Literal["local", "ray"]
 
@@ -65,83 +70,89 @@ class Progress:
 ProgressCallback: TypeAlias = Callable[[Progress], object]
 
 
-@dataclass(frozen=True)
-class EngineOptions:
-    """Engine and number of workers.
+def analyze_many(
+    sources: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    engine: EngineName = "local",
+    workers: int | None = None,
+    device: str = "cpu",
+    gpus_per_worker: float = 1.0,
+    mesh: bool = True,
+    column: str | None = None,
+    name_column: str | None = None,
+    part_size: int | None = None,
+    tell: ProgressCallback = lambda progress: None,
+    **options: Any,
+) -> Progress:
+    """Analyze many photos into ``out/parts/*.parquet``; resume where an earlier call was stopped.
 
-    Attributes:
-        engine: "local" or "ray".
+    Args:
+        sources: folders, globs, photos, tar and Parquet files, as paths or URLs.
+        out: output folder of the run.
+        engine: "local", or "ray" for a cluster; both write the same bytes.
         workers: number of processes; None for one per core, or a single one with a GPU.
-        gpus_per_worker: fraction of a GPU that Ray gives to each worker, for the device "cuda".
+        device: "cpu" or "cuda".
+        gpus_per_worker: fraction of a GPU that Ray gives to each worker.
+        mesh: whether rows hold the mesh; without it they take a fifteenth of the space.
+        column: Parquet column with the photos' bytes; None for the only one that can hold them.
+        name_column: Parquet column with the photos' names.
+        part_size: photos per part file; None for 128, or that of the resumed run.
+        tell: progress callback, called while photos are listed and after each part file.
+        options: ``min_face``, ``max_faces``, ``min_score``, ``fov_deg``, ``detector``, ``weights``,
+            ``pose_net``, ``orientation``, ``threads`` of :class:`facegeom.FaceAnalyzer`; ``threads`` is 1 by
+            default, since the workers use the cores.
+
+    Returns:
+        The final progress.
 
     Raises:
-        InputError: a value is out of its range.
+        InputError: arguments or sources are wrong, or differ from those of the run in ``out``.
+        OutputError: ``out`` cannot be written.
+        WorkerError: workers do not start.
     """
-
-    engine: EngineName = "local"
-    workers: int | None = None
-    gpus_per_worker: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.engine not in ("local", "ray"):
-            raise InputError(f"engine: expected 'local' or 'ray', got {self.engine!r}")
-        if self.workers is not None and self.workers < 1:
-            raise InputError(f"workers: expected at least 1, got {self.workers!r}")
-        if not self.gpus_per_worker > 0:
-            raise InputError(f"gpus_per_worker: expected more than 0, got {self.gpus_per_worker!r}")
-
-    def process(self, jobs: Iterator[Job], settings: Settings) -> Iterator[tuple[int, bytes]]:
-        """Process jobs and yield the number and content of each part file, in the order they finish."""
-        workers = self.workers or (1 if settings.device == "cuda" else available_cores())
-        if self.engine == "ray":
-            return ray_engine.run(jobs, settings, workers, self.gpus_per_worker)
-        return local.run(jobs, settings, workers)
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """Input, output and settings of a run.
-
-    Attributes:
-        sources: paths, globs and URLs; see :func:`facegeom.batch.sources.list_photos`.
-        out: output folder of the run.
-        columns: of Parquet sources.
-        settings: of the workers.
-        part_size: photos per part file; None for that of the resumed run, else ``PART_SIZE``.
-    """
-
-    sources: Sequence[str | os.PathLike[str]]
-    out: Path
-    columns: Columns = field(default_factory=Columns)
-    settings: Settings = field(default_factory=Settings)
-    part_size: int | None = None
-
-    def made_with(self, part_size: int) -> dict[str, Any]:
-        """Return everything but the photos that the rows depend on, as JSON values.
-
-        Raises:
-            InputError: an option of the analyzer is wrong.
-        """
-        return {
-            "facegeom": version("facegeom"),
-            "networks": networks(self.settings),
-            "device": self.settings.device,
-            "mesh": self.settings.mesh,
-            "column": self.columns.image,
-            "name_column": self.columns.name,
-            "part_size": part_size,
-            **self.settings.options,
-        }
+    for name, number in (("workers", workers), ("part_size", part_size)):
+        if number is not None and number < 1:
+            raise InputError(f"{name}: expected at least 1, got {number!r}")
+    if engine not in ("local", "ray"):
+        raise InputError(f"engine: expected 'local' or 'ray', got {engine!r}")
+    if not gpus_per_worker > 0:
+        raise InputError(f"gpus_per_worker: expected more than 0, got {gpus_per_worker!r}")
+    if unknown := options.keys() - _OPTIONS:
+        raise InputError(f"expected options of FaceAnalyzer, got {', '.join(sorted(unknown))}")
+    sources = list(sources)
+    if not sources:
+        raise InputError("expected photos, folders, shards or URLs, got none")
+    settings = Settings(device, mesh, column, options)
+    made_with = {
+        "facegeom": version("facegeom"),
+        "networks": networks(settings),
+        "device": device,
+        "mesh": mesh,
+        "column": column,
+        "name_column": name_column,
+        "part_size": part_size,
+        **options,
+    }
+    folder = Path(out)
+    make_folder(folder)
+    with locked(folder):
+        index, listed = _prepare(sources, folder, made_with, tell)
+        count = workers or (1 if device == "cuda" else available_cores())
+        if engine == "ray":
+            process = partial(
+                ray_engine.run, settings=settings, workers=count, gpus_per_worker=gpus_per_worker
+            )
+        else:
+            process = partial(local.run, settings=settings, workers=count)
+        return _process(PartFiles(folder), index, process, listed, tell)
 
 
 def networks(settings: Settings) -> dict[str, str]:
     """Return the SHA-256 of each network that workers use, by the file's name without ending.
 
-    They are loaded on the CPU here: a command that hands its work to Ray may have no GPU.
-
-    Raises:
-        InputError: an option of the analyzer is wrong.
-        WeightsError: a weight file is missing.
+    They are loaded on the CPU here: a command that hands its work to Ray may have no GPU. This also reports
+    wrong options of the analyzer before anything is written.
     """
     options = dict(settings.options)
     if settings.device != "cpu":
@@ -161,60 +172,43 @@ def networks(settings: Settings) -> dict[str, str]:
     return {path.stem: digest for path, digest in hashes.items() if path.name in used}
 
 
-def execute(
-    config: RunConfig, engine: EngineOptions, on_progress: ProgressCallback = lambda progress: None
-) -> Progress:
-    """Start a run or resume it.
+def _prepare(
+    sources: Sequence[str | os.PathLike[str]], out: Path, made_with: dict[str, Any], tell: ProgressCallback
+) -> tuple[InputIndex, Progress]:
+    """Write the input index, and the manifest of a new run; return the index and what was listed.
 
     Args:
-        config: of the run.
-        engine: may change when the run is resumed.
-        on_progress: called while photos are listed, then after each part file.
-
-    Returns:
-        The final progress.
-
-    Raises:
-        InputError: options or sources are wrong, or differ from those of the run in the folder.
-        OutputError: the folder cannot be written.
-        WorkerError: workers do not start.
-    """
-    if not config.sources:
-        raise InputError("expected photos, folders, shards or URLs, got none")
-    config.made_with(PART_SIZE)  # reports a wrong option before anything is written
-    make_folder(config.out)
-    with locked(config.out):
-        index, listed = _prepare(config, on_progress)
-        return _process(config, engine, index, listed, on_progress)
-
-
-def _prepare(config: RunConfig, on_progress: ProgressCallback) -> tuple[InputIndex, Progress]:
-    """Write the input index, and the manifest of a new run; return the index and what was listed.
+        sources: of the photos.
+        out: folder of the run.
+        made_with: everything but the photos that the rows depend on, as JSON values; a part size of None
+            becomes that of the resumed run, else ``PART_SIZE``.
+        tell: progress callback.
 
     Raises:
         InputError: options or photos differ from those of the resumed run.
     """
-    manifest = _read_manifest(config.out)
+    manifest = _read_manifest(out)
     before = manifest["made_with"] if manifest else {}
-    part_size = config.part_size or int(before.get("part_size", PART_SIZE))
-    made_with = config.made_with(part_size)
+    made_with["part_size"] = part_size = made_with["part_size"] or before.get("part_size", PART_SIZE)
     if manifest:
-        _check_manifest(manifest, made_with, config.out)
-    elif PartFiles(config.out).paths():
-        raise InputError(f"{str(config.out)!r} has parts, but no {MANIFEST_FILE}; use another output folder")
-    listed = list_photos(config.sources, config.columns, leave_out=config.out.resolve().as_posix())
-    old = InputIndex(config.out) if manifest else None
+        _check_same(before, made_with, out)
+    elif PartFiles(out).paths():
+        raise InputError(f"{str(out)!r} has parts, but no {MANIFEST_FILE}; use another output folder")
+    columns = Columns(made_with["column"], made_with["name_column"])
+    listed = list_photos(sources, columns, leave_out=out.resolve().as_posix())
     damaged: list[PhotoRef] = []
-    photos = write_index(_counted(listed, damaged, on_progress), config.out, part_size, old)
-    index = InputIndex(config.out)
+    old = InputIndex(out) if manifest else None
+    photos = write_index(_counted(listed, damaged, tell), out, part_size, old)
+    index = InputIndex(out)
     if not manifest:
-        sources = [os.fspath(source) for source in config.sources]
-        _write_manifest(config.out, made_with, {"sources": sources, "photos": photos, "parts": len(index)})
+        found = {"sources": [os.fspath(source) for source in sources], "photos": photos, "parts": len(index)}
+        content = {"format": _MANIFEST_FORMAT, "made_with": made_with, **found}
+        write(out / MANIFEST_FILE, json.dumps(content, indent=1).encode() + b"\n")
     return index, Progress(photos=photos, damaged=len(damaged))
 
 
 def _counted(
-    photos: Iterator[PhotoRef], damaged: list[PhotoRef], on_progress: ProgressCallback
+    photos: Iterator[PhotoRef], damaged: list[PhotoRef], tell: ProgressCallback
 ) -> Iterator[PhotoRef]:
     """Pass photos through, report their number from time to time, and collect and log the damaged ones."""
     for count, photo in enumerate(photos):
@@ -222,19 +216,18 @@ def _counted(
             damaged.append(photo)
             _log.warning("%r: %s", photo.key, photo.problem)
         if count % _REPORT_EVERY == 0:
-            on_progress(Progress(photos=count, listing=True))
+            tell(Progress(photos=count, listing=True))
         yield photo
 
 
 def _process(
-    config: RunConfig,
-    engine: EngineOptions,
+    files: PartFiles,
     index: InputIndex,
+    process: Callable[[Iterator[Job]], Iterator[tuple[int, bytes]]],
     progress: Progress,
-    on_progress: ProgressCallback,
+    tell: ProgressCallback,
 ) -> Progress:
     """Process every part file that is not finished yet."""
-    files = PartFiles(config.out)
     files.clean()
     pending: list[int] = []
     for part in range(len(index)):
@@ -242,14 +235,13 @@ def _process(
         pending += [part] if counts is None else []
         progress = replace(progress, done=progress.done + (counts or Counts()))
     progress = replace(progress, earlier=progress.done.photos)
-    on_progress(progress)
+    tell(progress)
     started = time.perf_counter()
-    jobs = map(index.__getitem__, pending)
-    for part, content in engine.process(jobs, config.settings) if pending else ():
-        files.write(part, content)
+    for part, content in process(map(index.__getitem__, pending)) if pending else ():
+        write(files.path(part), content)
         done = progress.done + read_counts(content)
         progress = replace(progress, done=done, seconds=time.perf_counter() - started)
-        on_progress(progress)
+        tell(progress)
     return progress
 
 
@@ -274,25 +266,8 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
     )
 
 
-def _write_manifest(folder: Path, made_with: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    """Write the manifest of a new run.
-
-    Args:
-        folder: of the run.
-        made_with: JSON values that must be the same when the run is resumed.
-        found: for information only: sources, number of photos and of part files.
-    """
-    content = {"format": _MANIFEST_FORMAT, "made_with": dict(made_with), **found}
-    write(folder / MANIFEST_FILE, json.dumps(content, indent=1).encode() + b"\n")
-
-
-def _check_manifest(manifest: Mapping[str, Any], made_with: Mapping[str, Any], folder: Path) -> None:
-    """Check that options, networks and version are those the run was started with.
-
-    Raises:
-        InputError: some differ; the message names them.
-    """
-    before = manifest["made_with"]
+def _check_same(before: Mapping[str, Any], made_with: Mapping[str, Any], folder: Path) -> None:
+    """Check that options, networks and version are those the run was started with, else name the others."""
     names = [name for name in {**before, **made_with} if before.get(name) != made_with.get(name)]
     if len(names) > 1 and "networks" in names:
         names.remove("networks")  # they follow from the options, which say it shorter
@@ -327,14 +302,11 @@ def locked(folder: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
     with stream:
         if sys.platform != "win32":
-            _flock(stream.fileno(), folder)
+            import fcntl
+
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                message = f"another run is working on {str(folder)!r}; wait for it, or stop it"
+                raise InputError(message) from error
         yield
-
-
-def _flock(descriptor: int, folder: Path) -> None:
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise InputError(f"another run is working on {str(folder)!r}; wait for it, or stop it") from error

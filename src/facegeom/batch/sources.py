@@ -6,11 +6,11 @@ and Parquet footers are read, but no photo.
 
 import os
 import re
-import stat
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from fsspec.utils import glob_translate
 from facegeom.batch.input_index import PhotoRef
 from facegeom.batch.reading import image_column, normalized, open_store, reason_of, url_of
 from facegeom.batch.rows import is_part_file
-from facegeom.errors import FacegeomError, InputError
+from facegeom.errors import InputError
 from facegeom.image.reading import ENDINGS
 from facegeom.results.saving import is_own_picture
 
@@ -55,7 +55,7 @@ class Source:
         root: file, folder, or the folder from which a glob is searched; a path in the store.
         glob: pattern of the full paths; None for a file or a folder.
         depth: levels of folders below the root to search; None for all.
-        is_file: whether the root is a single file.
+        file: fsspec's description of a single file; None for a folder or a glob.
     """
 
     text: str
@@ -63,16 +63,10 @@ class Source:
     root: str
     glob: re.Pattern[str] | None = None
     depth: int | None = None
-    is_file: bool = False
-
-    def has(self, store: Any, path: str) -> bool:
-        """Return whether this source includes a file of any store."""
-        return store == self.store and self.covers(path)
+    file: dict[str, Any] | None = None
 
     def covers(self, path: str) -> bool:
-        """Return whether this source includes a file of its own store."""
-        if self.is_file:
-            return path == self.root
+        """Return whether this folder or glob includes a file of its store."""
         if self.glob is not None:
             return self.glob.match(path) is not None
         return path.startswith(self.root.rstrip("/") + "/") and path.lower().endswith(_LISTED_ENDINGS)
@@ -104,16 +98,18 @@ def list_photos(
     files: set[str] = set()  # single files apart: there may be many, and each photo is looked up
     for source in opened:
         found = False
-        for info in _files(source, leave_out):
-            url = url_of(info["name"], source.text)
-            listed = url in files or any(other.has(source.store, info["name"]) for other in earlier)
+        for info in [source.file] if source.file else _walk(source, source.root, source.depth, leave_out):
+            path = info["name"]
+            listed = url_of(path, source.text) in files or any(
+                other.store == source.store and other.covers(path) for other in earlier
+            )
             found |= listed
             for photo in () if listed else _photos(source, info, columns or Columns()):
                 found = True
                 yield photo
         if not found:
             raise InputError(f"expected photos in {source.text!r}, found none; check the path")
-        if source.is_file:
+        if source.file:
             files.add(url_of(source.root, source.text))
         else:
             earlier.append(source)
@@ -125,9 +121,7 @@ def _open_source(text: str) -> Source:
         if store.isdir(path):
             return Source(text, store, path)
         if store.exists(path):
-            return Source(text, store, path, is_file=True)
-    except FacegeomError:
-        raise
+            return Source(text, store, path, file={**store.info(path), "name": path})
     except Exception as error:  # drivers of stores raise errors of any type
         raise InputError(f"cannot access {text!r}: {reason_of(error)}") from error
     wildcard = _WILDCARD.search(path)
@@ -139,26 +133,18 @@ def _open_source(text: str) -> Source:
     return Source(text, store, root or "/", re.compile(glob_translate(path)), depth)
 
 
-def _files(source: Source, leave_out: str | None) -> Iterator[dict[str, Any]]:
-    """Yield fsspec's descriptions of a source's files, sorted by name in each folder."""
-    if source.is_file:
-        yield _file_info(source)
-    else:
-        yield from _walk(source, source.root, source.depth, leave_out)
-
-
-def _file_info(source: Source) -> dict[str, Any]:
-    try:
-        return dict(source.store.info(source.root)) | {"name": source.root}
-    except Exception as error:  # see _open_source
-        raise InputError(f"cannot access {source.text!r}: {reason_of(error)}") from error
-
-
 def _walk(source: Source, folder: str, depth: int | None, leave_out: str | None) -> Iterator[dict[str, Any]]:
-    for info in sorted(_list_folder(source, folder), key=lambda info: str(info["name"])):
+    """Yield fsspec's descriptions of a source's files, sorted by name in each folder.
+
+    A folder that cannot be searched is yielded with a "problem".
+    """
+    try:
+        listed = list(source.store.ls(folder, detail=True))
+    except Exception as error:  # see _open_source
+        yield {"name": folder, "type": "directory", "problem": f"cannot be searched: {reason_of(error)}"}
+        return
+    for info in sorted(listed, key=lambda info: str(info["name"])):
         path = str(info["name"]).rstrip("/")
-        if "problem" in info:
-            yield info
         if path.rpartition("/")[2].startswith(".") or path in (folder.rstrip("/"), leave_out):
             continue
         if info["type"] == "directory":
@@ -168,40 +154,17 @@ def _walk(source: Source, folder: str, depth: int | None, leave_out: str | None)
             yield info
 
 
-def _list_folder(source: Source, folder: str) -> list[dict[str, Any]]:
-    """Return fsspec's descriptions of a folder's content, or one of the folder with a "problem"."""
-    try:
-        return list(source.store.ls(folder, detail=True))
-    except Exception as error:  # see _open_source
-        return [{"name": folder, "type": "directory", "problem": f"cannot be searched: {reason_of(error)}"}]
-
-
 def _problem(source: Source, info: dict[str, Any]) -> str | None:
     """Return why a file or folder cannot be used, as far as its description says."""
     path = str(info["name"])
     if "problem" in info:
         return str(info["problem"])
-    if not path.isascii() and not _is_text(path):
+    if path != path.encode(errors="replace").decode():
         return "the name is not UTF-8; rename it"
-    if info["type"] == "other" and isinstance(source.store, LocalFileSystem) and not _is_regular(path):
+    special = info["type"] == "other" and isinstance(source.store, LocalFileSystem)
+    if special and os.path.exists(path) and not os.path.isfile(path):  # a link to nothing fails on reading
         return "not a regular file"  # reading a pipe would wait for ever
     return None
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _is_regular(path: str) -> bool:
-    """Return whether a path, or what it links to, is a file; a link to nothing counts, too."""
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except OSError:
-        return True
 
 
 def _photos(source: Source, info: dict[str, Any], columns: Columns) -> Iterator[PhotoRef]:
@@ -229,7 +192,7 @@ def _photos(source: Source, info: dict[str, Any], columns: Columns) -> Iterator[
 
 def _key(source: Source, path: str) -> str:
     """Return a file's path as the source was given, followed by the path below it."""
-    if source.is_file:
+    if source.file:
         return source.text
     below = path[len(source.root) :].lstrip("/")
     if source.glob is None:
@@ -241,11 +204,7 @@ def _key(source: Source, path: str) -> str:
 def _tar_members(store: Any, path: str, file: PhotoRef) -> Iterator[PhotoRef]:
     """Yield the photos of a tar file, such as a WebDataset shard, in its order; skip other members.
 
-    Args:
-        store: file system.
-        path: of the tar file in it.
-        file: the tar file; the keys of its members extend its key. If it is damaged, the members before the
-            damage are followed by a "damaged" photo with the reason.
+    If the file is damaged, the members before the damage are followed by a "damaged" photo.
     """
     seen: Counter[str] = Counter()
     try:
@@ -293,18 +252,13 @@ def _parquet_rows(store: Any, path: str, file: PhotoRef, columns: Columns) -> It
 
 def _row_names(table: pq.ParquetFile, image: str, wanted: str | None) -> Iterator[str | None]:
     """Yield the rows' names: from the requested column, else the ``path`` beside the bytes, else None."""
-    kind = table.schema_arrow.field(image).type
-    if wanted is None and pa.types.is_struct(kind) and kind.get_field_index("path") >= 0:
-        for batch in table.iter_batches(columns=[f"{image}.path"]):
-            yield from (_text(value["path"]) if value else None for value in batch.column(0).to_pylist())
-    elif wanted is None:
-        yield from (None for _ in range(table.metadata.num_rows))
-    elif wanted not in table.schema_arrow.names:
-        raise InputError(f"expected the column {wanted!r} with names, found {table.schema_arrow.names}")
-    else:
-        for batch in table.iter_batches(columns=[wanted]):
-            yield from (_text(value) for value in batch.column(0).to_pylist())
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+    names, kind = table.schema_arrow.names, table.schema_arrow.field(image).type
+    if wanted is not None and wanted not in names:
+        raise InputError(f"expected the column {wanted!r} with names, found {names}")
+    if wanted is None and not (pa.types.is_struct(kind) and kind.get_field_index("path") >= 0):
+        yield from repeat(None, table.metadata.num_rows)
+        return
+    for batch in table.iter_batches(columns=[wanted or f"{image}.path"]):
+        for value in batch.column(0).to_pylist():
+            name = value["path"] if value and wanted is None else value
+            yield None if name is None else str(name)

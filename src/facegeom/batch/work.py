@@ -1,6 +1,6 @@
 """The work that every engine does: analyze the photos of a part file, and track photos that crash workers."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from facegeom.batch.input_index import Job, PhotoRef
 from facegeom.batch.reading import Reader
 from facegeom.batch.rows import Row, encode
 from facegeom.errors import FacegeomError
+from facegeom.results import Faces
 
 MAX_DEATHS = 2
 """Worker deaths on a part file before its photos are tracked, and on a tracked photo before it is skipped."""
@@ -70,30 +71,25 @@ class Worker:
         for index, photo in enumerate(job.photos):
             if index in skip:
                 rows.append(Row(photo.key, photo.name, None, _SKIPPED))
-                continue
-            on_photo(index)
-            rows.append(self._row(photo))
+            else:
+                on_photo(index)
+                rows.append(Row(photo.key, photo.name, *self._faces(photo)))
         return encode(rows, self._mesh, job.metadata)
 
-    def _row(self, photo: PhotoRef) -> Row:
+    def _faces(self, photo: PhotoRef) -> tuple[Faces | None, str | None]:
+        """Return the faces of a photo, or why it cannot be used."""
         try:
-            return Row(photo.key, photo.name, self._analyze(self._read(photo)))
+            return self._analyze(self._read(photo)), None
         except FacegeomError as error:
-            return Row(photo.key, photo.name, None, str(error))
+            return None, str(error)
         except MemoryError:
-            return Row(photo.key, photo.name, None, "not enough memory for this photo; make it smaller")
+            return None, "not enough memory for this photo; make it smaller"
         except Exception as error:  # one photo must not stop a run of millions
-            reason = " ".join(str(error).split())
-            return Row(photo.key, photo.name, None, f"unexpected {type(error).__name__}: {reason}")
+            return None, f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 class Attempt(NamedTuple):
-    """How to process a part file this time.
-
-    Attributes:
-        track: report each photo before it is read.
-        skip: indices of photos that crashed their workers.
-    """
+    """How to process a part file: whether to report each photo before it is read, and which to skip."""
 
     track: bool
     skip: frozenset[int]
@@ -109,20 +105,21 @@ class CrashTracker:
     def __init__(self) -> None:
         self._starts: Counter[int] = Counter()
         self._current_photo: dict[int, int] = {}
-        self._deaths: dict[int, Counter[int]] = {}
+        self._deaths: defaultdict[int, Counter[int]] = defaultdict(Counter)
 
     def start(self, part: int) -> Attempt:
         """Record that a worker starts a part file; a second start before :meth:`finish` means it died."""
         if (photo := self._current_photo.pop(part, None)) is not None:
-            self._deaths.setdefault(part, Counter())[photo] += 1
+            self._deaths[part][photo] += 1
         track = self._starts[part] >= MAX_DEATHS
         self._starts[part] += 1
-        deaths = self._deaths.get(part, Counter())
-        return Attempt(track, frozenset(photo for photo, count in deaths.items() if count >= MAX_DEATHS))
+        deaths = self._deaths[part].items()
+        return Attempt(track, frozenset(photo for photo, count in deaths if count >= MAX_DEATHS))
 
     def start_photo(self, part: int, photo: int) -> None:
-        """Record that a worker starts a tracked photo, given by its index in the part file."""
-        self._current_photo[part] = photo
+        """Record that a worker starts a photo, given by its index, if the part file is tracked."""
+        if self._starts[part] > MAX_DEATHS:
+            self._current_photo[part] = photo
 
     def finish(self, part: int) -> None:
         """Forget a part file that is done."""

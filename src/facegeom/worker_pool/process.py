@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from facegeom.errors import FacegeomError
 
@@ -29,15 +29,12 @@ def start(factory: str, *arguments: object) -> "WorkerProcess":
         FacegeomError: the factory rejects its arguments.
         WorkerError: three workers died before they were ready.
     """
-    deaths: list[WorkerDiedError] = []
-    while len(deaths) < _START_ATTEMPTS:
+    for earlier in range(_START_ATTEMPTS):
         try:
             return WorkerProcess(factory, *arguments)
         except WorkerDiedError as death:
-            deaths.append(death)
-    raise WorkerError(
-        f"{deaths[-1]} before it was ready, as {_START_ATTEMPTS - 1} before it; see its messages above"
-    )
+            problem = f"{death} before it was ready, as {earlier} before it; see its messages above"
+    raise WorkerError(problem)
 
 
 class WorkerProcess:
@@ -62,6 +59,8 @@ class WorkerProcess:
             stdout=subprocess.PIPE,
             env=os.environ | dict.fromkeys(_THREAD_VARIABLES, "1"),
         )
+        self._to_worker = cast("IO[bytes]", self._process.stdin)
+        self._from_worker = cast("IO[bytes]", self._process.stdout)
         self._send((factory, arguments))
         kind, error = self._receive()
         if kind == "failed":
@@ -74,14 +73,7 @@ class WorkerProcess:
         return self._process.pid
 
     def call(self, *arguments: object, on_message: Callable[[Any], object] = lambda message: None) -> Any:
-        """Call the worker and wait for its result.
-
-        Args:
-            arguments: of the call.
-            on_message: called with each message that the worker sends before its result.
-
-        Returns:
-            The worker's return value.
+        """Call the worker and return its result; ``on_message`` gets each message sent before.
 
         Raises:
             WorkerDiedError: the worker died during the call.
@@ -101,41 +93,20 @@ class WorkerProcess:
         """Kill the process, wait for its end and close the pipes."""
         self._process.kill()
         self._process.wait()
-        self.close_pipes()
-
-    def close_pipes(self) -> None:
-        """Close the pipes; the process then exits by itself."""
-        for pipe in self._pipes():
+        for pipe in (self._to_worker, self._from_worker):
             with suppress(OSError):  # unsent data is lost with a dead process
                 pipe.close()
 
-    def wait(self, seconds: float) -> int:
-        """Wait for the process to end and return its exit code.
-
-        Raises:
-            subprocess.TimeoutExpired: the process is still running after ``seconds``.
-        """
-        return self._process.wait(seconds)
-
-    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
-        """Return the pipes to the worker and from it."""
-        to_worker, from_worker = self._process.stdin, self._process.stdout
-        if to_worker is None or from_worker is None:
-            raise WorkerError("a worker process was started without pipes")
-        return to_worker, from_worker
-
     def _send(self, message: object) -> None:
-        to_worker, _ = self._pipes()
         try:
-            pickle.dump(message, to_worker, pickle.HIGHEST_PROTOCOL)
-            to_worker.flush()
+            pickle.dump(message, self._to_worker, pickle.HIGHEST_PROTOCOL)
+            self._to_worker.flush()
         except OSError as error:
             raise self._died() from error
 
     def _receive(self) -> Any:
-        _, from_worker = self._pipes()
         try:
-            return pickle.load(from_worker)
+            return pickle.load(self._from_worker)
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             raise self._died() from error
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from facegeom.cli.photos import collect_photos
-from facegeom.image.reading import ENDINGS
 from facegeom.results import Faces
 
 from .conftest import Networks, run, store, tree
@@ -17,7 +16,7 @@ from .conftest import Networks, run, store, tree
 
 def stems(*sources: Path) -> dict[str, str]:
     """Return the names of the output files by the names of the photos."""
-    return {photo.name: photo.stem for photo in collect_photos(sources, ENDINGS).photos}
+    return {photo.name: photo.stem for photo in collect_photos(sources).photos}
 
 
 SAME_STEM = [

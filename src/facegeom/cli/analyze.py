@@ -1,7 +1,6 @@
 """``facegeom analyze``: write the geometry of the faces in photos."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from importlib.resources import as_file, files
 from math import hypot
@@ -10,19 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from facegeom.cli.options import (
-    DetectorName,
-    Device,
-    Fov,
-    MaxFaces,
-    MinFace,
-    MinScore,
-    OrientationName,
-    PoseNet,
-    Threads,
-    Weights,
-    without_none,
-)
+from facegeom.cli import options
 from facegeom.cli.photos import (
     Collection,
     InputPhoto,
@@ -71,20 +58,20 @@ def analyze(
             help="Formats to write, separated by commas: json, overlay, obj, ply, glb, depth, surface.",
         ),
     ] = None,
-    min_face: MinFace = None,
-    max_faces: MaxFaces = None,
-    min_score: MinScore = None,
-    device: Device = "cpu",
-    threads: Threads = None,
-    fov: Fov = None,
-    pose_net: PoseNet = "face",
+    min_face: options.MinFace = None,
+    max_faces: options.MaxFaces = None,
+    min_score: options.MinScore = None,
+    device: options.Device = "cpu",
+    threads: options.Threads = None,
+    fov: options.Fov = None,
+    pose_net: options.PoseNet = "face",
     depth_from: Annotated[
         Literal["mesh", "network"] | None,
         typer.Option(help="Source of depth and surface; by default the more accurate one."),
     ] = None,
-    detector: DetectorName = "onepass",
-    weights: Weights = None,
-    orientation: OrientationName = "exif",
+    detector: options.DetectorName = "onepass",
+    weights: options.Weights = None,
+    orientation: options.OrientationName = "exif",
     demo: Annotated[
         bool, typer.Option("--demo", help="Analyze the portrait that ships with facegeom.")
     ] = False,
@@ -106,12 +93,15 @@ def analyze(
     from facegeom.export.files import make_folder
 
     kinds = _parse_formats(_FORMATS if formats is None else formats)
-    with _find_photos(sources or [], demo) as found:
+    if not sources and not demo:
+        raise typer.BadParameter("expected photos or folders, got none; try --demo", param_hint="'PHOTO|DIR'")
+    with as_file(files("facegeom") / "data" / _DEMO_PHOTO) as portrait:
+        found = collect_photos([*(sources or []), *([portrait] if demo else [])])
         name = _file_name(out, found)
         if name is not None:
             kinds, out = (["json"] if formats is None else kinds), out.parent
         make_folder(out)
-        options = without_none(
+        given = options.without_none(
             {
                 "min_face": min_face,
                 "max_faces": max_faces,
@@ -123,26 +113,22 @@ def analyze(
             }
         )
         if {"depth", "surface"} & set(kinds):
-            options["depth"] = depth_from or True
-        analyzer = _analyzer(device, {**options, "pose_net": pose_net, "detector": detector})
+            given["depth"] = depth_from or True
+        analyzer = _analyzer(device, {**given, "pose_net": pose_net, "detector": detector})
         details: list[str] = []
 
         def process(photo: InputPhoto) -> int:
             faces = replace(analyzer(photo.path), file=photo.name)
-            files = faces.save(out, kinds, image=photo.path, name=name or photo.stem)
+            written = faces.save(out, kinds, image=photo.path, name=name or photo.stem)
             if len(found.photos) == 1:
-                details.extend(_details(faces, files))
+                details.extend(_details(faces, written))
             return len(faces)
 
         process_photos(found, process, "analyzing", out, details)
 
 
 def _file_name(out: Path, found: Collection) -> str | None:
-    """Return the name of the output files where OUT is a .json file, not a folder.
-
-    Raises:
-        InputError: OUT is another file, or there are several photos.
-    """
+    """Return the name of the output files where OUT is a .json file for a single photo; None for a folder."""
     ending = out.suffix.lower()
     if out.is_dir() or ending not in _NO_FOLDERS or (ending != ".json" and out.exists()):
         return None
@@ -159,23 +145,11 @@ def _parse_formats(text: str) -> list[str]:
     from facegeom.results.saving import FORMATS
 
     kinds = list(dict.fromkeys(part.strip() for part in text.split(",")))
-    unknown = [kind for kind in kinds if kind not in FORMATS]
-    if unknown:
+    if not set(kinds) <= set(FORMATS):
         raise typer.BadParameter(
             f"expected some of {','.join(FORMATS)}, got {text!r}", param_hint="'--format'"
         )
     return kinds
-
-
-@contextmanager
-def _find_photos(sources: list[Path], demo: bool) -> Iterator[Collection]:
-    """Yield the photos to analyze; the demo photo is a file only inside the ``with`` block."""
-    from facegeom.image.reading import ENDINGS
-
-    if not sources and not demo:
-        raise typer.BadParameter("expected photos or folders, got none; try --demo", param_hint="'PHOTO|DIR'")
-    with as_file(files("facegeom") / "data" / _DEMO_PHOTO) as portrait:
-        yield collect_photos([*sources, *([portrait] if demo else [])], ENDINGS)
 
 
 def _analyzer(device: str, options: dict[str, Any]) -> "FaceAnalyzer":

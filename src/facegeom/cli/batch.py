@@ -9,18 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from facegeom.cli.options import (
-    DetectorName,
-    Device,
-    Fov,
-    MaxFaces,
-    MinFace,
-    MinScore,
-    OrientationName,
-    PoseNet,
-    Weights,
-    without_none,
-)
+from facegeom.cli import options
 from facegeom.cli.photos import count_noun, progress_bar, warnings_to
 
 if TYPE_CHECKING:
@@ -46,7 +35,7 @@ def batch(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Worker processes; by default one per core, or one on a GPU.")
     ] = None,
-    device: Device = "cpu",
+    device: options.Device = "cpu",
     gpus_per_worker: Annotated[
         float, typer.Option(help="ray with cuda: fraction of a GPU for each worker.")
     ] = 1.0,
@@ -59,14 +48,14 @@ def batch(
     part_size: Annotated[
         int | None, typer.Option(min=1, help="Photos per file of results, 128 by default; a kill loses one.")
     ] = None,
-    min_face: MinFace = None,
-    max_faces: MaxFaces = None,
-    min_score: MinScore = None,
-    fov: Fov = None,
-    pose_net: PoseNet = "face",
-    detector: DetectorName = "onepass",
-    weights: Weights = None,
-    orientation: OrientationName = "exif",
+    min_face: options.MinFace = None,
+    max_faces: options.MaxFaces = None,
+    min_score: options.MinScore = None,
+    fov: options.Fov = None,
+    pose_net: options.PoseNet = "face",
+    detector: options.DetectorName = "onepass",
+    weights: options.Weights = None,
+    orientation: options.OrientationName = "exif",
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of each worker.", show_default="1")
     ] = None,
@@ -83,7 +72,7 @@ def batch(
     """
     from facegeom.batch import analyze_many
 
-    options = {
+    given = {
         "min_face": min_face,
         "max_faces": max_faces,
         "min_score": min_score,
@@ -114,7 +103,7 @@ def batch(
                 name_column=name_column,
                 part_size=part_size,
                 tell=tell,
-                **without_none(options),
+                **options.without_none(given),
             )
     except KeyboardInterrupt:
         typer.echo(f"stopped by Ctrl-C: {_summary(last[-1], out) if last else 'nothing was done'}")

@@ -6,16 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facegeom.cli.options import (
-    Device,
-    Fov,
-    MaxFaces,
-    MinHead,
-    MinHeadScore,
-    OrientationName,
-    Threads,
-    without_none,
-)
+from facegeom.cli import options
 from facegeom.cli.photos import Collection, InputPhoto, angles_text, collect_photos, process_photos
 from facegeom.errors import InputError, OutputError
 from facegeom.export.images import FORMATS, encode, fitted
@@ -42,13 +33,13 @@ def detect(
         ),
     ] = None,
     cuda: Annotated[bool, typer.Option("--cuda", help="The same as --device cuda.")] = False,
-    device: Device = "cpu",
-    min_face: MinHead = None,
-    max_faces: MaxFaces = None,
-    min_score: MinHeadScore = None,
-    threads: Threads = None,
-    fov: Fov = None,
-    orientation: OrientationName = "exif",
+    device: options.Device = "cpu",
+    min_face: options.MinHead = None,
+    max_faces: options.MaxFaces = None,
+    min_score: options.MinHeadScore = None,
+    threads: options.Threads = None,
+    fov: options.Fov = None,
+    orientation: options.OrientationName = "exif",
 ) -> None:
     """Find faces with the cascade P-Net, R-Net, FPNet and draw their head poses.
 
@@ -61,9 +52,8 @@ def detect(
     Example: facegeom detect album/ directions/
     """
     from facegeom.head_pose import MIN_SCORE, PoseDetector
-    from facegeom.image.reading import ENDINGS
 
-    found = collect_photos([source], ENDINGS)
+    found = collect_photos([source])
     targets = _choose_targets(found, source, target)
     rest = {"max_faces": max_faces, "orientation": None if orientation == "exif" else orientation}
     detector = PoseDetector(
@@ -73,43 +63,38 @@ def detect(
         device="cuda" if cuda else device,
         threads=threads,
         fov_deg=fov,
-        **without_none(rest),
+        **options.without_none(rest),
     )
     chosen = Collection(list(targets), found.problems)
     print_angles = len(targets) == 1 and not source.is_dir()
-    process_photos(
-        chosen,
-        lambda photo: _draw_photo(photo, targets[photo], detector, print_angles),
-        "detecting",
-        target,
-    )
 
+    def process(photo: InputPhoto) -> int:
+        return _draw_photo(photo, targets[photo], detector, print_angles)
 
-def _is_output(photo: InputPhoto, source: Path, target: Path) -> bool:
-    """Return whether a photo is an output of an earlier run: in DEST, a folder inside SRC."""
-    searched, folder = source.resolve(), target.resolve()
-    return searched in folder.parents and folder in photo.path.resolve().parents
+    process_photos(chosen, process, "detecting", target)
 
 
 def _choose_targets(found: Collection, source: Path, target: Path) -> dict[InputPhoto, Path]:
-    """Return the output file of each photo.
-
-    Raises:
-        InputError: no photo is left.
-        OutputError: a photo would be overwritten, or the output format is not supported.
-    """
+    """Return the output file of each photo, without those of an earlier run: in DEST, a folder inside SRC."""
     several = source.is_dir() or len(found.photos) + len(found.problems) > 1
     into_folder = several or target.is_dir() or not target.suffix
+    folder = target.resolve()
+    inside = source.resolve() in folder.parents
     targets = {
-        photo: _path_in_folder(target, photo) if into_folder else _check_suffix(target)
+        photo: _path_in_folder(target, photo) if into_folder else target
         for photo in found.photos
-        if not _is_output(photo, source, target)
+        if not (inside and folder in photo.path.resolve().parents)
     }
     if not targets and not found.problems:
         raise InputError(f"expected photos in {str(source)!r} beside those in {str(target)!r}, found none")
     inputs = {photo.path.resolve() for photo in targets}
     written: set[Path] = set()
     for file in targets.values():
+        if file.suffix.lower() not in FORMATS:
+            endings = " ".join(FORMATS)
+            raise OutputError(
+                f"expected DEST to be a folder or an image ending in {endings}, got {str(file)!r}"
+            )
         if file.resolve() in inputs:
             raise OutputError(f"{str(file)!r} is one of the photos; give another DEST")
         if file in written:
@@ -127,15 +112,6 @@ def _path_in_folder(folder: Path, photo: InputPhoto) -> Path:
     if path.suffix.lower() in FORMATS:
         return path
     return path.with_name(path.name + ".jpg") if photo.shares_stem else path.with_suffix(".jpg")
-
-
-def _check_suffix(target: Path) -> Path:
-    """Return the path if its format can be written."""
-    if target.suffix.lower() not in FORMATS:
-        raise OutputError(
-            f"expected DEST to be a folder or an image ending in {' '.join(FORMATS)}, got {str(target)!r}"
-        )
-    return target
 
 
 def _draw_photo(photo: InputPhoto, target: Path, detector: "PoseDetector", print_angles: bool) -> int:

@@ -76,14 +76,7 @@ def without_none(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def add_stand_in(app: typer.Typer, name: str, purpose: str, needs: str) -> None:
-    """Add a command that only says what to install, both in its help and when it is run.
-
-    Args:
-        app: application that gets the command.
-        name: name of the command.
-        purpose: one sentence that says what the command would do.
-        needs: what is missing and how to install it.
-    """
+    """Add a command that only says what it is for and what to install, in its help and when it is run."""
     advice = f"needs {needs}"
 
     @app.command(

@@ -5,9 +5,9 @@ import logging
 import os
 import re
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +54,7 @@ class Collection:
     problems: list[str] = field(default_factory=list)
 
 
-def collect_photos(sources: Iterable[Path], suffixes: Iterable[str]) -> Collection:
+def collect_photos(sources: Iterable[Path]) -> Collection:
     """Return the given photos in their order, and those of given folders sorted; each file once.
 
     Photos of one folder that differ in the ending only would have the same output files. The first of them,
@@ -65,12 +65,11 @@ def collect_photos(sources: Iterable[Path], suffixes: Iterable[str]) -> Collecti
     Args:
         sources: photos, folders to search with their sub-folders, and patterns (``*``, ``?``, ``[..]``,
             ``**``) where no file has that name.
-        suffixes: file name endings of photos in folders, in lower case.
 
     Raises:
         InputError: there is no photo.
     """
-    search = _Search(frozenset(suffixes))
+    search = _Search()
     for source in sources:
         search.add(source)
     found = search.found
@@ -82,8 +81,10 @@ def collect_photos(sources: Iterable[Path], suffixes: Iterable[str]) -> Collecti
 class _Search:
     """A search for photos; ``found`` grows with each source, ``empty`` names those without a photo."""
 
-    def __init__(self, suffixes: frozenset[str]) -> None:
-        self._suffixes, self.found = suffixes, Collection()
+    def __init__(self) -> None:
+        from facegeom.image.reading import ENDINGS
+
+        self._endings, self.found = ENDINGS, Collection()
         self.empty: list[str] = []
         self._seen: set[str] = set()
         self._taken: dict[str, Path] = {}  # by the name of the output files
@@ -94,7 +95,7 @@ class _Search:
         if os.path.isdir(source):
             problems, paths = len(self.found.problems), sorted(self._walk(source))
             if not paths and problems == len(self.found.problems):
-                endings = " ".join(sorted(self._suffixes))
+                endings = " ".join(sorted(self._endings))
                 self.empty.append(f"expected photos in {str(source)!r}, found none ending in {endings}")
             for path in paths:
                 self._add(path, path.relative_to(source).as_posix())
@@ -105,10 +106,8 @@ class _Search:
 
     def _add_matches(self, pattern: Path) -> None:
         """Add the files that a pattern matches; their names begin below its folders without wildcards."""
-        matches = sorted(
-            path for path in map(Path, glob.iglob(str(pattern), recursive=True)) if _visible(path)
-        )
-        files = [path for path in matches if not os.path.isdir(path)]
+        matches = sorted(map(Path, glob.iglob(str(pattern), recursive=True)))
+        files = [path for path in matches if _visible(path) and not os.path.isdir(path)]
         if not files:
             self.empty.append(f"expected photos by the pattern {str(pattern)!r}, found none")
         fixed = next(index for index, part in enumerate(pattern.parts) if _WILDCARD.search(part))
@@ -126,14 +125,14 @@ class _Search:
             yield from (Path(parent, name) for name in files if self._is_photo(name))
 
     def _is_photo(self, name: str) -> bool:
-        return _visible(Path(name)) and os.path.splitext(name)[1].lower() in self._suffixes
+        return _visible(Path(name)) and os.path.splitext(name)[1].lower() in self._endings
 
     def _add(self, path: Path, name: str) -> None:
         real = os.path.realpath(path)
         if real in self._seen:
             return
         self._seen.add(real)
-        if not name.isascii() and not _is_text(name):
+        if name != name.encode(errors="replace").decode():
             self.found.problems.append(f"{str(path)!r}: the file's name is not UTF-8; rename it")
             return
         names = self._names_beside(path)
@@ -150,45 +149,34 @@ class _Search:
         self.found.photos.append(InputPhoto(path, name, stem, names.shares_stem(path.name)))
 
     def _names_beside(self, path: Path) -> "_Names":
-        """Return the names of the photos in a file's folder."""
+        """Return the names for the photos in a file's folder."""
         folder = path.parent
         if folder not in self._folders:
-            self._folders[folder] = _Names(filter(self._is_photo, sorted(_listed(folder))))
+            names = self._folders[folder] = _Names()
+            with suppress(OSError):  # then the photo itself says why it cannot be read
+                for file in sorted(filter(self._is_photo, os.listdir(folder))):
+                    names.of(file)
         return self._folders[folder]
 
 
 class _Names:
-    """Names of the output files of one folder's photos.
+    """Names of the output files of one folder's photos."""
 
-    Args:
-        files: names of the photos, sorted.
-    """
-
-    def __init__(self, files: Iterable[str]) -> None:
-        self._names: dict[str, str] = {}
-        self._used: set[str] = set()
-        self._stems: Counter[str] = Counter()
-        for file in files:
-            self.of(file)
+    def __init__(self) -> None:
+        self._photos: dict[str, str] = {}  # by the names of their output files
+        self._stems: defaultdict[str, set[str]] = defaultdict(set)
 
     def of(self, file: str) -> str:
         """Return a photo's stem, or its whole name if a photo before it has that stem."""
-        if file not in self._names:
-            stem = os.path.splitext(file)[0]
-            self._names[file] = file if stem in self._used else stem
-            self._used.add(self._names[file])
-            self._stems[stem] += 1
-        return self._names[file]
+        stem = os.path.splitext(file)[0]
+        self._stems[stem].add(file)
+        if self._photos.setdefault(stem, file) == file:
+            return stem
+        self._photos.setdefault(file, file)
+        return file
 
     def shares_stem(self, file: str) -> bool:
-        return self._stems[os.path.splitext(file)[0]] > 1
-
-
-def _listed(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:  # then the photo itself says why it cannot be read
-        return []
+        return len(self._stems[os.path.splitext(file)[0]]) > 1
 
 
 def _visible(path: Path) -> bool:
@@ -196,15 +184,6 @@ def _visible(path: Path) -> bool:
     from facegeom.results.saving import is_own_picture
 
     return not path.name.startswith(".") and not is_own_picture(path.name)
-
-
-def _is_text(name: str) -> bool:
-    """Return whether a file's name can be written as UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def process_photos(
@@ -275,11 +254,11 @@ def warnings_to(report: Callable[[str], None]) -> Iterator[None]:
 def one_line(error: Exception, subject: str = "") -> str:
     """Return what a person needs to know of an error, in one line."""
     name = f"{subject!r}: " if subject else ""
+    text = " ".join(str(error).split())
     if isinstance(error, FacegeomError):
-        return " ".join(str(error).split())
+        return text
     if isinstance(error, MemoryError):
         return f"{name}not enough memory; make the photo smaller, or close other programs"
-    text = " ".join(str(error).split())
     return f"{name}unexpected {type(error).__name__}: {text}; please report it"
 
 

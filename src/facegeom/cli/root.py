@@ -91,19 +91,12 @@ def add_lab_commands(app: typer.Typer) -> None:
             add_stand_in(app, name, purpose, "facegeom-lab: pip install ./lab in a checkout of facegeom")
 
 
-def _add_optional_command(name: str) -> None:
-    """Add the command ``facegeom.cli.NAME``, or a stand-in that says how to install its extra."""
-    purpose, packages = _EXTRAS[name]
-    missing = [package for package in packages if find_spec(package) is None]
-    if missing:
-        extra = f"the extra [{name}]: pip install 'facegeom[{name}]' (not found: {', '.join(missing)})"
-        add_stand_in(app, name, purpose, extra)
-    else:
-        app.command()(getattr(import_module(f"facegeom.cli.{name}"), name))
-
-
 app.command()(analyze.analyze)
 app.command()(detect.detect)
-for _name in _EXTRAS:
-    _add_optional_command(_name)
+for _name, (_purpose, _packages) in _EXTRAS.items():
+    if _missing := [package for package in _packages if find_spec(package) is None]:
+        _extra = f"the extra [{_name}]: pip install 'facegeom[{_name}]' (not found: {', '.join(_missing)})"
+        add_stand_in(app, _name, _purpose, _extra)
+    else:
+        app.command()(getattr(import_module(f"facegeom.cli.{_name}"), _name))
 add_lab_commands(app)

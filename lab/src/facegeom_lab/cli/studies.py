@@ -201,8 +201,7 @@ def depth_sheet(
     """
     from facegeom.analyzer import FaceAnalyzer
     from facegeom.cli.photos import collect_photos
-    from facegeom.image.reading import ENDINGS
     from facegeom_lab.studies.depth.sheet import sheet as draw
 
-    photos = [photo.path for photo in collect_photos(sources, ENDINGS).photos]
+    photos = [photo.path for photo in collect_photos(sources).photos]
     typer.echo(f"{draw(photos, FaceAnalyzer(depth=method), out, count)} faces in {out}")

@@ -108,31 +108,17 @@ def draw_heads(
 
 @dataclass(frozen=True)
 class _Sheet:
-    """A transparent canvas over a part of the photo.
+    """A transparent canvas over a part of the photo."""
 
-    Attributes:
-        left_top: of the part, pixels of the photo.
-        enlargement: pixels of the canvas for one pixel of the photo.
-        unit: width of a thin line, pixels of the canvas.
-        canvas: RGBA.
-        pen: draws on the canvas; colours replace what is under them.
-    """
-
-    left_top: tuple[int, int]
-    enlargement: int
-    unit: float
-    canvas: Image.Image
-    pen: ImageDraw.ImageDraw
+    left_top: tuple[int, int]  # pixels of the photo
+    enlargement: int  # pixels of the canvas for one pixel of the photo
+    unit: float  # width of a thin line, pixels of the canvas
+    canvas: Image.Image  # RGBA
+    pen: ImageDraw.ImageDraw  # its colours replace what is under them
 
     @classmethod
     def around(cls, extents: FloatArray, size_px: float, photo_wh: tuple[int, int]) -> "_Sheet | None":
-        """Make a sheet for a face with its axes and label; None where it is outside the photo.
-
-        Args:
-            extents: (K, 4) boxes of what is drawn, without axes and label.
-            size_px: size of the face, pixels; axes are half as long, line widths follow it.
-            photo_wh: size of the photo.
-        """
+        """Make a sheet for boxes (K, 4) of a face, with room for axes and label; None outside the photo."""
         margin = 0.5 * size_px + 16
         left, top = (max(0, floor(edge - margin)) for edge in extents[:, :2].min(axis=0))
         right, bottom = (ceil(edge + margin) for edge in extents[:, 2:].max(axis=0))

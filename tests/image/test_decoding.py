@@ -1,4 +1,4 @@
-"""Reduced decoding of JPEG files, files opened once, and resizing."""
+"""Reduced decoding of JPEG files, and files opened once."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from facegeom.errors import ImageError, InputError
+from facegeom.errors import ImageError
 from facegeom.image import reading
 from facegeom.image.reading import FaceSize
 
@@ -87,49 +87,3 @@ def test_the_limit_holds_for_the_whole_photo(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(reading, "MAX_PIXELS", 64 * 48 - 1)
     with pytest.raises(ImageError, match="at most 3,071 pixels, got 64 x 48"):
         reading.decode(tmp_path / "photo.jpg", FaceSize(8.0))
-
-
-def ramp(width: int) -> np.ndarray:
-    """Return grey (4, width): the value of a pixel is its x coordinate times 2."""
-    return np.tile(np.arange(width, dtype=np.uint8) * 2, (4, 1))
-
-
-@pytest.mark.parametrize("width", [25, 50, 100, 200, 333])
-def test_resize_maps_edges_to_edges(width: int) -> None:
-    source = ramp(100)
-    image = reading.resize(source, (width, 4))[0].astype(float)
-    x = (np.arange(width) + 0.5) * 100 / width - 0.5
-    inner = slice(width // 20 + 2, -(width // 20 + 2))
-    np.testing.assert_allclose(image[inner], 2 * x[inner], atol=0.51)
-
-
-def test_resize_of_a_box_shows_the_box() -> None:
-    image = reading.resize(ramp(100), (20, 4), box_xyxy=(19.5, -0.5, 59.5, 3.5))[0].astype(float)
-    x = 19.5 + (np.arange(20) + 0.5) * 40 / 20
-    np.testing.assert_allclose(image[1:-1], 2 * x[1:-1], atol=0.51)
-
-
-def test_resize_averages_when_it_shrinks() -> None:
-    stripes = np.zeros((64, 64, 3), np.uint8)
-    stripes[:, ::2] = 200
-    image = reading.resize(stripes, (8, 8))
-    assert np.abs(image[:, 1:-1].astype(int) - 100).max() <= 1
-
-
-def test_resize_to_the_same_size_changes_nothing() -> None:
-    np.testing.assert_array_equal(reading.resize(noise(), (60, 40)), noise())
-
-
-@pytest.mark.parametrize(
-    ("size", "box"),
-    [
-        ((0, 4), None),
-        ((4, -1), None),
-        ((4, 4), (-1, 0, 5, 5)),
-        ((4, 4), (5, 5, 5, 9)),
-        ((4, 4), (0, 0, 60, 5)),
-    ],
-)
-def test_resize_rejects_bad_arguments(size: tuple[int, int], box: tuple[float, ...] | None) -> None:
-    with pytest.raises(InputError, match="expected"):
-        reading.resize(noise(), size, box)  # type: ignore[arg-type]

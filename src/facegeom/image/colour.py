@@ -30,8 +30,8 @@ def converter(mode: str, profile: bytes | None) -> ToSrgb | None:
         profile: ICC profile; LAB images need none.
 
     Returns:
-        Function from such images to RGB; None where nothing is to be converted: the profile is sRGB, or
-        damaged, or of another colour space than the image, and then ignored as viewers do.
+        Function to RGB; None where the profile is sRGB, or is ignored as viewers do: it is damaged, or of
+        another colour space than the image.
     """
     mode = _MODES.get(mode, "RGB")
     if not profile and mode != "LAB":
@@ -55,16 +55,9 @@ def _transform(profile: bytes, mode: str) -> Any:
     try:
         from PIL import ImageCms
 
-        lab_or_profile = (
-            ImageCms.ImageCmsProfile(BytesIO(profile)) if profile else ImageCms.createProfile("LAB")
-        )
-        transform = ImageCms.buildTransform(
-            lab_or_profile,
-            ImageCms.createProfile("sRGB"),
-            mode,
-            "RGB",
-            renderingIntent=ImageCms.Intent.PERCEPTUAL,
-        )
+        own = ImageCms.ImageCmsProfile(BytesIO(profile)) if profile else ImageCms.createProfile("LAB")
+        srgb, intent = ImageCms.createProfile("sRGB"), ImageCms.Intent.PERCEPTUAL
+        transform = ImageCms.buildTransform(own, srgb, mode, "RGB", renderingIntent=intent)
         return None if _changes_nothing(transform, mode) else transform
     except Exception:  # a damaged profile, or a Pillow without littleCMS
         return None

@@ -51,19 +51,6 @@ _UNSUPPORTED = re.compile(
 )
 
 
-_UPRIGHT = {
-    None: (False, False, False),
-    Image.Transpose.FLIP_LEFT_RIGHT: (False, True, False),
-    Image.Transpose.ROTATE_180: (False, True, True),
-    Image.Transpose.FLIP_TOP_BOTTOM: (False, False, True),
-    Image.Transpose.TRANSPOSE: (True, False, False),
-    Image.Transpose.ROTATE_270: (True, True, False),
-    Image.Transpose.TRANSVERSE: (True, True, True),
-    Image.Transpose.ROTATE_90: (True, False, True),
-}
-"""Whether an operation swaps the sides, and whether x and y of its result run against the stored axis."""
-
-
 class FaceSize(NamedTuple):
     """A size of faces: pixels of the photo, or a fraction of its longer side, whichever is larger."""
 
@@ -126,18 +113,10 @@ def decode_stream(
 
 
 def open_image(stream: IO[bytes], name: str) -> Image.Image:
-    """Read an image's header, not its pixels.
+    """Read the header of an encoded image, not its pixels; errors are those of :func:`decode_stream`.
 
     ``Image.open`` does the same, but warns and refuses by the sizes in Pillow's module-wide setting and
     tries every format it knows; limits and list here are ours.
-
-    Args:
-        stream: the encoded image, from its start.
-        name: of the source, for messages.
-
-    Raises:
-        ImageError: an unsupported kind of file, or one that would exhaust time or memory.
-        Exception: whatever Pillow raises for a damaged file; see :func:`failure`.
     """
     head = stream.read(kinds.HEAD_BYTES)
     if not head:
@@ -183,8 +162,13 @@ def decode_image(
     image.load()
     flat, to_srgb = _to_rgb(image, name)
     transpose, fov_deg = read_exif(image, full_wh)
-    swapped, *flipped = _UPRIGHT[transpose]
-    pixels = np.asarray(flat if transpose is None else flat.transpose(transpose))
+    pixels = np.asarray(flat)
+    swapped, flipped = False, (False, False)
+    if transpose is not None:
+        pixels = np.asarray(flat.transpose(transpose))
+        cells = Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8)).transpose(transpose)
+        (corner, right), (below, _) = np.asarray(cells).tolist()
+        swapped, flipped = abs(right - corner) == 2, (right < corner, below < corner)
     if swapped:
         full_wh = full_wh[::-1]
     offset_x, offset_y = (
@@ -229,22 +213,25 @@ def _to_rgb(image: Image.Image, name: str) -> tuple[Image.Image, ToSrgb | None]:
     profile = image.info.get("icc_profile")
     if image.mode.startswith(("I", "F")):  # Pillow's own conversion would clip 16 bits to 8
         image = Image.fromarray(to_uint8(tiff.wide_grey(image, name), name, image.format is None))
-    alpha = None
     if image.has_transparency_data:
-        if image.mode == "La":
-            image = image.convert("LA")
-        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
-        alpha, image = rgba.getchannel("A"), image if image.mode == "LA" else rgba.convert("RGB")
-        if not alpha.getbbox():  # 0 everywhere: its writer left it empty, and viewers ignore it
-            alpha = None
+        return _over_white(image, profile), None
     to_srgb = converter(image.mode, profile) if profile or image.mode == "LAB" else None
-    if image.mode == "RGB" and alpha is None:
+    if image.mode == "RGB":
         return image, to_srgb
-    rgb = image.convert("RGB") if to_srgb is None else to_srgb(image)
-    if alpha is None:
-        return rgb, None
-    rgb.putalpha(alpha)
-    return Image.alpha_composite(Image.new("RGBA", rgb.size, "white"), rgb).convert("RGB"), None
+    return image.convert("RGB") if to_srgb is None else to_srgb(image), None
+
+
+def _over_white(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Composite an image over white in sRGB; alpha that is 0 everywhere was left empty, and counts as 255."""
+    grey = image.mode in ("LA", "La")
+    rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+    to_srgb = converter("L" if grey else "RGB", profile)
+    if to_srgb is not None:
+        alpha, rgba = rgba.getchannel("A"), to_srgb(rgba.convert("L" if grey else "RGB"))
+        rgba.putalpha(alpha)
+    if rgba.getbbox() is None:
+        return rgba.convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
 
 
 class _LimitedReads(BytesIO):

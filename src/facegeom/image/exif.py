@@ -34,11 +34,11 @@ _PLAIN_BYTES = 65536
 
 
 class Exif(NamedTuple):
-    """What is used of a photo's EXIF.
+    """What is used of a photo's EXIF; None where it does not say.
 
     Attributes:
-        transpose: operation that makes the image upright; None when it is, or when EXIF is missing.
-        fov_deg: angle of view across the longer side, degrees in [1, 179]; None when EXIF does not say.
+        transpose: operation that makes the image upright; None when it is.
+        fov_deg: angle of view across the longer side, degrees in [1, 179].
     """
 
     transpose: Image.Transpose | None

@@ -30,10 +30,6 @@ def complete_jpeg(data: bytes, segments: Sequence[Segment]) -> bytes | None:
     """Return a JPEG file that lacks only its end marker with this marker, None for any other file.
 
     It lacks nothing else if it has all scans and what follows them does not change the pixels.
-
-    Args:
-        data: the file.
-        segments: all that it has.
     """
     if not _has_all_scans(data, segments):
         return None
@@ -63,5 +59,4 @@ def _jpeg_pixels(data: bytes) -> bytes:
     from PIL.JpegImagePlugin import JpegImageFile
 
     with JpegImageFile(BytesIO(data), "") as image:
-        pixels: bytes = image.tobytes()
-    return pixels
+        return bytes(image.tobytes())

@@ -2,6 +2,7 @@
 
 import re
 from codecs import getincrementaldecoder
+from typing import Any
 
 from facegeom.errors import ImageError
 
@@ -10,64 +11,55 @@ HEAD_BYTES = 512
 
 CONVERT = "convert it to JPEG or PNG"
 
-_PICTURES: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
-    (0, b"\xff\x0a", "JPEG XL"),
-    (0, b"II\xbc\x01", "JPEG XR"),
-    (0, b"8BPS", "PSD (Photoshop)"),
-    (0, b"gimp xcf", "XCF (GIMP)"),
-    (0, b"FUJIFILMCCD-RAW", "RAW (RAF)"),
-    (0, b"IIRO", "RAW (ORF)"),
-    (0, b"IIRS", "RAW (ORF)"),
-    (0, b"MMOR", "RAW (ORF)"),
-    (0, b"IIU\x00", "RAW (RW2)"),
-    (0, b"II\x1a\x00\x00\x00HEAPCCDR", "RAW (CRW)"),
-    (0, b"FOVb", "RAW (X3F)"),
-    (0, b"\x00\x00\x01\x00", "ICO (icon)"),
-    (0, b"\x00\x00\x02\x00", "CUR (cursor)"),
-    (0, b"icns", "ICNS (icon)"),
-    (0, b"DDS ", "DDS (texture)"),
-    (0, b"qoif", "QOI"),
-    (0, b"\x76\x2f\x31\x01", "OpenEXR"),
-    (0, b"#?RADIANCE", "Radiance HDR"),
-    (0, b"#?RGBE", "Radiance HDR"),
-    (0, b"SIMPLE  =", "FITS"),
-    (0, b"\xd7\xcd\xc6\x9a", "WMF"),
-    (0, b"P7\n", "PAM"),
-    (0, b"PF\n", "PFM"),
-    (128, b"DICM", "DICOM"),
-)
-"""Pictures: offset, bytes there, kind."""
+_PICTURES: dict[str, tuple[Any, ...]] = {
+    "JPEG XL": (0, b"\x00\x00\x00\x0cJXL \r\n\x87\n", b"\xff\x0a"),
+    "JPEG XR": (0, b"II\xbc\x01"),
+    "PSD (Photoshop)": (0, b"8BPS"),
+    "XCF (GIMP)": (0, b"gimp xcf"),
+    "RAW (RAF)": (0, b"FUJIFILMCCD-RAW"),
+    "RAW (ORF)": (0, b"IIRO", b"IIRS", b"MMOR"),
+    "RAW (RW2)": (0, b"IIU\x00"),
+    "RAW (CRW)": (0, b"II\x1a\x00\x00\x00HEAPCCDR"),
+    "RAW (X3F)": (0, b"FOVb"),
+    "ICO (icon)": (0, b"\x00\x00\x01\x00"),
+    "CUR (cursor)": (0, b"\x00\x00\x02\x00"),
+    "ICNS (icon)": (0, b"icns"),
+    "DDS (texture)": (0, b"DDS "),
+    "QOI": (0, b"qoif"),
+    "OpenEXR": (0, b"\x76\x2f\x31\x01"),
+    "Radiance HDR": (0, b"#?RADIANCE", b"#?RGBE"),
+    "FITS": (0, b"SIMPLE  ="),
+    "WMF": (0, b"\xd7\xcd\xc6\x9a"),
+    "PAM": (0, b"P7\n"),
+    "PFM": (0, b"PF\n"),
+    "DICOM": (128, b"DICM"),
+}
+"""Pictures: kind, offset, bytes of which one is there."""
 
-_OTHERS: tuple[tuple[int, bytes, str, str], ...] = (
-    (0, b"%PDF", "a PDF document", CONVERT),
-    (0, b"%!", "PostScript", CONVERT),
-    (0, b"\xc5\xd0\xd3\xc6", "PostScript", CONVERT),
-    (0, b"PK\x03\x04", "a ZIP archive", "unpack it"),
-    (0, b"PK\x05\x06", "a ZIP archive", "unpack it"),
-    (0, b"Rar!", "a RAR archive", "unpack it"),
-    (0, b"7z\xbc\xaf", "a 7z archive", "unpack it"),
-    (0, b"\x1f\x8b", "a gzip file", "unpack it"),
-    (0, b"BZh", "a bzip2 file", "unpack it"),
-    (0, b"\xfd7zXZ", "an xz file", "unpack it"),
-    (257, b"ustar", "a tar archive", "unpack it"),
-    (0, b"\x1aE\xdf\xa3", "a video (MKV or WebM)", "use its frames"),
-    (8, b"AVI ", "a video (AVI)", "use its frames"),
-    (4, b"moov", "a video (MOV)", "use its frames"),
-    (4, b"mdat", "a video (MOV)", "use its frames"),
-    (4, b"wide", "a video (MOV)", "use its frames"),
-    (0, b"FLV\x01", "a video (FLV)", "use its frames"),
-    (0, b"\x00\x00\x01\xba", "a video (MPEG)", "use its frames"),
-    (0, b"\x00\x00\x01\xb3", "a video (MPEG)", "use its frames"),
-    (0, b"\x30\x26\xb2\x75", "a video (WMV)", "use its frames"),
-    (0, b"OggS", "an Ogg file", "use the frames of a video"),
-    (8, b"WAVE", "sound (WAV)", "give a photo"),
-    (0, b"ID3", "sound (MP3)", "give a photo"),
-    (0, b"\x93NUMPY", "a NumPy file", "load it with numpy.load and pass the array"),
-    (0, b"PAR1", "a Parquet file", "read it with `facegeom batch`"),
-    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file", CONVERT),
-)
-"""No pictures: offset, bytes there, kind, advice."""
+_OTHERS: dict[str, tuple[Any, ...]] = {
+    "a PDF document": (CONVERT, 0, b"%PDF"),
+    "PostScript": (CONVERT, 0, b"%!", b"\xc5\xd0\xd3\xc6"),
+    "a ZIP archive": ("unpack it", 0, b"PK\x03\x04", b"PK\x05\x06"),
+    "a RAR archive": ("unpack it", 0, b"Rar!"),
+    "a 7z archive": ("unpack it", 0, b"7z\xbc\xaf"),
+    "a gzip file": ("unpack it", 0, b"\x1f\x8b"),
+    "a bzip2 file": ("unpack it", 0, b"BZh"),
+    "an xz file": ("unpack it", 0, b"\xfd7zXZ"),
+    "a tar archive": ("unpack it", 257, b"ustar"),
+    "a video (MKV or WebM)": ("use its frames", 0, b"\x1aE\xdf\xa3"),
+    "a video (AVI)": ("use its frames", 8, b"AVI "),
+    "a video (MOV)": ("use its frames", 4, b"moov", b"mdat", b"wide"),
+    "a video (FLV)": ("use its frames", 0, b"FLV\x01"),
+    "a video (MPEG)": ("use its frames", 0, b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3"),
+    "a video (WMV)": ("use its frames", 0, b"\x30\x26\xb2\x75"),
+    "an Ogg file": ("use the frames of a video", 0, b"OggS"),
+    "sound (WAV)": ("give a photo", 8, b"WAVE"),
+    "sound (MP3)": ("give a photo", 0, b"ID3"),
+    "a NumPy file": ("load it with numpy.load and pass the array", 0, b"\x93NUMPY"),
+    "a Parquet file": ("read it with `facegeom batch`", 0, b"PAR1"),
+    "an HDF5 file": (CONVERT, 0, b"\x89HDF\r\n\x1a\n"),
+}
+"""No pictures: kind, advice, offset, bytes of which one is there."""
 
 _HEIC_BRANDS = frozenset(b"heic heix heim heis hevc hevx hevm hevs".split())
 _AVIF_BRANDS = frozenset(b"avif avis".split())
@@ -93,21 +85,15 @@ def iso_kind(head: bytes) -> str:
 
 
 def unknown_kind(name: str, head: bytes, known: tuple[str, ...]) -> ImageError:
-    """Return the error for a file that no reader takes.
-
-    Args:
-        name: of the source, for the message.
-        head: its first ``HEAD_BYTES`` bytes.
-        known: the formats that are read.
-    """
+    """Return the error for a file that no reader takes, by its first ``HEAD_BYTES`` bytes."""
     if head[4:8] == b"ftyp":
         kind = iso_kind(head)
         return no_picture(name, kind, "use its frames") if "video" in kind else unsupported(name, kind)
-    for start, magic, kind in _PICTURES:
-        if head.startswith(magic, start):
+    for kind, (start, *magics) in _PICTURES.items():
+        if head.startswith(tuple(magics), start):
             return unsupported(name, kind)
-    for start, magic, kind, advice in _OTHERS:
-        if head.startswith(magic, start):
+    for kind, (advice, start, *magics) in _OTHERS.items():
+        if head.startswith(tuple(magics), start):
             return no_picture(name, kind, advice)
     if text := _text_kind(head):
         return no_picture(name, text, CONVERT)

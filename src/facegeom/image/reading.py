@@ -1,4 +1,4 @@
-"""Any readable source to an upright RGB array, within limits; and resizing.
+"""Any readable source to an upright RGB array, within limits.
 
 Pillow decodes. Its module-wide settings are neither relied on for the limits nor changed, so that reading
 is safe from many threads and beside other users of Pillow.
@@ -233,33 +233,3 @@ def _over_white(rgba: UInt8Array) -> UInt8Array:
     if not alpha.any():
         return rgba[..., :3]
     return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-
-
-def resize(
-    image: UInt8Array, size_wh: tuple[int, int], box_xyxy: tuple[float, float, float, float] | None = None
-) -> UInt8Array:
-    """Resize an image, or a box of it, with antialiased bilinear interpolation.
-
-    Edges meet edges: for width W resized to V, the centre of pixel i of the result shows
-    (i + 0.5) · W/V - 0.5 of the image; with a box, left + (i + 0.5) · (right - left)/V.
-
-    Args:
-        image: (H, W, 3) or (H, W), uint8.
-        size_wh: width and height of the result, pixels, at least 1.
-        box_xyxy: edges of the part to take, pixels, within [-0.5, W - 0.5] and [-0.5, H - 0.5]; by default
-            the whole image.
-
-    Returns:
-        (height, width, 3) or (height, width), uint8.
-
-    Raises:
-        InputError: a size below 1, or a box that is empty or leaves the image.
-    """
-    height, width = image.shape[:2]
-    left, top, right, bottom = box_xyxy or (-0.5, -0.5, width - 0.5, height - 0.5)
-    if min(size_wh) < 1:
-        raise InputError(f"expected a size of at least 1 x 1, got {size_wh}")
-    if not (-0.5 <= left < right <= width - 0.5 and -0.5 <= top < bottom <= height - 0.5):
-        raise InputError(f"expected a box inside the {width} x {height} picture, got {box_xyxy}")
-    edges = (left + 0.5, top + 0.5, right + 0.5, bottom + 0.5)  # Pillow counts from the image's corner
-    return np.asarray(Image.fromarray(image).resize(size_wh, Image.Resampling.BILINEAR, box=edges))

@@ -45,11 +45,7 @@ class _Tag(NamedTuple):
 
 
 class _Directory:
-    """The tags of one image file directory.
-
-    Args:
-        stream: the file.
-        start: of the directory in the file; None for the first.
+    """The tags of the directory that starts there in a file, by default of the first.
 
     Raises:
         ValueError: too many tags, or tags that are together larger than the file.
@@ -92,14 +88,6 @@ class _Directory:
         self.stream.seek(entry.start)
         return struct.unpack(form, self.stream.read(struct.calcsize(form)))
 
-    def text(self, tag: int) -> bytes:
-        """Return the first bytes of a tag."""
-        entry = self.tags.get(tag)
-        if entry is None:
-            return b""
-        self.stream.seek(entry.start)
-        return self.stream.read(min(entry.size, 64))
-
 
 def open_tiff(stream: IO[bytes], name: str) -> Image.Image:
     """Open a TIFF file without decoding its pixels.
@@ -116,9 +104,7 @@ def open_tiff(stream: IO[bytes], name: str) -> Image.Image:
     directory = _Directory(stream)
     if raw := _raw_kind(directory):
         raise unsupported(name, f"RAW ({raw})")
-    pieces = max(
-        (directory.tags[tag].number for tag in (_STRIPS, _TILES) if tag in directory.tags), default=0
-    )
+    pieces = max([0, *(directory.tags[tag].number for tag in (_STRIPS, _TILES) if tag in directory.tags)])
     if pieces > MAX_PIECES:
         raise ImageError(
             f"{name}: expected at most {MAX_PIECES:,} strips or tiles, got {pieces:,}; {CONVERT}"
@@ -185,7 +171,10 @@ def _raw_kind(directory: _Directory) -> str | None:
         except (ValueError, struct.error):
             continue
     if any(each.numbers(_PHOTOMETRIC)[0] in (_COLOUR_FILTER, _LINEAR_RAW) for each in directories):
-        maker = directory.text(_MAKE)
+        maker = b""
+        if _MAKE in directory.tags:
+            directory.stream.seek(directory.tags[_MAKE].start)
+            maker = directory.stream.read(8)
         return next((raw for prefix, raw in _RAW_OF_MAKER.items() if maker.startswith(prefix)), "TIFF")
     directory.stream.seek(8)
     return "CR2" if directory.stream.read(2) == b"CR" else None

@@ -28,10 +28,7 @@ Heads have no points: a power of their score stands for the confidence."""
 def best_turn(photo: Photo, as_given: Rows, find: Callable[[Photo], Rows]) -> Rows:
     """Return the result of the quarter turn that shows faces best, in coordinates of the photo as given.
 
-    Args:
-        photo: the photo.
-        as_given: result for the photo as it is; kept if it has a sure face.
-        find: finds the faces of a photo.
+    The result ``as_given``, for the photo as it is, is kept if it has a sure face.
     """
     sure, best = _certainty(as_given)
     if sure:
@@ -54,12 +51,7 @@ def _certainty(found: Table[Any]) -> tuple[bool, float]:
 
 
 def turn_back(found: Rows, turned_deg: int) -> Rows:
-    """Carry a result, found in a photo turned clockwise, back to the photo before the turn; note the turn.
-
-    Args:
-        found: faces or poses of the turned photo.
-        turned_deg: 0, 90, 180 or 270.
-    """
+    """Carry a result, found in a photo turned clockwise, back to the photo before the turn; note the turn."""
     sine, cosine = {0: (0, 1), 90: (1, 0), 180: (0, -1), 270: (-1, 0)}[turned_deg]
     back = np.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1]])
     size = np.array([found.width, found.height])

@@ -19,16 +19,7 @@ LARGEST_PHOTOS_IN_MEMORY = 4
 
 
 class Service:
-    """State shared by all requests. Create it in the event loop that uses it.
-
-    Args:
-        workers: each is called by one thread.
-        settings: limits.
-        metrics: counts batches and faces.
-
-    Attributes:
-        slots: requests in work.
-    """
+    """State shared by all requests. Create it in the event loop that uses it."""
 
     def __init__(self, workers: Sequence[TaskFunction], settings: Settings, metrics: Metrics) -> None:
         self.settings, self.metrics = settings, metrics
@@ -67,12 +58,7 @@ class Batcher:
     """Queue of tasks with one thread per worker.
 
     A free worker takes its share of the waiting tasks, at most ``max_batch``, without a batching delay. While
-    all workers are busy, tasks gather for the next batches.
-
-    Args:
-        workers: each is called by its own thread only.
-        max_batch: largest number of photos in a batch.
-        observe: called with the size of each batch.
+    all workers are busy, tasks gather for the next batches. ``observe`` gets the size of each batch.
     """
 
     def __init__(

@@ -16,17 +16,12 @@ from facegeom.serve.problems import RefusedError
 FormatName: TypeAlias = Literal["json", "overlay", "png", "glb", "obj", "ply"]
 Pixels: TypeAlias = Callable[[], UInt8Array]
 Encoder: TypeAlias = Callable[[Faces, Pixels, int], bytes]
+"""Function of the faces, of a function that returns the photo, and of the index of the face in a mesh."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format of the response.
-
-    Attributes:
-        media_type: of the body.
-        encode: function of the faces, a function that returns the photo (H, W, 3) uint8 RGB, which only
-            formats that show pixels call, and the index of the face that a mesh holds; it returns the body.
-    """
+    """A format of the response: the media type of the body, and the function that encodes it."""
 
     media_type: str
     encode: Encoder

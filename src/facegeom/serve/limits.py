@@ -73,11 +73,7 @@ class RequestSlots:
 
 
 class PixelBudget:
-    """Limit on the pixels of decoded photos in memory. For one event loop.
-
-    Args:
-        limit: largest number of pixels at once; no photo may have more.
-    """
+    """Limit on the pixels of decoded photos in memory; no photo may have more. For one event loop."""
 
     def __init__(self, limit: int) -> None:
         self._free = limit
@@ -102,21 +98,14 @@ def check_photo(
 ) -> None:
     """Check the size of a photo, and the cost of searching it, before it is decoded.
 
-    Args:
-        width: of the photo, pixels.
-        height: of the photo, pixels.
-        settings: the limits.
-        min_face: height of the smallest face to find, pixels; the default is always cheap enough.
-        orientation: of the request; "auto" searches up to four times.
+    The default of ``min_face`` is always cheap enough; the orientation "auto" searches up to four times.
 
     Raises:
         RefusedError: 413, too many pixels; 422, ``min_face`` would make the search take too long.
     """
     if width * height > settings.max_pixels:
-        raise RefusedError(
-            413,
-            f"expected at most {settings.max_pixels:,} pixels, got {width} x {height}; send a smaller photo",
-        )
+        size = f"{settings.max_pixels:,} pixels, got {width} x {height}"
+        raise RefusedError(413, f"expected at most {size}; send a smaller photo")
 
     def is_cheap(face: float) -> bool:
         searches = 4 if orientation == "auto" else 1

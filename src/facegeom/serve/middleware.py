@@ -59,13 +59,9 @@ def _invalid_option(loc: tuple[str | int, ...], msg: str, **more: Any) -> str:
 
 
 class SecurityHeaders:
-    """ASGI middleware that adds security headers to every response.
+    """ASGI middleware that adds headers against other hosts' content, guessed media types, and frames.
 
-    They forbid other hosts' content, guessed media types, and frames.
-
-    Args:
-        app: the application.
-        scripts: sources of inline scripts that the content security policy allows ('sha256-…').
+    ``scripts`` are the inline scripts that the content security policy allows ('sha256-…').
     """
 
     def __init__(self, app: ASGIApp, scripts: str = "") -> None:
@@ -113,13 +109,7 @@ class Metrics:
 
 
 class RequestCounter:
-    """ASGI middleware that counts and times the requests to one path.
-
-    Args:
-        app: the application.
-        metrics: where to count.
-        path: of the counted requests.
-    """
+    """ASGI middleware that counts and times the requests to one path."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, path: str) -> None:
         self.app, self.metrics, self.path = app, metrics, path

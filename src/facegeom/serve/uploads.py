@@ -22,12 +22,7 @@ _ACCEPTED = "multipart/form-data with the field 'file', image/*, or application/
 
 @dataclass(frozen=True)
 class Upload:
-    """An uploaded photo.
-
-    Attributes:
-        content: bytes of the file.
-        file: its name without folders, if the client gave one.
-    """
+    """An uploaded photo: bytes of its file, and the name without folders, if the client gave one."""
 
     content: bytes
     file: str | None = None

@@ -83,14 +83,7 @@ TaskFunction: TypeAlias = Callable[[Sequence[Task]], list[Result]]
 
 
 class Worker:
-    """An analyzer in a worker process.
-
-    Args:
-        options: of :class:`FaceAnalyzer`, by name.
-
-    Raises:
-        InputError, WeightsError: as :class:`FaceAnalyzer`.
-    """
+    """An analyzer in a worker process, with the options of :class:`FaceAnalyzer`."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._analyzer = FaceAnalyzer(**options)
@@ -121,15 +114,7 @@ class _Opened:
 
 
 def analyze_tasks(analyzer: FaceAnalyzer, tasks: Sequence[Task]) -> list[Result]:
-    """Analyze the photos of many requests; an error concerns one task only.
-
-    Args:
-        analyzer: its own options fill in those that a task leaves out.
-        tasks: photos with equal options are analyzed together.
-
-    Returns:
-        Results or errors in the order of the tasks.
-    """
+    """Return results or errors in the order of the tasks; photos with equal options are analyzed together."""
     results: list[Result | None] = [None] * len(tasks)
     groups: dict[tuple[Any, ...], list[_Opened]] = defaultdict(list)
     for row, task in enumerate(tasks):

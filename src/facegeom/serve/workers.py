@@ -46,11 +46,7 @@ def started_workers(
 
 
 class RestartingWorker:
-    """A worker process, started again when it dies or takes too long.
-
-    Args:
-        options: of each process's :class:`FaceAnalyzer`, by name.
-        limit_s: longest time for a batch, seconds; a worker that takes longer is killed.
+    """A worker process, started again when it dies or takes more than ``limit_s`` seconds for a batch.
 
     Raises:
         FacegeomError: :class:`FaceAnalyzer` refuses the arguments, or the process does not start.

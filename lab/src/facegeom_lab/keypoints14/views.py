@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from facegeom.geometry.boxes import from_points
 from facegeom.geometry.rotation import rotation_from_angles
@@ -44,7 +45,8 @@ class SquareImages:
         if index in self._cache:
             return self._cache[index]
         image = reading.read(self.paths[index])
-        square = reading.resize(image, (self.side, self.side))
+        size = (self.side, self.side)
+        square = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
         entry = square, (image.shape[1], image.shape[0])
         if len(self._cache) < self._capacity:
             self._cache[index] = entry

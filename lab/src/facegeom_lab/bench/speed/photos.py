@@ -48,7 +48,8 @@ def enlarge(image: Any) -> Any:
     """Resize an image (H, W, 3) to a longer side of 640 px."""
     height, width = image.shape[:2]
     scale = LONG_SIDE / max(height, width)
-    return reading.resize(image, (round(width * scale), round(height * scale)))
+    size = (round(width * scale), round(height * scale))
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
 def tile(photos: Sequence[LabelledPhoto]) -> np.ndarray:

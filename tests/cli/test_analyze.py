@@ -114,7 +114,8 @@ def test_options_reach_the_analyzer(networks: Networks, tmp_path: Path) -> None:
         "--detector",
         "cascade",
     )
-    assert networks.built_with[0] == {"device": "cpu", "pose_net": "face", "detector": "onepass"}
+    defaults = {"device": "cpu", "pose_net": "face", "detector": "onepass", "orientation": "exif"}
+    assert networks.built_with[0] == defaults
     assert networks.built_with[1] == {
         "device": "cuda",
         "min_face": 40,

@@ -103,13 +103,7 @@ class InputIndex:
 
 
 def write_index(photos: Iterable[PhotoRef], folder: Path, part_size: int, old: InputIndex | None) -> int:
-    """Store the list of photos and return their number.
-
-    Args:
-        photos: read lazily; memory holds those of one part file.
-        folder: of the run.
-        part_size: photos per part file.
-        old: index of the run that is resumed.
+    """Store the list of photos, read lazily, and return their number; ``old`` is that of a resumed run.
 
     Raises:
         InputError: the photos differ from those of the run that is resumed.

@@ -80,12 +80,7 @@ def _open_with_pyarrow(location: str, missing: ImportError) -> tuple[Any, str]:
 
 
 def url_of(path: str, source: str) -> str:
-    """Return the path or URL by which a worker opens a file.
-
-    Args:
-        path: of the file, in the store of the source.
-        source: a path or URL in the same store.
-    """
+    """Return the path or URL by which a worker opens a file; ``source`` is one in the same store."""
     if not is_url(source) or is_url(path):
         return path
     return f"{source.partition('://')[0]}://{path.lstrip('/')}"
@@ -96,13 +91,8 @@ def image_column(schema: pa.Schema, wanted: str | None, file: str) -> str:
 
     A column can hold them if it is binary, or a struct with binary ``bytes`` as in Hugging Face data sets.
 
-    Args:
-        schema: of the Parquet file.
-        wanted: name of the column; None for the only one that can hold photos.
-        file: name of the file in error messages.
-
     Raises:
-        InputError: the column is missing, or several can hold photos and none was named.
+        InputError: the wanted column is missing, or none is wanted and not exactly one can hold photos.
     """
     candidates = [field.name for field in schema if _holds_bytes(field.type)]
     if wanted in candidates or (wanted is None and len(candidates) == 1):

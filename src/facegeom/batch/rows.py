@@ -187,12 +187,7 @@ class PartFiles:
         return sorted(self.folder.glob("part-*.parquet"))
 
     def verified_counts(self, part: int, metadata: dict[str, Any]) -> Counts | None:
-        """Return the counts of a part file; None if it is missing, incomplete or made from other photos.
-
-        Args:
-            part: number of the part file.
-            metadata: as given to :func:`encode` when it was made.
-        """
+        """Return the counts of a part file; None if it is missing, incomplete or has other metadata."""
         path = self.path(part)
         if not path.is_file():
             return None
@@ -205,11 +200,7 @@ class PartFiles:
         return counts if found == metadata and counts.photos == rows else None
 
     def clean(self) -> None:
-        """Remove the temporary files of a killed run.
-
-        Raises:
-            OutputError: a file cannot be removed.
-        """
+        """Remove the temporary files of a killed run."""
         try:
             for folder in (self.folder.parent, self.folder):
                 for temporary in folder.glob(".*.tmp"):

@@ -177,15 +177,8 @@ def _prepare(
 ) -> tuple[InputIndex, Progress]:
     """Write the input index, and the manifest of a new run; return the index and what was listed.
 
-    Args:
-        sources: of the photos.
-        out: folder of the run.
-        made_with: everything but the photos that the rows depend on, as JSON values; a part size of None
-            becomes that of the resumed run, else ``PART_SIZE``.
-        tell: progress callback.
-
-    Raises:
-        InputError: options or photos differ from those of the resumed run.
+    ``made_with`` holds everything but the photos that the rows depend on. Its part size, where it is None,
+    becomes that of the resumed run, else ``PART_SIZE``.
     """
     manifest = _read_manifest(out)
     before = manifest["made_with"] if manifest else {}
@@ -246,11 +239,7 @@ def _process(
 
 
 def _read_manifest(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest of the run in a folder; None without one.
-
-    Raises:
-        InputError: it is damaged, or has another format version.
-    """
+    """Return the manifest of the run in a folder; None without one."""
     path = folder / MANIFEST_FILE
     if not path.is_file():
         return None

@@ -231,11 +231,7 @@ def _is_photo(name: str) -> bool:
 
 
 def _parquet_rows(store: Any, path: str, file: PhotoRef, columns: Columns) -> Iterator[PhotoRef]:
-    """Yield one photo for each row of a Parquet file.
-
-    Raises:
-        InputError: no column can hold photos, or a requested column is missing.
-    """
+    """Yield one photo for each row of a Parquet file, or a "damaged" one."""
     try:
         with store.open(path, "rb") as stream:
             table = pq.ParquetFile(stream)

@@ -109,12 +109,14 @@ def analyze(
                 "threads": threads,
                 "fov_deg": fov,
                 "weights": weights,
-                "orientation": None if orientation == "exif" else orientation,
+                "orientation": orientation,
+                "pose_net": pose_net,
+                "detector": detector,
             }
         )
         if {"depth", "surface"} & set(kinds):
             given["depth"] = depth_from or True
-        analyzer = _analyzer(device, {**given, "pose_net": pose_net, "detector": detector})
+        analyzer = _analyzer(device, given)
         details: list[str] = []
 
         def process(photo: InputPhoto) -> int:

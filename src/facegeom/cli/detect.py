@@ -2,17 +2,15 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from facegeom.cli import options
 from facegeom.cli.photos import Collection, InputPhoto, angles_text, collect_photos, process_photos
 from facegeom.errors import InputError, OutputError
+from facegeom.export.files import write
 from facegeom.export.images import FORMATS, encode, fitted
-
-if TYPE_CHECKING:
-    from facegeom.head_pose import PoseDetector
 
 _log = logging.getLogger(__name__)
 
@@ -51,25 +49,34 @@ def detect(
 
     Example: facegeom detect album/ directions/
     """
-    from facegeom.head_pose import MIN_SCORE, PoseDetector
+    from facegeom.head_pose import PoseDetector
 
     found = collect_photos([source])
     targets = _choose_targets(found, source, target)
-    rest = {"max_faces": max_faces, "orientation": None if orientation == "exif" else orientation}
-    detector = PoseDetector(
-        min_face=min_face,
-        min_score=MIN_SCORE if min_score is None else min_score,
-        face_pose_net=face_pose_net,
-        device="cuda" if cuda else device,
-        threads=threads,
-        fov_deg=fov,
-        **options.without_none(rest),
-    )
+    given = {
+        "min_face": min_face,
+        "max_faces": max_faces,
+        "min_score": min_score,
+        "threads": threads,
+        "fov_deg": fov,
+        "face_pose_net": face_pose_net,
+        "orientation": orientation,
+    }
+    detector = PoseDetector(device="cuda" if cuda else device, **options.without_none(given))
     chosen = Collection(list(targets), found.problems)
     print_angles = len(targets) == 1 and not source.is_dir()
 
     def process(photo: InputPhoto) -> int:
-        return _draw_photo(photo, targets[photo], detector, print_angles)
+        poses = detector(photo.path)
+        file, ending = targets[photo], targets[photo].suffix.lower()
+        picture, note = fitted(poses.draw(photo.path), ending)
+        write(file, encode(picture, ending))
+        if note:
+            _log.warning("%r: %s", str(file), note)
+        for pose in poses if print_angles else ():
+            box = " ".join(f"{edge:.0f}" for edge in pose.box_xyxy)
+            typer.echo(f"{angles_text(pose)}, score {pose.score:.2f}, box {box}")
+        return len(poses)
 
     process_photos(chosen, process, "detecting", target)
 
@@ -112,19 +119,3 @@ def _path_in_folder(folder: Path, photo: InputPhoto) -> Path:
     if path.suffix.lower() in FORMATS:
         return path
     return path.with_name(path.name + ".jpg") if photo.shares_stem else path.with_suffix(".jpg")
-
-
-def _draw_photo(photo: InputPhoto, target: Path, detector: "PoseDetector", print_angles: bool) -> int:
-    """Write one photo with its head poses; return the number of its faces."""
-    from facegeom.export.files import write
-
-    poses = detector(photo.path)
-    ending = target.suffix.lower()
-    picture, note = fitted(poses.draw(photo.path), ending)
-    write(target, encode(picture, ending))
-    if note:
-        _log.warning("%r: %s", str(target), note)
-    for pose in poses if print_angles else ():
-        box = " ".join(f"{edge:.0f}" for edge in pose.box_xyxy)
-        typer.echo(f"{angles_text(pose)}, score {pose.score:.2f}, box {box}")
-    return len(poses)

@@ -13,7 +13,7 @@ import signal
 import sys
 from functools import partial
 from pkgutil import resolve_name
-from typing import IO, Any
+from typing import IO
 
 from facegeom.errors import FacegeomError
 
@@ -44,16 +44,12 @@ def _serve(calls: IO[bytes], output: IO[bytes]) -> None:
         return
     _send(output, "ready", None)
     report = partial(_send, output, "message")
-    while (call := _receive(calls)) is not None:
+    while True:
+        try:
+            call = pickle.load(calls)
+        except EOFError:
+            return
         _send(output, "result", worker(*call, report))
-
-
-def _receive(calls: IO[bytes]) -> Any:
-    """Return the arguments of the next call; None at the end of the input."""
-    try:
-        return pickle.load(calls)
-    except EOFError:
-        return None
 
 
 def _send(output: IO[bytes], kind: str, value: object) -> None:

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from facegeom.video.reading import Video
     from facegeom.video.run import VideoSummary
 
-_STOPPED = 130
-"""Exit code after Ctrl-C."""
-
 
 def video(
     paths: Annotated[
@@ -99,15 +96,12 @@ def video(
     end_time(start, seconds)  # wrong values are reported before the networks are loaded
     kinds = check_formats(part.strip() for part in formats.split(","))
     sources = _sources(paths or [], camera)
-    options = {"min_face": min_face, "max_faces": max_faces, "min_score": min_score, "threads": threads}
-    networks = {"pose_net": pose_net, "detector": detector, "orientation": orientation}
-    analyze = _analyzer(
-        device,
-        {**options, "fov_deg": fov, "weights": weights, **networks},
-        {"detect_every": detect_every, "smooth": smooth},
-    )
+    limits = {"min_face": min_face, "max_faces": max_faces, "min_score": min_score, "fov_deg": fov}
+    networks = {"pose_net": pose_net, "detector": detector, "weights": weights, "threads": threads}
+    options = {**limits, **networks, "orientation": orientation}
+    analyze = _analyzer(device, options, {"detect_every": detect_every, "smooth": smooth})
     failed = False
-    for source, name in sources:
+    for name, source in sources.items():
         try:
             with _progress_callback(source) as on_frame:
                 summary = run_video(
@@ -124,34 +118,31 @@ def video(
         raise typer.Exit(1)
 
 
-def _sources(paths: Sequence[Path], camera: str | None) -> "list[tuple[Source, str]]":
-    """Return the videos, each file once, or the camera, and the names of their output files."""
+def _sources(paths: Sequence[Path], camera: str | None) -> "dict[str, Source]":
+    """Return the videos, each file once, or the camera, by the names of their output files."""
     from facegeom.video import Source
 
     if bool(paths) == (camera is not None):
         raise typer.BadParameter("expected a video, or --camera N, one of the two", param_hint="'IN'")
     if camera is not None:
         source = Source.camera(camera)
-        return [(source, source.stem)]
-    seen: set[str] = set()
-    taken: set[str] = set()
-    result = []
+        return {source.stem: source}
+    files: dict[str, Path] = {}
     for path in paths:
-        if os.path.realpath(path) in seen:
-            continue
-        seen.add(os.path.realpath(path))
-        folder = Path(os.path.realpath(path)).parent.name
+        files.setdefault(os.path.realpath(path), path)
+    sources: dict[str, Source] = {}
+    for real, path in files.items():
+        folder = Path(real).parent.name
         choices = (path.stem, path.name, f"{folder}.{path.stem}", f"{folder}.{path.name}")
-        name = next((each for each in choices if each not in taken), None)
+        name = next((each for each in choices if each not in sources), None)
         if name is None:
             raise typer.BadParameter(
                 f"{str(path)!r} and another video would both be written as {path.stem!r};"
                 " give them different output folders",
                 param_hint="'IN'",
             )
-        taken.add(name)
-        result.append((Source(str(path)), name))
-    return result
+        sources[name] = Source(str(path))
+    return sources
 
 
 def _analyzer(device: str, options: dict[str, Any], tracking: dict[str, Any]) -> "FrameAnalyzer":
@@ -179,7 +170,7 @@ def _print_summary(summary: "VideoSummary", live: bool) -> bool:
     kept = "the frames before that were kept" if ends_early else "all frames that could be read were kept"
     typer.secho(f"error: {summary.fault}; {kept}", fg="red", err=True)
     if summary.stopped:
-        raise typer.Exit(_STOPPED)
+        raise typer.Exit(130)
     return True
 
 

@@ -101,8 +101,7 @@ class Encoding:
     def of_stream(cls, stream: Any) -> "Encoding":
         """Return the encoding that a PyAV video stream states."""
         context = stream.codec_context
-        stated = stream.sample_aspect_ratio or context.sample_aspect_ratio
-        ratio = Fraction(stated.numerator, stated.denominator) if stated else Fraction(1)
+        ratio = stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1)
         if not Fraction(1, _LARGEST_RATIO) <= ratio <= _LARGEST_RATIO:
             ratio = Fraction(1)
         named = (context.color_range, context.color_primaries, context.color_trc)
@@ -140,19 +139,17 @@ def square_size(width: int, height: int, pixel_ratio: Fraction) -> tuple[int, in
     return width, max(1, round(height / pixel_ratio))
 
 
-def display_matrix(frame: Any) -> tuple[int, int, int, int] | None:
-    """Return a, b, c, d of a PyAV frame, shown with x' = a x + c y, y' = b x + d y; None if as stored."""
+def display_matrix(frame: Any) -> tuple[int, int, int, int]:
+    """Return a, b, c, d of a PyAV frame, which is shown with x' = a x + c y, y' = b x + d y."""
     for data in frame.side_data:
         if data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
             return a, b, c, d
-    return None
+    return 1, 0, 0, 1
 
 
-def upright(pixels: UInt8Array, matrix: tuple[int, int, int, int] | None) -> UInt8Array:
+def upright(pixels: UInt8Array, matrix: tuple[int, int, int, int]) -> UInt8Array:
     """Return the pixels (H, W, 3) as shown: the nearest of the eight turns and mirrorings of the matrix."""
-    if matrix is None:
-        return pixels
     a, b, c, d = matrix
     if abs(b) + abs(c) > abs(a) + abs(d):
         pixels, a, d = np.swapaxes(pixels, 0, 1), c, b

@@ -1,6 +1,6 @@
 """Tell who is who from frame to frame: motion, size and shape of a face, and the best joint assignment."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import exp
 
 import numpy as np
@@ -65,28 +65,14 @@ class Track:
     def continued(
         self, box_xyxy: FloatArray, mesh_px: FloatArray, time_s: float, free: bool = True
     ) -> "Track":
-        """Return the track with the face as the next frame shows it.
-
-        Args:
-            box_xyxy: (4,) pixels.
-            mesh_px: (478, 3) pixels.
-            time_s: time of the frame.
-            free: whether no other face is in the way; else its motion is not to be trusted.
-        """
+        """Return the track with the face as the next frame shows it; it learns the motion of a free face."""
         velocity, step_s = self.velocity, time_s - self.time_s
         roll_deg = float(roll_in_image(mesh_px))
         if free and step_s > 0:
             moved = (centre(box_xyxy) - centre(self.box_xyxy)) / step_s
             velocity = velocity + (1 - exp(-step_s / VELOCITY_S)) * (moved - velocity)
-        return replace(
-            self,
-            box_xyxy=box_xyxy,
-            mesh_px=mesh_px,
-            roll_deg=roll_deg,
-            crop_roll_deg=_crop_roll(roll_deg, self.crop_roll_deg),
-            time_s=time_s,
-            velocity=velocity,
-        )
+        crop_roll_deg = _crop_roll(roll_deg, self.crop_roll_deg)
+        return Track(self.id, box_xyxy, mesh_px, roll_deg, crop_roll_deg, time_s, velocity)
 
     def predicted_box(self, time_s: float) -> FloatArray:
         """Return the box (4,) where the face is expected at a time: it goes on and slows down."""
@@ -127,9 +113,9 @@ def roll_in_image(mesh_px: FloatArray) -> FloatArray:
     return np.asarray(np.rad2deg(np.arctan2(-down[..., 0], down[..., 1])))
 
 
-def angle_between_deg(first: float, second: float) -> float:
-    """Return the difference of two directions, degrees in [0, 180]."""
-    return abs((first - second + 180) % 360 - 180)
+def angle_between_deg(first: npt.ArrayLike, second: npt.ArrayLike) -> FloatArray:
+    """Return the differences of directions, degrees in [0, 180]."""
+    return np.asarray(np.abs((np.subtract(first, second, dtype=np.float64) + 180) % 360 - 180))
 
 
 def _crop_roll(roll_deg: float, before_deg: float) -> float:
@@ -151,10 +137,8 @@ def shape_difference(first_px: FloatArray, second_px: FloatArray) -> float:
 def assign(costs: FloatArray) -> list[tuple[int, int]]:
     """Return the pairs (row, column) of the assignment with most pairs and, among these, least cost.
 
-    Kuhn, "The Hungarian method for the assignment problem", 1955, by shortest augmenting paths.
-
-    Args:
-        costs: (N, M) non-negative; inf for pairs that must not be.
+    Costs (N, M) are non-negative; inf for pairs that must not be. Kuhn, "The Hungarian method for the
+    assignment problem", 1955, by shortest augmenting paths.
     """
     rows, columns = costs.shape
     if not rows or not columns:

@@ -15,7 +15,7 @@ from facegeom.video.frames import Frame, UInt8Array
 from facegeom.video.tracking import TrackedFaces
 
 FloatArray = npt.NDArray[np.floating]
-Colour = tuple[int, int, int]
+Colour = tuple[int, ...]
 
 _CURVES = tuple(  # of the 68 points: jaw, brows, nose, eyes, lips
     (*range(first, end), *((first,) if closed else ()))
@@ -70,17 +70,13 @@ def _draw_face(pixels: UInt8Array, tracked: TrackedFaces, row: int, text: str) -
     canvas.line(np.array(corners), _WHITE, 1.6)
     for curve in _CURVES:
         confidence = float(faces.landmarks_confidence[row, list(curve)].mean())
-        canvas.line(points[list(curve)], _confidence_colour(confidence), 1.3)
+        colour = tuple(round(float(np.interp(confidence, _CONFIDENCES, each))) for each in _CHANNELS)
+        canvas.line(points[list(curve)], colour, 1.3)
     for axis in np.argsort(-axes[:, 2]).tolist():  # the farthest first, so that nearer ones cover it
         canvas.line(np.stack([origin, tips[axis]]), _SHADE, 4)
         canvas.line(np.stack([origin, tips[axis]]), _AXES[axis], 2.5)
     canvas.label(text, (left, top), text_px)
     canvas.put_back()
-
-
-def _confidence_colour(confidence: float) -> Colour:
-    red, green, blue = (round(float(np.interp(confidence, _CONFIDENCES, each))) for each in _CHANNELS)
-    return red, green, blue
 
 
 class _Canvas:

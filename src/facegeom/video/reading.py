@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -32,12 +31,6 @@ _LOOSE_END_TOLERANCE_S = 1.0
 
 _DURATION_FROM_ZERO = ("matroska,webm", "flv", "nut")
 """Formats that may state the duration as the time of the end, counted from 0, not from the first frame."""
-
-_SEGMENTS = ("mpegts",)
-"""Formats whose files may be cut anywhere: the sound's last packet is then no whole one."""
-
-_INTRA_CODECS = ("mjpeg",)
-"""Codecs that conceal damage in silence unless told to fail; no frame builds on another one."""
 
 _MAX_DAMAGED_PACKETS = 1000
 _TICK_S = 1e-6  # frame times are rounded
@@ -104,7 +97,7 @@ class Video:
         self._container = container
         self._stream = _video_streams(container)[0]
         self._stream.thread_type = "AUTO"
-        if not source.device and self._stream.codec_context.name in _INTRA_CODECS:
+        if not source.device and self._stream.codec_context.name == "mjpeg":  # conceals damage in silence
             self._stream.codec_context.options = {"err_detect": "explode"}
         self.rate = float(self._stream.average_rate or 0) or _DEFAULT_RATE
         self.start_s = (container.start_time or 0) / 1e6
@@ -123,12 +116,6 @@ class Video:
         if self.duration_s and abs(counted - self.duration_s * self.rate) > 0.1 * counted:
             counted = 0  # some files count ticks
         return counted or (round(self.duration_s * self.rate) if self.duration_s else None)
-
-    @property
-    def time_base(self) -> Fraction:
-        """Unit of the frames' timestamps, seconds."""
-        base = self._stream.time_base
-        return Fraction(base.numerator, base.denominator)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield every frame that can be read; see :meth:`between`."""
@@ -191,7 +178,7 @@ class Video:
             self._read_end_s = max(self._read_end_s, end_s)
         if packet.is_corrupt and is_video and packet.pts is not None:
             self._corrupt_pts.add(packet.pts)
-        elif packet.is_corrupt and self._container.format.name not in _SEGMENTS:
+        elif packet.is_corrupt and self._container.format.name != "mpegts":  # may be cut inside a packet
             self._damaged_sound += 1
 
     def _note_damage(self, frame: Any) -> bool:
@@ -207,13 +194,16 @@ class Video:
     def _check(self, yielded: int, count: int, time_s: float) -> None:
         """Raise a VideoError if packets were skipped, frames are damaged, or frames are missing."""
         self.damaged_packets += len(self._corrupt_pts) if self.reached_end else 0  # no frame came of these
-        faults = []
-        if self.damaged_packets:
-            faults.append(f"{_count(self.damaged_packets, 'damaged packet')} left out")
-        if self.damaged_frames:
-            faults.append(f"{_count(self.damaged_frames, 'damaged frame')} filled in by the decoder")
-        if self._damaged_sound:
-            faults.append(f"{_count(self._damaged_sound, 'damaged packet')} in the sound")
+        counted = (
+            (self.damaged_packets, "packet", "left out"),
+            (self.damaged_frames, "frame", "filled in by the decoder"),
+            (self._damaged_sound, "packet", "in the sound"),
+        )
+        faults = [
+            f"{number} damaged {noun}{' was' if number == 1 else 's were'} {fate}"
+            for number, noun, fate in counted
+            if number
+        ]
         tolerance_s = _END_TOLERANCE_S.get(self._container.format.name, _LOOSE_END_TOLERANCE_S)
         missing_s = self._end_s - self._read_end_s if self._end_s and self.reached_end else 0.0
         if missing_s > max(tolerance_s, 2 / self.rate):
@@ -226,10 +216,6 @@ class Video:
             raise VideoError(
                 f"{self.source.title} has no frame in the chosen time; its last one is at {time_s:.1f} s"
             )
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun} was" if count == 1 else f"{count} {noun}s were"
 
 
 @contextmanager
@@ -245,15 +231,23 @@ def open_video(source: Source | str | os.PathLike[str]) -> Iterator[Video]:
     import av
 
     opened = source if isinstance(source, Source) else Source(os.fspath(source))
-    if opened.device is None:
-        _check_file(Path(opened.name))
+    if opened.device is None and not os.path.isfile(opened.name):
+        problem = "a folder" if os.path.isdir(opened.name) else "no such file"
+        raise VideoError(f"expected a video file, but {opened.title} is {problem}")
     try:
         container = av.open(*opened.av_arguments, **AV_OPTIONS)
     except (av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise VideoError(f"cannot open {opened.title}: {reason}; {_hint(opened)}") from error
     with container:
-        _check_video(opened, container)
+        kind = container.format.name
+        if not opened.device and (kind in _NON_VIDEO_FORMATS or kind.endswith("_pipe")):
+            raise VideoError(
+                f"expected a video, got {opened.title}, a file of the kind {kind!r}; photos go to `analyze`"
+            )
+        if not _video_streams(container):
+            others = len(container.streams)
+            raise VideoError(f"{opened.title} has no video stream, only {others} other streams; give a video")
         yield Video(opened, container)
 
 
@@ -264,25 +258,6 @@ def _hint(source: Source) -> str:
     with open(source.name, "rb") as file:
         is_mp4 = file.read(12)[4:8] == b"ftyp"
     return "it is cut short, its index is missing; get a whole copy" if is_mp4 else "expected a video file"
-
-
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        problem = "a folder" if path.is_dir() else "no such file"
-        raise VideoError(f"expected a video file, but {str(path)!r} is {problem}")
-
-
-def _check_video(source: Source, container: Any) -> None:
-    """Raise a VideoError if the opened container is a photo, text, or has no video stream."""
-    kind = container.format.name
-    if not source.device and (kind in _NON_VIDEO_FORMATS or kind.endswith("_pipe")):
-        raise VideoError(
-            f"expected a video, got {source.title}, a file of the kind {kind!r}; photos go to `analyze`"
-        )
-    if not _video_streams(container):
-        raise VideoError(
-            f"{source.title} has no video stream, only {len(container.streams)} other streams; give a video"
-        )
 
 
 def _video_streams(container: Any) -> list[Any]:

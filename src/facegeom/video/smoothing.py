@@ -47,12 +47,7 @@ DEFAULT_SETTINGS = OneEuroSettings(min_cutoff_hz=0.2, beta=15.0, derivative_cuto
 
 
 class OneEuro:
-    """One-euro filter of P vectors; each vector has its own speed, its components share one cut-off.
-
-    Attributes:
-        settings: parameters of all vectors.
-        time_s: time of the last call.
-    """
+    """One-euro filter of P vectors; each vector has its own speed, its components share one cut-off."""
 
     def __init__(self, settings: OneEuroSettings) -> None:
         self.settings = settings
@@ -61,17 +56,9 @@ class OneEuro:
         self._speed: FloatArray = np.zeros(0)
 
     def __call__(self, values: FloatArray, time_s: float, unit: "FloatArray | float" = 1.0) -> FloatArray:
-        """Filter the next values.
+        """Filter the next values (P, D); the first, and those that are not later than the last, pass.
 
-        The first values, and values whose time is not later than the last, pass unchanged.
-
-        Args:
-            values: (P, D).
-            time_s: seconds, of any origin.
-            unit: length that counts as 1 in speeds, in the unit of the values; one number, or (P, 1).
-
-        Returns:
-            (P, D).
+        Speeds are measured in the ``unit``, a length in the unit of the values: one number, or (P, 1).
         """
         step_s = time_s - self.time_s
         if self._value is None or step_s <= 0:
@@ -117,12 +104,7 @@ class FaceSmoother:
         self._filters: dict[int, OneEuro] = {}
 
     def __call__(self, tracked: TrackedFaces, time_s: float) -> TrackedFaces:
-        """Return the faces of the next frame, smoothed.
-
-        Args:
-            tracked: faces of the frame.
-            time_s: time of the frame.
-        """
+        """Return the faces of the next frame, at its time in seconds, smoothed."""
         known = self._filters.items()
         self._filters = {id_: one for id_, one in known if time_s - one.time_s <= RESET_AFTER_S}
         if not len(tracked.ids):

@@ -5,11 +5,12 @@ The face network predicts each known face at its box in the last frame, so the d
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from facegeom.analyzer import FaceAnalyzer
 from facegeom.errors import InputError
 from facegeom.geometry.boxes import iou, nms
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
@@ -51,26 +52,6 @@ REMEMBER_S = 3.0
 _TICK_S = 1e-6  # frame times are decimals: 0.3 s after 0.1 s is 0.4 s
 
 
-class Analyzer(Protocol):
-    """Interface of :class:`facegeom.FaceAnalyzer` that the tracker uses."""
-
-    @property
-    def max_faces(self) -> int | None:
-        """Largest number of faces; None for no limit."""
-
-    @property
-    def fov_deg(self) -> float | None:
-        """Angle of view of all frames, degrees; None if it is not known."""
-
-    def __call__(self, source: UInt8Array) -> Faces:
-        """Detect and predict the faces of an image (H, W, 3)."""
-        ...
-
-    def at(self, source: UInt8Array, boxes_xyxy: FloatArray, roll_deg: FloatArray | None = None) -> Faces:
-        """Predict the faces at boxes (N, 4), rolled by (N,) degrees, without detection."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class TrackedFaces:
     """Faces of one frame.
@@ -102,7 +83,7 @@ class FaceTracker:
         InputError: ``detect_every`` is below 1.
     """
 
-    def __init__(self, analyzer: Analyzer, detect_every: int = DETECT_EVERY) -> None:
+    def __init__(self, analyzer: FaceAnalyzer, detect_every: int = DETECT_EVERY) -> None:
         if detect_every < 1:
             raise InputError(f"detect_every: expected at least 1 frame, got {detect_every!r}")
         self.analyzer, self.detect_every = analyzer, detect_every
@@ -119,12 +100,7 @@ class FaceTracker:
         self._frames_since_detection = 0
 
     def __call__(self, pixels: UInt8Array, time_s: float) -> TrackedFaces:
-        """Return the faces of the next frame.
-
-        Args:
-            pixels: (H, W, 3) uint8 RGB.
-            time_s: time of the frame.
-        """
+        """Return the faces of the next frame: (H, W, 3) uint8 RGB, at its time in seconds."""
         is_cut = self._is_cut(pixels) or (pixels.shape != self._size and bool(self._size))
         if is_cut:
             self._forget()
@@ -149,9 +125,8 @@ class FaceTracker:
             return True
         if self._tracks and not self._lost:
             return False
-        if time_s - self._missing_since_s <= SEARCH_S + _TICK_S:
-            return True
-        return time_s - self._detected_s >= RETRY_S - _TICK_S
+        is_recent = time_s - self._missing_since_s <= SEARCH_S + _TICK_S
+        return is_recent or time_s - self._detected_s >= RETRY_S - _TICK_S
 
     def _follow(self, pixels: UInt8Array, time_s: float) -> Faces:
         """Update the tracks; return their faces. Lost faces are looked for where they are expected."""
@@ -188,60 +163,41 @@ class FaceTracker:
         limit = self.analyzer.max_faces
         if limit:
             new = new[: limit - len(self._tracks)]
-        costs = np.array(
-            [
-                [track.cost(box, mesh, time_s) for track in self._lost]
-                for box, mesh in zip(new.box_xyxy, new.mesh_px, strict=True)
-            ]
-        ).reshape(len(new), len(self._lost))
-        again = dict(assign(costs))
-        for row, (box, mesh) in enumerate(zip(new.box_xyxy, new.mesh_px, strict=True)):
+        places = list(zip(new.box_xyxy, new.mesh_px, strict=True))
+        costs = np.array([[track.cost(*place, time_s) for track in self._lost] for place in places])
+        again = dict(assign(costs.reshape(len(new), len(self._lost))))
+        for row, (box, mesh) in enumerate(places):
             if row in again:
                 self._tracks.append(self._lost[again[row]].continued(box, mesh, time_s))
             else:
                 self._tracks.append(Track.started(self._next_id, box, mesh, time_s))
                 self._next_id += 1
-        back = set(again.values())
-        self._lost = [track for index, track in enumerate(self._lost) if index not in back]
+        self._lost = [track for index, track in enumerate(self._lost) if index not in again.values()]
         return concatenate(faces, new) if len(new) else faces
 
 
-def _expected(lost: Sequence[Track], time_s: float) -> list[FloatArray]:
-    return [track.predicted_box(time_s) for track in lost]
+def _expected(lost: Sequence[Track], time_s: float) -> FloatArray:
+    """Return the boxes (N, 4) where lost faces are expected."""
+    return np.array([track.predicted_box(time_s) for track in lost]).reshape(-1, 4)
 
 
 def _rows_to_keep(faces: Faces, tracks: Sequence[Track], active: int, time_s: float) -> IntArray:
     """Return the rows, ascending, that show their tracks' faces.
 
     A face must look like one, not be upside down to how it was and, if it was lost, be in reach. Where
-    several tracks see one face it belongs to the track that expects it most: active ones before lost ones.
-
-    Args:
-        faces: predictions at the tracks' boxes.
-        tracks: the tracks, the active ones first.
-        active: number of active tracks.
-        time_s: time of the frame.
+    several tracks see one face it belongs to the track that expects it most: the first ``active`` ones
+    before the lost ones.
     """
     side = (faces.box_xyxy[:, 2:] - faces.box_xyxy[:, :2]).min(axis=1)
     is_lost = np.arange(len(faces)) >= active
     least = np.where(is_lost, RETURN_SCORE, KEEP_SCORE)
-    turned = [
-        angle_between_deg(float(roll), track.roll_deg)
-        for roll, track in zip(roll_in_image(faces.mesh_px), tracks, strict=True)
-    ]
+    turned = _turned_deg(faces, tracks).diagonal()
     in_reach = [
         row < active or np.isfinite(track.distance(box, time_s))
         for row, (track, box) in enumerate(zip(tracks, faces.box_xyxy, strict=True))
     ]
-    good = (
-        np.array(in_reach)
-        & (faces.score >= least)
-        & (side >= MIN_SIDE_PX)
-        & (np.array(turned) <= MAX_ROLL_STEP_DEG)
-    )
+    good = (faces.score >= least) & (side >= MIN_SIDE_PX) & (turned <= MAX_ROLL_STEP_DEG) & in_reach
     rows = np.flatnonzero(good)
-    if len(rows) < 2:
-        return rows
     boxes = faces.box_xyxy[rows]
     if _overlaps_no_other(boxes, MATCH_IOU).all():
         return rows
@@ -259,23 +215,20 @@ def _overlaps_no_other(boxes_xyxy: FloatArray, threshold: float = 0.0) -> npt.ND
 
 def _contradicts(detected: Faces, lost: Sequence[Track], time_s: float) -> npt.NDArray[np.bool_]:
     """Return for each detected face whether it is a lost one, read upside down."""
-    if not lost:
-        return np.zeros(len(detected), bool)
-    overlap = iou(detected.box_xyxy, np.stack(_expected(lost, time_s)))
-    rolls = roll_in_image(detected.mesh_px)
-    turned = [[angle_between_deg(float(roll), track.roll_deg) for track in lost] for roll in rolls]
-    shape = len(detected), len(lost)
-    return np.asarray(((overlap >= MATCH_IOU) & (np.array(turned).reshape(shape) > 90)).any(axis=1))
+    overlap = iou(detected.box_xyxy, _expected(lost, time_s))
+    return np.asarray(((overlap >= MATCH_IOU) & (_turned_deg(detected, lost) > 90)).any(axis=1))
+
+
+def _turned_deg(faces: Faces, tracks: Sequence[Track]) -> FloatArray:
+    """Return by how much each face is rolled against each track (N, M), degrees in [0, 180]."""
+    rolls = np.array([track.roll_deg for track in tracks])
+    return angle_between_deg(roll_in_image(faces.mesh_px)[:, None], rolls)
 
 
 def concatenate(first: Faces, second: Faces) -> Faces:
-    """Return the faces of both, in this order, with the optional fields that either has."""
-    arrays: dict[str, Any] = {
-        name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in FACE_SHAPES
-    }
+    """Return the faces of both, in this order."""
     if not len(first):
         return second
-    for name in Faces.row.optional:
-        parts = getattr(first, name), getattr(second, name)
-        arrays[name] = None if None in parts else parts[0] + parts[1]
-    return replace(first, **arrays)
+    parts: Any = {name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in FACE_SHAPES}
+    depth = None if first.depth is None or second.depth is None else first.depth + second.depth
+    return replace(first, depth=depth, **parts)

@@ -1,8 +1,9 @@
 """Write overlay videos: H.264 in MP4 with the timestamps, the colours and the sound of the input."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,11 @@ from facegeom.export.files import replacing
 from facegeom.video.frames import UInt8Array
 from facegeom.video.reading import AV_OPTIONS, Video
 
-CODECS = ("libx264", "mpeg4")
-"""Video codecs; the first that this PyAV can encode is used."""
+CODECS = {"libx264": {"crf": "18", "preset": "veryfast"}, "mpeg4": {"qscale": "3"}}
+"""Video codecs and their options; the first that this PyAV can encode is used."""
 
 _TIME_BASE = Fraction(1, 90_000)
 """Unit of the written timestamps, seconds; the frame durations of the usual rates are multiples of it."""
-
-_QUALITY = {"libx264": {"crf": "18", "preset": "veryfast"}, "mpeg4": {"qscale": "3"}}
 
 _FORMATS = {".mp4": "mp4", ".mkv": "matroska"}
 
@@ -70,7 +69,7 @@ class VideoWriter:
     def _open_stream(self, pixels: UInt8Array) -> Any:
         """Add the video stream, of the size of these pixels and the input's colours, and the sound."""
         codec, colours = _find_codec(), self._colours
-        stream = self._container.add_stream(codec, rate=round(self._video.rate) or 1, options=_QUALITY[codec])
+        stream = self._container.add_stream(codec, rate=round(self._video.rate) or 1, options=CODECS[codec])
         height, width = pixels.shape[:2]
         stream.height, stream.width = (max(2, side - side % 2) for side in (height, width))  # 4:2:0: even
         stream.pix_fmt = "yuv420p"
@@ -95,12 +94,10 @@ class _SoundCopier:
 
     def __init__(self, container: Any, start_s: float) -> None:
         self._stream = container.streams.audio[0]
-        base = self._stream.time_base
-        self._units_per_s = Fraction(base.denominator, base.numerator)
+        self._units_per_s = 1 / self._stream.time_base
         self._file_start = self._start = round(start_s * self._units_per_s)
         self._packets = (packet for packet in container.demux(self._stream) if packet.dts is not None)
-        self._next: Any = None
-        self._target: Any = None
+        self._next = self._read()
 
     @property
     def codec(self) -> str:
@@ -115,27 +112,23 @@ class _SoundCopier:
 
     def copy_until(self, time_s: float | None) -> None:
         """Copy the packets up to a time; all that are left if it is None."""
+        limit = inf if time_s is None else self._file_start + round(time_s * self._units_per_s)
+        while self._next is not None and self._next.dts <= limit:
+            packet, self._next = self._next, self._read()
+            if self._start > self._file_start and packet.dts < self._start:
+                continue  # before the first frame that is written
+            packet.dts -= self._start
+            packet.pts = packet.dts if packet.pts is None else packet.pts - self._start
+            packet.stream = self._target
+            self._container.mux(packet)
+
+    def _read(self) -> Any:
+        """Return the next packet; None at the end."""
         from av.error import FFmpegError
 
-        limit = None if time_s is None else self._file_start + round(time_s * self._units_per_s)
-        while True:
-            try:
-                packet = self._next or next(self._packets, None)
-            except FFmpegError:  # the same damage ends the video stream, whose reader reports it
-                packet = None
-            self._next = packet
-            if packet is None or (limit is not None and packet.dts > limit):
-                return
-            self._next = None
-            self._copy(packet)
-
-    def _copy(self, packet: Any) -> None:
-        if self._start > self._file_start and packet.dts < self._start:
-            return  # before the first frame that is written
-        packet.dts -= self._start
-        packet.pts = packet.dts if packet.pts is None else packet.pts - self._start
-        packet.stream = self._target
-        self._container.mux(packet)
+        with suppress(FFmpegError):  # the same damage ends the video stream, whose reader reports it
+            return next(self._packets, None)
+        return None
 
 
 def suffix_for(video: Video) -> str:
@@ -183,9 +176,9 @@ def _find_codec() -> str:
     """Return the first of CODECS that this PyAV can encode."""
     import av
 
-    known = [name for name in CODECS if name in av.codecs_available]
-    if not known:
-        raise OutputError(
-            f"expected a PyAV that encodes {' or '.join(CODECS)}; install av from the package index"
-        )
-    return known[0]
+    for name in CODECS:
+        if name in av.codecs_available:
+            return name
+    raise OutputError(
+        f"expected a PyAV that encodes {' or '.join(CODECS)}; install av from the package index"
+    )

@@ -162,10 +162,9 @@ def decode_image(
     image.load()
     flat, to_srgb = _to_rgb(image, name)
     transpose, fov_deg = read_exif(image, full_wh)
-    pixels = np.asarray(flat)
+    pixels = np.asarray(flat if transpose is None else flat.transpose(transpose))
     swapped, flipped = False, (False, False)
     if transpose is not None:
-        pixels = np.asarray(flat.transpose(transpose))
         cells = Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8)).transpose(transpose)
         (corner, right), (below, _) = np.asarray(cells).tolist()
         swapped, flipped = abs(right - corner) == 2, (right < corner, below < corner)

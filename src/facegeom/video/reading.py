@@ -19,9 +19,6 @@ CAMERAS = {
 }
 """FFmpeg's input device and the pattern of a camera's name, by ``sys.platform``."""
 
-AV_OPTIONS = {"options": {"protocol_whitelist": "file"}}
-"""Arguments of every ``av.open`` for reading: a playlist must not reach the network."""
-
 _DEFAULT_RATE = 30.0
 """Frames per second to assume when the file states no rate."""
 
@@ -62,10 +59,12 @@ class Source:
         device, pattern = CAMERAS[sys.platform]
         return cls(pattern.format(number_or_name), device)
 
-    @property
-    def av_arguments(self) -> tuple[str, str, str | None]:
-        """File, mode and format for ``av.open``; "file:" keeps a name from being read as a protocol."""
-        return (self.name if self.device else f"file:{self.name}"), "r", self.device
+    def open_container(self) -> Any:
+        """Open it with PyAV; a name is not read as a protocol, and a playlist does not reach the network."""
+        import av
+
+        name, options = self.name if self.device else f"file:{self.name}", {"protocol_whitelist": "file"}
+        return av.open(name, "r", self.device, options=options)
 
     @property
     def stem(self) -> str:
@@ -153,8 +152,7 @@ class Video:
         from av.error import FFmpegError
 
         packets = self._container.demux(*([self._stream] if self.source.device else []))
-        failures = 0
-        while failures <= _MAX_DAMAGED_PACKETS:
+        while self.damaged_packets <= _MAX_DAMAGED_PACKETS:
             frames = []
             try:
                 packet = next(packets)
@@ -164,7 +162,6 @@ class Video:
             except StopIteration:
                 return
             except FFmpegError:
-                failures += 1
                 self.damaged_packets += 1
                 self._is_damaged = True
             yield from frames
@@ -228,15 +225,15 @@ def open_video(source: Source | str | os.PathLike[str]) -> Iterator[Video]:
     Raises:
         VideoError: the file or camera does not exist, or is not a video.
     """
-    import av
+    from av.error import FFmpegError
 
     opened = source if isinstance(source, Source) else Source(os.fspath(source))
     if opened.device is None and not os.path.isfile(opened.name):
         problem = "a folder" if os.path.isdir(opened.name) else "no such file"
         raise VideoError(f"expected a video file, but {opened.title} is {problem}")
     try:
-        container = av.open(*opened.av_arguments, **AV_OPTIONS)
-    except (av.error.FFmpegError, ValueError) as error:
+        container = opened.open_container()
+    except (FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise VideoError(f"cannot open {opened.title}: {reason}; {_hint(opened)}") from error
     with container:

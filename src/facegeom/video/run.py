@@ -102,11 +102,7 @@ def analyze_video(
 
 
 def end_time(start: float, seconds: float | None) -> float:
-    """Return the time after the last frame to analyze.
-
-    Raises:
-        InputError: ``start`` is negative, or ``seconds`` is not positive.
-    """
+    """Return the time after the last frame to analyze; raise an InputError if there is no such frame."""
     if not (isfinite(start) and start >= 0):
         raise InputError(f"start: expected 0 or more seconds, got {start:g}")
     if seconds is None:
@@ -117,11 +113,7 @@ def end_time(start: float, seconds: float | None) -> float:
 
 
 def check_formats(formats: Iterable[str]) -> list[str]:
-    """Return the formats of the tables, each once.
-
-    Raises:
-        InputError: an unknown format.
-    """
+    """Return the formats of the tables, each once; raise an InputError for an unknown one."""
     kinds = list(dict.fromkeys(formats))
     if not set(kinds) <= set(FORMATS):
         raise InputError(f"formats: expected some of {','.join(FORMATS)}, got {','.join(kinds)!r}")

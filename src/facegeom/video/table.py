@@ -21,7 +21,6 @@ from facegeom.video.tracking import TrackedFaces
 ROW_GROUP = 256
 """Rows to hold in memory before they are written to Parquet."""
 
-_ANGLES = ("yaw_deg", "pitch_deg", "roll_deg")
 _THREE_DECIMALS = ("_px", "_mm", "_deg", "_xyxy")
 """Endings of fields in pixels, millimetres and degrees; other fractions have six decimals in CSV."""
 
@@ -70,8 +69,7 @@ def _face_rows(frame: Frame, tracked: TrackedFaces) -> Columns:
     """Return a row for each face."""
     faces, count = tracked.faces, len(tracked.ids)
     place = {"frame": [frame.index] * count, "time_s": [frame.time_s] * count, "id": tracked.ids}
-    names = (*FACE_SHAPES, *_ANGLES, "camera_rotation")
-    return place | {name: getattr(faces, name) for name in names}
+    return place | {name: getattr(faces, name) for name in _FACE_SHAPES}
 
 
 def _frame_rows(frame: Frame, tracked: TrackedFaces) -> Columns:
@@ -81,7 +79,8 @@ def _frame_rows(frame: Frame, tracked: TrackedFaces) -> Columns:
 
 
 _PLACE: dict[str, tuple[str, tuple[int, ...]]] = {"frame": ("int64", ()), "time_s": ("float64", ())}
-_FACE_SHAPES = {**FACE_SHAPES, **dict.fromkeys(_ANGLES, ()), "camera_rotation": (3, 3)}
+_ANGLES: dict[str, tuple[int, ...]] = {"yaw_deg": (), "pitch_deg": (), "roll_deg": ()}
+_FACE_SHAPES = {**FACE_SHAPES, **_ANGLES, "camera_rotation": (3, 3)}
 
 FACES = Kind(
     {**_PLACE, "id": ("int32", ()), **{name: ("float32", shape) for name, shape in _FACE_SHAPES.items()}},

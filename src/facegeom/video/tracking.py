@@ -13,7 +13,6 @@ import numpy.typing as npt
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.errors import InputError
 from facegeom.geometry.boxes import iou, nms
-from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.results import FACE_SHAPES, Faces
 from facegeom.video.cuts import CutDetector
 from facegeom.video.matching import Track, angle_between_deg, assign, roll_in_image
@@ -151,10 +150,8 @@ class FaceTracker:
 
     def _no_faces(self, pixels: UInt8Array) -> Faces:
         """Return the result for a frame (H, W, 3) without a face."""
-        height, width = pixels.shape[:2]
-        fov_deg = self.analyzer.fov_deg
-        source: Any = "given" if fov_deg else "assumed"
-        return replace(Faces.empty(width, height), fov_deg=fov_deg or DEFAULT_FOV_DEG, fov_source=source)
+        none, fov_deg = Faces.empty(pixels.shape[1], pixels.shape[0]), self.analyzer.fov_deg
+        return replace(none, fov_deg=fov_deg, fov_source="given") if fov_deg else none
 
     def _add_new_faces(self, faces: Faces, detected: Faces, time_s: float) -> Faces:
         """Start tracks for the detected faces that match none; return all faces, as the tracks."""

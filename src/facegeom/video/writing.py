@@ -12,14 +12,12 @@ import numpy as np
 from facegeom.errors import OutputError
 from facegeom.export.files import replacing
 from facegeom.video.frames import UInt8Array
-from facegeom.video.reading import AV_OPTIONS, Video
-
-CODECS = {"libx264": {"crf": "18", "preset": "veryfast"}, "mpeg4": {"qscale": "3"}}
-"""Video codecs and their options; the first that this PyAV can encode is used."""
+from facegeom.video.reading import Video
 
 _TIME_BASE = Fraction(1, 90_000)
 """Unit of the written timestamps, seconds; the frame durations of the usual rates are multiples of it."""
 
+_QUALITY = {"libx264": {"crf": "18", "preset": "veryfast"}, "mpeg4": {"qscale": "3"}}
 _FORMATS = {".mp4": "mp4", ".mkv": "matroska"}
 
 MP4_SOUND = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
@@ -68,8 +66,10 @@ class VideoWriter:
 
     def _open_stream(self, pixels: UInt8Array) -> Any:
         """Add the video stream, of the size of these pixels and the input's colours, and the sound."""
-        codec, colours = _find_codec(), self._colours
-        stream = self._container.add_stream(codec, rate=round(self._video.rate) or 1, options=CODECS[codec])
+        import av
+
+        codec, colours = "libx264" if "libx264" in av.codecs_available else "mpeg4", self._colours
+        stream = self._container.add_stream(codec, rate=round(self._video.rate) or 1, options=_QUALITY[codec])
         height, width = pixels.shape[:2]
         stream.height, stream.width = (max(2, side - side % 2) for side in (height, width))  # 4:2:0: even
         stream.pix_fmt = "yuv420p"
@@ -163,22 +163,8 @@ def open_writer(path: Path, video: Video) -> Iterator[VideoWriter]:
 @contextmanager
 def _open_sound(video: Video) -> Iterator[_SoundCopier | None]:
     """Open the sound of the input a second time; yield None for cameras and silent files."""
-    import av
-
     if video.source.device:
         yield None
         return
-    with av.open(*video.source.av_arguments, **AV_OPTIONS) as container:
+    with video.source.open_container() as container:
         yield _SoundCopier(container, video.start_s) if container.streams.audio else None
-
-
-def _find_codec() -> str:
-    """Return the first of CODECS that this PyAV can encode."""
-    import av
-
-    for name in CODECS:
-        if name in av.codecs_available:
-            return name
-    raise OutputError(
-        f"expected a PyAV that encodes {' or '.join(CODECS)}; install av from the package index"
-    )

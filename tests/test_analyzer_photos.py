@@ -4,7 +4,6 @@ import io
 import multiprocessing
 import pickle
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,13 +13,12 @@ from PIL import Image
 
 import facegeom
 from facegeom import FaceAnalyzer, Faces, ImageError, InputError
-from facegeom.geometry.boxes import iou, square
+from facegeom.geometry.boxes import iou
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, IBUG68_MIRROR, IBUG68_REGIONS
 from facegeom.image.photo import open_photo
 from facegeom.image.pyramid import Pyramid
 from facegeom.models.detector import Candidates
 from facegeom.results import FACE_SHAPES
-from facegeom.results.turning import turn_back
 
 DEMO = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
 NAN = float("nan")
@@ -343,31 +341,6 @@ def test_the_cascade_as_the_detector() -> None:
     assert iou(found.box_xyxy, other.box_xyxy)[0, 0] > 0.8
     with pytest.raises(InputError, match="detector: expected one of onepass, cascade, got 'hog'"):
         FaceAnalyzer(detector="hog")
-
-
-@pytest.mark.parametrize("turned_deg", [90, 180, 270])
-def test_orientation_auto_finds_the_face_of_a_turned_photo(
-    analyzer: FaceAnalyzer, image: np.ndarray, demo: Faces, turned_deg: int
-) -> None:
-    turned = open_photo(image).turned(turned_deg)
-    found = analyzer(turned, orientation="auto")
-    assert found.turned_deg == 360 - turned_deg
-    assert_same(turn_back(found, turned_deg), demo)
-
-
-def test_nothing_is_said_of_a_face_upside_down(analyzer: FaceAnalyzer, image: np.ndarray) -> None:
-    assert len(analyzer(open_photo(image).turned(180))) == 0
-
-
-def test_a_face_upside_down_is_not_confirmed(analyzer: FaceAnalyzer, image: np.ndarray, demo: Faces) -> None:
-    face_squares = square(demo.box_xyxy)
-    turned = Pyramid(image[::-1, ::-1])
-    low, high = face_squares[:, :2], face_squares[:, 2:]
-    turned_squares = np.concatenate([image.shape[1] - 1 - high, image.shape[0] - 1 - low], axis=1)
-    upright = analyzer.face_net([Pyramid(image)], [face_squares])
-    upside_down = [replace(each, score=np.ones(1)) for each in analyzer.face_net([turned], [turned_squares])]
-    assert [len(each.score) for each in analyzer.face_net.confirm([Pyramid(image)], upright)] == [1]
-    assert [len(each.score) for each in analyzer.face_net.confirm([turned], upside_down)] == [0]
 
 
 def test_errors_kept_in_the_place_of_bad_photos(analyzer: FaceAnalyzer, image: np.ndarray) -> None:

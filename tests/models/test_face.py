@@ -321,6 +321,19 @@ def test_doubtful_faces_are_confirmed(
     np.testing.assert_array_equal(kept.mesh, found.mesh[: len(kept.score)])
 
 
+@pytest.mark.parametrize(("yaw_deg", "is_kept"), [(-60, True), (-30, False), (30, False), (60, True)])
+def test_heads_turned_far_are_not_taken_for_upside_down(yaw_deg: float, is_kept: bool) -> None:
+    class Turned(ListedNet):
+        def __call__(self, crops: np.ndarray) -> list[np.ndarray]:
+            outputs = super().__call__(crops)
+            outputs[2][:] = rotation_to_6d(rotation_from_angles(yaw_deg, 0, 0))
+            return outputs
+
+    found = FaceNet(FakeNet(UNSURE))([plain()], [SQUARE])[0]
+    (kept,) = FaceNet(Turned([0.9, 0.999], [UNSURE, UNSURE])).confirm([plain()], [found])
+    assert len(kept.score) == is_kept
+
+
 def test_sure_faces_are_not_looked_at_again() -> None:
     net = FakeNet(SURE)
     found = FaceNet(net)([plain(), plain()], [SQUARE, np.zeros((0, 4))])

@@ -147,6 +147,7 @@ def model_data() -> dict[str, Any]:
             "doubtful": face.DOUBTFUL,
             "upside_down_score": face.UPSIDE_DOWN_SCORE,
             "upside_down_margin": face.UPSIDE_DOWN_MARGIN,
+            "upside_down_yaw_deg": face.UPSIDE_DOWN_YAW_DEG,
             "views": {
                 "largest_angle_deg": virtual_views.LARGEST_ANGLE_DEG,
                 "largest_slope": virtual_views.LARGEST_SLOPE,

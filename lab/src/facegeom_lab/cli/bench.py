@@ -41,7 +41,8 @@ def accuracy(
     only: Annotated[
         str,
         typer.Option(
-            help="Sections, separated by commas: detection, hard, end-to-end, mesh, confidence, rotation."
+            help="Sections, separated by commas: detection, hard, cut, end-to-end, mesh, confidence, "
+            "rotation."
         ),
     ] = "",
 ) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from facegeom_lab.bench.accuracy.cut_faces import cut_faces
 from facegeom_lab.bench.accuracy.detection import detection
 from facegeom_lab.bench.accuracy.hard_cases import hard_cases
 from facegeom_lab.bench.accuracy.landmarks import confidence, end_to_end
@@ -16,6 +17,7 @@ from facegeom_lab.measures.tables import Report, Table
 SECTIONS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "detection": detection,
     "hard": hard_cases,
+    "cut": cut_faces,
     "end-to-end": end_to_end,
     "mesh": mesh,
     "confidence": confidence,

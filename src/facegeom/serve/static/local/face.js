@@ -14,7 +14,7 @@
 
 import { iou, square } from "./boxes.js";
 import { cropSquares } from "./crop.js";
-import { rotationFrom6d } from "./rotation.js";
+import { anglesFromRotation, rotationFrom6d } from "./rotation.js";
 import { cropView, toCropUnits, virtualView } from "./virtual_views.js";
 
 export class FaceNet {
@@ -53,15 +53,17 @@ export class FaceNet {
 
   /** Leave out doubtful faces that a crop around their own square does not show, or shows upside down. */
   async confirm(image, predictions, lens) {
-    const { doubtful: limit, crop_scale: scale, upside_down_score: sure, upside_down_margin: margin } = this.settings;
+    const { doubtful: limit, crop_scale: scale } = this.settings;
+    const { upside_down_score: sure, upside_down_margin: margin, upside_down_yaw_deg: farthest } = this.settings;
     const doubtful = predictions.filter((one) => mean(one.landmarksConfidence) < limit);
     const { pixels } = this.cut(image, doubtful.map((one) => square(square(one.box), scale)), lens);
     const upright = await this.run(pixels);
     const turned = await this.run(pixels.map(turnedHalf));
     const wrong = doubtful.filter((_, index) => {
       const [here, there] = [upright[index], turned[index]];
-      const margins = this.certainty(there) >= this.certainty(here) - margin;
-      return here.score[0] < 0.5 || (there.score[0] >= sure && margins);
+      const [yaw] = anglesFromRotation(rotationFrom6d(here.rotation6d));
+      const alike = this.certainty(there) >= this.certainty(here) - margin && Math.abs(yaw) < farthest;
+      return here.score[0] < 0.5 || (there.score[0] >= sure && alike);
     });
     return predictions.filter((one) => !wrong.includes(one));
   }

@@ -42,9 +42,7 @@ class VirtualViews:
     image_from_unit: FloatArray
     roll_deg: FloatArray
 
-    def crop(
-        self, image: Pyramid, size_px: int, reducing_gap: float, outside: int = OUTSIDE
-    ) -> UInt8Array:
+    def crop(self, image: Pyramid, size_px: int, reducing_gap: float, outside: int = OUTSIDE) -> UInt8Array:
         """Cut the views (R, size, size, 3)."""
         unit_from_crop = np.array(
             [[1 / size_px, 0, 0.5 / size_px - 0.5], [0, 1 / size_px, 0.5 / size_px - 0.5], [0, 0, 1]]

@@ -1,7 +1,7 @@
 # What CI runs, by hand: `make check` in an environment with `pip install -e ".[dev]"`, `make check-lab` with the laboratory too.
-.PHONY: check check-lab static static-lab test test-lab browser browser-lab trace
+.PHONY: check check-lab static static-lab test slow test-lab browser browser-lab trace
 
-check: static test browser
+check: static test slow browser
 
 check-lab: static-lab test-lab browser-lab
 
@@ -16,6 +16,9 @@ static-lab:
 
 test:
 	pytest
+
+slow:
+	pytest -m slow
 
 test-lab:
 	cd lab && pytest

@@ -51,6 +51,7 @@ def test_same_bytes_as_the_local_engine(album: Path, tmp_path: Path) -> None:
     assert parts_of(tmp_path / "ray") == parts_of(tmp_path / "local")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray", "in_process")
 def test_killed_workers_are_replaced(album: Path, tmp_path: Path) -> None:
     """Resume a run of the local engine with Ray, and kill the worker after its first part file."""

@@ -166,6 +166,7 @@ def test_a_driver_who_leans_aside_has_not_turned_away(faces: Faces) -> None:
     assert abs(frames[-1][2].faces.yaw_deg[0] - frames[0][2].faces.yaw_deg[0]) > 20  # but it shows its side
 
 
+@pytest.mark.slow
 def test_attention_from_a_video_and_from_its_table(tmp_path: Path) -> None:
     turning_head.write_clip(tmp_path / "drive.mp4", 2.0)
     command = [

@@ -171,6 +171,7 @@ def test_a_whole_video_that_starts_late(film: Film, tmp_path: Path, ending: str,
         assert seen[0].time_s == pytest.approx(0, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fraction", [0.5, 0.8])
 @pytest.mark.parametrize("start_s", [0, 5])
 @pytest.mark.parametrize("sound", [None, "aac"])

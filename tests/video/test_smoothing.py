@@ -164,6 +164,7 @@ def lag_frames(points: np.ndarray, truth: np.ndarray) -> float:
     return float(-(velocity * error).sum() / (velocity**2).sum())
 
 
+@pytest.mark.slow
 def test_jitter_and_lag_with_the_real_networks() -> None:
     analyzer = FaceAnalyzer(threads=1)
     still, moving = (

@@ -326,7 +326,7 @@ def test_a_file_is_opened_once(wide: Path, opened: list[str], name: str) -> None
     analyzer, call = staged(), CALLS[name]
     opened.clear()
     call(analyzer, wide)
-    assert opened == [str(wide)]
+    assert opened.count(str(wide)) == 1
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -237,7 +237,8 @@ class FaceAnalyzer:
                 f"roll_deg: expected {len(boxes)} finite numbers, one for each box, got {roll_deg!r}"
             )
         photo = open_photo(source, self.options.fov_deg)
-        predictions = self.face_net([photo.pyramid], [square(boxes)], [photo.lens], [roll])
+        decoded = (boxes + 0.5 - np.tile(photo.offset_xy, 2)) / np.tile(photo.factor_xy, 2) - 0.5
+        predictions = self.face_net([photo.pyramid], [square(decoded)], [photo.lens], [roll])
         faces = self._results([photo], predictions)[0]
         if self.fpnet is not None and roll is not None:  # FPNet knows upright heads only
             rolled = (roll != 0)[:, None, None]

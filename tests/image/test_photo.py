@@ -1,5 +1,6 @@
 """An opened photo: its pixels, its camera, its name; a file is opened once."""
 
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -54,12 +55,15 @@ def test_a_reduced_photo_keeps_the_camera_of_the_whole_one(file: Path) -> None:
     assert photo.pyramid.size_wh == (201, 150) and photo.factor_xy == (2, 2) and photo.offset_xy == (0, 0)
 
 
-def test_an_open_photo_is_not_opened_again(file: Path) -> None:
+def test_an_open_photo_is_not_opened_again(file: Path, opened: list[str]) -> None:
     photo = open_photo(file)
-    assert open_photo(photo) is photo
-    other = open_photo(photo, 20.0)
-    assert other.camera.fov_deg == 20 and photo.camera.fov_deg != 20
-    assert (other.pyramid, other.factor_xy, other.file) == (photo.pyramid, photo.factor_xy, photo.file)
+    opened.clear()
+    photo.pyramid.level(2)
+    for fov_deg, other in ((photo.camera.fov_deg, open_photo(photo)), (20, open_photo(photo, 20.0))):
+        assert np.shares_memory(other.pyramid.stored, photo.pyramid.stored) and not other.pyramid.levels
+        assert other.camera == replace(photo.camera, fov_deg=fov_deg)
+        assert (other.factor_xy, other.file) == (photo.factor_xy, photo.file)
+    assert opened == []
 
 
 def test_a_file_is_opened_once(file: Path, opened: list[str]) -> None:

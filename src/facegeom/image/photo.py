@@ -126,10 +126,11 @@ def open_photo(
         InputError: the source is of another type.
     """
     if isinstance(source, Photo):
-        camera = source.camera
+        # without the levels of an earlier search, on which crops would depend
+        photo = replace(source, pyramid=Pyramid(source.pyramid.stored, source.pyramid.to_srgb))
         if fov_deg is None:
-            return source
-        return replace(source, camera=replace(camera, fov_deg=fov_deg), fov_source="given")
+            return photo
+        return replace(photo, camera=replace(photo.camera, fov_deg=fov_deg), fov_source="given")
     stored, (width, height), exif_fov_deg, factor, offset_xy, to_srgb = decode(source, min_face, face_px)
     return Photo(
         Pyramid(stored, to_srgb),

@@ -24,7 +24,7 @@ from facegeom.models.detector import Candidates, Detector, OnePassDetector
 from facegeom.models.engine import Engine
 from facegeom.models.face import CROP_PX, CROP_SCALE, FaceNet, FacePredictions
 from facegeom.models.fpnet import FPNet
-from facegeom.options import Orientation, SearchOptions, check_number
+from facegeom.options import Orientation, SearchOptions, check_name, check_number
 from facegeom.results import Faces
 from facegeom.results.turning import best_turn
 
@@ -96,8 +96,8 @@ class FaceAnalyzer:
         if threads is not None:
             check_number("threads", threads, 1, inf, integer=True)
         variant = weights or ("int8" if device == "cpu" else "float32")
-        _check_name("weights", variant, VARIANTS)
-        _check_name("pose_net", pose_net, ("face", "fpnet"))
+        check_name("weights", variant, VARIANTS)
+        check_name("pose_net", pose_net, ("face", "fpnet"))
         self.detector = _load_detector(detector, device, threads, variant)
         self.face_net = FaceNet(Engine(weight_files.path("face", variant), device, threads))
         self.fpnet = FPNet.load(device=device, threads=threads) if pose_net == "fpnet" else None
@@ -200,7 +200,7 @@ class FaceAnalyzer:
             fov_deg=fov_deg,
             orientation=orientation,
         )
-        _check_name("on_error", on_error, ("raise", "keep"))
+        check_name("on_error", on_error, ("raise", "keep"))
         return answer_in_chunks(
             sources,
             lambda source: self._open(source, options),
@@ -343,17 +343,11 @@ def _default_analyzer() -> FaceAnalyzer:
 
 
 def _load_detector(name: str, device: str, threads: int | None, variant: str) -> Detector:
-    _check_name("detector", name, ("onepass", "cascade"))
+    check_name("detector", name, ("onepass", "cascade"))
     if name == "onepass":
         return OnePassDetector(Engine(weight_files.path("onepass", variant), device, threads))
     pnet, rnet = (Engine(weight_files.path(stage), device, threads) for stage in ("pnet", "rnet"))
     return CascadeDetector(pnet, rnet)
-
-
-def _check_name(option: str, name: str, known: Sequence[str]) -> None:
-    if name not in known:
-        expected = f"one of {', '.join(known)}"
-        raise InputError(f"{option}: expected {expected}, got {name!r}")
 
 
 def _check_boxes(boxes_xyxy: npt.ArrayLike) -> FloatArray:

@@ -7,7 +7,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from facegeom.errors import FacegeomError, InputError
+from facegeom.errors import FacegeomError
 from facegeom.geometry.boxes import nms
 from facegeom.geometry.rotation import rotation_in_camera
 from facegeom.image.photo import Photo, answer_in_chunks, open_photo
@@ -16,7 +16,7 @@ from facegeom.models import weights
 from facegeom.models.cascade import WINDOW, CascadeDetector, Thresholds
 from facegeom.models.engine import Engine
 from facegeom.models.fpnet import FPNet, HeadPredictions
-from facegeom.options import Orientation, SearchOptions, check_number
+from facegeom.options import Orientation, SearchOptions, check_name, check_number
 from facegeom.results import Poses
 from facegeom.results.turning import best_turn
 
@@ -115,8 +115,7 @@ class HeadPoseDetector:
         Raises:
             ImageError: a photo cannot be read or used.
         """
-        if on_error not in ("raise", "keep"):
-            raise InputError(f"on_error: expected one of raise, keep, got {on_error!r}")
+        check_name("on_error", on_error, ("raise", "keep"))
         return answer_in_chunks(
             sources,
             lambda source: open_photo(source, self.options.fov_deg),

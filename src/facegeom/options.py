@@ -1,5 +1,6 @@
 """Options of a search for faces, checked; shared by the analyzer, the head-pose detector and every door."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from numbers import Integral, Real
@@ -50,16 +51,19 @@ class SearchOptions:
         check_number("min_score", self.min_score, 0, 1)
         if self.fov_deg is not None:
             check_number("fov_deg", self.fov_deg, 1, 179)
-        if self.orientation not in ORIENTATIONS:
-            raise InputError(
-                f"orientation: expected one of {', '.join(ORIENTATIONS)}, got {self.orientation!r}"
-            )
+        check_name("orientation", self.orientation, ORIENTATIONS)
         object.__setattr__(self, "face_size", size)
 
     def changed(self, **options: Any) -> "SearchOptions":
         """Return these options with those replaced that are not None."""
         given = {name: value for name, value in options.items() if value is not None}
         return replace(self, **given) if given else self
+
+
+def check_name(option: str, name: str, known: Sequence[str]) -> None:
+    """Raise an InputError unless the argument is one of the known names."""
+    if name not in known:
+        raise InputError(f"{option}: expected one of {', '.join(known)}, got {name!r}")
 
 
 def check_number(name: str, value: Any, low: float, high: float, integer: bool = False) -> None:

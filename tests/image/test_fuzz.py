@@ -145,13 +145,13 @@ def run(number: int, seed: int) -> dict[str, int]:
     """Read so many damaged files; return how often each outcome came."""
     outcomes: dict[str, int] = {}
     for index, (name, data) in zip(range(number), mutations(samples(), seed), strict=False):
-        start = time.perf_counter()
+        start = time.thread_time()
         try:
             outcome = check(data, index)
         except BaseException:
             print(f"mutation {index} of seed {seed}, {name}: {data[:200].hex()}", file=sys.stderr)
             raise
-        took = time.perf_counter() - start
+        took = time.thread_time() - start
         if took > SLOW_S:
             print(f"mutation {index} of seed {seed}, {name}: {took:.1f} s", file=sys.stderr)
             outcome = "slow"

@@ -88,10 +88,10 @@ def test_a_bomb_of_scans_is_refused_before_decoding() -> None:
     image = Image.new("L", (3000, 3000), 9)
     bomb = repeated(jpeg(image, progressive=True), 4000)
     for read in (reading.read, reading.header_size_wh):
-        start = time.perf_counter()
+        start = time.thread_time()
         with pytest.raises(ImageError, match="at most 100 scans of a JPEG"):
             read(bomb)
-        assert time.perf_counter() - start < 2
+        assert time.thread_time() - start < 2
 
 
 def test_a_bomb_of_sequential_scans_is_refused_too() -> None:
@@ -133,10 +133,10 @@ def test_a_large_photo_may_have_fewer_scans(monkeypatch: pytest.MonkeyPatch) -> 
     ids=["comments", "fill", "junk", "zeros", "junk before", "start only", "no scan", "no frame"],
 )
 def test_nonsense_in_place_of_segments_ends_soon(data: bytes) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     with pytest.raises(ImageError, match="damaged"):
         reading.read(data)
-    assert time.perf_counter() - start < 2
+    assert time.thread_time() - start < 2
 
 
 def with_frame(marker: int, bits: int = 8, components: int = 3) -> bytes:

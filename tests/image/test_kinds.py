@@ -272,7 +272,7 @@ BOMBS = {
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs_end_soon(name: str) -> None:
     data = BOMBS[name]()
-    start = time.perf_counter()
+    start = time.thread_time()
     with pytest.raises(ImageError):
         reading.read(data)
-    assert time.perf_counter() - start < 2
+    assert time.thread_time() - start < 2

@@ -12,7 +12,13 @@ import pytest
 
 from facegeom.errors import InputError
 from facegeom.worker_pool import available_cores, process
-from facegeom.worker_pool.process import WorkerDiedError, WorkerError, WorkerProcess, start
+from facegeom.worker_pool.process import (
+    WorkerDiedError,
+    WorkerError,
+    WorkerOverdueError,
+    WorkerProcess,
+    start,
+)
 
 ADDER = f"{Path(__file__).stem}:Adder"
 
@@ -24,7 +30,7 @@ def importable_by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Adder:
-    """A worker that adds to its first number; it reports that number, prints, and dies at 13."""
+    """A worker that adds to its first number; it reports that number, prints, dies at 13, sticks at 14."""
 
     def __init__(self, first: int) -> None:
         if first < 0:
@@ -36,6 +42,8 @@ class Adder:
         report(self.first)
         if second == 13:
             os.kill(os.getpid(), signal.SIGKILL)
+        if second == 14:
+            pow(3, 10**9)  # for minutes, without a chance for another thread
         return self.first + second
 
 
@@ -61,6 +69,16 @@ def test_a_death_is_reported(worker: WorkerProcess) -> None:
         worker.call(13)
 
 
+def test_a_worker_that_takes_too_long_is_killed(worker: WorkerProcess) -> None:
+    with pytest.raises(WorkerOverdueError, match=rf"\(pid {worker.pid}\) ended by signal 9 after 0.5 s, its"):
+        worker.call(14, limit_s=0.5)
+    assert not _runs(worker.pid)
+
+
+def test_a_deadline_that_is_not_reached(worker: WorkerProcess) -> None:
+    assert [worker.call(number, limit_s=60.0) for number in (1, 2)] == [41, 42]
+
+
 def test_errors_of_the_factory_come_back() -> None:
     with pytest.raises(InputError, match="expected a number of at least 0, got -1"):
         start(ADDER, -1)
@@ -79,10 +97,14 @@ def test_worker_ends_when_its_pipes_close(worker: WorkerProcess) -> None:
     assert worker._process.wait(60) == 0
 
 
-def test_worker_ends_when_its_parent_is_killed() -> None:
+@pytest.mark.parametrize("number", [2, 14])
+def test_worker_ends_when_its_parent_is_killed(number: int) -> None:
+    """Also while it computes something that holds the interpreter."""
     code = (
-        f"import sys, time; sys.path[:] = {sys.path!r}; from facegeom.worker_pool.process import start; "
-        f"print(start({ADDER!r}, 1).pid, flush=True); time.sleep(60)"
+        f"import sys, threading; sys.path[:] = {sys.path!r}; from facegeom.worker_pool.process import start; "
+        f"worker = start({ADDER!r}, 1); call = lambda: worker.call({number}, on_message=print_pid); "
+        "print_pid = lambda message: print(worker.pid, flush=True); threading.Thread(target=call).start(); "
+        "threading.Event().wait(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None

@@ -3,12 +3,13 @@
 The two sides exchange pickles over the worker's standard input and output. The parent first sends the name
 of a factory and its arguments; the worker replies ``("ready", None)`` or ``("failed", error)``. Each
 further tuple from the parent is one call: the worker sends any number of ``("message", value)`` and one
-``("result", value)``. The worker exits when its input closes, so it outlives its parent by at most one
-call.
+``("result", value)``. The worker exits when its input closes. On Linux the kernel ends it with its parent,
+whatever it computes: the parent holds the other end of a pipe, the lifeline.
 """
 
 import os
 import pickle
+import select
 import signal
 import sys
 from functools import partial
@@ -21,11 +22,26 @@ from facegeom.errors import FacegeomError
 def main() -> None:
     """Serve calls until the input closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers
+    if sys.platform == "linux":
+        _end_with_parent(int(sys.argv[1]))
     output = _claim_stdout()
     try:
         _serve(sys.stdin.buffer, output)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())  # closing a broken pipe would fail again
+
+
+def _end_with_parent(lifeline: int) -> None:
+    """Have SIGIO end this process when the pipe closes: a decoder may hold the interpreter for minutes."""
+    import fcntl
+
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_RDONLY | os.O_ASYNC)
+    poll = select.poll()
+    poll.register(lifeline, select.POLLIN)
+    if poll.poll(0):
+        os._exit(1)  # the parent ended before
 
 
 def _claim_stdout() -> IO[bytes]:

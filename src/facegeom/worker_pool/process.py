@@ -4,13 +4,16 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Event, Thread
 from typing import IO, Any, cast
 
 from facegeom.errors import FacegeomError
 
 _START_ATTEMPTS = 3
+_START_LIMIT_S = 120.0
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -20,6 +23,10 @@ class WorkerError(FacegeomError):
 
 class WorkerDiedError(Exception):
     """A worker process ended before its work was done."""
+
+
+class WorkerOverdueError(WorkerDiedError):
+    """A worker process was killed because it took too long."""
 
 
 def start(factory: str, *arguments: object) -> "WorkerProcess":
@@ -53,37 +60,50 @@ class WorkerProcess:
     """
 
     def __init__(self, factory: str, *arguments: object) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _program()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | dict.fromkeys(_THREAD_VARIABLES, "1"),
-        )
+        try:
+            self._process, self._lifeline = _spawn()
+        except OSError as error:  # no memory, no descriptor, no process left
+            raise WorkerDiedError(f"a worker process cannot be made ({error})") from error
         self._to_worker = cast("IO[bytes]", self._process.stdin)
         self._from_worker = cast("IO[bytes]", self._process.stdout)
-        self._send((factory, arguments))
-        kind, error = self._receive()
+        with _Deadline(self, _START_LIMIT_S):
+            self._send((factory, arguments))
+            kind, refusal = self._receive()
         if kind == "failed":
             self.end()
-            raise error
+            raise refusal
 
     @property
     def pid(self) -> int:
         """Process id."""
         return self._process.pid
 
-    def call(self, *arguments: object, on_message: Callable[[Any], object] = lambda message: None) -> Any:
+    def call(
+        self,
+        *arguments: object,
+        on_message: Callable[[Any], object] = lambda message: None,
+        limit_s: float | None = None,
+    ) -> Any:
         """Call the worker and return its result; ``on_message`` gets each message sent before.
 
+        Args:
+            arguments: of the worker.
+            on_message: called in this thread.
+            limit_s: seconds without a message or the result after which the process is killed; None for no
+                limit.
+
         Raises:
+            WorkerOverdueError: the worker was killed after ``limit_s``.
             WorkerDiedError: the worker died during the call.
         """
-        self._send(arguments)
-        while True:
-            kind, value = self._receive()
-            if kind == "result":
-                return value
-            on_message(value)
+        with _Deadline(self, limit_s) as deadline:
+            self._send(arguments)
+            while True:
+                kind, value = self._receive()
+                if kind == "result":
+                    return value
+                deadline.extend()
+                on_message(value)
 
     def kill(self) -> None:
         """Kill the process from any thread; a thread waiting in :meth:`call` then gets a WorkerDiedError."""
@@ -96,6 +116,9 @@ class WorkerProcess:
         for pipe in (self._to_worker, self._from_worker):
             with suppress(OSError):  # unsent data is lost with a dead process
                 pipe.close()
+        lifeline, self._lifeline = self._lifeline, -1
+        if lifeline >= 0:
+            os.close(lifeline)
 
     def _send(self, message: object) -> None:
         try:
@@ -121,6 +144,55 @@ class WorkerProcess:
         else:
             how = f"ended by signal {-code}" if code < 0 else f"exited with {code}"
         return WorkerDiedError(f"a worker process (pid {self._process.pid}) {how}")
+
+
+def _spawn() -> "tuple[subprocess.Popen[bytes], int]":
+    """Start the process; return it, and the end of a pipe with which it lives and dies."""
+    lifeline, ours = os.pipe()  # closes with this process, however that ends
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _program(), str(lifeline)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | dict.fromkeys(_THREAD_VARIABLES, "1"),
+            pass_fds=[lifeline] if os.name == "posix" else (),
+        )
+    except OSError:
+        os.close(ours)
+        raise
+    finally:
+        os.close(lifeline)
+    return process, ours
+
+
+class _Deadline:
+    """Kill a worker, and raise WorkerOverdueError, when the context lasts longer than ``limit_s`` seconds."""
+
+    def __init__(self, worker: WorkerProcess, limit_s: float | None) -> None:
+        self._worker, self._limit_s = worker, limit_s
+        self._ended, self._overdue = Event(), False
+
+    def extend(self) -> None:
+        """Begin to count anew."""
+        self._since = time.monotonic()
+
+    def __enter__(self) -> "_Deadline":
+        self.extend()
+        if self._limit_s is not None:
+            Thread(target=self._watch, args=(self._limit_s,), name="facegeom-deadline", daemon=True).start()
+        return self
+
+    def _watch(self, limit_s: float) -> None:
+        while not self._ended.wait(self._since + limit_s - time.monotonic()):
+            if time.monotonic() >= self._since + limit_s:
+                self._overdue = True
+                self._worker.kill()
+                return
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._ended.set()
+        if self._overdue and isinstance(error, WorkerDiedError):
+            raise WorkerOverdueError(f"{error} after {self._limit_s:g} s, its limit") from error
 
 
 def _program() -> str:

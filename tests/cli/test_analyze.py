@@ -96,6 +96,15 @@ def test_formats(networks: Networks, tmp_path: Path) -> None:
     assert code == 0 and tree(tmp_path / "out") == ["a.0.ply", "a.json"]
 
 
+def test_aligned_crops(networks: Networks, tmp_path: Path) -> None:
+    photo, out = store(tmp_path / "a.jpg"), tmp_path / "out"
+    code, _, _ = run(photo, "-o", out, "--format", "aligned", "--template", "box", "--crop-size", 40)
+    assert code == 0 and tree(out) == ["a.0.aligned.png"]
+    assert Image.open(out / "a.0.aligned.png").size == (40, 40)
+    assert run(out, "-o", tmp_path / "again")[0] == 2  # its own pictures are no photos
+    assert run(photo, "-o", out, "--template", "dlib")[0] == 2
+
+
 def test_options_reach_the_analyzer(networks: Networks, tmp_path: Path) -> None:
     photo = store(tmp_path / "a.jpg")
     run(photo, "-o", tmp_path / "out")

@@ -190,6 +190,12 @@ def test_attention_from_a_video_and_from_its_table(tmp_path: Path) -> None:
     assert max(table.away_deg[:12]) < 8 < driver_attention.AWAY_DEG < max(table.away_deg[-6:])
 
 
+def test_a_sheet_of_aligned_crops(tmp_path: Path) -> None:
+    done = example("aligned_crops", PORTRAIT, PORTRAIT, "-o", tmp_path / "sheet.png")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Image.open(tmp_path / "sheet.png").size == (4 * 224, 2 * 224)
+
+
 def test_a_source_that_is_not_there() -> None:
     assert example("driver_attention").returncode == 2
     with pytest.raises(VideoError, match="no such file"):

@@ -49,7 +49,7 @@ def test_a_photo_without_faces() -> None:
 
 def test_depth_entries_stand_with_their_faces(faces: Faces) -> None:
     entries = [{"file": f"{number}.png"} for number in range(len(faces))]
-    data = faces_json.to_dict(arrays(faces), faces.about, entries)
+    data = faces_json.to_dict(arrays(faces), faces.about, {"depth": entries})
     assert [face["depth"] for face in data["faces"]] == entries
     assert all("depth" not in face for face in faces.to_dict()["faces"])
 

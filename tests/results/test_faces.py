@@ -269,7 +269,7 @@ def test_save_writes_each_format(faces: Faces, tmp_path: Path) -> None:
 
 
 def test_every_format_is_checked(faces: Faces, tmp_path: Path) -> None:
-    assert FORMATS == ("json", "overlay", "obj", "ply", "glb", "depth", "surface")
+    assert FORMATS == ("json", "overlay", "obj", "ply", "glb", "depth", "surface", "aligned")
     for kind in FORMATS:
         faces[:0].save(tmp_path / kind, (kind,), image=photo())
     names = sorted(path.name for path in tmp_path.glob("*/*"))

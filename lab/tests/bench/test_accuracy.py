@@ -35,7 +35,7 @@ def tables(
     fake_peers: dict[str, Path],
 ) -> dict[str, Table]:
     out = tmp_path_factory.mktemp("out")
-    only = ["detection", "end-to-end", "mesh", "confidence"]
+    only = ["detection", "end-to-end", "mesh", "confidence", "aligned"]
     report = run_accuracy(pack, out, make_analyzer(), fake_peers, only)
     assert len(json.loads((out / "accuracy.json").read_text())["tables"]) == len(report.tables)
     return {table.title: table for table in report.tables}
@@ -55,6 +55,13 @@ def test_end_to_end(tables: dict[str, Table], analyzer_nme: float) -> None:
     peer_nme, *_, found, labelled = rows["AFW scenes", "MediaPipe FaceMesh"]
     assert peer_nme < 0.1  # the fake mesh and the labels are the same everywhere: the map is exact
     assert (found, labelled) == (2, 2)
+
+
+def test_aligned_crops(tables: dict[str, Table]) -> None:
+    rows = tables["Aligned crops"].rows
+    assert [row[:2] for row in rows[:2]] == [("val scenes", "facegeom"), ("val scenes", "people")]
+    for *_, distance, place, inverse, faces in rows:
+        assert 0 < place <= distance < 50 and inverse < 1000 and faces == 2
 
 
 def test_mesh(tables: dict[str, Table]) -> None:

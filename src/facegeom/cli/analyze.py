@@ -55,7 +55,7 @@ def analyze(
         typer.Option(
             "--format",
             show_default=_FORMATS,
-            help="Formats to write, separated by commas: json, overlay, obj, ply, glb, depth, surface.",
+            help="Formats, separated by commas: json, overlay, obj, ply, glb, aligned, depth, surface.",
         ),
     ] = None,
     min_face: options.MinFace = None,
@@ -72,6 +72,12 @@ def analyze(
     detector: options.DetectorName = "onepass",
     weights: options.Weights = None,
     orientation: options.OrientationName = "exif",
+    template: Annotated[
+        Literal["arcface", "ffhq", "box"], typer.Option(help="Where eyes and mouth lie in aligned crops.")
+    ] = "arcface",
+    crop_size: Annotated[
+        int, typer.Option(min=1, max=2048, metavar="PX", help="Side of aligned crops; FFHQ's are 1024.")
+    ] = 112,
     demo: Annotated[
         bool, typer.Option("--demo", help="Analyze the portrait that ships with facegeom.")
     ] = False,
@@ -81,12 +87,13 @@ def analyze(
     Writes OUT/PHOTO.json, OUT/PHOTO.overlay.jpg, and for each face
     OUT/PHOTO.0.obj and OUT/PHOTO.0.glb. The format depth adds
     OUT/PHOTO.0.depth.png; surface adds OUT/PHOTO.0.surface.glb and
-    OUT/PHOTO.0.points.ply. A folder is searched with its sub-folders, and
-    OUT gets the same sub-folders. Of photos in one folder that differ in the
-    ending only, the first by name gives PHOTO, the others keep their ending:
-    IMG_1.json for IMG_1.jpg, IMG_1.png.json for IMG_1.png. A photo that
-    cannot be read is reported and the others are still analyzed; the exit
-    code is then 1. Of a single photo the faces and files are listed.
+    OUT/PHOTO.0.points.ply; aligned adds OUT/PHOTO.0.aligned.png. A folder is
+    searched with its sub-folders, and OUT gets the same sub-folders. Of photos
+    in one folder that differ in the ending only, the first by name gives
+    PHOTO, the others keep their ending: IMG_1.json for IMG_1.jpg,
+    IMG_1.png.json for IMG_1.png. A photo that cannot be read is reported and
+    the others are still analyzed; the exit code is then 1. Of a single photo
+    the faces and files are listed.
 
     Example: facegeom analyze holiday.jpg album/ -o out --format json,overlay
     """
@@ -121,7 +128,8 @@ def analyze(
 
         def process(photo: InputPhoto) -> int:
             faces = replace(analyzer(photo.path), file=photo.name)
-            written = faces.save(out, kinds, image=photo.path, name=name or photo.stem)
+            stem = name or photo.stem
+            written = faces.save(out, kinds, photo.path, stem, size=crop_size, template=template)
             if len(found.photos) == 1:
                 details.extend(_details(faces, written))
             return len(faces)

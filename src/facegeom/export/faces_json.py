@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from math import atan, degrees
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +16,8 @@ from facegeom.geometry.camera import DEFAULT_FOV_DEG, pinhole_of_mesh
 from facegeom.geometry.rotation import angles_from_rotation, rotation_in_camera, rotation_to_line_of_sight
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
+
+Pictures: TypeAlias = Mapping[str, Sequence[Mapping[str, Any]]]
 
 SCHEMA = 2
 READABLE = (1, 2)
@@ -37,29 +40,30 @@ _ANGLES = ("yaw_deg", "pitch_deg", "roll_deg")
 
 
 def encode(
-    fields: Mapping[str, Float32Array], about: Mapping[str, Any], depth: Sequence[Mapping[str, Any]] = ()
+    fields: Mapping[str, Float32Array], about: Mapping[str, Any], pictures: Pictures = MappingProxyType({})
 ) -> bytes:
     """Encode one photo as one line of ASCII; the arguments are those of :func:`to_dict`."""
-    text = json.dumps(to_dict(fields, about, depth), allow_nan=False, separators=(",", ":"))
+    text = json.dumps(to_dict(fields, about, pictures), allow_nan=False, separators=(",", ":"))
     return text.encode("ascii") + b"\n"
 
 
 def to_dict(
-    fields: Mapping[str, Float32Array], about: Mapping[str, Any], depth: Sequence[Mapping[str, Any]] = ()
+    fields: Mapping[str, Float32Array], about: Mapping[str, Any], pictures: Pictures = MappingProxyType({})
 ) -> dict[str, Any]:
     """Return plain lists and numbers; coordinates are rounded to 3 decimals.
 
     Args:
         fields: arrays of N faces by the names of :data:`facegeom.results.FACE_SHAPES`.
         about: file, width, height, fov_deg, fov_source and turned_deg of the photo.
-        depth: an entry for each face's depth image; none leaves depth out.
+        pictures: entries of the faces' pictures by the key "depth" or "aligned"; none leaves a key out.
     """
     faces = [
         _face_to_dict({name: array[index] for name, array in fields.items()}, about)
         for index in range(len(fields["score"]))
     ]
-    for face, entry in zip(faces, depth, strict=False):
-        face["depth"] = entry
+    for key, entries in pictures.items():
+        for face, entry in zip(faces, entries, strict=True):
+            face[key] = entry
     image = {key: about[key] for key in ("file", "width", "height")}
     if about["turned_deg"]:
         image["turned_deg"] = about["turned_deg"]

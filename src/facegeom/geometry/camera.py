@@ -7,9 +7,19 @@ from math import radians, tan
 import numpy as np
 import numpy.typing as npt
 
+from facegeom.errors import InputError
+
 FloatArray = npt.NDArray[np.floating]
 
 DEFAULT_FOV_DEG = 50.0  # across the longer side; a phone's main camera has about 65, a portrait lens 25
+
+CONVENTIONS: dict[str, tuple[tuple[int, int, int], float]] = {
+    "opencv": ((1, 1, 1), 1.0),
+    "opengl": ((1, -1, -1), 1.0),
+    "arkit": ((1, -1, -1), 0.001),
+    "unity": ((1, -1, 1), 0.001),
+}
+"""Signs of other programs' axes in those of the camera and the head, and a millimetre in their unit."""
 
 _VIEWER_AXES = np.array([1, -1, -1], np.float32)  # half a turn about x, so triangles keep their winding
 
@@ -66,3 +76,25 @@ def pinhole_of_mesh(mesh_px: FloatArray, mesh_mm: FloatArray) -> tuple[float, Fl
 def to_viewer_frame(points_mm: FloatArray) -> npt.NDArray[np.float32]:
     """Turn points (..., 3) of the camera frame into the frame of mesh viewers: y up, z towards the camera."""
     return np.asarray(points_mm * _VIEWER_AXES, np.float32)
+
+
+def pose_matrix(
+    convention: str, camera_rotation: FloatArray, translation_mm: FloatArray
+) -> npt.NDArray[np.float64]:
+    """Return poses (..., 4, 4), head frame to camera frame, in the axes and unit of :data:`CONVENTIONS`.
+
+    Args:
+        convention: "opencv", "opengl", "arkit" or "unity".
+        camera_rotation: (..., 3, 3) head frame to camera frame.
+        translation_mm: (..., 3) the heads' origins in the camera frame.
+
+    Raises:
+        InputError: an unknown convention.
+    """
+    if convention not in CONVENTIONS:
+        raise InputError(f"convention: expected one of {', '.join(CONVENTIONS)}, got {convention!r}")
+    signs, unit = np.array(CONVENTIONS[convention][0], np.float64), CONVENTIONS[convention][1]
+    matrix = np.zeros((*translation_mm.shape[:-1], 4, 4))
+    matrix[..., :3, :3] = signs[:, None] * camera_rotation * signs
+    matrix[..., :3, 3], matrix[..., 3, 3] = translation_mm * signs * unit, 1
+    return matrix

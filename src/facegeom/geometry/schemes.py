@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from facegeom.errors import InputError
 from facegeom.geometry import topology
 
 FloatArray = npt.NDArray[np.floating]
@@ -184,3 +185,32 @@ def five_from_68(landmarks68: FloatArray) -> FloatArray:
 def means_of(points: FloatArray, picks: tuple[tuple[int, ...], ...]) -> FloatArray:
     """Return the means (..., K, D) of K groups of points (..., P, D)."""
     return np.stack([points[..., list(pick), :].mean(axis=-2) for pick in picks], axis=-2)
+
+
+def _each(first: int, end: int) -> tuple[tuple[int, ...], ...]:
+    return tuple((index,) for index in range(first, end))
+
+
+DERIVED: dict[str, tuple[str, tuple[tuple[int, ...], ...]]] = {
+    "five": ("ibug68", _FIVE),
+    "eyes": ("ibug68", _FIVE[:2]),
+    "inner51": ("ibug68", _each(17, 68)),
+    "mouth20": ("ibug68", _each(48, 68)),
+    "mesh468": ("mesh478", _each(0, 468)),
+    "irises": ("mesh478", _each(468, 478)),
+}
+"""Schemes whose points are means of others: their source, and the groups of its points."""
+
+
+def convert(scheme: str, landmarks68: FloatArray, mesh478: FloatArray) -> npt.NDArray[np.float32]:
+    """Return the points (..., K, D) of a scheme from points (..., 68, D) and (..., 478, D).
+
+    Raises:
+        InputError: the scheme is none of "ibug68", "mesh478" and :data:`DERIVED`.
+    """
+    sources = {"ibug68": landmarks68, "mesh478": mesh478}
+    if scheme not in sources and scheme not in DERIVED:
+        raise InputError(f"scheme: expected one of {', '.join([*sources, *DERIVED])}, got {scheme!r}")
+    source, groups = DERIVED.get(scheme, (scheme, None))
+    points = sources[source]
+    return np.asarray(points if groups is None else means_of(points, groups), np.float32)

@@ -40,10 +40,11 @@ class _Frozen:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return False
-        pairs = zip(self._values(), other._values(), strict=True)
+        pairs = zip(self._values(), other._values(), fields(self), strict=True)  # type: ignore[arg-type]
         return all(
             np.array_equal(mine, theirs) if isinstance(mine, np.ndarray) else mine == theirs
-            for mine, theirs in pairs
+            for mine, theirs, field in pairs
+            if field.compare
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -57,14 +58,46 @@ class _Frozen:
         return tuple(getattr(self, field.name) for field in fields(record))
 
 
+class OfPhoto:
+    """What shows faces of one photo. A width of 0 says that its size is not known."""
+
+    width: int
+    height: int
+    file: str | None
+
+    def read_photo(self, image: Source | None = None) -> UInt8Array:
+        """Read the photo of the faces, (H, W, 3) uint8 RGB.
+
+        Args:
+            image: the photo; by default ``file`` is read again.
+
+        Raises:
+            ImageError: the photo cannot be read.
+            InputError: there is no photo, or it has another size than that of the faces.
+        """
+        source = self.file if image is None else image
+        if source is None:
+            raise InputError("expected the photo of the faces as image=..., got none")
+        pixels = read(source)
+        height, width = pixels.shape[:2]
+        if self.width and (width, height) != (self.width, self.height):
+            raise InputError(
+                f"expected the photo of the faces, {self.width} x {self.height} pixels, "
+                f"got {width} x {height}"
+            )
+        return pixels
+
+
 class Record(_Frozen):
     """One face: a frozen dataclass with arrays of known ``shapes``, a score and a rotation among them.
 
     ``optional`` names fields that may be None; in a table they are tuples, one entry for each face.
+    ``shared`` names fields that all faces of a table have from it.
     """
 
     shapes: ClassVar[Mapping[str, tuple[int, ...]]]
     optional: ClassVar[tuple[str, ...]] = ()
+    shared: ClassVar[tuple[str, ...]] = ()
 
     box_xyxy: Float32Array
     score: float
@@ -96,7 +129,7 @@ class Record(_Frozen):
         return f"{type(self).__name__}(score={self.score:.3f}, box_xyxy=[{box}], {angles})"
 
 
-class Table(_Frozen, Generic[Row]):
+class Table(OfPhoto, _Frozen, Generic[Row]):
     """All faces of one photo: a frozen dataclass with the arrays of ``row`` and a leading axis N.
 
     An integer index gives a row; a slice, a mask or a list of indices gives a table of the same type.
@@ -106,9 +139,6 @@ class Table(_Frozen, Generic[Row]):
 
     score: Float32Array
     rotation: Float32Array
-    width: int
-    height: int
-    file: str | None
     turned_deg: int
 
     def __post_init__(self) -> None:
@@ -142,28 +172,6 @@ class Table(_Frozen, Generic[Row]):
     def _angles_deg(self, index: int) -> Float32Array:
         return angles_from_rotation(self.rotation.astype(np.float64))[:, index].astype(np.float32)
 
-    def read_photo(self, image: Source | None = None) -> UInt8Array:
-        """Read the photo of the faces, (H, W, 3) uint8 RGB.
-
-        Args:
-            image: the photo; by default ``file`` is read again.
-
-        Raises:
-            ImageError: the photo cannot be read.
-            InputError: there is no photo, or it has another size than that of the faces.
-        """
-        source = self.file if image is None else image
-        if source is None:
-            raise InputError("expected the photo of the faces as image=..., got none")
-        pixels = read(source)
-        height, width = pixels.shape[:2]
-        if (width, height) != (self.width, self.height):
-            raise InputError(
-                f"expected the photo of the faces, {self.width} x {self.height} pixels, "
-                f"got {width} x {height}"
-            )
-        return pixels
-
     @classmethod
     def empty(cls: type[Rows], width: int, height: int, file: str | None = None) -> Rows:
         """Return the result for a photo without a face."""
@@ -184,7 +192,8 @@ class Table(_Frozen, Generic[Row]):
     def __getitem__(self, index: int | Selection) -> Any:
         optional = [name for name in self.row.optional if getattr(self, name) is not None]
         if isinstance(index, (int, np.integer)):
-            return self.row(**{name: getattr(self, name)[index] for name in (*self.row.shapes, *optional)})
+            own = {name: getattr(self, name)[index] for name in (*self.row.shapes, *optional)}
+            return self.row(**own, **{name: getattr(self, name) for name in self.row.shared})
         chosen = index if isinstance(index, slice) else np.asarray(index)
         if isinstance(chosen, np.ndarray) and chosen.size == 0 and chosen.dtype != bool:
             chosen = chosen.astype(np.intp)  # numpy reads an empty list as floats

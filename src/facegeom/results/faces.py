@@ -6,31 +6,34 @@ frame, x right, y down, z away from the camera. See docs/conventions.md.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
+import numpy as np
 from PIL.Image import Image
 
 from facegeom.depth.depth_map import DepthMap
 from facegeom.drawing import draw_faces
 from facegeom.errors import InputError
 from facegeom.export import faces_json
+from facegeom.geometry.alignment import Template
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
-from facegeom.geometry.rotation import rotation_in_camera
 from facegeom.image.photo import FovSource
 from facegeom.image.reading import Source
 from facegeom.results import rows
-from facegeom.results.base import FACE_SHAPES, Float32Array, Record, Table
+from facegeom.results.base import FACE_SHAPES, Float32Array, OfPhoto, Record, Table
+from facegeom.results.crops import AlignedCrop, cut_aligned
+from facegeom.results.measures import Measures
 from facegeom.results.saving import save
 
 FOV_SOURCES: tuple[str, ...] = get_args(FovSource)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Face(Record):
+class Face(Record, OfPhoto, Measures):
     """One face. Arrays are float32, finite and read-only.
 
     Attributes:
@@ -45,6 +48,9 @@ class Face(Record):
             seen, identity for a face that looks into the lens. The angles derive from it.
         translation_mm: (3,) the head's origin, midway between the eyes' centres, in the camera frame.
         depth: the depth map, in the same camera frame; None unless asked for.
+        width: of the photo, pixels; 0 where it is not known.
+        height: of the photo, pixels.
+        file: name of the photo, if it came from a file.
 
     Raises:
         InputError: a field has another shape or is not finite.
@@ -52,6 +58,7 @@ class Face(Record):
 
     shapes: ClassVar[Mapping[str, tuple[int, ...]]] = FACE_SHAPES
     optional: ClassVar[tuple[str, ...]] = ("depth",)
+    shared: ClassVar[tuple[str, ...]] = ("width", "height", "file")
 
     box_xyxy: Float32Array
     score: float
@@ -63,18 +70,20 @@ class Face(Record):
     rotation: Float32Array
     translation_mm: Float32Array
     depth: DepthMap | None = None
+    width: int = field(default=0, compare=False)
+    height: int = field(default=0, compare=False)
+    file: str | None = field(default=None, compare=False)
 
-    @property
-    def camera_rotation(self) -> Float32Array:
-        """Rotation (3, 3) from the head frame to the camera frame, which depends on the angle of view.
-
-        A point of the head lies at camera_rotation · x_head + translation_mm.
-        """
-        return rotation_in_camera(self.rotation, self.translation_mm)
+    def aligned(
+        self, image: Source | None = None, size: int = 112, template: Template = "arcface"
+    ) -> AlignedCrop:
+        """Cut the face's aligned crop from the photo; see :meth:`Faces.aligned`."""
+        photo = self.read_photo(image)
+        return cut_aligned(photo, self.landmarks_px[None], self.box_xyxy[None], size, template)[0]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Faces(Table[Face]):
+class Faces(Table[Face], Measures):
     """All faces of one photo, best first: the fields of :class:`Face` with a leading axis N, which may be 0.
 
     ``faces[0]`` is a :class:`Face`; ``faces[1:]``, ``faces[faces.score > 0.9]`` and ``faces[[2, 0]]`` are
@@ -121,11 +130,6 @@ class Faces(Table[Face]):
             raise InputError(f"fov_deg: expected a number from 1 to 179, got {fov_deg!r}")
         if self.fov_source not in FOV_SOURCES:
             raise InputError(f"fov_source: expected one of {', '.join(FOV_SOURCES)}, got {self.fov_source!r}")
-
-    @property
-    def camera_rotation(self) -> Float32Array:
-        """Rotations (N, 3, 3) from the head frames to the camera frame; see :class:`Face`."""
-        return rotation_in_camera(self.rotation, self.translation_mm)
 
     @property
     def about(self) -> dict[str, Any]:
@@ -178,6 +182,29 @@ class Faces(Table[Face]):
             size = {key: about.pop(key) for key in ("width", "height", "file")}
             return replace(Faces.empty(**size), **about, **fields)
 
+    def aligned(
+        self, image: Source | None = None, size: int = 112, template: Template = "arcface"
+    ) -> list[AlignedCrop]:
+        """Cut a square crop of each face from the photo's pixels, with eyes and mouth in standard places.
+
+        Args:
+            image: the photo, in any form that a FaceAnalyzer takes; by default ``file`` is read again.
+            size: side of the crops, 1 to 2048 pixels.
+            template: "arcface": the similarity that carries eye centres, nose tip and mouth corners onto
+                ArcFace's places, defined at 112 pixels and scaled to ``size``; "ffhq": the square of FFHQ's
+                alignment, 1024 pixels there; "box": the square around the box, upright; or the places
+                (5, 2) of these points in the crop, pixels, left to right in an upright face.
+
+        Returns:
+            A crop for each face, in their order, antialiased, black beyond the photo, with its map.
+
+        Raises:
+            ImageError: the photo cannot be read.
+            InputError: an argument out of its range, no photo, or one of another size.
+        """
+        photo = self.read_photo(image) if len(self) else np.zeros((1, 1, 3), np.uint8)
+        return cut_aligned(photo, self.landmarks_px, self.box_xyxy, size, template)
+
     def draw(
         self, image: Source, *, box: bool = True, landmarks: bool = True, mesh: bool = True, axes: bool = True
     ) -> Image:
@@ -217,21 +244,25 @@ class Faces(Table[Face]):
         formats: Sequence[str] = ("json", "overlay", "obj", "glb"),
         image: Source | None = None,
         name: str | None = None,
+        size: int = 112,
+        template: Template = "arcface",
     ) -> list[Path]:
         """Write the faces to files; each appears whole or not at all.
 
         Args:
             directory: folder of the files; made if it is not there.
-            formats: of "json", "overlay", "obj", "ply", "glb", "depth", "surface"; the last two need faces
-                with depth.
-            image: the photo, for the overlay and the texture of the GLB; by default ``file`` is read again.
+            formats: of "json", "overlay", "obj", "ply", "glb", "aligned", "depth", "surface"; the last two
+                need faces with depth.
+            image: the photo, for formats that show its pixels; by default ``file`` is read again.
             name: of the files, without ending; by default that of the photo.
+            size: of aligned crops, as in :meth:`aligned`.
+            template: of aligned crops.
 
         Returns:
             The files written: ``name.json``, ``name.overlay.jpg``, ``name.0.obj`` for the first face …
 
         Raises:
-            InputError: an unknown format, or an overlay without a photo.
+            InputError: an unknown format, or an overlay or aligned crops without a photo.
             OutputError: a file cannot be written.
         """
-        return save(self, Path(directory), formats, image, name)
+        return save(self, Path(directory), formats, image, name, size, template)

@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+from PIL.Image import fromarray
+
 from facegeom.depth.surface import Surface, surface_of
 from facegeom.errors import FacegeomError, ImageError, InputError, OutputError
 from facegeom.export import depth_png, faces_json, glb, images, obj, ply
 from facegeom.export.files import write
+from facegeom.geometry.alignment import Template, crop_from_photo
 from facegeom.image.reading import Source, UInt8Array
 from facegeom.results.base import FACE_SHAPES
 
@@ -36,13 +40,16 @@ _DEPTH: dict[str, dict[str, _Encode]] = {
 
 _FILES = {kind: {kind: encode} for kind, encode in _MESH.items()} | _DEPTH
 
-FORMATS = ("json", "overlay", *_FILES)
+FORMATS = ("json", "overlay", *_FILES, "aligned")
 """Formats of :func:`save`. All but "json" and "overlay" give files for each face."""
 
-_SHOWING = {"overlay", "glb", "surface"}
+_SHOWING = {"overlay", "glb", "surface", "aligned"}
 """Formats that show the photo's pixels."""
 
-_OWN_PICTURE = re.compile(r"\.overlay\.jpg$|\.\d+\.depth\.png$")
+_OF_PIXELS = {"overlay", "aligned"}
+"""Formats that are nothing without them."""
+
+_OWN_PICTURE = re.compile(r"\.overlay\.jpg$|\.\d+\.(depth|aligned)\.png$")
 
 
 def is_own_picture(name: str) -> bool:
@@ -51,7 +58,13 @@ def is_own_picture(name: str) -> bool:
 
 
 def save(
-    faces: Any, directory: Path, formats: Sequence[str], image: Source | None = None, name: str | None = None
+    faces: Any,
+    directory: Path,
+    formats: Sequence[str],
+    image: Source | None = None,
+    name: str | None = None,
+    size: int = 112,
+    template: Template = "arcface",
 ) -> list[Path]:
     """Write ``name.json``, ``name.overlay.jpg``, ``name.0.obj``, ``name.0.depth.png`` … into a folder.
 
@@ -61,6 +74,7 @@ def save(
     photo = faces.file if image is None else image
     _check(faces, formats, photo)
     stem = directory / (name or Path(faces.file or "faces").stem)
+    crop_from_photo(template, size, faces.landmarks_px[:0], faces.box_xyxy[:0])  # checks the arguments
     kinds, problems = list(formats), list[FacegeomError]()
     pixels = None
     if photo is not None and ("overlay" in kinds or (len(faces) and _SHOWING & set(kinds))):
@@ -72,7 +86,7 @@ def save(
     written = []
     for kind in kinds:
         try:
-            for path, content in _encoded(faces, kind, stem, pixels, with_depth="depth" in formats):
+            for path, content in _encoded(faces, kind, stem, pixels, (size, template), kinds):
                 write(path, content)
                 written.append(path)
         except (FacegeomError, MemoryError) as error:
@@ -89,26 +103,43 @@ def _explained(error: FacegeomError | MemoryError, stem: Path) -> FacegeomError:
 
 
 def _encoded(
-    faces: Any, kind: str, stem: Path, pixels: UInt8Array | None, with_depth: bool
+    faces: Any, kind: str, stem: Path, pixels: UInt8Array | None, crop: tuple[int, Template], kinds: list[str]
 ) -> Iterator[tuple[Path, bytes]]:
     """Yield the files of one format."""
     if kind == "json":
-        depth = [
-            depth_png.describe(each, _path(stem, f".{number}.depth.png").name)
-            for number, each in enumerate(faces.depth or () if with_depth else ())
-        ]
         fields = {name: getattr(faces, name) for name in FACE_SHAPES}
-        yield _path(stem, ".json"), faces_json.encode(fields, faces.about, depth)
+        pictures = {key: list(_DESCRIBE[key](faces, stem, crop)) for key in _DESCRIBE if key in kinds}
+        yield _path(stem, ".json"), faces_json.encode(fields, faces.about, pictures)
     elif kind == "overlay" and pixels is not None:
         path = _path(stem, ".overlay.jpg")
         picture, note = images.fitted(faces.draw(pixels), ".jpg")
         if note:
             _log.warning("%r: %s", str(path), note)
         yield path, images.encode(picture, ".jpg")
+    elif kind == "aligned":
+        for number, each in enumerate(faces.aligned(pixels, *crop)):
+            yield _path(stem, f".{number}.aligned.png"), images.encode(fromarray(each.pixels), ".png")
     else:
         for number in range(len(faces)):
             for ending, encode in _FILES[kind].items():
                 yield _path(stem, f".{number}.{ending}"), encode(faces[number], pixels)
+
+
+def _describe_depth(faces: Any, stem: Path, crop: tuple[int, Template]) -> Iterator[dict[str, Any]]:
+    for number, each in enumerate(faces.depth or ()):
+        yield depth_png.describe(each, _path(stem, f".{number}.depth.png").name)
+
+
+def _describe_crops(faces: Any, stem: Path, crop: tuple[int, Template]) -> Iterator[dict[str, Any]]:
+    size, template = crop
+    maps = crop_from_photo(template, size, faces.landmarks_px, faces.box_xyxy)
+    for number, each in enumerate(np.round(maps, 6).tolist()):
+        file = _path(stem, f".{number}.aligned.png").name
+        yield {"file": file, "size_px": size, "crop_from_photo": each}
+
+
+_DESCRIBE = {"depth": _describe_depth, "aligned": _describe_crops}
+"""Functions that return the entries of the JSON for each face's picture."""
 
 
 def _check(faces: Any, formats: Sequence[str], photo: Source | None) -> None:
@@ -119,9 +150,9 @@ def _check(faces: Any, formats: Sequence[str], photo: Source | None) -> None:
         raise InputError(
             "the formats depth and surface show depth maps, which these faces lack: FaceAnalyzer(depth=True)"
         )
-    if photo is None and "overlay" in formats:
+    for kind in sorted(_OF_PIXELS & set(formats)) if photo is None else ():
         raise InputError(
-            "an overlay shows the photo: pass it as image=..., or leave out the format 'overlay'"
+            f"{kind} shows the photo's pixels: pass it as image=..., or leave out the format {kind!r}"
         )
 
 

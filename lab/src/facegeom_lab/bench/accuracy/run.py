@@ -6,7 +6,7 @@ from pathlib import Path
 from facegeom_lab.bench.accuracy.cut_faces import cut_faces
 from facegeom_lab.bench.accuracy.detection import detection
 from facegeom_lab.bench.accuracy.hard_cases import hard_cases
-from facegeom_lab.bench.accuracy.landmarks import confidence, end_to_end
+from facegeom_lab.bench.accuracy.landmarks import aligned, confidence, end_to_end
 from facegeom_lab.bench.accuracy.mesh import mesh
 from facegeom_lab.bench.context import Analyze, Bench, choose_sections
 from facegeom_lab.bench.peers import started
@@ -21,6 +21,7 @@ SECTIONS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "end-to-end": end_to_end,
     "mesh": mesh,
     "confidence": confidence,
+    "aligned": aligned,
     "rotation": rendered_heads,
 }
 

@@ -41,8 +41,8 @@ def analyzer() -> FaceAnalyzer:
 
 @cache
 def service() -> TestClient:
-    application = Application([partial(analyze_tasks, analyzer())], Settings())
-    return _OPEN.enter_context(TestClient(application))
+    application = Application([partial(analyze_tasks, analyzer())], Settings(wait_s=60))
+    return _OPEN.enter_context(TestClient(application, "http://127.0.0.1"))
 
 
 def by_path(photo: Path) -> FacesJson:

@@ -11,8 +11,9 @@ import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from facegeom import FaceAnalyzer
-from facegeom.serve.app import Application, listen
+from facegeom.serve.app import Application
 from facegeom.serve.limits import Settings
+from facegeom.serve.server import listen
 from facegeom.serve.work import analyze_tasks
 
 SCREENSHOTS = Path(__file__).parents[1] / "out" / "page"
@@ -37,7 +38,9 @@ def origin(analyzer: FaceAnalyzer) -> Iterator[str]:
     """Start a service and return its address."""
     listener = listen("127.0.0.1", 0)
     server = uvicorn.Server(
-        uvicorn.Config(Application([partial(analyze_tasks, analyzer)], Settings()), log_level="warning")
+        uvicorn.Config(
+            Application([partial(analyze_tasks, analyzer)], Settings(wait_s=60)), log_level="warning"
+        )
     )
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()

@@ -64,8 +64,8 @@ def serve(fake_analyzer: FakeAnalyzer) -> Iterator[Callable[..., TestClient]]:
 
     def start(**settings: Any) -> TestClient:
         work = partial(analyze_tasks, fake_analyzer)  # type: ignore[arg-type]
-        app = Application([work], Settings(**settings))
-        client = TestClient(app, raise_server_exceptions=False)
+        app = Application([work], Settings(**{"wait_s": 60, **settings}))
+        client = TestClient(app, "http://127.0.0.1", raise_server_exceptions=False)
         clients.append(client)
         client.__enter__()
         return client
@@ -84,5 +84,6 @@ def analyzer() -> FaceAnalyzer:
 @pytest.fixture(scope="package")
 def client(analyzer: FaceAnalyzer) -> Iterator[TestClient]:
     """Start a service with the real networks and return a client."""
-    with TestClient(Application([partial(analyze_tasks, analyzer)], Settings())) as client:
+    app = Application([partial(analyze_tasks, analyzer)], Settings(wait_s=60))
+    with TestClient(app, "http://127.0.0.1") as client:
         yield client

@@ -36,11 +36,14 @@ def plain(width: int = 32, height: int = 24, value: int = 90) -> bytes:
     return encoded(Image.new("RGB", (width, height), (value,) * 3))
 
 
+FORM: dict[str, Any] = {"headers": {"content-type": "multipart/form-data; boundary=b"}}
+
+
 def form(*parts: tuple[str, bytes], end: bytes = b"--b--\r\n") -> dict[str, Any]:
     """Return a request with a form of the boundary b, from dispositions and contents."""
     head = b"--b\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n"
     body = b"".join(head % (disposition.encode(), content) for disposition, content in parts)
-    return {"content": body + end, "headers": {"content-type": "multipart/form-data; boundary=b"}}
+    return {"content": body + end, **FORM}
 
 
 def raw(content: bytes, kind: str | None = "application/octet-stream") -> dict[str, Any]:
@@ -170,6 +173,16 @@ BAD_BODIES: dict[str, tuple[dict[str, Any], int, str]] = {
     "no field": (form(end=b"--b--\r\n"), 400, "got []"),
     "two files": (form(('name="file"', plain()), ('name="file"', plain())), 400, "got ['file', 'file']"),
     "form cut short": (form(('name="file"', plain()), end=b""), 400, "expected a whole form"),
+    "boundaries alone": ({"content": b"--b\r\n" * 3_000_000, **FORM}, 400, "a part without a header of"),
+    "a header without end": ({"content": b"--b\r\n" + b"A: b\r\n" * 3_000_000, **FORM}, 400, "at most 8,192"),
+    "many fields": (form(*[('name="file"', b"1")] * 99_999), 400, "alone, got ['file', 'file']"),
+    "a long name": (form((f'name="{"n" * 8000}"', b"1")), 400, f"got ['{'n' * 50}']"),
+    "too long a name": (form((f'name="{"n" * 9_000_000}"', b"1")), 400, "at most 8,192 bytes"),
+    "a name in the form": (
+        form(('name="file"', plain()), end=b"--bother\r\n"),
+        400,
+        "a part without a header",
+    ),
     "empty file": (form(('name="file"; filename="a.jpg"', b"")), 422, "got nothing"),
     "script named as a photo": (form(('name="file"; filename="a.jpg"', b"%!PS")), 422, "known format"),
 }
@@ -178,7 +191,12 @@ BAD_BODIES: dict[str, tuple[dict[str, Any], int, str]] = {
 @pytest.mark.parametrize("name", BAD_BODIES)
 def test_bad_bodies(serve: Callable[..., TestClient], name: str) -> None:
     request, status, reason = BAD_BODIES[name]
-    check_problem(serve().post(PATH, **request), status, reason)
+    client = serve()
+    started = time.process_time()
+    answer = client.post(PATH, **request)
+    assert time.process_time() - started < 2  # of the processor: 20 MB of boundaries took 20
+    check_problem(answer, status, reason)
+    assert len(answer.content) < 500 and client.app.service.bytes.taken == 0  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -254,6 +272,21 @@ def test_beyond_the_queue(serve: Callable[..., TestClient], fake_analyzer: Any) 
         thread.join()
     assert codes == [200, 200] and slots.taken == 0
     assert client.post(PATH, content=plain()).status_code == 200
+
+
+def test_no_worker_in_time(serve: Callable[..., TestClient], fake_analyzer: Any) -> None:
+    client = serve(wait_s=0.01)
+    fake_analyzer.gate.clear()
+    threads = [threading.Thread(target=client.post, args=(PATH,), kwargs={"content": plain()})]
+    threads[0].start()
+    while not fake_analyzer.batches:
+        time.sleep(0.001)
+    refused = client.post(PATH, content=plain())
+    check_problem(refused, 503, "no worker was free for 0.01 s")
+    assert refused.headers["retry-after"] == "1"
+    fake_analyzer.gate.set()
+    threads[0].join()
+    assert fake_analyzer.batches == [1]
 
 
 def test_too_slow_an_analysis(serve: Callable[..., TestClient], fake_analyzer: Any) -> None:

@@ -59,6 +59,44 @@ def test_headers(plain_client: TestClient, path: str) -> None:
     assert "access-control-allow-origin" not in headers
 
 
+def test_headers_of_a_failure(plain_client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facegeom.serve.app.openapi.faces_schema", lambda: 1 / 0)
+    answer = plain_client.get("/v1/schema")
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    for name, value in plain_client.app.security_headers.items():  # type: ignore[attr-defined]
+        assert answer.headers[name] == value
+    assert "ZeroDivision" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8000", 200),
+        ("localhost", 200),
+        ("LOCALHOST.:1", 200),
+        ("[::1]:8000", 200),
+        ("192.168.1.20", 200),
+        ("faces.example:443", 200),
+        ("", 421),
+        ("rebound.example", 421),
+        ("localhost.rebound.example", 421),
+        ("127.0.0.1.rebound.example:8000", 421),
+        ("127.0.0.1:8000:8000", 421),
+        ("faces.example@rebound.example", 421),
+    ],
+)
+def test_names_of_other_hosts_are_refused(serve: Callable[..., TestClient], host: str, status: int) -> None:
+    """A page of another host that points its own name here reads nothing (DNS rebinding)."""
+    client = serve(hosts=("Faces.Example",))
+    for path in ("/v1/health", "/", "/metrics", "/static/app.js"):
+        answer = client.get(path, headers={"host": host})
+        assert answer.status_code == status and answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_any_host_may_be_allowed(serve: Callable[..., TestClient]) -> None:
+    assert serve(hosts=("*",)).get("/v1/health", headers={"host": "rebound.example"}).status_code == 200
+
+
 def test_the_page_names_no_other_host() -> None:
     own = [path for path in STATIC.rglob("*") if path.is_file() and "vendor" not in path.parts]
     assert len(own) > 10

@@ -1,6 +1,5 @@
 """Request slots, pixels in memory, cost of a search, settings."""
 
-import asyncio
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,8 @@ from facegeom.models.detector import STRIDE, OnePassDetector
 from facegeom.options import SearchOptions
 from facegeom.serve.limits import (
     MAX_SEARCH_PIXELS,
-    PixelBudget,
+    ByteBudget,
+    HeldBytes,
     RequestSlots,
     Settings,
     check_photo,
@@ -32,22 +32,24 @@ def test_slots_are_given_back() -> None:
     assert slots.taken == 0
 
 
-def test_pixels_wait_for_room() -> None:
-    async def use(budget: PixelBudget, pixels: int, trace: list[str]) -> None:
-        async with budget.hold(pixels):
-            trace.append(f"in {pixels}")
-            await asyncio.sleep(0)
-            trace.append(f"out {pixels}")
-
-    async def run() -> list[str]:
-        budget, trace = PixelBudget(10), list[str]()
-        await asyncio.gather(*(use(budget, pixels, trace) for pixels in (8, 5, 2)))
-        return trace
-
-    trace = asyncio.run(run())
-    assert trace.index("in 5") > trace.index("out 8")
-    assert trace.index("in 2") < trace.index("out 8")
-    assert len(trace) == 6
+def test_bytes_leave_room_for_smaller_uploads() -> None:
+    budget = ByteBudget(100)
+    first, second, third = (HeldBytes(budget) for _ in range(3))
+    with pytest.raises(RefusedError, match="no room"):
+        first.grow(51)
+    first.grow(30)
+    first.grow(50)
+    first.grow(10)  # at least: nothing is given back
+    assert (first.size, budget.taken) == (50, 50)
+    with pytest.raises(RefusedError) as refused:
+        second.grow(26)
+    assert refused.value.status == 503 and second.size == 0
+    second.grow(25)
+    third.replace(60)  # a response is there, whatever is free
+    assert budget.taken == 135
+    for held in (first, second, third):
+        held.release()
+    assert budget.taken == first.size == 0
 
 
 @pytest.mark.parametrize(
@@ -94,11 +96,15 @@ def test_a_photo_that_may_be_turned_is_searched_four_times() -> None:
     check_photo(5000, 5000, Settings(), 80, "auto")
 
 
-@pytest.mark.parametrize("size_wh", [(20, 10), (217, 217), (640, 480), (5000, 5000), (25_000_000, 1)])
+@pytest.mark.parametrize(
+    "size_wh", [(20, 10), (217, 217), (640, 480), (2130, 2130), (5000, 5000), (25_000_000, 1)]
+)
 def test_the_default_size_is_always_searched(size_wh: tuple[int, int]) -> None:
-    min_face = SearchOptions().face_size.in_photo(*size_wh)
+    options = SearchOptions()
+    min_face, closest = (size.in_photo(*size_wh) for size in (options.face_size, options.closest_size))
     for detector in ("onepass", "cascade"):
         assert searched_pixels(*size_wh, min_face, detector) < MAX_SEARCH_PIXELS / 20
+    assert searched_pixels(*size_wh, closest, "onepass") < MAX_SEARCH_PIXELS * 1.2
 
 
 @pytest.mark.parametrize("min_face", [8.0, 16.0, 40.0, 100.0])

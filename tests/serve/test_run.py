@@ -7,30 +7,61 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from facegeom.cli.root import app
 
-MAIN = "from facegeom.cli import main; main()"  # what the console script does
+MAIN = """
+from facegeom.cli import main
+from facegeom.serve import server, workers
+server.STOP_S, server.END_S = STOP
+if STUCK:
+    sys.path.append(STUCK)
+    workers._WORKER = "test_run:Stuck"
+main()
+"""
+HERE = str(Path(__file__).parent)
+
+
+class Stuck:
+    """Worker that holds its interpreter for minutes, as some decoders do."""
+
+    def __init__(self, options: object) -> None:
+        pass
+
+    def __call__(self, tasks: object, send: object) -> None:
+        pow(3, 10**9)
 
 
 @pytest.fixture
-def process() -> Iterator["subprocess.Popen[str]"]:
-    command = (sys.executable, "-c", MAIN, "serve", "--port", "0", "--workers", "2")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        yield process
+def serve() -> Iterator[Callable[..., tuple["subprocess.Popen[str]", int]]]:
+    """``serve(stop_s, end_s, stuck)`` starts a service and returns it and its port."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(stop_s: float, end_s: float, stuck: bool) -> tuple["subprocess.Popen[str]", int]:
+        code = f"import sys; STOP = {stop_s, end_s}; STUCK = {HERE if stuck else ''!r}\n{MAIN}"
+        options = ("--port", "0", "--workers", "2", "--wait", "60")
+        command = (sys.executable, "-c", code, "serve", *options)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        processes.append(process)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("facegeom serves at http://127.0.0.1:") and line.endswith("Ctrl+C\n")
+        return process, int(line.split(":")[2].split("/")[0])
+
+    yield start
+    for process in processes:
         process.kill()
+        process.communicate()
 
 
-def test_work_is_finished_before_the_end(process: "subprocess.Popen[str]", portrait: Path) -> None:
-    assert process.stdout is not None and process.stderr is not None
-    line = process.stdout.readline()
-    assert line.startswith("facegeom serves at http://127.0.0.1:") and line.endswith("Ctrl+C\n")
-    port = int(line.split(":")[2].split("/")[0])
+def test_work_is_finished_before_the_end(serve: Callable[..., Any], portrait: Path) -> None:
+    process, port = serve(60, 90, stuck=False)
     codes: list[int] = []
     threads = [threading.Thread(target=lambda: codes.append(ask(port, portrait))) for _ in range(6)]
     for thread in threads:
@@ -41,23 +72,66 @@ def test_work_is_finished_before_the_end(process: "subprocess.Popen[str]", portr
     for thread in threads:
         thread.join()
     assert process.wait(60) == 0 and process.stderr.read() == ""
-    assert 200 in codes and set(codes) <= {
-        200,
-        0,
-    }  # 0: not connected yet when the service stopped listening
+    assert 200 in codes and set(codes) <= {200, 0}  # 0: not connected yet when the service stopped listening
+
+
+@pytest.mark.parametrize(
+    ("number", "stop_s", "end_s", "answer", "ends"),
+    [
+        (signal.SIGTERM, 0.2, 90, 503, 0),
+        (signal.SIGTERM, 90, 0.2, 0, 1),  # as with an event loop that does not go on
+        (signal.SIGKILL, 90, 90, 0, -9),
+    ],
+)
+def test_stuck_workers_end_with_the_service(
+    serve: Callable[..., Any],
+    portrait: Path,
+    number: int,
+    stop_s: float,
+    end_s: float,
+    answer: int,
+    ends: int,
+) -> None:
+    process, port = serve(stop_s, end_s, stuck=True)
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(ask(port, portrait)))
+    thread.start()
+    while in_work(port) == 0:
+        time.sleep(0.005)
+    workers = children(process.pid)
+    process.send_signal(number)
+    thread.join()
+    assert codes == [answer] and process.wait(60) == ends and len(workers) == 2
+    while any(map(runs, workers)):
+        time.sleep(0.005)
+    assert "Traceback" not in process.stderr.read()
+
+
+def children(pid: int) -> list[int]:
+    """Return the ids of the child processes."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text(encoding="ascii").split()]
+
+
+def runs(pid: int) -> bool:
+    """Return whether a process exists and is not a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def ask(port: int, photo: Path) -> int:
-    """Status code of an analysis; 0 without a connection."""
+    """Status code of an analysis; 0 without a connection or a response."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
-        connection.connect()
-    except ConnectionRefusedError:
+        connection.request("POST", "/v1/analyze", photo.read_bytes(), {"Content-Type": "image/jpeg"})
+        answer = connection.getresponse()
+        answer.read()
+    except OSError:
         return 0
-    connection.request("POST", "/v1/analyze", photo.read_bytes(), {"Content-Type": "image/jpeg"})
-    answer = connection.getresponse()
-    answer.read()
-    connection.close()
+    finally:
+        connection.close()
     return answer.status
 
 

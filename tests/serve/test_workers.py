@@ -3,18 +3,17 @@
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from threading import Event
 
 import pytest
 
 from facegeom.errors import InputError
 from facegeom.serve import workers
-from facegeom.serve.problems import RefusedError
-from facegeom.serve.work import EncodedFaces, Task
+from facegeom.serve.batching import Batcher
+from facegeom.serve.work import EncodedFaces, Result, Task
 from facegeom.serve.workers import RestartingWorker, started_workers, workers_and_threads
-from facegeom.worker_pool.process import WorkerDiedError
+from facegeom.worker_pool.process import WorkerDiedError, WorkerOverdueError
 
 
 @pytest.fixture(scope="module")
@@ -35,57 +34,49 @@ def test_a_worker_killed_from_outside_is_replaced(
     before = worker.pid
     assert before is not None
     os.kill(before, signal.SIGKILL)
-    with caplog.at_level(logging.WARNING):
-        results = worker([Task(portrait.read_bytes())] * 2)
-    assert [result.count for result in results if isinstance(result, EncodedFaces)] == [1, 1]
+    tasks = [Task(portrait.read_bytes())] * 2
+    with caplog.at_level(logging.WARNING), pytest.raises(WorkerDiedError):
+        worker(tasks)
+    assert worker.pid is None and worker([]) == []
     assert worker.pid not in (None, before) and f"(pid {before}) ended by signal 9" in caplog.text
+    assert [result.count for result in worker(tasks) if isinstance(result, EncodedFaces)] == [1, 1]
 
 
-class FakeProcess:
-    """Worker process that dies of a photo b"deadly"."""
+def test_a_photo_outlives_two_workers(portrait: Path) -> None:
+    """The service of two workers answers although each is killed once while it has the photo."""
+    killed: list[int] = []
 
-    started = 0
+    class Killer(RestartingWorker):
+        def __call__(self, tasks: Sequence[Task]) -> list[Result]:
+            if tasks and len(killed) < 2 and self.pid is not None:
+                killed.append(self.pid)
+                os.kill(self.pid, signal.SIGKILL)
+            return super().__call__(tasks)
 
-    def __init__(self, *options: object) -> None:
-        FakeProcess.started += 1
-
-    def call(self, tasks: list[Task]) -> list[EncodedFaces]:
-        if any(task.content == b"deadly" for task in tasks):
-            raise WorkerDiedError("a worker process (pid 1) ended by signal 11")
-        return [EncodedFaces(task.content, 0) for task in tasks]
-
-
-def test_a_deadly_photo_is_refused_and_the_others_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "start", FakeProcess)
-    worker = RestartingWorker({}, 60)
-    one, deadly, other = worker([Task(b"one"), Task(b"deadly"), Task(b"other")])
-    assert one == EncodedFaces(b"one", 0) and other == EncodedFaces(b"other", 0)
-    assert isinstance(deadly, RefusedError) and deadly.status == 500
-    assert FakeProcess.started == 3 and len(worker([Task(b"next")])) == 1
+    started = [Killer({"threads": 1}, 60) for _ in range(2)]
+    batcher = Batcher(started, 4)
+    assert batcher.submit(Task(portrait.read_bytes())).future.result(120).count == 1 and len(killed) == 2
+    batcher.close()
+    for each in started:
+        each.end()
 
 
-class EndlessProcess:
-    """Worker process that works until it is killed."""
+class SleepingProcess:
+    """Worker process that is killed for taking too long."""
 
     def __init__(self, *options: object) -> None:
-        self._killed = Event()
+        pass
 
-    def call(self, tasks: list[Task]) -> list[EncodedFaces]:
-        assert self._killed.wait(30)
-        raise WorkerDiedError("a worker process (pid 1) ended by signal 9")
-
-    def kill(self) -> None:
-        self._killed.set()
+    def call(self, tasks: list[Task], limit_s: float) -> list[EncodedFaces]:
+        raise WorkerOverdueError(f"a worker process (pid 1) ended by signal 9 after {limit_s:g} s, its limit")
 
 
 def test_a_worker_that_takes_too_long_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "start", EndlessProcess)
+    monkeypatch.setattr(workers, "start", SleepingProcess)
     worker = RestartingWorker({}, 0.05)
-    refused = worker([Task(b"slow")] * 2)
-    assert [each.status for each in refused if isinstance(each, RefusedError)] == [504, 504]
-    assert "longer than 0.05 s" in str(refused[0])
-    monkeypatch.setattr(workers, "start", FakeProcess)
-    assert worker([Task(b"next")]) == [EncodedFaces(b"next", 0)]
+    with pytest.raises(WorkerOverdueError, match=r"after 0.05 s, its limit"):
+        worker([Task(b"slow")])
+    assert worker.pid is None
 
 
 def test_workers_that_cannot_be_made() -> None:

@@ -21,6 +21,15 @@ def serve(
     queue: Annotated[int, typer.Option(min=1, help="Most photos in the queue; more are refused.")] = 64,
     batch: Annotated[int, typer.Option(min=1, help="Most photos in one batch of a worker.")] = 16,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for an upload, and for its response.")] = 30,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds in the queue after which a photo is refused with 503.")
+    ] = 0.8,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name by which clients ask, beside addresses and localhost; * for any. Repeatable."
+        ),
+    ] = None,
     device: Device = "cpu",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Worker processes; by default one per core, up to 4.")
@@ -36,19 +45,20 @@ def serve(
 
     Photos are kept in memory only, until their response is sent. There is no
     login: whoever reaches the address can use it. Stop with Ctrl+C; photos
-    in the queue are finished first.
+    in the queue get 5 seconds to be finished.
 
     Example: facegeom serve --port 8000
     """
-    from facegeom.serve.app import listen, run
     from facegeom.serve.limits import Settings
+    from facegeom.serve.server import listen, run
     from facegeom.serve.workers import started_workers, workers_and_threads
 
     sizes = round(max_mb * 1e6), round(max_megapixels * 1e6)
-    limits = Settings(*sizes, queue, batch, timeout_s=timeout, detector=detector)
+    hosts = (host, *(allow_host or []))
+    limits = Settings(*sizes, queue, batch, timeout, detector, wait, hosts)
     count, each = workers_and_threads(device, workers, threads)
     options = dict(device=device, threads=each, detector=detector, weights=weights, pose_net=pose_net)
-    with listen(host, port) as listener, started_workers(count, options, timeout) as started:
+    with listen(host, port) as listener, started_workers(count, options, timeout / 2) as started:
         typer.echo(f"facegeom serves at {_address(listener)}; stop with Ctrl+C")
         if not ip_address(listener.getsockname()[0]).is_loopback:
             typer.secho("others may reach it, and there is no login", fg="yellow", err=True)

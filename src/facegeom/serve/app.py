@@ -1,34 +1,32 @@
-"""The application: its routes, and the server that runs it."""
+"""The application: its routes. The server that runs it is in ``server``."""
 
 import asyncio
-import signal
-import socket
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-import uvicorn
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from facegeom.errors import InputError
 from facegeom.serve import openapi, pages
 from facegeom.serve.batching import Service
 from facegeom.serve.formats import FORMATS, choose_format
-from facegeom.serve.limits import Settings
+from facegeom.serve.limits import HeldBytes, Settings
 from facegeom.serve.middleware import (
     METRICS_MEDIA_TYPE,
+    KnownHosts,
     Metrics,
     RequestCounter,
     SecurityHeaders,
     add_error_handlers,
+    security_headers,
 )
 from facegeom.serve.problems import RefusedError
-from facegeom.serve.uploads import receive
 from facegeom.serve.work import Options, Task, TaskFunction
 
-Value = TypeVar("Value")
+_PIECE = 1 << 16
 
 
 class Application(FastAPI):
@@ -45,8 +43,9 @@ class Application(FastAPI):
         )
         self.workers, self.settings, self.metrics = workers, settings, Metrics()
         self.service: Service
+        self.security_headers = security_headers(pages.inline_scripts())
         self.add_middleware(RequestCounter, metrics=self.metrics, path="/v1/analyze")
-        self.add_middleware(SecurityHeaders, scripts=pages.inline_scripts())
+        self.add_middleware(KnownHosts, names=settings.hosts)
         add_error_handlers(self)
         self.include_router(router)
         self.include_router(pages.router)
@@ -59,6 +58,10 @@ class Application(FastAPI):
             yield
         finally:
             self.service.close()
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return the application with all middleware; the headers are outermost, for every error, too."""
+        return SecurityHeaders(super().build_middleware_stack(), self.security_headers)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document with the schemas of the responses; it is built once."""
@@ -82,23 +85,48 @@ async def analyze(request: Request, options: Annotated[Options, Query()]) -> Res
     """Find the faces of one photo."""
     service: Service = request.app.service
     format_name = choose_format(options.format, request.headers.get("accept", ""))
-    limit = service.settings.timeout_s
-    with service.slots.take():
-        upload = await _within(limit, receive(request, service.settings.max_bytes), 408, "upload")
-        task = Task(upload.content, options.model_copy(update={"format": format_name}), upload.file)
-        body = await _within(limit, service.analyze(task), 504, "analysis")
-    headers = {"Cache-Control": "no-store", "Vary": "Accept"}
-    return Response(body, media_type=FORMATS[format_name].media_type, headers=headers)
-
-
-async def _within(seconds: float, work: Coroutine[Any, Any, Value], status: int, what: str) -> Value:
-    """Wait for the work; after ``seconds`` cancel it and refuse the request with ``status``."""
+    held = HeldBytes(service.bytes)
     try:
-        return await asyncio.wait_for(work, seconds)
+        upload = await service.uploads.receive(request, held)
+        task = Task(upload.content, options.model_copy(update={"format": format_name}), upload.file)
+        del upload
+        with service.slots.take():
+            body = await _analyze(service, task)
+        held.replace(len(body))
+    except BaseException:
+        held.release()
+        raise
+    headers = {"Cache-Control": "no-store", "Vary": "Accept"}
+    return _HeldResponse(held, body, media_type=FORMATS[format_name].media_type, headers=headers)
+
+
+async def _analyze(service: Service, task: Task) -> bytes:
+    limit = service.settings.timeout_s
+    try:
+        return await asyncio.wait_for(service.analyze(task), limit)
     except asyncio.TimeoutError as error:
-        raise RefusedError(
-            status, f"the {what} took longer than {seconds:g} s, the limit; try again"
-        ) from error
+        detail = f"the analysis took longer than {limit:g} s, the limit; try again"
+        raise RefusedError(504, detail) from error
+
+
+class _HeldResponse(Response):
+    """A response that is sent in pieces, as fast as the client reads, and whose bytes are then released."""
+
+    def __init__(self, held: HeldBytes, content: bytes, **more: Any) -> None:
+        super().__init__(content, **more)
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
+            for start in range(0, max(1, len(self.body)), _PIECE):
+                piece = self.body[start : start + _PIECE]
+                more = start + _PIECE < len(self.body)
+                await send({"type": "http.response.body", "body": piece, "more_body": more})
+        finally:
+            self._held.release()
 
 
 @router.get("/v1/health")
@@ -126,37 +154,3 @@ async def shared_topology() -> openapi.Topology:
 async def metrics(request: Request) -> Response:
     """Return the metrics for Prometheus."""
     return Response(request.app.metrics.text(), media_type=METRICS_MEDIA_TYPE)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens at a name or address; port 0 is a free one.
-
-    Raises:
-        InputError: the address is in use, or not of this machine.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as error:
-        raise InputError(
-            f"cannot listen at {host}, port {port}: {error.strerror}; choose another --host or --port"
-        ) from error
-
-
-def run(workers: Sequence[TaskFunction], settings: Settings, listener: socket.socket) -> None:
-    """Serve at a listening socket until SIGINT or SIGTERM; requests in work are finished first."""
-    config = uvicorn.Config(
-        Application(workers, settings),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        ws="none",
-        timeout_graceful_shutdown=int(settings.timeout_s) + 1,
-    )
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _ignore)  # uvicorn handles the signals, and raises them again when it has ended
-    uvicorn.Server(config).run(sockets=[listener])
-
-
-def _ignore(number: int, frame: object) -> None:
-    """Ignore a signal."""

@@ -1,9 +1,8 @@
-"""Limits of the service: settings, concurrent requests, decoded pixels in memory, cost of a search."""
+"""Limits of the service: settings, concurrent requests, bytes in memory, cost of a search."""
 
-import asyncio
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -28,8 +27,10 @@ class Settings:
         max_pixels: largest photo, width times height.
         queue: photos in work at once; further requests get status 503.
         batch: photos that one worker analyzes together.
-        timeout_s: longest time for an upload, and again for its analysis, seconds.
+        timeout_s: longest time for an upload, again for its analysis, and for reading the response, seconds.
         detector: of the workers' analyzers, "onepass" or "cascade"; it says how much a search costs.
+        wait_s: longest time until a worker begins with a photo, seconds.
+        hosts: names by which clients may ask beside "localhost" and addresses; "*" is any.
 
     Raises:
         InputError: a limit is below 1.
@@ -41,12 +42,19 @@ class Settings:
     batch: int = 16
     timeout_s: float = 30.0
     detector: Literal["onepass", "cascade"] = "onepass"
+    wait_s: float = 0.8
+    hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            if not isinstance(value, str) and not value >= 1:
-                raise InputError(f"{field.name}: expected at least 1, got {value!r}")
+            value, least = getattr(self, field.name), 0 if field.name == "wait_s" else 1
+            if isinstance(value, (int, float)) and not value >= least:
+                raise InputError(f"{field.name}: expected at least {least}, got {value!r}")
+
+
+def busy(why: str) -> RefusedError:
+    """Return the error for a request that may succeed a little later."""
+    return RefusedError(503, f"{why}; try again", {"Retry-After": str(RETRY_AFTER_S)})
 
 
 class RequestSlots:
@@ -63,8 +71,7 @@ class RequestSlots:
             RefusedError: 503, all slots are taken.
         """
         if self.taken >= self.limit:
-            detail = f"{self.taken} photos are in work, which is as many as this service takes; try again"
-            raise RefusedError(503, detail, {"Retry-After": str(RETRY_AFTER_S)})
+            raise busy(f"{self.taken} photos are in work, which is as many as this service takes")
         self.taken += 1
         try:
             yield
@@ -72,25 +79,44 @@ class RequestSlots:
             self.taken -= 1
 
 
-class PixelBudget:
-    """Limit on the pixels of decoded photos in memory; no photo may have more. For one event loop."""
+class ByteBudget:
+    """Counter of the bytes of uploads and responses in memory, with a maximum. For one event loop."""
 
     def __init__(self, limit: int) -> None:
-        self._free = limit
-        self._changed = asyncio.Condition()
+        self.limit, self.taken = limit, 0
 
-    @asynccontextmanager
-    async def hold(self, pixels: int) -> AsyncIterator[None]:
-        """Wait until the photo's pixels are free, and hold them while the context lasts."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._free >= pixels)
-            self._free -= pixels
-        try:
-            yield
-        finally:
-            self._free += pixels
-            async with self._changed:
-                self._changed.notify_all()
+
+class HeldBytes:
+    """Bytes that one request holds of a budget, ``size``, until they are released.
+
+    A request never holds more than what is then still free. So a few large uploads leave room for small ones.
+    """
+
+    def __init__(self, budget: ByteBudget) -> None:
+        self._budget, self.size = budget, 0
+
+    def grow(self, size: int) -> None:
+        """Hold at least so many bytes.
+
+        Raises:
+            RefusedError: 503, too few are free.
+        """
+        more = max(0, size - self.size)
+        if more and size > self._budget.limit - self._budget.taken - more:
+            raise busy("the uploads in work leave no room for this one")
+        self._change(more)
+
+    def replace(self, size: int) -> None:
+        """Hold so many bytes, whether they are free or not: they are there."""
+        self._change(size - self.size)
+
+    def release(self) -> None:
+        """Hold no bytes."""
+        self._change(-self.size)
+
+    def _change(self, more: int) -> None:
+        self.size += more
+        self._budget.taken += more
 
 
 def check_photo(

@@ -1,13 +1,15 @@
 """What applies to every request: error responses, security headers, metrics for Prometheus."""
 
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -58,24 +60,28 @@ def _invalid_option(loc: tuple[str | int, ...], msg: str, **more: Any) -> str:
     return f"{loc[-1]}: {msg[:1].lower()}{msg[1:]}, got {more.get('input')!r}"
 
 
-class SecurityHeaders:
-    """ASGI middleware that adds headers against other hosts' content, guessed media types, and frames.
+def security_headers(scripts: str = "") -> dict[str, str]:
+    """Return headers against other hosts' content, guessed media types, and frames.
 
     ``scripts`` are the inline scripts that the content security policy allows ('sha256-…').
     """
+    policy = "; ".join(f"{name} {value}" for name, value in _POLICY.items())
+    return {
+        "Content-Security-Policy": policy.format(scripts=scripts).strip(),
+        "Cross-Origin-Embedder-Policy": "require-corp",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
 
-    def __init__(self, app: ASGIApp, scripts: str = "") -> None:
-        policy = "; ".join(f"{name} {value}" for name, value in _POLICY.items())
-        self.app = app
-        self.headers = {
-            "Content-Security-Policy": policy.format(scripts=scripts).strip(),
-            "Cross-Origin-Embedder-Policy": "require-corp",
-            "Cross-Origin-Opener-Policy": "same-origin",
-            "Cross-Origin-Resource-Policy": "same-origin",
-            "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
-            "Referrer-Policy": "no-referrer",
-            "X-Content-Type-Options": "nosniff",
-        }
+
+class SecurityHeaders:
+    """ASGI middleware that adds headers to every response."""
+
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
+        self.app, self.headers = app, headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application; add the headers when its response starts."""
@@ -86,6 +92,36 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+class KnownHosts:
+    """ASGI middleware that refuses requests to a name of another host.
+
+    A web page may let a name of its own point at this machine, and so read what the service answers (DNS
+    rebinding). It cannot do so for an address or for "localhost".
+    """
+
+    def __init__(self, app: ASGIApp, names: Sequence[str]) -> None:
+        self.app, self.names = app, {"localhost", *(name.lower() for name in names)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application, or refuse the request with status 421."""
+        host = Headers(scope=scope).get("host", "localhost") if scope["type"] == "http" else "localhost"
+        if self._is_known(host):
+            await self.app(scope, receive, send)
+            return
+        detail = f"Host: expected an address or a name given with --allow-host, got {host[:100]!r}"
+        await Response(problem_json(421, detail), 421, media_type=MEDIA_TYPE)(scope, receive, send)
+
+    def _is_known(self, host: str) -> bool:
+        name, _, _ = host.rpartition(":") if re.search(r":\d*$", host) else (host, "", "")
+        if "*" in self.names or name.lower().rstrip(".") in self.names:
+            return True
+        try:
+            ip_address(name.strip("[]"))
+        except ValueError:
+            return False
+        return True
 
 
 class Metrics:

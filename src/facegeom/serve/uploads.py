@@ -1,23 +1,35 @@
 """The photo of a request: read within limits, kept in memory, never written to disk.
 
-Starlette's own reading of forms writes large files to disk, takes forms that are cut short, and decodes a
-field without a file name as text.
+Ready-made readers of forms write large files to disk, and take seconds for forms of millions of parts. Here a
+form has one part, so searching its end is all there is to do.
 """
 
-from dataclasses import dataclass
+import asyncio
+import time
+from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any
 
 from fastapi import Request
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import Field, FormParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect
 
+from facegeom.serve.limits import HeldBytes, Settings, busy
 from facegeom.serve.problems import RefusedError
 
 FIELD = "file"
 
+MAX_UPLOADS = 128
+"""Uploads at once; beyond that the slowest gives way to a new one."""
+
+LEAST_BYTES_PER_S, GRACE_S = 10_000, 3.0
+"""Least rate of an upload, and the seconds that do not count."""
+
+MAX_PART_HEADER = 8192
+"""Longest header of a form's part, bytes."""
+
 _ACCEPTED = "multipart/form-data with the field 'file', image/*, or application/octet-stream"
+_CHECK_S = 0.5
+_SETTLED_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -28,62 +40,147 @@ class Upload:
     file: str | None = None
 
 
-async def receive(request: Request, max_bytes: int) -> Upload:
-    """Read the photo from a request's body.
+@dataclass(eq=False)
+class _Reading:
+    """An upload that is being read."""
+
+    task: "asyncio.Task[bytes]"
+    received: bytearray
+    started: float = field(default_factory=time.monotonic)
+    refusal: RefusedError | None = None
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def rate(self) -> float:
+        return len(self.received) / self.seconds()
+
+    def refuse(self, refusal: RefusedError) -> None:
+        self.refusal = self.refusal or refusal
+        self.task.cancel()
+
+
+class Uploads:
+    """The uploads that are being read. For one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._reading: set[_Reading] = set()
+
+    async def receive(self, request: Request, held: HeldBytes) -> Upload:
+        """Read the photo from a request's body; ``held`` counts its bytes.
+
+        Raises:
+            RefusedError: 400, a broken body; 408, too slow; 413, too many bytes; 415, another media type;
+                503, too many uploads.
+        """
+        media_type, options = parse_options_header(request.headers.get("content-type"))
+        is_form = media_type == b"multipart/form-data"
+        is_photo = media_type in (b"", b"application/octet-stream") or media_type.startswith(b"image/")
+        if not (is_form or is_photo):
+            raise RefusedError(415, f"expected {_ACCEPTED}, got {media_type.decode('latin-1')[:100]!r}")
+        declared = request.headers.get("content-length", "")
+        if declared.isdecimal():
+            self._hold(held, int(declared))
+        body = await self._read(request, held)
+        return _parse_form(body, options.get(b"boundary", b"")) if is_form else Upload(body)
+
+    def _hold(self, held: HeldBytes, size: int) -> None:
+        """Hold the bytes of a body that has so many."""
+        limit = self._settings.max_bytes
+        if size > limit:
+            raise RefusedError(413, f"expected at most {limit:,} bytes, got more; send a smaller photo")
+        held.grow(size)
+
+    async def _read(self, request: Request, held: HeldBytes) -> bytes:
+        self._make_room()
+        received = bytearray()
+        reading = _Reading(asyncio.ensure_future(self._collect(request, received, held)), received)
+        self._reading.add(reading)
+        self._check(reading)
+        try:
+            return await reading.task
+        except asyncio.CancelledError:
+            if reading.refusal is None:
+                raise
+            raise reading.refusal from None
+        finally:
+            self._reading.remove(reading)
+
+    def _make_room(self) -> None:
+        """End the slowest upload if there are as many as may be."""
+        if len(self._reading) < MAX_UPLOADS:
+            return
+        settled = [each for each in self._reading if not each.refusal and each.seconds() > _SETTLED_S]
+        refusal = busy(f"{MAX_UPLOADS} uploads are in work, which is as many as this service takes")
+        if not settled:
+            raise refusal
+        min(settled, key=_Reading.rate).refuse(refusal)
+
+    def _check(self, reading: _Reading) -> None:
+        """Refuse an upload that is too slow, now or later."""
+        if reading.task.done():
+            return
+        seconds, limit = reading.seconds(), self._settings.timeout_s
+        if seconds > limit:
+            reading.refuse(
+                RefusedError(408, f"the upload took longer than {limit:g} s, the limit; try again")
+            )
+        elif len(reading.received) < LEAST_BYTES_PER_S * (seconds - GRACE_S):
+            rate = f"{LEAST_BYTES_PER_S:,} bytes a second, got {reading.rate():,.0f}"
+            reading.refuse(RefusedError(408, f"upload: expected at least {rate}; try again"))
+        else:
+            asyncio.get_running_loop().call_later(_CHECK_S, self._check, reading)
+
+    async def _collect(self, request: Request, received: bytearray, held: HeldBytes) -> bytes:
+        """Return the body, which gathers in ``received``."""
+        try:
+            async for chunk in request.stream():
+                self._hold(held, len(received) + len(chunk))
+                received += chunk
+        except ClientDisconnect as error:
+            raise RefusedError(400, "the upload was interrupted; send it again") from error
+        return bytes(received)
+
+
+def _parse_form(body: bytes, boundary: bytes) -> Upload:
+    """Return the file of a form with one part.
 
     Raises:
-        RefusedError: 413, more than ``max_bytes``; 415, another media type; 400, a broken body.
+        RefusedError: 400, the form is broken, or has other parts.
     """
-    media_type, options = parse_options_header(request.headers.get("content-type"))
-    is_form = media_type == b"multipart/form-data"
-    is_photo = media_type in (b"", b"application/octet-stream") or media_type.startswith(b"image/")
-    if not (is_form or is_photo):
-        raise RefusedError(415, f"expected {_ACCEPTED}, got {media_type.decode('latin-1')!r}")
-    body = await _read_body(request, max_bytes)
-    if is_form:
-        return _parse_form(body, options.get(b"boundary", b""))
-    return Upload(bytes(body))
+    delimiter, names = b"--" + boundary, list[str]()
+    upload, position = Upload(b""), body.find(delimiter)
+    if not boundary or position < 0 or body[:position].strip():
+        raise _broken("no boundary where it begins")
+    position += len(delimiter)
+    while body[position : position + 2] != b"--":
+        start = body.find(b"\r\n\r\n", position, position + MAX_PART_HEADER)
+        if start < 0 or body[position : position + 2] != b"\r\n":
+            raise _broken(f"a part without a header of at most {MAX_PART_HEADER:,} bytes")
+        name, file = _disposition(body[position:start])
+        names.append(name)
+        end = body.find(b"\r\n" + delimiter, start + 4)
+        if end < 0 or len(names) > 1:
+            raise _not_alone(names)
+        upload, position = Upload(body[start + 4 : end], file), end + 2 + len(delimiter)
+    if names != [FIELD]:
+        raise _not_alone(names)
+    return upload
 
 
-async def _read_body(request: Request, max_bytes: int) -> bytearray:
-    body = bytearray()
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > max_bytes:
-        raise _too_large(max_bytes)
-    try:
-        async for chunk in request.stream():
-            if len(body) + len(chunk) > max_bytes:
-                raise _too_large(max_bytes)
-            body += chunk
-    except ClientDisconnect as error:
-        raise RefusedError(400, "the upload was interrupted; send it again") from error
-    return body
+def _broken(how: str) -> RefusedError:
+    return RefusedError(400, f"expected multipart/form-data, got a broken body ({how})")
 
 
-def _too_large(max_bytes: int) -> RefusedError:
-    return RefusedError(413, f"expected at most {max_bytes:,} bytes, got more; send a smaller photo")
+def _not_alone(names: list[str]) -> RefusedError:
+    return RefusedError(400, f"expected a whole form with the field {FIELD!r} alone, got {names}")
 
 
-def _parse_form(body: bytearray, boundary: bytes) -> Upload:
-    parts: list[Any] = []  # of FormParser's classes for fields with and without a file name
-    ends: list[bool] = []
-    try:
-        parser = FormParser(
-            "multipart/form-data",
-            on_field=parts.append,
-            on_file=parts.append,
-            on_end=lambda: ends.append(True),
-            boundary=boundary,
-            config={"MAX_MEMORY_FILE_SIZE": len(body)},
-        )
-        parser.write(bytes(body))
-        parser.finalize()
-    except FormParserError as error:
-        raise RefusedError(400, f"expected multipart/form-data, got a broken body ({error})") from error
-    fields = [(part.field_name or b"").decode("utf-8", "replace") for part in parts]
-    if fields != [FIELD] or not ends:
-        raise RefusedError(400, f"expected a whole form with the field {FIELD!r} alone, got {fields}")
-    if isinstance(parts[0], Field):
-        return Upload(parts[0].value or b"")
-    name = parts[0].file_name.decode("utf-8", "replace").replace("\\", "/")
-    return Upload(parts[0].file_object.getvalue(), PurePath(name).name or None)
+def _disposition(header: bytes) -> tuple[str, str | None]:
+    """Return the name of a part, at most 50 letters of it, and that of its file, without folders."""
+    lines = (line.partition(b":") for line in header.split(b"\r\n"))
+    values = (value for key, _, value in lines if key.strip().lower() == b"content-disposition")
+    _, options = parse_options_header(next(values, b""))
+    name, file = (options.get(key, b"").decode("utf-8", "replace") for key in (b"name", b"filename"))
+    return name[:50], PurePath(file.replace("\\", "/")).name or None

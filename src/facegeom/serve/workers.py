@@ -4,10 +4,8 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Event, Timer
 from typing import Any
 
-from facegeom.serve.problems import RefusedError, internal_error
 from facegeom.serve.work import Result, Task
 from facegeom.worker_pool import available_cores
 from facegeom.worker_pool.process import WorkerDiedError, WorkerProcess, start
@@ -46,7 +44,7 @@ def started_workers(
 
 
 class RestartingWorker:
-    """A worker process, started again when it dies or takes more than ``limit_s`` seconds for a batch.
+    """A worker process, started again after it died or took more than ``limit_s`` seconds for a batch.
 
     Raises:
         FacegeomError: :class:`FaceAnalyzer` refuses the arguments, or the process does not start.
@@ -62,41 +60,21 @@ class RestartingWorker:
         return self._process.pid if self._process else None
 
     def __call__(self, tasks: Sequence[Task]) -> list[Result]:
-        """Return the results of the tasks.
-
-        If the worker dies, its successor gets each task alone; a task that ends a worker alone fails with
-        status 500. If it takes too long, all tasks fail with status 504: their requests have ended by then.
+        """Return the results of the tasks; without tasks, make sure that a process runs.
 
         Raises:
-            FacegeomError: no successor starts.
+            WorkerOverdueError: it took too long and was killed.
+            WorkerDiedError: it died.
+            FacegeomError: no process starts.
         """
-        if results := self._try(tasks):
-            return results
-        return [result for task in tasks for result in self._try([task]) or [internal_error()]]
-
-    def _try(self, tasks: Sequence[Task]) -> list[Result]:
-        """Return the results of the worker, started if there is none; an empty list if it dies."""
         if self._process is None:
             self._process = start(_WORKER, self._options)
-        process, overrun = self._process, Event()
-
-        def end_overrun() -> None:
-            overrun.set()
-            process.kill()
-
-        timer = Timer(self._limit_s, end_overrun)
-        timer.start()
         try:
-            return list(process.call(tasks))
+            return list(self._process.call(tasks, limit_s=self._limit_s)) if tasks else []
         except WorkerDiedError as death:
             _log.warning("%s at %d photos; another one takes over", death, len(tasks))
             self._process = None
-            if not overrun.is_set():
-                return []
-            detail = f"the analysis took longer than {self._limit_s:g} s, the limit; try again"
-            return [RefusedError(504, detail) for _ in tasks]
-        finally:
-            timer.cancel()
+            raise
 
     def end(self) -> None:
         """End the process."""

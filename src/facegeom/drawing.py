@@ -60,7 +60,9 @@ def draw_faces(
     """
     picture = Image.fromarray(image)
     for index, own_box in enumerate(box_xyxy):
-        own_mesh = mesh_px[index]
+        own_box, own_mesh, points = (
+            _within(each, picture.size) for each in (own_box, mesh_px[index], landmarks_px[index])
+        )
         size = float(np.ptp(own_mesh[:, :2], axis=0).max())
         extents = np.stack([own_box, boxes.from_points(own_mesh)])
         sheet = _Sheet.around(extents, size, picture.size)
@@ -71,9 +73,9 @@ def draw_faces(
         if box:
             _draw_box(sheet, own_box, float(score[index]))
         if landmarks:
-            _draw_landmarks(sheet, landmarks_px[index], landmarks_confidence[index])
+            _draw_landmarks(sheet, points, landmarks_confidence[index])
         if axes:
-            eyes = schemes.five_from_68(landmarks_px[index])[:2]
+            eyes = schemes.five_from_68(points)[:2]
             _draw_axes(sheet, eyes.mean(axis=0), rotation[index], 0.5 * size)
         sheet.blend_into(picture)
     return picture
@@ -93,7 +95,8 @@ def draw_heads(
     Axes start in the middle of the box.
     """
     picture = Image.fromarray(image)
-    for own_box, own_score, own_rotation in zip(box_xyxy, score, rotation, strict=True):
+    for any_box, own_score, own_rotation in zip(box_xyxy, score, rotation, strict=True):
+        own_box = _within(any_box, picture.size)
         size = float((own_box[2:] - own_box[:2]).max())
         sheet = _Sheet.around(own_box[None], size, picture.size)
         if sheet is None:
@@ -104,6 +107,12 @@ def draw_heads(
             _draw_axes(sheet, (own_box[:2] + own_box[2:]) / 2, own_rotation, 0.5 * size)
         sheet.blend_into(picture)
     return picture
+
+
+def _within(points_px: FloatArray, photo_wh: tuple[int, int]) -> FloatArray:
+    """Return points not farther from the photo than four of its sides: no line is longer or thicker."""
+    reach = 4 * max(photo_wh)
+    return np.clip(points_px, -reach, reach)
 
 
 @dataclass(frozen=True)
@@ -191,7 +200,9 @@ def _draw_label(sheet: _Sheet, text: str, left_bottom_px: FloatArray) -> None:
 
 def _draw_axes(sheet: _Sheet, origin_px: FloatArray, rotation: FloatArray, length_px: float) -> None:
     """Draw the axes in parallel projection: they show the head's direction and need no camera."""
-    axes = rotation.T * _AXIS_SIGNS[:, None]  # (3, 3), a row for each axis, in the camera frame
+    axes = (
+        np.clip(rotation, -2, 2).T * _AXIS_SIGNS[:, None]
+    )  # (3, 3), a row for each axis, in the camera frame
     tips = origin_px + axes[:, :2] * length_px
     for axis in np.argsort(-axes[:, 2]):  # the farthest first, so that nearer ones cover it
         ends = np.stack([origin_px, tips[axis]])

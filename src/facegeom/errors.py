@@ -19,3 +19,12 @@ class WeightsError(FacegeomError):
 
 class OutputError(FacegeomError):
     """A result cannot be written."""
+
+
+def shown(value: object, most: int = 120) -> str:
+    """Return any argument for a message: its ``repr``, cut after so many characters."""
+    try:
+        text = repr(value)
+    except Exception:  # of a whole number of thousands of digits, of a foreign class
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= most else f"{text[: most - 2]} …"

@@ -1,7 +1,6 @@
 """HeadPoseDetector: P-Net, R-Net and FPNet, the cascade whose last stage predicts head directions."""
 
 from collections.abc import Iterable, Sequence
-from math import inf
 from os import PathLike
 from typing import Any, Literal, overload
 
@@ -16,7 +15,7 @@ from facegeom.models import weights
 from facegeom.models.cascade import WINDOW, CascadeDetector, Thresholds
 from facegeom.models.engine import Engine
 from facegeom.models.fpnet import FPNet, HeadPredictions
-from facegeom.options import Orientation, SearchOptions, check_name, check_number
+from facegeom.options import Orientation, SearchOptions, check_name
 from facegeom.results import Poses
 from facegeom.results.turning import best_turn
 
@@ -74,8 +73,6 @@ class HeadPoseDetector:
         orientation: Orientation = "exif",
     ) -> None:
         self.options = SearchOptions(min_face, max_faces, min_score, fov_deg, orientation)
-        if threads is not None:
-            check_number("threads", threads, 1, inf, integer=True)
         pnet, rnet = (Engine(weights.path(name), device, threads) for name in ("pnet", "rnet"))
         self.detector = CascadeDetector(pnet, rnet, THRESHOLDS)
         self.fpnet = FPNet.load(face_pose_net, device, threads)

@@ -6,7 +6,7 @@ from math import inf
 from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias
 
-from facegeom.errors import InputError
+from facegeom.errors import InputError, shown
 from facegeom.image.reading import MAX_PIXELS, FaceSize
 
 MIN_FACE_PX = 12.0
@@ -62,8 +62,8 @@ class SearchOptions:
 
 def check_name(option: str, name: str, known: Sequence[str]) -> None:
     """Raise an InputError unless the argument is one of the known names."""
-    if name not in known:
-        raise InputError(f"{option}: expected one of {', '.join(known)}, got {name!r}")
+    if not (isinstance(name, str) and name in known):
+        raise InputError(f"{option}: expected one of {', '.join(known)}, got {shown(name)}")
 
 
 def check_number(name: str, value: Any, low: float, high: float, integer: bool = False) -> None:
@@ -71,4 +71,4 @@ def check_number(name: str, value: Any, low: float, high: float, integer: bool =
     usable = isinstance(value, Integral if integer else Real)
     if not (usable and low <= value <= high):
         kind = "a whole number" if integer else "a number"
-        raise InputError(f"{name}: expected {kind} from {low:g} to {high:g}, got {value!r}")
+        raise InputError(f"{name}: expected {kind} from {low:g} to {high:g}, got {shown(value)}")

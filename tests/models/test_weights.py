@@ -1,6 +1,7 @@
 """The weights that ship, each tested by being in the manifest; smaller variants; damaged files."""
 
 import json
+import pickle
 import re
 import shutil
 from collections.abc import Iterator
@@ -92,6 +93,25 @@ def test_one_changed_byte_is_found(installed: Path) -> None:
     weights.verify("pnet")
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_one_flipped_bit_of_a_loaded_network_is_found(installed: Path, seed: int) -> None:
+    """Also of one that was copied before and is opened again."""
+    analyzer, random = FaceAnalyzer(threads=1), np.random.default_rng(seed)
+    path = installed / ("face.int8.onnx", "onepass.int8.onnx")[seed % 2]
+    content = bytearray(path.read_bytes())
+    content[random.integers(len(content))] ^= 1 << int(random.integers(8))
+    path.write_bytes(content)
+    for opened in (lambda: FaceAnalyzer(threads=1), lambda: pickle.loads(pickle.dumps(analyzer))):
+        with pytest.raises(WeightsError, match=rf"{re.escape(str(path))} of \w+ is damaged .* install"):
+            opened()
+
+
+def test_a_network_of_ones_own_has_no_hash(tmp_path: Path) -> None:
+    own = tmp_path / "pnet.onnx"
+    own.write_bytes(weights.path("rnet").read_bytes())
+    assert Engine(own).outputs == Engine(weights.path("rnet")).outputs
+
+
 def test_missing_file(installed: Path) -> None:
     (installed / "pnet.onnx").unlink()
     with pytest.raises(WeightsError, match=r"pnet\.onnx is missing; install facegeom again"):
@@ -104,10 +124,10 @@ def test_unknown_network() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", '{"pnet": {"file": "pnet.onnx"}}', '{"pnet": {"colour": 1}}', "[]"]
+    "text", ["", "{", '{"pnet": {"file": "pnet.onnx"}}', '{"pnet": {"colour": 1}}', "[]", "\xff", "[" * 10**5]
 )
 def test_damaged_manifest(installed: Path, text: str) -> None:
-    (installed / "manifest.json").write_text(text)
+    (installed / "manifest.json").write_text(text, encoding="latin-1")
     with pytest.raises(WeightsError, match="manifest is damaged"):
         weights.manifest()
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from facegeom.depth.depth_map import SIZE_PX, DepthMap
 from facegeom.depth.mesh_depth import mesh_depths
-from facegeom.errors import InputError
+from facegeom.errors import InputError, shown
 from facegeom.geometry.camera import pinhole_of_mesh
 from facegeom.image.photo import Photo
 from facegeom.image.rotated_crop import crop_rotated
@@ -61,12 +61,12 @@ def depth_source(wanted: bool | str, device: str = "cpu", threads: int | None = 
     """
     if wanted is False:
         return None
-    name = DEFAULT if wanted is True else wanted
+    name = DEFAULT if wanted is True else wanted if isinstance(wanted, str) else None
     if name == "mesh":
         return MeshDepth()
     if name == "network":
         return NetworkDepth(*(Engine(weights.path(stage), device, threads) for stage in ("depth1", "depth2")))
-    raise InputError(f"depth: expected True, False, 'mesh' or 'network', got {wanted!r}")
+    raise InputError(f"depth: expected True, False, 'mesh' or 'network', got {shown(wanted)}")
 
 
 class MeshDepth:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from facegeom.errors import InputError
+from facegeom.errors import InputError, shown
 from facegeom.geometry.camera import DEFAULT_FOV_DEG, pinhole_of_mesh
 from facegeom.geometry.rotation import angles_from_rotation, rotation_in_camera, rotation_to_line_of_sight
 
@@ -95,11 +95,13 @@ def from_dict(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     if data["schema"] not in READABLE:
         expected = " or ".join(map(str, READABLE))
-        raise InputError(f"expected schema {expected}, got {data['schema']!r}; use a matching facegeom")
+        raise InputError(f"expected schema {expected}, got {shown(data['schema'])}; use a matching facegeom")
     about = {key: data["image"][key] for key in ("width", "height", "file")}
     about |= {"fov_deg": DEFAULT_FOV_DEG, "fov_source": "assumed"}
     about["turned_deg"] = data["image"].get("turned_deg", 0)
     faces = data["faces"]
+    if not isinstance(faces, Sequence):
+        raise TypeError(f"faces is {shown(faces)}")
     if not faces:
         return {}, about
     places = _PLACES_1 if data["schema"] == 1 else _PLACES
@@ -123,7 +125,7 @@ def explained_errors() -> Iterator[None]:
         raise InputError(
             f"expected the key {error} in the JSON of a photo; the file is incomplete"
         ) from error
-    except TypeError as error:
+    except (TypeError, AttributeError, LookupError, ArithmeticError) as error:
         raise InputError(f"expected the JSON of a photo as nested dicts and lists: {error}") from error
 
 
@@ -131,5 +133,5 @@ def _stack(faces: Sequence[Mapping[str, Any]], path: tuple[str, ...]) -> Float32
     values = [reduce(lambda group, key: group[key], path, face) for face in faces]
     try:
         return np.array(values, np.float32)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InputError(f"{'.'.join(path)}: expected numbers of one shape for all faces: {error}") from error

@@ -8,10 +8,14 @@ from weakref import WeakSet
 import numpy as np
 import numpy.typing as npt
 
-from facegeom.errors import InputError, WeightsError
+from facegeom.errors import FacegeomError, InputError, WeightsError, shown
+from facegeom.models import weights
 
 BATCH = 32
 """Crops in one call of a network, by default."""
+
+MAX_THREADS = 1024
+"""Most threads of one call; the runtime starts them all."""
 
 _PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
 
@@ -24,17 +28,24 @@ class Engine:
     Args:
         path: the ONNX file.
         device: "cpu" or "cuda".
-        threads: threads of one call; None for all cores.
+        threads: threads of one call, at most ``MAX_THREADS``; None for all cores.
 
     Raises:
-        InputError: an unknown device, or one that this ONNX Runtime does not offer.
-        WeightsError: the file cannot be loaded.
+        InputError: an unknown device, one that this ONNX Runtime does not offer, or no number of threads.
+        WeightsError: the file cannot be loaded, or is one that ships and has changed.
     """
 
     def __init__(self, path: Path, device: str = "cpu", threads: int | None = None) -> None:
-        if device not in _PROVIDERS:
-            raise InputError(f"device: expected one of {', '.join(_PROVIDERS)}, got {device!r}")
-        self.path, self.device, self.threads = path, device, threads
+        if not (isinstance(device, str) and device in _PROVIDERS):
+            raise InputError(f"device: expected one of {', '.join(_PROVIDERS)}, got {shown(device)}")
+        if threads is not None and not (
+            isinstance(threads, (int, np.integer)) and 1 <= threads <= MAX_THREADS
+        ):
+            raise InputError(
+                f"threads: expected a whole number from 1 to {MAX_THREADS}, got {shown(threads)}"
+            )
+        self.path, self.device = path, device
+        self.threads = None if threads is None else int(threads)
         self._session: Any = self._open()
         _engines.add(self)
 
@@ -46,7 +57,12 @@ class Engine:
         """
         if self._session is None:
             self._session = self._open()
-        return list(self._session.run(None, {"pictures": batch}))
+        try:
+            return list(self._session.run(None, {"pictures": batch}))
+        except Exception as error:  # ONNX Runtime's errors share no base but Exception
+            if isinstance(error, MemoryError) or "alloc" in str(error):
+                raise MemoryError(f"the network {self.path.name}") from error
+            raise FacegeomError(f"the network {self.path.name} failed: {shown(str(error), 300)}") from error
 
     def batched(self, crops: npt.NDArray[np.uint8], size: int = BATCH) -> list[npt.NDArray[np.float32]]:
         """Run any number of crops (N, H, W, 3), N > 0, in batches of ``size``."""
@@ -81,7 +97,11 @@ class Engine:
         # Several networks take turns: threads spin while they wait within a call, and hold no core after it.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
-            session = onnxruntime.InferenceSession(str(self.path), options, providers=providers)
+            content = self.path.read_bytes()
+            weights.check(self.path, content)
+            session = onnxruntime.InferenceSession(content, options, providers=providers)
+        except WeightsError:
+            raise
         except Exception as error:  # ONNX Runtime's errors share no base but Exception
             raise WeightsError(f"cannot load the network {self.path}: {error}") from error
         return session

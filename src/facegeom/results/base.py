@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
-from facegeom.errors import InputError
+from facegeom.errors import InputError, shown
 from facegeom.geometry.rotation import angles_from_rotation
 from facegeom.image.reading import Source, UInt8Array, read
 
@@ -32,6 +32,8 @@ FACE_SHAPES: dict[str, tuple[int, ...]] = {
 
 TURNS_DEG = (0, 90, 180, 270)
 """Quarter turns of a photo, degrees clockwise."""
+
+_LARGEST = 2**31 - 1
 
 
 class _Frozen:
@@ -143,16 +145,22 @@ class Table(OfPhoto, _Frozen, Generic[Row]):
 
     def __post_init__(self) -> None:
         _freeze(self, self.row.shapes, np.shape(self.score)[:1] or (1,))
-        if self.width < 1 or self.height < 1:
-            raise InputError(f"expected a photo of at least 1 x 1 pixel, got {self.width} x {self.height}")
-        if self.turned_deg not in TURNS_DEG:
-            raise InputError(f"turned_deg: expected one of {TURNS_DEG}, got {self.turned_deg!r}")
+        numbers: list[Any] = [self.width, self.height, self.turned_deg]
+        whole = [isinstance(number, (int, np.integer)) and 0 <= number <= _LARGEST for number in numbers]
+        if not (all(whole[:2]) and numbers[0] and numbers[1]):
+            size = " x ".join(map(shown, numbers[:2]))
+            raise InputError(f"expected a photo of at least 1 x 1 pixel, got {size}")
+        if not (whole[2] and self.turned_deg in TURNS_DEG):
+            raise InputError(f"turned_deg: expected one of {TURNS_DEG}, got {shown(self.turned_deg)}")
+        for name, number in zip(("width", "height", "turned_deg"), numbers, strict=True):
+            object.__setattr__(self, name, int(number))
+        if not isinstance(self.file, str | None):
+            raise InputError(f"file: expected the name of the photo or None, got {shown(self.file)}")
         for name in self.row.optional:
             entries = getattr(self, name)
-            if entries is not None and len(entries) != len(self):
-                raise InputError(
-                    f"{name}: expected an entry for each of {len(self)} faces, got {len(entries)}"
-                )
+            count = len(entries) if isinstance(entries, Sequence) else shown(entries)
+            if entries is not None and count != len(self):
+                raise InputError(f"{name}: expected an entry for each of {len(self)} faces, got {count}")
 
     @property
     def yaw_deg(self) -> Float32Array:
@@ -212,7 +220,11 @@ class Table(OfPhoto, _Frozen, Generic[Row]):
 def _freeze(record: object, shapes: Mapping[str, tuple[int, ...]], leading: tuple[int, ...]) -> None:
     """Replace the fields of a record by checked, read-only float32 copies."""
     for name, shape in shapes.items():
-        array = np.array(getattr(record, name), np.float32)
+        try:
+            with np.errstate(over="ignore"):  # becomes infinite, which is refused
+                array = np.array(getattr(record, name), np.float32)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"{name}: expected numbers of the shape {leading + shape}: {error}") from error
         if array.shape != leading + shape:
             raise InputError(f"{name}: expected the shape {leading + shape}, got {array.shape}")
         if not np.isfinite(array).all():

@@ -17,7 +17,7 @@ from PIL.Image import Image
 
 from facegeom.depth.depth_map import DepthMap
 from facegeom.drawing import draw_faces
-from facegeom.errors import InputError
+from facegeom.errors import InputError, shown
 from facegeom.export import faces_json
 from facegeom.geometry.alignment import Template
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
@@ -30,6 +30,9 @@ from facegeom.results.measures import Measures
 from facegeom.results.saving import save
 
 FOV_SOURCES: tuple[str, ...] = get_args(FovSource)
+
+_NEARLY = 0.01
+"""What rounding may leave of a rotation's or a probability's exact range."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -127,9 +130,11 @@ class Faces(Table[Face], Measures):
         fov_deg: Any = self.fov_deg
         is_number = isinstance(fov_deg, Real)
         if not (is_number and 1 <= fov_deg <= 179):
-            raise InputError(f"fov_deg: expected a number from 1 to 179, got {fov_deg!r}")
-        if self.fov_source not in FOV_SOURCES:
-            raise InputError(f"fov_source: expected one of {', '.join(FOV_SOURCES)}, got {self.fov_source!r}")
+            raise InputError(f"fov_deg: expected a number from 1 to 179, got {shown(fov_deg)}")
+        known = isinstance(self.fov_source, str) and self.fov_source in FOV_SOURCES
+        if not known:
+            source = shown(self.fov_source)
+            raise InputError(f"fov_source: expected one of {', '.join(FOV_SOURCES)}, got {source}")
 
     @property
     def about(self) -> dict[str, Any]:
@@ -175,12 +180,12 @@ class Faces(Table[Face], Measures):
         """Build faces from the result of :meth:`to_dict`; depth maps are left out.
 
         Raises:
-            InputError: the data are of another schema, or incomplete.
+            InputError: the data are of another schema, incomplete, or hold values that no face has.
         """
         with faces_json.explained_errors():
             fields, about = faces_json.from_dict(data)
             size = {key: about.pop(key) for key in ("width", "height", "file")}
-            return replace(Faces.empty(**size), **about, **fields)
+            return _checked(replace(Faces.empty(**size), **about, **fields))
 
     def aligned(
         self, image: Source | None = None, size: int = 112, template: Template = "arcface"
@@ -262,7 +267,27 @@ class Faces(Table[Face], Measures):
             The files written: ``name.json``, ``name.overlay.jpg``, ``name.0.obj`` for the first face …
 
         Raises:
-            InputError: an unknown format, or an overlay or aligned crops without a photo.
+            InputError: an unknown format, an overlay or aligned crops without a photo, or a name that leads
+                out of the folder.
             OutputError: a file cannot be written.
         """
-        return save(self, Path(directory), formats, image, name, size, template)
+        return save(self, directory, formats, image, name, size, template)
+
+
+def _checked(faces: Faces) -> Faces:
+    """Return faces from a file whose values are possible ones, beyond shapes and finite numbers."""
+    square = faces.rotation @ np.swapaxes(faces.rotation, -1, -2)
+    shares = (faces.score, faces.landmarks_confidence, faces.mesh_confidence)
+    wrong = {
+        "box_xyxy: expected left <= right and top <= bottom": faces.box_xyxy[:, 2:] < faces.box_xyxy[:, :2],
+        "pose.rotation: expected a rotation, R Rᵀ = 1": ~(np.abs(square - np.eye(3)) < _NEARLY),
+        "pose.rotation: expected a rotation, det R = 1": ~(np.linalg.det(faces.rotation) > 0),
+        "translation_mm: expected a head before the camera, z > 0": ~(faces.translation_mm[:, 2] > 0),
+        "score, confidence: expected numbers from 0 to 1": [
+            ~(np.abs(each - 0.5) < 0.5 + _NEARLY).all() for each in shares
+        ],
+    }
+    for problem, places in wrong.items():
+        if np.any(places):
+            raise InputError(f"{problem}, got others; the JSON is damaged")
+    return faces

@@ -1,8 +1,10 @@
 """One photo's faces to files, and the names of the files."""
 
 import logging
+import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -10,7 +12,7 @@ import numpy as np
 from PIL.Image import fromarray
 
 from facegeom.depth.surface import Surface, surface_of
-from facegeom.errors import FacegeomError, ImageError, InputError, OutputError
+from facegeom.errors import FacegeomError, ImageError, InputError, OutputError, shown
 from facegeom.export import depth_png, faces_json, glb, images, obj, ply
 from facegeom.export.files import write
 from facegeom.geometry.alignment import Template, crop_from_photo
@@ -59,7 +61,7 @@ def is_own_picture(name: str) -> bool:
 
 def save(
     faces: Any,
-    directory: Path,
+    directory: str | os.PathLike[str],
     formats: Sequence[str],
     image: Source | None = None,
     name: str | None = None,
@@ -72,10 +74,12 @@ def save(
     raised. ``faces`` are :class:`facegeom.Faces`; the arguments are those of their method ``save``.
     """
     photo = faces.file if image is None else image
-    _check(faces, formats, photo)
-    stem = directory / (name or Path(faces.file or "faces").stem)
+    kinds, problems = _check(faces, formats, photo), list[FacegeomError]()
+    folder = _path_of(directory)
+    if folder is None:
+        raise InputError(f"directory: expected the path of a folder, got {shown(directory)}")
+    stem = folder / _checked_name(Path(faces.file or "faces").stem if name is None else name)
     crop_from_photo(template, size, faces.landmarks_px[:0], faces.box_xyxy[:0])  # checks the arguments
-    kinds, problems = list(formats), list[FacegeomError]()
     pixels = None
     if photo is not None and ("overlay" in kinds or (len(faces) and _SHOWING & set(kinds))):
         try:
@@ -142,18 +146,39 @@ _DESCRIBE = {"depth": _describe_depth, "aligned": _describe_crops}
 """Functions that return the entries of the JSON for each face's picture."""
 
 
-def _check(faces: Any, formats: Sequence[str], photo: Source | None) -> None:
-    unknown = [kind for kind in formats if kind not in FORMATS]
-    if unknown or isinstance(formats, str):
-        raise InputError(f"expected formats from {', '.join(FORMATS)}, got {formats!r}")
-    if faces.depth is None and len(faces) and set(_DEPTH) & set(formats):
+def _checked_name(name: Any) -> str:
+    """Return the name of output files, which may lead into sub-folders, never out of the folder."""
+    path = _path_of(name) if isinstance(name, str) else None
+    if path is not None and path.name and not path.anchor and ".." not in path.parts:
+        return str(name)
+    raise InputError(
+        f"name: expected a name of files inside the folder, without '..', got {shown(name)}; the folder"
+        " itself is the first argument"
+    )
+
+
+def _path_of(text: Any) -> Path | None:
+    """Return a path; None where no file can be called so."""
+    with suppress(TypeError, ValueError):
+        path = Path(text)
+        return None if b"\0" in os.fsencode(path) else path
+    return None
+
+
+def _check(faces: Any, formats: Sequence[str], photo: Source | None) -> list[str]:
+    """Return the wanted formats."""
+    kinds = list(formats) if isinstance(formats, Iterable) and not isinstance(formats, str) else [formats]
+    if isinstance(formats, str) or any(not isinstance(kind, str) or kind not in FORMATS for kind in kinds):
+        raise InputError(f"expected formats from {', '.join(FORMATS)}, got {shown(formats)}")
+    if faces.depth is None and len(faces) and set(_DEPTH) & set(kinds):
         raise InputError(
             "the formats depth and surface show depth maps, which these faces lack: FaceAnalyzer(depth=True)"
         )
-    for kind in sorted(_OF_PIXELS & set(formats)) if photo is None else ():
+    for kind in sorted(_OF_PIXELS & set(kinds)) if photo is None else ():
         raise InputError(
             f"{kind} shows the photo's pixels: pass it as image=..., or leave out the format {kind!r}"
         )
+    return kinds
 
 
 def _surface(face: Any) -> Surface:

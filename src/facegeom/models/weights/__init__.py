@@ -93,10 +93,10 @@ def manifest() -> dict[str, Entry]:
     Raises:
         WeightsError: the manifest is damaged.
     """
-    text = (files("facegeom.models.weights") / "manifest.json").read_text(encoding="utf-8")
     try:
+        text = (files("facegeom.models.weights") / "manifest.json").read_text(encoding="utf-8")
         return {name: _entry(name, **fields) for name, fields in json.loads(text).items()}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"the weights' manifest is damaged ({error}); install facegeom again") from error
 
 
@@ -130,6 +130,21 @@ def verify(name: str, variant: str = FLOAT32) -> None:
     Raises:
         WeightsError: they differ.
     """
-    digest = hashlib.sha256(path(name, variant).read_bytes()).hexdigest()
-    if digest != manifest()[name].of(variant)[1]:
-        raise WeightsError(f"the weight file of {name} is damaged (SHA-256 {digest}); install facegeom again")
+    file = path(name, variant)
+    check(file, file.read_bytes())
+
+
+def check(file: Path, content: bytes) -> None:
+    """Compare the content of a file with its SHA-256, if it is one that ships.
+
+    Raises:
+        WeightsError: they differ.
+    """
+    for entry in manifest().values():
+        for variant in (FLOAT32, *entry.variants):
+            shipped, digest = entry.of(variant)
+            if file == shipped and hashlib.sha256(content).hexdigest() != digest:
+                raise WeightsError(
+                    f"the weight file {file} of {entry.name} is damaged (its SHA-256 is not that of"
+                    " the manifest); install facegeom again"
+                )

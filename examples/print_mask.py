@@ -15,7 +15,7 @@ from facegeom import Face, analyze
 from facegeom.geometry import topology
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.image.reading import read
-from warp import TEXTURE_PX, rim_of, texture_px, uv, visible_triangles, warp
+from warp import TEXTURE_PX, rim_of, texture_px, visible_triangles, warp
 
 THICKNESS_MM = 2.0
 SURFACE = 468  # points of the mesh; the rest are irises
@@ -53,7 +53,7 @@ def normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 def obj_text(vertices: np.ndarray, triangles: np.ndarray) -> str:
     """Return the Wavefront OBJ; front and back share the texture."""
-    flat = np.tile(uv()[:SURFACE], (2, 1))
+    flat = np.tile(topology.uv()[:SURFACE], (2, 1))
     lines = ["mtllib mask.mtl", "usemtl face"]
     lines += [f"v {x:.3f} {y:.3f} {z:.3f}" for x, y, z in (vertices * Y_UP).tolist()]
     lines += [f"vt {u:.5f} {1 - v:.5f}" for u, v in flat.tolist()]

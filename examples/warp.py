@@ -8,25 +8,13 @@ from PIL import Image
 from facegeom.geometry import topology
 
 TEXTURE_PX = 1024
-_AXIS_MM = 60.0  # distance of the cylinder's axis behind the eyes
 _IRISES_AND_LIP, _HOLE_MM = (468, 473, 13), 35.0
 _SUPERSAMPLING = 2  # for smooth edges
 
 
-def uv() -> np.ndarray:
-    """Return texture coordinates (478, 2) in [0, 1]: the canonical head unrolled from a cylinder.
-
-    u runs from the person's right to the left, which is left to right in the image; v runs down.
-    """
-    x, y, z = topology.canonical_mm().T
-    flat = np.stack([np.arctan2(x, _AXIS_MM - z) * _AXIS_MM * 1.6, y], axis=1)
-    low, high = flat.min(axis=0), flat.max(axis=0)
-    return 0.02 + 0.96 * (flat - low) / (high - low)
-
-
 def texture_px() -> np.ndarray:
     """Return the texture coordinates (478, 2) in pixels of the square texture."""
-    return uv() * TEXTURE_PX - 0.5
+    return topology.uv() * TEXTURE_PX - 0.5
 
 
 def rim_of(triangles: np.ndarray) -> np.ndarray:

@@ -114,3 +114,17 @@ def test_openings_are_the_oval_the_lips_and_the_lids() -> None:
     assert all(
         tuple(sorted(side)) in sides for rim in rims for side in zip(rim, rim[1:] + rim[:1], strict=True)
     )
+
+
+def test_the_unrolled_mesh_has_no_folds() -> None:
+    flat, triangles = topology.uv(), topology.triangles()
+    assert flat.shape == (478, 2) and not flat.flags.writeable
+    np.testing.assert_allclose([flat.min(axis=0), flat.max(axis=0)], [[0.02] * 2, [0.98] * 2])
+    np.testing.assert_allclose(flat[1], (0.5, 0.540), atol=5e-4)
+    np.testing.assert_allclose(flat[topology.mirror()], flat * (-1, 1) + (1, 0), atol=1e-4)
+    a, b, c = (flat[triangles[:, corner]] for corner in range(3))
+    signed_area = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
+    assert (signed_area < 0).all()
+    for rim in topology.openings()[1:]:  # eyes and mouth stay open
+        x, y = flat[list(rim)].T
+        assert (x * np.roll(y, -1) - y * np.roll(x, -1)).sum() > 0

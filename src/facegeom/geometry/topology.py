@@ -66,3 +66,21 @@ def canonical_mm() -> npt.NDArray[np.float32]:
 def canonical68_mm() -> npt.NDArray[np.float32]:
     """Return the 68 points (68, 3) of the canonical head, head frame, millimetres; jaw as seen frontally."""
     return _table()["canonical68_mm"].astype(np.float32)
+
+
+_AXIS_MM, _MARGIN = 200.0, 0.02
+
+
+@cache
+def uv() -> npt.NDArray[np.float64]:
+    """Return texture coordinates (478, 2) in [0, 1]: u from left to right as seen, v down.
+
+    The canonical head is unrolled from an upright cylinder, whose axis lies so far behind the eyes that the
+    front of the face keeps its shape; a margin is left around it. No triangle is folded over.
+    """
+    x, y, z = canonical_mm().astype(np.float64).T
+    flat = np.stack([np.arctan2(x, _AXIS_MM - z), y], axis=1)
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    places: npt.NDArray[np.float64] = _MARGIN + (1 - 2 * _MARGIN) * (flat - low) / (high - low)
+    places.setflags(write=False)
+    return places

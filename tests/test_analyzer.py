@@ -25,15 +25,19 @@ BLACK = np.zeros((30, 40, 3), np.uint8)
 
 
 class FakeDetector:
-    """Proposes two candidates in every photo that is not black; records the smallest faces asked for."""
+    """Proposes two candidates in every photo that is not black; records the sizes of faces asked for."""
 
     fusion = ScoreFusion()
 
     def __init__(self) -> None:
         self.smallest: list[list[float]] = []
+        self.closest: list[list[float]] = []
 
-    def __call__(self, images: list[Pyramid], min_face_px: list[float]) -> list[Candidates]:
+    def __call__(
+        self, images: list[Pyramid], min_face_px: list[float], closest_px: list[float]
+    ) -> list[Candidates]:
         self.smallest.append(list(min_face_px))
+        self.closest.append(list(closest_px))
         counts = [2 * bool(image.pixels.any()) for image in images]
         return [Candidates(FakeFaceNet.BOXES[1 : 1 + count], np.zeros(count)) for count in counts]
 
@@ -90,7 +94,7 @@ class NestedCandidates(FakeDetector):
 
     SQUARES = np.array([[0.0, 0, 60, 60], [20, 20, 40, 40], [90, 90, 110, 110]])
 
-    def __call__(self, images: list[Pyramid], min_face_px: list[float]) -> list[Candidates]:
+    def __call__(self, images: list[Pyramid], *sizes: list[float]) -> list[Candidates]:
         return [Candidates(self.SQUARES, np.array([0.9, 0.8, 0.7])) for _ in images]
 
 
@@ -155,16 +159,18 @@ def test_which_faces_are_kept(options: dict[str, float], scores: list[float]) ->
 
 
 @pytest.mark.parametrize(
-    ("min_face", "size_wh", "expected"),
+    ("min_face", "size_wh", "expected", "closest"),
     [
-        (None, (200, 150), 12),
-        (None, (1000, 500), 55),
-        (None, (300, 2000), 110),
-        (20, (1000, 500), 20),
-        (7.5, (9, 9), 7.5),
+        (None, (200, 150), 12, 20),
+        (None, (1000, 500), 55, 20),
+        (None, (300, 2000), 110, 30),
+        (20, (1000, 500), 20, 20),
+        (7.5, (9, 9), 7.5, 7.5),
     ],
 )
-def test_smallest_face(min_face: float | None, size_wh: tuple[int, int], expected: float) -> None:
+def test_smallest_face(
+    min_face: float | None, size_wh: tuple[int, int], expected: float, closest: float
+) -> None:
     analyzer, other = staged(min_face=min_face), staged()
     analyzer(Image.new("RGB", size_wh))
     (
@@ -172,6 +178,7 @@ def test_smallest_face(min_face: float | None, size_wh: tuple[int, int], expecte
         other.batch([Image.new("RGB", size_wh)], min_face=min_face),
     )
     assert analyzer.detector.smallest == [[pytest.approx(expected)]]
+    assert analyzer.detector.closest == [[pytest.approx(closest)]]
     assert other.detector.smallest == [[pytest.approx(expected)]] * 2
 
 

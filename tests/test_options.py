@@ -5,7 +5,14 @@ from math import inf
 import pytest
 
 from facegeom.errors import InputError
-from facegeom.options import MIN_FACE_FRACTION, MIN_FACE_PX, SearchOptions, check_number
+from facegeom.options import (
+    CLOSEST_FRACTION,
+    CLOSEST_PX,
+    MIN_FACE_FRACTION,
+    MIN_FACE_PX,
+    SearchOptions,
+    check_number,
+)
 
 
 def test_defaults() -> None:
@@ -17,7 +24,9 @@ def test_defaults() -> None:
         None,
     )
     assert options.face_size == (MIN_FACE_PX, MIN_FACE_FRACTION)
-    assert SearchOptions(min_face=30).face_size == (30, 0)
+    assert options.closest_size == (CLOSEST_PX, CLOSEST_FRACTION)
+    given = SearchOptions(min_face=30)
+    assert given.face_size == given.closest_size == (30, 0)
 
 
 def test_changed_options() -> None:

@@ -273,13 +273,14 @@ class FaceAnalyzer:
     def _analyze_as_given(self, photos: Sequence[Photo], options: SearchOptions) -> list[Faces]:
         """Detect, verify, suppress duplicates, refine, confirm, and convert to results."""
         images, lenses = [photo.pyramid for photo in photos], [photo.lens for photo in photos]
-        candidates = self.detector(
-            images,
+        min_face_px, closest_px = (
             [
-                options.face_size.in_photo(photo.camera.width, photo.camera.height) / max(photo.factor_xy)
+                size.in_photo(photo.camera.width, photo.camera.height) / max(photo.factor_xy)
                 for photo in photos
-            ],
+            ]
+            for size in (options.face_size, options.closest_size)
         )
+        candidates = self.detector(images, min_face_px, closest_px)
         survivors = [nms(*each, NESTED, over_smaller=True) for each in candidates]
         faces = []
         views = _Views(images, lenses, candidates)

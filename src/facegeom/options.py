@@ -11,7 +11,12 @@ from facegeom.image.reading import MAX_PIXELS, FaceSize
 
 MIN_FACE_PX = 12.0
 MIN_FACE_FRACTION = 0.055
-"""Default of ``min_face``: this fraction of the photo's longer side, but at least ``MIN_FACE_PX``."""
+"""Smallest face that is looked for everywhere by default: this fraction of the photo's longer side, but at
+least ``MIN_FACE_PX``."""
+
+CLOSEST_PX = 20.0
+CLOSEST_FRACTION = 0.015
+"""Likewise, the smallest faces that are looked for where something hints at small faces."""
 
 Orientation: TypeAlias = Literal["exif", "auto"]
 ORIENTATIONS = ("exif", "auto")
@@ -28,7 +33,8 @@ class SearchOptions:
         min_score: least score of a face, in [0, 1].
         fov_deg: angle of view across the photo's longer side, degrees; None for that of EXIF, else 50.
         orientation: "exif", or "auto": a photo without a sure face is also tried turned by 90, 180 and 270°.
-        face_size: size of the smallest face to look for; follows from ``min_face``.
+        face_size: size of the smallest face to look for everywhere; follows from ``min_face``.
+        closest_size: of the smallest face to look for where something hints at small faces; likewise.
 
     Raises:
         InputError: an option out of its range.
@@ -40,12 +46,13 @@ class SearchOptions:
     fov_deg: float | None = None
     orientation: Orientation = "exif"
     face_size: FaceSize = field(init=False)
+    closest_size: FaceSize = field(init=False)
 
     def __post_init__(self) -> None:
-        size = FaceSize(MIN_FACE_PX, MIN_FACE_FRACTION)
+        size, closest = FaceSize(MIN_FACE_PX, MIN_FACE_FRACTION), FaceSize(CLOSEST_PX, CLOSEST_FRACTION)
         if self.min_face is not None:
             check_number("min_face", self.min_face, 1, MAX_PIXELS)
-            size = FaceSize(self.min_face)
+            size = closest = FaceSize(self.min_face)
         if self.max_faces is not None:
             check_number("max_faces", self.max_faces, 1, inf, integer=True)
         check_number("min_score", self.min_score, 0, 1)
@@ -53,6 +60,7 @@ class SearchOptions:
             check_number("fov_deg", self.fov_deg, 1, 179)
         check_name("orientation", self.orientation, ORIENTATIONS)
         object.__setattr__(self, "face_size", size)
+        object.__setattr__(self, "closest_size", closest)
 
     def changed(self, **options: Any) -> "SearchOptions":
         """Return these options with those replaced that are not None."""

@@ -6,7 +6,7 @@ from PIL import Image
 
 from facegeom.image.pyramid import Pyramid
 from facegeom.models import detector
-from facegeom.models.detector import GRAIN, STRIDE, TYPICAL_SIDE_PX, OnePassDetector
+from facegeom.models.detector import GRAIN, PATCH_PX, STRIDE, TYPICAL_SIDE_PX, OnePassDetector
 
 
 class FakeEngine:
@@ -116,3 +116,85 @@ def test_photos_of_several_sizes() -> None:
     found = OnePassDetector(engine)([photo(500, 400), photo(100, 250)], [35.2, 16.0])
     assert [len(scores) for _, scores in found] == [1, 1]
     assert OnePassDetector(engine)([], []) == []
+
+
+class Distant:
+    """Engine of a photo of grey in which one bright square is a face; blurred beyond a factor it is a hint.
+
+    The score of a cell is that of the brightest pixel in it, by how many levels of the photo lie below.
+    """
+
+    def __init__(self, hint: float, shown: float, side: float) -> None:
+        self.scores, self.side = (hint, shown), side
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
+        hint, shown = self.scores
+        is_coarse = not self.shapes
+        self.shapes.append(batch.shape)
+        count, height, width = batch.shape[:3]
+        cells = (
+            batch[..., 0].reshape(count, height // STRIDE, STRIDE, width // STRIDE, STRIDE).max(axis=(2, 4))
+        )
+        score = np.where(cells > 140, hint if is_coarse else shown, 0.01).astype(np.float32)
+        places = np.zeros((count, 3, *score.shape[1:]), np.float32)
+        places[:, 2] = np.log((self.side if is_coarse else 2 * self.side) / TYPICAL_SIDE_PX)
+        return [score, places]
+
+
+def distant(x: int = 630, y: int = 420, width: int = 1000, height: int = 700) -> Pyramid:
+    pixels = np.full((height, width, 3), 120, np.uint8)
+    pixels[y : y + 8, x : x + 8] = 255
+    return Pyramid(pixels)
+
+
+@pytest.mark.parametrize(
+    ("hint", "shown", "side", "looks"),
+    [
+        (0.12, 0.5, 12.0, 4),  # two levels, a patch, the photo
+        (0.12, 0.3, 12.0, 3),  # the patch shows nothing
+        (0.08, 0.9, 12.0, 2),  # no hint
+        (0.9, 0.9, 21.0, 2),  # a face that is large enough
+        (0.3, 0.5, 19.0, 3),  # the patch shows a face that is large enough
+    ],
+)
+def test_the_photo_is_searched_closer_where_a_patch_shows_a_small_face(
+    hint: float, shown: float, side: float, looks: int
+) -> None:
+    engine = Distant(hint, shown, side)
+    found = OnePassDetector(engine)([distant()], [40.0], [20.0])[0]
+    patch, whole = (1, PATCH_PX, PATCH_PX, 3), (1, 704, 1024, 3)
+    assert engine.shapes == [(1, 352, 512, 3), (1, 128, 192, 3), patch, whole][:looks]
+    if looks == 4:
+        centre = (found.box_xyxy[0, :2] + found.box_xyxy[0, 2:]) / 2
+        assert np.abs(centre - 4 - [630, 420]).max() < 3 * STRIDE
+
+
+def test_an_explicit_size_takes_no_closer_look() -> None:
+    engine = Distant(0.12, 0.9, 12.0)
+    OnePassDetector(engine)([distant()], [40.0])
+    assert len(engine.shapes) == 2
+
+
+@pytest.mark.parametrize(
+    ("xy", "wh"), [((0, 0), (1000, 700)), ((990, 690), (1000, 700)), ((30, 40), (50, 61))]
+)
+def test_patches_are_parts_of_the_level(xy: tuple[int, int], wh: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (wh[1], wh[0], 3), np.uint8)
+    patch = detector._patch(Pyramid(pixels), np.array(xy, float), 2)
+    level = np.pad(np.asarray(Pyramid(pixels).level(2)), ((0, 64), (0, 64), (0, 0)), constant_values=127)
+    corners = (np.lib.stride_tricks.sliding_window_view(level, patch.shape) == patch).all(axis=(3, 4, 5))
+    assert np.argwhere(corners)[:, :2].tolist() == [
+        [
+            min(max(int(xy[1] / 2 - 32), 0), max(-(-wh[1] // 2) - 64, 0)),
+            min(max(int(xy[0] / 2 - 32), 0), max(-(-wh[0] // 2) - 64, 0)),
+        ]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("factor", "closest_px", "factors"),
+    [(2, 20.0, [1]), (5, 24.0, [2, 1]), (13, 60.0, [6, 3]), (1, 20.0, []), (3, 48.0, []), (0, 20.0, [])],
+)
+def test_closer_looks_halve_the_factor(factor: int, closest_px: float, factors: list[int]) -> None:
+    assert detector.closer_factors(factor, closest_px) == factors

@@ -67,6 +67,9 @@ def test_the_modules_use_every_setting(module_page: Page) -> None:
       }});
       const analyzer = await FaceAnalyzer.load(document.baseURI, () => {});
       const photo = await (await fetch("/demo.jpg")).blob();
+      const large = new OffscreenCanvas(1024, 1024); // something hints at smaller faces
+      large.getContext("2d").drawImage(await createImageBitmap(photo), 0, 0, 1024, 1024);
+      await analyzer.analyze(await large.convertToBlob());
       await analyzer.analyze(photo, { fov_deg: 120 }); // the head is away from the axis
       await analyzer.analyze(photo, { orientation: "auto", min_score: 1 }); // no face: every turn is tried
       return [...used];

@@ -1,6 +1,6 @@
 """An image and its downscaled levels, which the stages share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -62,3 +62,10 @@ class Pyramid:
         if factor not in self._converted:
             self._converted[factor] = self.to_srgb(levels[factor])
         return self._converted[factor]
+
+    def part(self, factor: int, box: Sequence[int]) -> Image.Image:
+        """Return the pixels left, top, right and bottom of a level without making the whole level."""
+        self.level(1)
+        edges = [min(edge * factor, side) for edge, side in zip(box, self.size_wh * 2, strict=True)]
+        part = self.levels[1].reduce(factor, (edges[0], edges[1], edges[2], edges[3]))
+        return part if self.to_srgb is None else self.to_srgb(part)

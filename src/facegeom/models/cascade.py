@@ -71,8 +71,16 @@ class CascadeDetector:
     def __init__(self, pnet: Engine, rnet: Engine, thresholds: Thresholds = Thresholds()) -> None:
         self.pnet, self.rnet, self.thresholds = pnet, rnet, thresholds
 
-    def __call__(self, images: Sequence[Pyramid], min_face_px: Sequence[float]) -> list[Candidates]:
-        """Return the candidates of each image; see :class:`facegeom.models.detector.Detector`."""
+    def __call__(
+        self,
+        images: Sequence[Pyramid],
+        min_face_px: Sequence[float],
+        closest_px: Sequence[float] | None = None,
+    ) -> list[Candidates]:
+        """Return the candidates of each image; see :class:`facegeom.models.detector.Detector`.
+
+        The cascade takes no closer looks.
+        """
         scales = [min(1.0, self.thresholds.smallest_px / face) for face in min_face_px]
         small = [_reduce(image, scale) for image, scale in zip(images, scales, strict=True)]
         proposed = [self._propose(image, scale) for image, scale in zip(small, scales, strict=True)]

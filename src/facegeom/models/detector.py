@@ -1,11 +1,14 @@
 """One-pass detector: one network over the whole photo proposes squares around faces of any size.
 
 A face is a peak of a score map and is placed by the outputs of the peak's cell, as in CenterNet (Zhou et al.,
-"Objects as points", 2019).
+"Objects as points", 2019). Where coarse maps hint at smaller faces, as in AutoFocus (Najibi et al., 2019),
+patches are looked at closer, and if one shows a small face, the whole photo is.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
 from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -37,6 +40,10 @@ SINGLE_LEVEL_PX = 256
 """A longer side above this gets another level at a third: the network finds faces of up to 200 pixels."""
 
 LEVEL_FACTOR = 3
+
+PATCH_PX = 64
+"""Side of the patches around hints."""
+
 LARGEST_SCALE = 2.0
 
 
@@ -61,12 +68,18 @@ class Detector(Protocol):
 
     fusion: ScoreFusion
 
-    def __call__(self, images: Sequence[Pyramid], min_face_px: Sequence[float]) -> list[Candidates]:
+    def __call__(
+        self,
+        images: Sequence[Pyramid],
+        min_face_px: Sequence[float],
+        closest_px: Sequence[float] | None = None,
+    ) -> list[Candidates]:
         """Return the candidates of each image.
 
         Args:
             images: RGB.
-            min_face_px: smallest face to look for in each, pixels of the image.
+            min_face_px: smallest face to look for everywhere in each, pixels of the image.
+            closest_px: smallest face to look for where something hints at smaller ones; none by default.
         """
         ...
 
@@ -81,6 +94,15 @@ class Limits:
         clear_times: see there.
         smallest: side, as a multiple of ``min_face``.
         overlap: intersection over union from which NMS drops the lower score.
+        hints: scores of a hint at smaller faces, and of a small face on the patch around it.
+        hints_beside: likewise in a photo with a face of this score and side, pixels of the finest level, as
+            portraits have: their backgrounds are not worth a second look for less.
+        beside: see there.
+        beside_px: see there.
+        hint_px: side of a hint at most, pixels of the level.
+        shown_px: side of the face on the patch at most, pixels of the level that hinted.
+        patches: number of hints that are looked at.
+        closer_times: side of faces from closer looks at most, as a multiple of the smallest face there.
     """
 
     score: float = 0.15
@@ -88,6 +110,14 @@ class Limits:
     clear_times: float = 4.0
     smallest: float = 0.6
     overlap: float = 0.45
+    hints: tuple[float, float] = (0.1, 0.35)
+    hints_beside: tuple[float, float] = (0.25, 0.45)
+    beside: float = 0.5
+    beside_px: float = 40.0
+    hint_px: float = 20.0
+    shown_px: float = 18.0
+    patches: int = 8
+    closer_times: float = 4.0
 
 
 class OnePassDetector:
@@ -103,33 +133,74 @@ class OnePassDetector:
     def __init__(self, engine: Engine, limits: Limits = Limits()) -> None:
         self.engine, self.limits = engine, limits
 
-    def __call__(self, images: Sequence[Pyramid], min_face_px: Sequence[float]) -> list[Candidates]:
+    def __call__(
+        self,
+        images: Sequence[Pyramid],
+        min_face_px: Sequence[float],
+        closest_px: Sequence[float] | None = None,
+    ) -> list[Candidates]:
         """Return the candidates of each image; see :class:`Detector`."""
-        return [self._detect(image, face) for image, face in zip(images, min_face_px, strict=True)]
+        return list(map(self._detect, images, min_face_px, closest_px or min_face_px))
 
-    def _detect(self, image: Pyramid, min_face_px: float) -> Candidates:
-        ratios, levels = [], []
-        for scale in scales(max(image.size_wh), min_face_px):
-            if scale > 1:
-                size_wh = [round(side * scale) for side in image.size_wh]
-                levels.append(image.level(1).resize(size_wh, Image.Resampling.BILINEAR))
-                ratios.append(np.array(image.size_wh) / size_wh)
-            else:
-                levels.append(image.level(round(1 / scale)))
-                ratios.append(np.full(2, float(round(1 / scale))))
-        canvases = [to_canvas(level) for level in levels]
-        maps = [self.engine(canvas[None]) for canvas in canvases]
-        peaks = [
-            _decode(score_map, placement_map, ratio, self.limits.score)
-            for (score_map, placement_map), ratio in zip(maps, ratios, strict=True)
-        ]
+    def _detect(self, image: Pyramid, min_px: float, closest_px: float) -> Candidates:
+        limits, levels = self.limits, scales(max(image.size_wh), min_px)
+        factors = closer_factors(round(1 / levels[0]), closest_px)
+        least = limits.hints[0] if factors else limits.score
+        peaks = [self._look(image, scale, least) for scale in levels]
+        limits_px = [(min_px, inf)] * len(peaks)
+        hints = limits.hints
+        large_px = limits.beside_px / levels[0]
+        if factors and any(((score > limits.beside) & (sides(box) > large_px)).any() for box, score in peaks):
+            hints = limits.hints_beside
+        coarser = peaks[0]
+        for factor, closer in pairwise([round(1 / levels[0]), *factors]):
+            if not self._shows_smaller(image, coarser, factor, closer, *hints):
+                break
+            coarser = self._look(image, 1 / closer, least)
+            least_px = max(closest_px, SMALLEST_PX * closer)
+            peaks.append(coarser)
+            limits_px.append((least_px, limits.closer_times * least_px))
         squares, scores = (np.concatenate(parts) for parts in zip(*peaks, strict=True))
-        times = (squares[:, 2] - squares[:, 0]) / min_face_px
-        sure = (times < self.limits.clear_times) | (scores > self.limits.clear_score)
-        kept = sure & (times >= self.limits.smallest)
+        least_px, most_px = np.repeat(limits_px, [len(found.score) for found in peaks], axis=0).T
+        side = sides(squares)
+        kept = (scores > limits.score) & (side >= limits.smallest * least_px) & (side < most_px)
+        kept &= (side < limits.clear_times * least_px) | (scores > limits.clear_score)
         squares, scores = squares[kept], scores[kept]
-        order = nms(squares, scores, self.limits.overlap)
+        order = nms(squares, scores, limits.overlap)
         return Candidates(squares[order], scores[order])
+
+    def _look(self, image: Pyramid, scale: float, least: float) -> Candidates:
+        """Return the peaks of one level above a score."""
+        if scale > 1:
+            size_wh = [round(side * scale) for side in image.size_wh]
+            level = image.level(1).resize(size_wh, Image.Resampling.BILINEAR)
+            ratio = np.array(image.size_wh) / size_wh
+        else:
+            level, ratio = image.level(round(1 / scale)), np.full(2, float(round(1 / scale)))
+        score_map, placement_map = self.engine(to_canvas(level)[None])
+        return _decode(score_map, placement_map, ratio, least)
+
+    def _shows_smaller(
+        self, image: Pyramid, peaks: Candidates, factor: int, closer: int, hint: float, shown: float
+    ) -> bool:
+        """Return whether a patch at 1/``closer`` around a hint of the level shows a small face."""
+        limits, (squares, scores) = self.limits, peaks
+        centres, side = (squares[:, :2] + squares[:, 2:]) / 2, sides(squares) / factor
+        clear = squares[(scores > limits.hints[1]) & (side >= SMALLEST_PX)]
+        inside = np.all((centres[:, None] >= clear[:, :2]) & (centres[:, None] <= clear[:, 2:]), axis=2)
+        small = (scores > hint) & (side < limits.hint_px)
+        rows = np.flatnonzero(small & ~np.any(inside, axis=1))
+        if not len(rows):
+            return False
+        best = rows[np.argsort(-scores[rows], kind="stable")[: limits.patches]]
+        score_map, placement_map = self.engine(np.stack([_patch(image, xy, closer) for xy in centres[best]]))
+        shown_px = TYPICAL_SIDE_PX * np.exp(placement_map[:, 2]) * (closer / factor)
+        return bool(((score_map > shown) & (shown_px < limits.shown_px)).any())
+
+
+def sides(squares_xyxy: FloatArray) -> FloatArray:
+    """Return the sides (K,) of squares (K, 4)."""
+    return squares_xyxy[:, 2] - squares_xyxy[:, 0]
 
 
 def scales(longer_px: int, min_face_px: float) -> list[float]:
@@ -141,6 +212,27 @@ def scales(longer_px: int, min_face_px: float) -> list[float]:
     return found
 
 
+def closer_factors(factor: int, closest_px: float) -> list[int]:
+    """Return the downscale factors of closer looks, about halved until faces of ``closest_px`` are seen."""
+    factors, last = [factor], max(1, int(closest_px / SMALLEST_PX))
+    while factors[-1] > last:
+        factors.append(max(last, factors[-1] // 2))
+    return factors[1:]
+
+
+def _patch(image: Pyramid, centre_xy: FloatArray, factor: int) -> npt.NDArray[np.uint8]:
+    """Cut a square of ``PATCH_PX`` pixels of a level around a point of the image, grey beyond its edges."""
+    size = [-(-side // factor) for side in image.size_wh]
+    left, top = (
+        int(min(max(centre / factor - PATCH_PX / 2, 0), max(side - PATCH_PX, 0)))
+        for centre, side in zip(centre_xy.tolist(), size, strict=True)
+    )
+    box = [left, top, min(left + PATCH_PX, size[0]), min(top + PATCH_PX, size[1])]
+    patch = np.full((PATCH_PX, PATCH_PX, 3), OUTSIDE, np.uint8)
+    patch[: box[3] - top, : box[2] - left] = np.asarray(image.part(factor, box))
+    return patch
+
+
 def to_canvas(level: Image.Image) -> npt.NDArray[np.uint8]:
     """Pad an image right and below with grey to a canvas (H, W, 3) whose sides are multiples of ``GRAIN``."""
     width, height = (-(-side // GRAIN) * GRAIN for side in level.size)
@@ -149,10 +241,8 @@ def to_canvas(level: Image.Image) -> npt.NDArray[np.uint8]:
     return canvas
 
 
-def _decode(
-    score_map: FloatArray, placement_map: FloatArray, ratio: FloatArray, least: float
-) -> tuple[FloatArray, FloatArray]:
-    """Decode peaks of one level into squares (K, 4), pixels of the image, and scores (K,).
+def _decode(score_map: FloatArray, placement_map: FloatArray, ratio: FloatArray, least: float) -> Candidates:
+    """Decode peaks of one level into squares, pixels of the image, and scores.
 
     Args:
         score_map: (1, h, w) in [0, 1].
@@ -166,7 +256,7 @@ def _decode(
     side = TYPICAL_SIDE_PX * np.exp(offsets[2])
     centre = np.stack([columns, rows], axis=1) * STRIDE + (STRIDE - 1) / 2 + (offsets[:2] * side).T
     squares = np.concatenate([centre - side[:, None] / 2, centre + side[:, None] / 2], axis=1)
-    return (squares + 0.5) * np.tile(ratio, 2) - 0.5, score[rows, columns]
+    return Candidates((squares + 0.5) * np.tile(ratio, 2) - 0.5, score[rows, columns])
 
 
 def find_peaks(score: FloatArray, least: float) -> tuple[IntArray, IntArray]:

@@ -107,8 +107,8 @@ def model_data() -> dict[str, Any]:
     return {
         "analyzer": {
             "max_pixels": reading.MAX_PIXELS,
-            "min_face_share": options.MIN_FACE_FRACTION,
-            "min_face_px": options.MIN_FACE_PX,
+            "face_size": options.SearchOptions().face_size,
+            "closest_size": options.SearchOptions().closest_size,
             "same_face_iou": analyzer.SAME_FACE_IOU,
             "nested": analyzer.NESTED,
             "fov_deg": DEFAULT_FOV_DEG,
@@ -133,6 +133,7 @@ def model_data() -> dict[str, Any]:
             "largest_scale": detector.LARGEST_SCALE,
             "single_level_px": detector.SINGLE_LEVEL_PX,
             "level_factor": detector.LEVEL_FACTOR,
+            "patch_px": detector.PATCH_PX,
             "limits": asdict(detector.Limits()),
             "evidence": {**asdict(detector.OnePassDetector.fusion), "certain": score_fusion.CERTAIN},
             "outside": crop.OUTSIDE,

@@ -37,7 +37,7 @@ def detection(bench: Bench) -> list[Table]:
         for system, predictions in systems(bench, photos)
     ]
     false_rows = [
-        (system, *_false_boxes(predictions)) for system, predictions in systems(bench, bench.backgrounds())
+        (system, *false_boxes(predictions)) for system, predictions in systems(bench, bench.backgrounds())
     ]
     columns = ("set", "system", "found, %", "found loosely, %", "faces labelled", "boxes")
     return [
@@ -60,6 +60,7 @@ def systems(bench: Bench, photos: Sequence[LabelledPhoto]) -> list[tuple[str, Se
     return predictions
 
 
-def _false_boxes(predictions: Sequence[Boxes]) -> tuple[int, int, int, float]:
+def false_boxes(predictions: Sequence[Boxes]) -> tuple[int, int, int, float]:
+    """Return boxes, photos with a box, photos, and boxes per photo."""
     counts = [len(predicted.score) for predicted in predictions]
     return sum(counts), sum(count > 0 for count in counts), len(counts), sum(counts) / len(counts)

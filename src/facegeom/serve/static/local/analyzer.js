@@ -82,16 +82,17 @@ export class FaceAnalyzer {
     const image = new Pyramid(pixels);
     const camera = new Camera(image.width, image.height, fovDeg);
     const view = { image, lens: lensIsKnown ? camera : null };
-    const candidates = await this.detector.detect(image, chosen.min_face ?? this.defaultMinFace(image));
+    const candidates = await this.detector.detect(image, ...this.faceSizes(image, chosen.min_face));
     const predictions = await this.verify(view, candidates, chosen.min_score);
     const refined = await this.faceNet.refine(image, this.distinct(predictions, chosen.min_score), view.lens);
     const faces = await this.faceNet.confirm(image, refined, view.lens);
     return faces.slice(0, chosen.max_faces ?? faces.length).map((face) => this.placed(face, camera));
   }
 
-  /** Return the default of `min_face`, pixels. */
-  defaultMinFace({ width, height }) {
-    return Math.max(this.settings.min_face_px, this.settings.min_face_share * Math.max(width, height));
+  /** Return the smallest faces to look for everywhere and where something hints at small ones, pixels. */
+  faceSizes({ width, height }, minFace) {
+    const { face_size: everywhere, closest_size: closest } = this.settings;
+    return [everywhere, closest].map(([px, share]) => minFace ?? Math.max(px, share * Math.max(width, height)));
   }
 
   /** Verify the candidates: NMS survivors first, then the remaining ones that overlap no face found. */

@@ -23,30 +23,74 @@ export class OnePassDetector {
    * Find candidates in a photo, in its pixels, best score first.
    *
    * @param {import("./resample.js").Image | Pyramid} image
-   * @param {number} minFacePx smallest face to find, pixels
+   * @param {number} minFacePx smallest face to find everywhere, pixels
+   * @param {number} closestPx smallest face to find where something hints at smaller ones
    * @returns {Promise<Candidate[]>}
    */
-  async detect(image, minFacePx) {
-    const found = [];
-    for (const { level, ratio } of levels(Pyramid.of(image), minFacePx, this.settings)) {
-      found.push(...(await this.detectInLevel(level, ratio)));
+  async detect(image, minFacePx, closestPx = minFacePx) {
+    const pyramid = Pyramid.of(image);
+    const { limits, smallest_px: smallest } = this.settings;
+    const { closer_times: times } = limits;
+    const [finest] = scales(Math.max(pyramid.width, pyramid.height), minFacePx, this.settings);
+    const factors = closerFactors(rint(1 / finest), closestPx, this.settings);
+    const least = factors.length ? limits.hints[0] : limits.score;
+    const looks = [];
+    for (const { level, ratio } of levels(pyramid, minFacePx, this.settings)) {
+      looks.push({ found: await this.look(level, ratio, least), leastPx: minFacePx, mostPx: Infinity });
     }
-    const kept = found.filter((one) => wanted(one, minFacePx, this.settings.limits));
+    const isLarge = ({ square, score }) => score > limits.beside && side(square) > limits.beside_px / finest;
+    const hints = looks.some(({ found }) => found.some(isLarge)) ? limits.hints_beside : limits.hints;
+    let [coarser, factor] = [looks[0].found, rint(1 / finest)];
+    for (const closer of factors) {
+      if (!(await this.showsSmaller(pyramid, coarser, factor, closer, hints))) break;
+      [coarser, factor] = [await this.look(pyramid.level(closer), [closer, closer], least), closer];
+      const leastPx = Math.max(closestPx, smallest * closer);
+      looks.push({ found: coarser, leastPx, mostPx: times * leastPx });
+    }
+    const kept = looks.flatMap(({ found, leastPx, mostPx }) =>
+      found.filter((one) => wanted(one, leastPx, limits) && side(one.square) < mostPx),
+    );
     const squares = kept.map((one) => one.square);
     const scores = kept.map((one) => one.score);
-    return nms(squares, scores, this.settings.limits.overlap).map((index) => kept[index]);
+    return nms(squares, scores, limits.overlap).map((index) => kept[index]);
   }
 
-  /** Detect candidates in a level; `ratio` is photo pixels per level pixel along x and y. */
-  async detectInLevel(level, ratio) {
+  /** Return the peaks of a level above a score; `ratio` is photo pixels per level pixel along x and y. */
+  async look(level, ratio, least) {
     const canvas = toCanvas(level, this.settings);
     const { score, places: placement } = await this.engine.run(canvas.data, [1, canvas.height, canvas.width, 3]);
-    return [...findPeaks(score, this.settings.limits.score)].map((cell) => ({
+    return [...findPeaks(score, least)].map((cell) => ({
       square: decode(cell, score, placement, this.settings).map((edge, side) => (edge + 0.5) * ratio[side % 2] - 0.5),
       score: score.data[cell],
     }));
   }
+
+  /** Return whether a patch at 1 / `closer` around a hint of the level 1 / `factor` shows a small face. */
+  async showsSmaller(pyramid, peaks, factor, closer, [hint, shown]) {
+    const { limits, smallest_px: smallest, typical_side_px: typical, patch_px: patchPx } = this.settings;
+    const { shown_px: shownPx } = limits;
+    const clear = peaks.filter(({ square, score }) => score > limits.hints[1] && side(square) / factor >= smallest);
+    const best = peaks
+      .filter(({ square, score }) => score > hint && side(square) / factor < limits.hint_px)
+      .filter(({ square }) => !clear.some((face) => contains(face.square, centre(square))))
+      .sort((one, other) => other.score - one.score)
+      .slice(0, limits.patches);
+    if (!best.length) return false;
+    const bytes = patchPx * patchPx * 3;
+    const patches = new Uint8Array(best.length * bytes);
+    best.forEach(({ square }, index) => patches.set(patch(pyramid, centre(square), closer, this.settings), index * bytes));
+    const { score, places } = await this.engine.run(patches, [best.length, patchPx, patchPx, 3]);
+    const cells = score.dims[1] * score.dims[2];
+    return score.data.some((value, cell) => {
+      const logSide = places.data[(3 * Math.floor(cell / cells) + 2) * cells + (cell % cells)];
+      return value > shown && (typical * Math.exp(logSide) * closer) / factor < shownPx;
+    });
+  }
 }
+
+const side = (square) => square[2] - square[0];
+const centre = (square) => [(square[0] + square[2]) / 2, (square[1] + square[3]) / 2];
+const contains = (square, [x, y]) => x >= square[0] && x <= square[2] && y >= square[1] && y <= square[3];
 
 /** Fuse the scores of the face network and the detector (log-odds). Mirrors `facegeom.models.score_fusion`. */
 export function fuse(faceScore, detectorScore, { weight, offset, certain }) {
@@ -58,9 +102,9 @@ export function fuse(faceScore, detectorScore, { weight, offset, certain }) {
 }
 
 /** Check that a candidate is large enough; large ones also need a higher score. */
-export function wanted({ square, score }, minFacePx, { clear_score: clear, clear_times: from, smallest }) {
-  const times = (square[2] - square[0]) / minFacePx;
-  return times >= smallest && (times < from || score > clear);
+export function wanted({ square, score }, leastPx, { score: least, clear_score: clear, clear_times: from, smallest }) {
+  const times = side(square) / leastPx;
+  return score > least && times >= smallest && (times < from || score > clear);
 }
 
 /** Return the scales of the levels: 1 over an integer, or above 1 for tiny faces. */
@@ -70,6 +114,25 @@ export function scales(longerPx, minFacePx, settings) {
   const found = [scale > 1 ? scale : 1 / Math.trunc(1 / scale)];
   while (longerPx * found.at(-1) > single) found.push(1 / Math.max(1, rint(factor / found.at(-1))));
   return found;
+}
+
+/** Return the downscale factors of closer looks, about halved until faces of `closestPx` are seen. */
+export function closerFactors(factor, closestPx, { smallest_px: smallest }) {
+  const [factors, last] = [[factor], Math.max(1, Math.trunc(closestPx / smallest))];
+  while (factors.at(-1) > last) factors.push(Math.max(last, Math.floor(factors.at(-1) / 2)));
+  return factors.slice(1);
+}
+
+/** Cut a square of `patch_px` pixels of a level around a point of the image, grey beyond its edges. */
+export function patch(pyramid, [x, y], factor, { patch_px: size, outside }) {
+  const [width, height] = [pyramid.width, pyramid.height].map((length) => Math.ceil(length / factor));
+  const [left, top] = [[x, width], [y, height]].map(([middle, length]) =>
+    Math.trunc(Math.min(Math.max(middle / factor - size / 2, 0), Math.max(length - size, 0))),
+  );
+  const data = new Uint8Array(size * size * 3).fill(outside);
+  const box = [left, top, Math.min(left + size, width), Math.min(top + size, height)];
+  paste(data, size, pyramid.part(factor, box), [0, 0]);
+  return data;
 }
 
 /** Yield the levels of a pyramid at each of `scales`, with photo pixels per level pixel. */

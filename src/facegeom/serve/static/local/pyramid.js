@@ -25,6 +25,12 @@ export class Pyramid {
     return this.levels.get(factor);
   }
 
+  /** Return the pixels left, top, right and bottom of a level without making the whole level. */
+  part(factor, box) {
+    const edges = box.map((edge, side) => Math.min(edge * factor, side % 2 ? this.height : this.width));
+    return reduce(this.levels.get(1), [factor, factor], edges);
+  }
+
   /** Return the coarsest cached level with factor <= `largest`, and the factor. */
   coarsest(largest) {
     const factor = Math.max(...[...this.levels.keys()].filter((each) => each <= Math.max(1, largest)));

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from facegeom_lab.bench.accuracy.cut_faces import cut_faces
 from facegeom_lab.bench.accuracy.detection import detection
+from facegeom_lab.bench.accuracy.groups import groups
 from facegeom_lab.bench.accuracy.hard_cases import hard_cases
 from facegeom_lab.bench.accuracy.landmarks import aligned, confidence, end_to_end
 from facegeom_lab.bench.accuracy.mesh import mesh
@@ -18,6 +19,7 @@ SECTIONS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "detection": detection,
     "hard": hard_cases,
     "cut": cut_faces,
+    "groups": groups,
     "end-to-end": end_to_end,
     "mesh": mesh,
     "confidence": confidence,

@@ -119,13 +119,13 @@ def test_photos_of_several_sizes() -> None:
 
 
 class Distant:
-    """Engine of a photo of grey in which one bright square is a face; blurred beyond a factor it is a hint.
+    """Engine that scores cells with bright pixels: as a hint in the first look, as shown in later ones.
 
-    The score of a cell is that of the brightest pixel in it, by how many levels of the photo lie below.
+    ``clear`` is the side of a clear face in the left upper corner of the first look; 0 for none.
     """
 
-    def __init__(self, hint: float, shown: float, side: float) -> None:
-        self.scores, self.side = (hint, shown), side
+    def __init__(self, hint: float, shown: float, side: float, clear: float = 0.0) -> None:
+        self.scores, self.side, self.clear = (hint, shown), side, clear
         self.shapes: list[tuple[int, ...]] = []
 
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
@@ -139,6 +139,8 @@ class Distant:
         score = np.where(cells > 140, hint if is_coarse else shown, 0.01).astype(np.float32)
         places = np.zeros((count, 3, *score.shape[1:]), np.float32)
         places[:, 2] = np.log((self.side if is_coarse else 2 * self.side) / TYPICAL_SIDE_PX)
+        if is_coarse and self.clear:
+            score[:, 2, 2], places[:, 2, 2, 2] = 0.6, np.log(self.clear / TYPICAL_SIDE_PX)
         return [score, places]
 
 
@@ -151,9 +153,9 @@ def distant(x: int = 630, y: int = 420, width: int = 1000, height: int = 700) ->
 @pytest.mark.parametrize(
     ("hint", "shown", "side", "looks"),
     [
-        (0.12, 0.5, 12.0, 4),  # two levels, a patch, the photo
-        (0.12, 0.3, 12.0, 3),  # the patch shows nothing
-        (0.08, 0.9, 12.0, 2),  # no hint
+        (0.08, 0.3, 12.0, 4),  # two levels, a patch, the photo
+        (0.08, 0.2, 12.0, 3),  # the patch shows nothing
+        (0.06, 0.9, 12.0, 2),  # no hint
         (0.9, 0.9, 21.0, 2),  # a face that is large enough
         (0.3, 0.5, 19.0, 3),  # the patch shows a face that is large enough
     ],
@@ -168,6 +170,23 @@ def test_the_photo_is_searched_closer_where_a_patch_shows_a_small_face(
     if looks == 4:
         centre = (found.box_xyxy[0, :2] + found.box_xyxy[0, 2:]) / 2
         assert np.abs(centre - 4 - [630, 420]).max() < 3 * STRIDE
+
+
+@pytest.mark.parametrize(
+    ("clear", "hint", "shown", "looks"),
+    [
+        (20.0, 0.11, 0.36, 4),
+        (20.0, 0.09, 0.90, 2),
+        (20.0, 0.11, 0.30, 3),
+        (60.0, 0.26, 0.46, 4),
+        (60.0, 0.24, 0.90, 2),
+        (60.0, 0.26, 0.40, 3),
+    ],
+)
+def test_beside_clear_faces_hints_need_more(clear: float, hint: float, shown: float, looks: int) -> None:
+    engine = Distant(hint, shown, 12.0, clear)
+    OnePassDetector(engine)([distant()], [40.0], [20.0])
+    assert len(engine.shapes) == looks
 
 
 def test_an_explicit_size_takes_no_closer_look() -> None:

@@ -94,11 +94,11 @@ class Limits:
         clear_times: see there.
         smallest: side, as a multiple of ``min_face``.
         overlap: intersection over union from which NMS drops the lower score.
-        hints: scores of a hint at smaller faces, and of a small face on the patch around it.
-        hints_beside: likewise in a photo with a face of this score and side, pixels of the finest level, as
-            portraits have: their backgrounds are not worth a second look for less.
-        beside: see there.
-        beside_px: see there.
+        hints: scores of a hint at smaller faces and of a small face on the patch around it, for photos
+            without a clear face, with small ones, and with a large one: the background of a portrait is not
+            worth another look for less.
+        clear: score of a clear face.
+        large_px: side of a large face, pixels of the finest level.
         hint_px: side of a hint at most, pixels of the level.
         shown_px: side of the face on the patch at most, pixels of the level that hinted.
         patches: number of hints that are looked at.
@@ -110,10 +110,9 @@ class Limits:
     clear_times: float = 4.0
     smallest: float = 0.6
     overlap: float = 0.45
-    hints: tuple[float, float] = (0.1, 0.35)
-    hints_beside: tuple[float, float] = (0.25, 0.45)
-    beside: float = 0.5
-    beside_px: float = 40.0
+    hints: tuple[tuple[float, float], ...] = ((0.07, 0.25), (0.1, 0.35), (0.25, 0.45))
+    clear: float = 0.5
+    large_px: float = 40.0
     hint_px: float = 20.0
     shown_px: float = 18.0
     patches: int = 8
@@ -145,13 +144,11 @@ class OnePassDetector:
     def _detect(self, image: Pyramid, min_px: float, closest_px: float) -> Candidates:
         limits, levels = self.limits, scales(max(image.size_wh), min_px)
         factors = closer_factors(round(1 / levels[0]), closest_px)
-        least = limits.hints[0] if factors else limits.score
+        least = limits.hints[0][0] if factors else limits.score
         peaks = [self._look(image, scale, least) for scale in levels]
         limits_px = [(min_px, inf)] * len(peaks)
-        hints = limits.hints
-        large_px = limits.beside_px / levels[0]
-        if factors and any(((score > limits.beside) & (sides(box) > large_px)).any() for box, score in peaks):
-            hints = limits.hints_beside
+        largest_px = max((sides(box[score > limits.clear]).max(initial=0) for box, score in peaks), default=0)
+        hints = limits.hints[int(largest_px > 0) + int(largest_px * levels[0] > limits.large_px)]
         coarser = peaks[0]
         for factor, closer in pairwise([round(1 / levels[0]), *factors]):
             if not self._shows_smaller(image, coarser, factor, closer, *hints):
@@ -186,7 +183,7 @@ class OnePassDetector:
         """Return whether a patch at 1/``closer`` around a hint of the level shows a small face."""
         limits, (squares, scores) = self.limits, peaks
         centres, side = (squares[:, :2] + squares[:, 2:]) / 2, sides(squares) / factor
-        clear = squares[(scores > limits.hints[1]) & (side >= SMALLEST_PX)]
+        clear = squares[(scores > limits.clear) & (side >= SMALLEST_PX)]
         inside = np.all((centres[:, None] >= clear[:, :2]) & (centres[:, None] <= clear[:, 2:]), axis=2)
         small = (scores > hint) & (side < limits.hint_px)
         rows = np.flatnonzero(small & ~np.any(inside, axis=1))

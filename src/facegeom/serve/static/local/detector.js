@@ -33,13 +33,14 @@ export class OnePassDetector {
     const { closer_times: times } = limits;
     const [finest] = scales(Math.max(pyramid.width, pyramid.height), minFacePx, this.settings);
     const factors = closerFactors(rint(1 / finest), closestPx, this.settings);
-    const least = factors.length ? limits.hints[0] : limits.score;
+    const least = factors.length ? limits.hints[0][0] : limits.score;
     const looks = [];
     for (const { level, ratio } of levels(pyramid, minFacePx, this.settings)) {
       looks.push({ found: await this.look(level, ratio, least), leastPx: minFacePx, mostPx: Infinity });
     }
-    const isLarge = ({ square, score }) => score > limits.beside && side(square) > limits.beside_px / finest;
-    const hints = looks.some(({ found }) => found.some(isLarge)) ? limits.hints_beside : limits.hints;
+    const clear = looks.flatMap(({ found }) => found).filter(({ score }) => score > limits.clear);
+    const isLarge = ({ square }) => side(square) * finest > limits.large_px;
+    const hints = limits.hints[clear.some(isLarge) ? 2 : clear.length ? 1 : 0];
     let [coarser, factor] = [looks[0].found, rint(1 / finest)];
     for (const closer of factors) {
       if (!(await this.showsSmaller(pyramid, coarser, factor, closer, hints))) break;
@@ -69,7 +70,7 @@ export class OnePassDetector {
   async showsSmaller(pyramid, peaks, factor, closer, [hint, shown]) {
     const { limits, smallest_px: smallest, typical_side_px: typical, patch_px: patchPx } = this.settings;
     const { shown_px: shownPx } = limits;
-    const clear = peaks.filter(({ square, score }) => score > limits.hints[1] && side(square) / factor >= smallest);
+    const clear = peaks.filter(({ square, score }) => score > limits.clear && side(square) / factor >= smallest);
     const best = peaks
       .filter(({ square, score }) => score > hint && side(square) / factor < limits.hint_px)
       .filter(({ square }) => !clear.some((face) => contains(face.square, centre(square))))

@@ -62,6 +62,7 @@ class Service:
         check_photo(width, height, self.settings, options.min_face, options.orientation)
         job = self._batcher.submit(task, width * height)
         future = asyncio.wrap_future(job.future)
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())  # also if nobody waits
         try:
             done, _ = await asyncio.wait({future}, timeout=self.settings.wait_s)
             if not done and self._batcher.withdraw(job):

@@ -101,6 +101,29 @@ def serve(
 
 
 @app.command()
+def attacks(
+    out: Out = OUT,
+    only: Annotated[str, typer.Option(help="Attacks, separated by commas; by default all.")] = "",
+    seconds: Annotated[float, typer.Option(min=1, help="Length of each attack.")] = 20,
+    rest: Annotated[float, typer.Option(min=1, help="Seconds measured before and after each.")] = 10,
+    minutes: Annotated[float, typer.Option(min=0, help="Length of two steady loads; 0 for none.")] = 0,
+) -> None:
+    """Attack the HTTP service, and measure what another client notices. Needs an idle machine.
+
+    Example: facegeom bench attacks --only scans,slow_bodies -o results
+    """
+    from facegeom_lab.bench.service.attacks import ATTACKS
+    from facegeom_lab.bench.service.hostile import AttackConfig, run_attacks
+
+    names = _split_names(only) or list(ATTACKS)
+    if unknown := set(names) - set(ATTACKS):
+        expected = f"expected some of {', '.join(ATTACKS)}, got {', '.join(sorted(unknown))}"
+        raise typer.BadParameter(expected, param_hint="--only")
+    run_attacks(out, AttackConfig(names, seconds, rest, minutes), _print_table)
+    typer.echo(f"saved {out / 'attacks.md'} and {out / 'attacks.json'}")
+
+
+@app.command()
 def batch(
     photos: Annotated[Path, typer.Argument(help="Folder of photos; the run's photos are made from them.")],
     out: Out = OUT,

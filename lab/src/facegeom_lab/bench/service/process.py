@@ -1,14 +1,18 @@
 """Start ``facegeom serve`` in a process of its own, and watch its memory."""
 
+import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from threading import Event, Thread
+from typing import IO
 
-from facegeom_lab.bench.speed.processes import CONSOLE_SCRIPT, ProcessError, resident_mb
+from facegeom_lab.bench.speed.processes import CONSOLE_SCRIPT, ProcessError, read_proc, resident_mb
 
 SAMPLES = 200
 """Memory samples in one run."""
@@ -22,15 +26,25 @@ class Service:
 
     Attributes:
         port: on 127.0.0.1.
-        pid: of its main process.
+        process: its main process.
     """
 
     port: int
-    pid: int
+    process: "subprocess.Popen[str]"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the main process."""
+        return self.process.pid
 
     def memory_mb(self) -> float | None:
         """Return the resident MB (10^6 bytes) now, workers included; None without /proc."""
         return resident_mb(self.pid)
+
+    def processor_s(self) -> float:
+        """Return the processor time of the main process so far, seconds."""
+        ticks = read_proc(Path("/proc", str(self.pid), "stat")).rpartition(")")[2].split()[11:13]
+        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 class MemoryMonitor:
@@ -66,6 +80,10 @@ class MemoryMonitor:
         tenth = len(self._megabytes) // 10
         return median(self._megabytes[tenth : 2 * tenth]) if tenth else None
 
+    def most_mb(self) -> float | None:
+        """Return the largest sample."""
+        return max(self._megabytes, default=None)
+
     def late_mb(self) -> float | None:
         """Return the median of the last tenth of the samples."""
         tenth = len(self._megabytes) // 10
@@ -73,22 +91,37 @@ class MemoryMonitor:
 
 
 @contextmanager
-def running_service(*options: str) -> Iterator[Service]:
+def running_service(
+    *options: str, descriptors: int | None = None, log: IO[bytes] | None = None
+) -> Iterator[Service]:
     """Run ``facegeom serve`` on a free port of this machine while the context lasts.
 
     Args:
         options: further options of the command.
+        descriptors: files that the service may open; None for as many as this process.
+        log: gets its standard error.
 
     Raises:
         ProcessError: it does not start, or ends with an error.
     """
     command = (sys.executable, "-c", CONSOLE_SCRIPT, "serve", "--port", "0", *options)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, limit[1]))  # the service inherits it
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    with process:
         try:
-            yield Service(_port(process), process.pid)
+            yield Service(_port(process), process)
         finally:
             process.terminate()
-            code = process.wait(_STOP_TIMEOUT_S)
+            try:
+                code = process.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
     if code:
         raise ProcessError(f"`facegeom serve` ended with exit code {code}")
 

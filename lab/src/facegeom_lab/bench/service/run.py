@@ -12,7 +12,7 @@ from PIL import Image
 
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.image import reading
-from facegeom_lab.bench.service.load import LoadResult, generate_load
+from facegeom_lab.bench.service.load import LoadResult, generate_load, percentile_ms
 from facegeom_lab.bench.service.process import SAMPLES, MemoryMonitor, Service, running_service
 from facegeom_lab.bench.speed.photos import enlarge, single_face_scenes
 from facegeom_lab.measures.about import about
@@ -35,11 +35,12 @@ _THROUGHPUT = _PHOTOS + (
     "machine, each sending the next request as soon as it has a response. Default settings, warm, time "
     "blocks of {seconds:g} s in the order analyzer, service, service, analyzer; never both at once."
 )
-_STEADY_LOAD = _PHOTOS + (
-    "Evenly spaced requests at {load:g} of the service's throughput above, by {clients} clients, for "
-    "{minutes:g} minutes; times count from when a request was due. Memory: resident set, median of the "
-    "second and of the last tenth of the time. Responses are compared with the analyzer's: no number may "
-    "differ by more than 0.05."
+_STEADY_LOAD = (
+    "{photos}Evenly spaced requests at {load:g} of the service's throughput, by {clients} clients, for "
+    "{minutes:g} minutes. Times count from when a request was due; `p99 sent` from when it was sent, late "
+    "when all clients wait, or the machine pauses. Longest pause: of a task that sleeps beside the "
+    "clients. Memory: resident set, median of the second and of the last tenth of the time. Responses are "
+    "compared with the analyzer's: no number may differ by more than 0.05."
 )
 _OVERLOAD = _PHOTOS + (
     "`facegeom serve --queue {queue}` and {clients} clients, each sending the next request as soon as it has "
@@ -163,7 +164,12 @@ def throughput_table(rates: Rates, config: ServiceConfig) -> Table:
 
 
 def steady_load(
-    analyzer: FaceAnalyzer, service: Service, photos: Sequence[bytes], config: ServiceConfig, rate: float
+    analyzer: FaceAnalyzer,
+    service: Service,
+    photos: Sequence[bytes],
+    config: ServiceConfig,
+    rate: float,
+    about_photos: str = _PHOTOS,
 ) -> Table:
     """Measure evenly spaced requests for ``config.minutes``.
 
@@ -173,6 +179,7 @@ def steady_load(
         photos: encoded images.
         config: how much to measure.
         rate: requests per second.
+        about_photos: sentence about the photos, for the protocol.
     """
     seconds = 60 * config.minutes
     with MemoryMonitor(service, seconds / SAMPLES) as memory:
@@ -180,15 +187,19 @@ def steady_load(
     before, after = memory.early_mb(), memory.late_mb()
     growth = None if before is None or after is None else 100 * (after / before - 1)
     row: tuple[Cell, ...] = (
-        *(rate, result.rate, result.percentile_ms(0.5), result.percentile_ms(0.99), result.codes.total()),
+        *(rate, result.rate, result.percentile_ms(0.5), result.percentile_ms(0.99)),
+        *(percentile_ms(result.service_s, 0.99), 1e3 * result.longest_pause_s, result.codes.total()),
         *(result.codes[503], _not_200(result) - result.codes[503], wrong_responses(analyzer, photos, result)),
         *(before, after, growth),
     )
     columns = (
-        *("asked, photos/s", "answered, photos/s", "p50, ms", "p99, ms", "requests", "503", "other errors"),
+        *("asked, photos/s", "answered, photos/s", "p50, ms", "p99, ms", "p99 sent, ms", "longest pause, ms"),
+        *("requests", "503", "other errors"),
         *("wrong answers", "memory early, MB", "memory late, MB", "growth, %"),
     )
-    protocol = _STEADY_LOAD.format(load=config.load, clients=config.clients, minutes=config.minutes)
+    protocol = _STEADY_LOAD.format(
+        photos=about_photos, load=config.load, clients=config.clients, minutes=config.minutes
+    )
     return Table("Steady load", protocol, columns, [row])
 
 

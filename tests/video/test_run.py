@@ -211,7 +211,7 @@ def test_every_frame_is_in_a_table(networks: Any, film: Film, tmp_path: Path) ->
     run(film(tmp_path / "a.mp4", UNEVEN), "-o", tmp_path, "--no-overlay")
     columns, about = read_table(tmp_path / "a.frames.parquet")
     assert columns["frame"].tolist() == list(range(8)) and not columns["faces"].any()
-    assert about["smoothing"] == "one-euro" and len(read_table(tmp_path / "a.parquet")[0]["id"]) == 0
+    assert about["smoothing"] == "kalman" and len(read_table(tmp_path / "a.parquet")[0]["id"]) == 0
 
 
 def test_tables_as_csv(networks: Any, film: Film, tmp_path: Path) -> None:

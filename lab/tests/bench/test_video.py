@@ -7,13 +7,19 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from facegeom import FaceAnalyzer
+from facegeom import FaceAnalyzer, Faces
 from facegeom.errors import InputError
 from facegeom.geometry import transforms
-from facegeom_lab.bench.video import clips
+from facegeom_lab.bench.video import clips, expressions
 from facegeom_lab.bench.video.clips import jitter_percent, lag_frames
 from facegeom_lab.bench.video.run import SKIPPED_FRAMES, VideoConfig, run_video_bench
 from facegeom_lab.cli.bench import app
+
+
+@pytest.fixture(scope="module")
+def analyzed() -> Faces:
+    """Return the portrait's face."""
+    return FaceAnalyzer(threads=1)(clips.still(1, noise=0, seed=1).frames[0])
 
 
 def test_a_still_clip_is_one_picture_with_noise() -> None:
@@ -55,6 +61,20 @@ def test_jitter_is_a_percentage_of_the_eye_distance() -> None:
     assert jitter_percent(rest + noise) == pytest.approx(100 * np.sqrt(2) / 50, rel=0.02)
 
 
+def test_the_depth_of_blinks_is_measured() -> None:
+    time_s = np.arange(150) / clips.RATE
+    closed = expressions.blinks(time_s)
+    assert closed.max() > 0.9 and 10 < np.count_nonzero(closed) < 20
+    np.testing.assert_allclose(expressions.kept_depths(closed, 0.3 * (1 - 0.7 * closed), 0.3), 0.7)
+
+
+def test_lids_are_shut_by_a_fraction(analyzed: Faces) -> None:
+    half, whole = (expressions.shut(analyzed, fraction, expressions.LIDS) for fraction in (0.5, 1.0))
+    np.testing.assert_allclose(half.eye_open, analyzed.eye_open / 2, atol=0.03)
+    assert whole.eye_open.max() < 0.03
+    assert expressions.shut(analyzed, 1.0, expressions.LIPS).mouth_open.max() < 0.01
+
+
 @pytest.mark.slow
 def test_a_small_run(fake_peers: dict[str, Path], tmp_path: Path) -> None:
     shown = []
@@ -65,7 +85,7 @@ def test_a_small_run(fake_peers: dict[str, Path], tmp_path: Path) -> None:
         VideoConfig(32, 1),
         shown.append,
     )
-    speed, steady = report.tables
+    speed, steady, quick = report.tables
     assert shown == report.tables
     ours, every, theirs = ({name: row[i] for i, name in enumerate(speed.columns)} for row in speed.rows)
     assert [row["system"] for row in (ours, every, theirs)] == ["facegeom, one face", "facegeom", "mediapipe"]
@@ -75,6 +95,9 @@ def test_a_small_run(fake_peers: dict[str, Path], tmp_path: Path) -> None:
     rows = {row[0]: row[1:] for row in steady.rows}
     assert rows["mediapipe"][0] == pytest.approx(0, abs=1e-9)  # the fake peer always finds the same mesh
     assert 0 < rows["facegeom"][0] < rows["facegeom, --no-smooth"][0]
+    kept = {row[0]: row[1] for row in quick.rows}
+    assert 80 < kept["blinks of 100 ms, the worst"] <= kept["blinks of 100 ms, mean"] < 110
+    assert 85 < kept["lips, 3 times a second"] < 110 and 85 < kept["lips, 6 times a second"] < 110
     assert json.loads((tmp_path / "video.json").read_text())["title"] == "facegeom bench video"
 
 

@@ -183,7 +183,7 @@ def run_video(
             "source": source.name,
             "rate": str(video.rate),
             "start_s": str(start),
-            "smoothing": "one-euro" if analyze.smooth else "none",
+            "smoothing": "kalman" if analyze.smooth else "none",
             "version": version("facegeom"),
         }
         base = f"{name or source.stem}."

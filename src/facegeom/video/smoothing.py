@@ -1,12 +1,12 @@
-"""One-euro smoothing of tracked faces: strong at rest, weak in motion.
+"""Smooth tracked faces over time, each point by the error that the network expects of it.
 
-Casiez, Roussel and Vogel, "1 € Filter", CHI 2012: a first-order low-pass whose cut-off frequency grows with
-the speed of its input. Speeds are measured in face sizes per second, so one setting serves near and far
-faces, every resolution and every frame rate.
+A Kalman filter for values that drift slowly, whose drift is raised to whatever the noise cannot explain: a
+move beyond three standard deviations passes at once, and what lies below is averaged over more and more
+frames. So a face at rest is calm, and a blink keeps its depth.
 """
 
 from dataclasses import dataclass, replace
-from math import pi
+from math import log, sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from facegeom.errors import InputError
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import place
 from facegeom.geometry.rotation import rotation_from_6d, rotation_to_6d
+from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
+from facegeom.models.face import NEAR
 from facegeom.results import Faces
 from facegeom.video.tracking import TrackedFaces
 
@@ -22,86 +24,132 @@ FloatArray = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class OneEuroSettings:
-    """Parameters of a one-euro filter: the trade-off between jitter and lag.
+class SmoothingSettings:
+    """The trade-off between jitter and lag.
 
     Attributes:
-        min_cutoff_hz: cut-off frequency at rest; lower values reduce jitter.
-        beta: increase of the cut-off frequency with speed, Hz per unit of the filtered values per second;
-            higher values reduce lag.
-        derivative_cutoff_hz: cut-off frequency of the low-pass on the speed.
+        drift_per_s: variance by which a value at rest drifts in a second, in variances of its noise; lower
+            values average over more frames.
+        gate: a difference is taken for noise while its square is below so many variances; higher values
+            reduce jitter, lower ones lag.
     """
 
-    min_cutoff_hz: float
-    beta: float
-    derivative_cutoff_hz: float
+    drift_per_s: float = 0.008
+    gate: float = 10.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not 0 <= value < np.inf or (name != "beta" and value == 0):
+            if not 0 < value < np.inf:
                 raise InputError(f"{name}: expected a finite number above 0, got {value!r}")
 
 
-DEFAULT_SETTINGS = OneEuroSettings(min_cutoff_hz=0.2, beta=15.0, derivative_cutoff_hz=1.0)
-"""Settings for faces: speeds in face sizes per second for points, in radians per second for rotations."""
+class AdaptiveKalman:
+    """Filter of P vectors; the components of each share one gain.
 
+    Args:
+        settings: of the filter.
+    """
 
-class OneEuro:
-    """One-euro filter of P vectors; each vector has its own speed, its components share one cut-off."""
-
-    def __init__(self, settings: OneEuroSettings) -> None:
+    def __init__(self, settings: SmoothingSettings) -> None:
         self.settings = settings
         self.time_s = 0.0
         self._value: FloatArray | None = None
-        self._speed: FloatArray = np.zeros(0)
+        self._variance: FloatArray = np.zeros(0)  # in variances of the noise
 
-    def __call__(self, values: FloatArray, time_s: float, unit: "FloatArray | float" = 1.0) -> FloatArray:
+    def __call__(
+        self, values: FloatArray, noise: FloatArray, time_s: float, count: "FloatArray | None" = None
+    ) -> FloatArray:
         """Filter the next values (P, D); the first, and those that are not later than the last, pass.
 
-        Speeds are measured in the ``unit``, a length in the unit of the values: one number, or (P, 1).
+        Args:
+            values: (P, D).
+            noise: (P,) standard deviation of a component, above 0, in the unit of the values.
+            time_s: time of the values, seconds.
+            count: (P,) components that are used; all D by default.
         """
-        step_s = time_s - self.time_s
+        step_s, self.time_s = time_s - self.time_s, time_s
         if self._value is None or step_s <= 0:
-            self._value, self._speed = values, np.zeros_like(values)
-        else:
-            change = values - self._value
-            speed_weight = _low_pass_weight(self.settings.derivative_cutoff_hz, step_s)
-            self._speed = self._speed + speed_weight * (change / (unit * step_s) - self._speed)
-            speed = np.sqrt(np.einsum("pd,pd->p", self._speed, self._speed))
-            cutoff = self.settings.min_cutoff_hz + self.settings.beta * speed
-            self._value = self._value + _low_pass_weight(cutoff, step_s)[:, None] * change
-        self.time_s = time_s
+            self._value, self._variance = values, np.ones_like(values[:, 0])
+            return values
+        change = values - self._value
+        squares = np.einsum("pd,pd->p", change, change) / (values.shape[1] if count is None else count)
+        drifted = self._variance + self.settings.drift_per_s * step_s
+        drifted = np.maximum(drifted, squares / (noise**2 * self.settings.gate) - 1)
+        self._variance = gain = drifted / (drifted + 1)
+        self._value = self._value + gain[:, None] * change
         return self._value
 
 
-def _low_pass_weight(cutoff_hz: "FloatArray | float", step_s: float) -> FloatArray:
-    """Return the weight in (0, 1) of a new value in a first-order low-pass."""
-    phase_rad = 2 * pi * np.asarray(cutoff_hz) * step_s
-    return np.asarray(phase_rad / (phase_rad + 1))
+NOISE_LEVEL, NOISE_LEVELS, NOISE_LEVEL_S = 0.12, (0.04, 0.5), 0.7
+"""Noise from frame to frame, as a fraction of the expected error: of good frames, at least and at most, and
+the time constant with which it is learned for each face."""
 
+_MEDIAN_BEND = 2 * log(2) * 6.0 * 0.65
+"""Median of squared second differences, in variances: two normal components, the variance of a second
+difference, and the part of it that the points do not share."""
+
+CONFIDENCES = (0.2, 0.9999)
+"""Confidences beyond these say nothing of noise."""
 
 RESET_AFTER_S = 0.5
 """A face that was absent for longer starts with a new filter."""
 
 _LANDMARKS, _MESH, _BOX, _ROTATION = slice(0, 68), slice(68, 546), slice(546, 548), slice(548, 550)
-_ROWS = 550
+_LEARNED = slice(68, 546, 4)  # enough points of the mesh to learn the noise from
+_COUNT = np.repeat(np.array([2, 3, 2, 3], np.float32), [68, 478, 2, 2])
+_SHARE = np.repeat(np.array([0.55, 1.1, 1.5, 2.2], np.float32), [68, 478, 2, 2])
+"""Noise of landmarks, mesh, box and rotation over that of the mesh's x and y, on clips of noisy frames."""
+
+
+class _FaceFilter:
+    """The filter of one face, and the level of its noise."""
+
+    def __init__(self, settings: SmoothingSettings) -> None:
+        self._filter = AdaptiveKalman(settings)
+        self._meshes: list[FloatArray] = []
+        self._level = NOISE_LEVEL**2
+
+    @property
+    def time_s(self) -> float:
+        """Time of the last frame."""
+        return self._filter.time_s
+
+    def __call__(self, rows: FloatArray, error_px: FloatArray, eyes_px: float, time_s: float) -> FloatArray:
+        """Filter the next rows (550, 3) of a face with expected errors (546,), pixels."""
+        self._learn(rows[_LEARNED, :2], error_px[_LEARNED], time_s - self.time_s)
+        typical = error_px[_LEARNED].mean()
+        noise = np.concatenate([error_px, [typical] * 2, [typical / eyes_px] * 2])
+        return self._filter(rows, noise * (_SHARE * sqrt(self._level)), time_s, _COUNT)
+
+    def _learn(self, mesh_px: FloatArray, error_px: FloatArray, step_s: float) -> None:
+        """Follow the level of the noise: second differences over time are free of steady motion."""
+        self._meshes = [*self._meshes[-2:], mesh_px]
+        if len(self._meshes) < 3 or step_s <= 0:
+            return
+        first, second, third = self._meshes
+        bend = third - 2 * second + first
+        bend -= bend.mean(axis=0)
+        squares = np.einsum("pd,pd->p", bend, bend) / error_px**2
+        level = float(np.partition(squares, len(squares) // 2)[len(squares) // 2]) / _MEDIAN_BEND
+        self._level += min(1.0, step_s / NOISE_LEVEL_S) * (level - self._level)
+        self._level = min(max(self._level, NOISE_LEVELS[0] ** 2), NOISE_LEVELS[1] ** 2)
 
 
 class FaceSmoother:
     """Smooth positions and rotations of tracked faces over time.
 
-    Landmarks, mesh and box are filtered in pixels, each point by its own speed. Millimetres are computed
-    from the smoothed mesh, with the angle of view of the faces. A rotation, of the head as seen, is filtered
-    as its first two columns (6D) and made orthonormal again. Depth maps are left as they are. A track id that
-    was not seen before, as after a cut, starts with a new filter.
+    Landmarks, mesh and box are filtered in pixels, each point by its own expected error. Millimetres are
+    computed from the smoothed mesh, with the angle of view of the faces. A rotation, of the head as seen, is
+    filtered as its first two columns (6D) and made orthonormal again. Depth maps are left as they are. A
+    track id that was not seen before, as after a cut, starts with a new filter.
 
     Args:
-        settings: parameters of the filter.
+        settings: of the filter.
     """
 
-    def __init__(self, settings: OneEuroSettings = DEFAULT_SETTINGS) -> None:
+    def __init__(self, settings: SmoothingSettings = SmoothingSettings()) -> None:
         self.settings = settings
-        self._filters: dict[int, OneEuro] = {}
+        self._filters: dict[int, _FaceFilter] = {}
 
     def __call__(self, tracked: TrackedFaces, time_s: float) -> TrackedFaces:
         """Return the faces of the next frame, at its time in seconds, smoothed."""
@@ -109,17 +157,30 @@ class FaceSmoother:
         self._filters = {id_: one for id_, one in known if time_s - one.time_s <= RESET_AFTER_S}
         if not len(tracked.ids):
             return tracked
-        rows = _stack_fields(tracked.faces)
-        units = np.ones((_ROWS, 1), np.float32)
-        for id_, row, box in zip(tracked.ids.tolist(), rows, tracked.faces.box_xyxy, strict=True):
-            units[: _ROTATION.start] = (box[2:] - box[:2]).max()
-            row[:] = self._filters.setdefault(id_, OneEuro(self.settings))(row.copy(), time_s, units)
-        return replace(tracked, faces=_unstack_fields(tracked.faces, rows))
+        faces = tracked.faces
+        rows, (errors, eyes) = _stack_fields(faces), _expected_errors_px(faces)
+        for id_, row, error, eye in zip(tracked.ids.tolist(), rows, errors, eyes, strict=True):
+            one = self._filters.setdefault(id_, _FaceFilter(self.settings))
+            row[:] = one(row.copy(), error, float(eye), time_s)
+        return replace(tracked, faces=_unstack_fields(faces, rows))
+
+
+def _expected_errors_px(faces: Faces) -> tuple[FloatArray, FloatArray]:
+    """Return the expected errors (N, 546) behind confidences, and the distances (N,) of outer eye corners."""
+    errors = []
+    for points, confidence, (first, second) in (
+        (faces.landmarks_px, faces.landmarks_confidence, IBUG68_EYE_CORNERS),
+        (faces.mesh_px[..., :2], faces.mesh_confidence, MESH478_EYE_CORNERS),
+    ):
+        eyes = np.maximum(np.linalg.norm(points[:, first] - points[:, second], axis=1), 1.0)
+        share = -NEAR / np.log1p(-np.clip(confidence, *CONFIDENCES))
+        errors.append((share * eyes[:, None]).astype(np.float32))
+    return np.concatenate(errors, axis=1), eyes
 
 
 def _stack_fields(faces: Faces) -> FloatArray:
     """Stack all filtered fields as (N, 550, 3): 68 landmarks, mesh, box corners, rotation columns."""
-    rows = np.zeros((len(faces), _ROWS, 3), np.float32)
+    rows = np.zeros((len(faces), len(_COUNT), 3), np.float32)
     rows[:, _LANDMARKS, :2] = faces.landmarks_px
     rows[:, _MESH] = faces.mesh_px
     rows[:, _BOX, :2] = faces.box_xyxy.reshape(-1, 2, 2)

@@ -18,6 +18,7 @@ from facegeom.video import Frame, FrameAnalyzer
 from facegeom_lab.bench.peers import Peer, started
 from facegeom_lab.bench.progress import track
 from facegeom_lab.bench.video import clips
+from facegeom_lab.bench.video.expressions import blinks_and_lips
 from facegeom_lab.measures.about import about
 from facegeom_lab.measures.tables import Cell, Report, Table
 
@@ -107,6 +108,8 @@ def run_video_bench(
         for measure in (frame_rate, jitter_and_lag):
             tables.append(measure(analyzer, peer_trackers, config, Path(scratch)))
             show(tables[-1])
+        tables.append(blinks_and_lips(analyzer, clips.still(config.frames, NOISE, SEED).frames))
+        show(tables[-1])
         report = Report("facegeom bench video", about(analyzer, workers.values()), tables)
     report.save(out, "video")
     return report

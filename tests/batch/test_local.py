@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from facegeom.batch import local
-from facegeom.batch.input_index import Job
+from facegeom.batch.input_index import Job, PhotoRef
+from facegeom.batch.rows import read_counts
 from facegeom.batch.sources import list_photos
 from facegeom.batch.work import Settings, Worker
 from facegeom.errors import InputError
 from facegeom.worker_pool import process
-from facegeom.worker_pool.process import WorkerDiedError, WorkerError, WorkerProcess
+from facegeom.worker_pool.process import WorkerDiedError, WorkerError, WorkerOverdueError, WorkerProcess
 
 
 @pytest.fixture
@@ -102,7 +105,9 @@ class FakeProcess:
     def __init__(self, deadly: set[str], deaths: list[str]) -> None:
         self.deadly, self.deaths = deadly, deaths
 
-    def call(self, job: Job, skip: frozenset[int], on_message: Callable[[int], object]) -> bytes:
+    def call(
+        self, job: Job, skip: dict[int, str], on_message: Callable[[int], object], limit_s: float
+    ) -> bytes:
         for index, photo in enumerate(job.photos):
             if index in skip:
                 continue
@@ -125,3 +130,36 @@ def test_deadly_photos_are_skipped(jobs: list[Job], monkeypatch: pytest.MonkeyPa
     skipped = {job.photos[index].name for job in jobs for index in results[job.part]}
     assert skipped == deadly
     assert deaths.count("wall2.jpg") == 4 and len(deaths) == 4 + 4 + 2
+
+
+def endless(tmp_path: Path) -> Job:
+    """Return a job with a photo that never ends: a pipe that nobody writes to."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    return Job(7, (PhotoRef("pipe.jpg", "pipe.jpg", "file", str(tmp_path / "pipe.jpg")),))
+
+
+def test_a_photo_that_takes_too_long_is_left_out(tmp_path: Path, started: list[int]) -> None:
+    """The worker is killed once, another one writes the part."""
+    ((part, content),) = local.run([endless(tmp_path)], Settings(timeout_s=1), workers=1)
+    assert part == 7 and read_counts(content).errors == 1
+    error = pq.read_table(pa.BufferReader(content))["error"][0].as_py()
+    assert error == "it took longer than 1 s and was left out; see --timeout"
+    assert len(started) == 2 and not any(map(runs, started))
+
+
+def test_slow_photos_do_not_count_as_deadly(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A photo is left out at its first timeout; others of its part are not tracked for that."""
+    slow = {"face0.jpg", "face1.jpg", "wall2.jpg"}
+
+    class Slow(FakeProcess):
+        def call(self, *arguments: Any, **named: Any) -> bytes:
+            try:
+                return super().call(*arguments, **named)
+            except WorkerDiedError as error:
+                raise WorkerOverdueError(str(error)) from error
+
+    deaths: list[str] = []
+    monkeypatch.setattr(local, "start", lambda factory, settings: Slow(slow, deaths))
+    results: dict[int, Any] = dict(local.run(jobs, Settings(), workers=2))
+    assert {job.photos[index].name for job in jobs for index in results[job.part]} == slow
+    assert sorted(deaths) == sorted(slow)

@@ -8,9 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from facegeom.batch import Progress, analyze_many, ray_engine
+from facegeom.batch.input_index import Job, PhotoRef
 from facegeom.batch.work import Settings
 from facegeom.errors import InputError
 from facegeom.worker_pool.process import WorkerError
@@ -69,6 +72,17 @@ def test_killed_workers_are_replaced(album: Path, tmp_path: Path) -> None:
     end = analyze_many([album], tmp_path / "ray", engine="ray", workers=1, tell=kill_once)
     assert killed and end.earlier == 4
     assert parts_of(tmp_path / "ray") == parts_of(tmp_path / "local")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray")
+def test_a_photo_that_takes_too_long_is_left_out(tmp_path: Path) -> None:
+    """It is a pipe that nobody writes to."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    job = Job(7, (PhotoRef("pipe.jpg", "pipe.jpg", "file", str(tmp_path / "pipe.jpg")),))
+    ((part, content),) = ray_engine.run([job], Settings(timeout_s=1), workers=1)
+    assert part == 7
+    assert "took longer than 1 s" in pq.read_table(pa.BufferReader(content))["error"][0].as_py()
 
 
 def test_nothing_to_do(ray: Any) -> None:

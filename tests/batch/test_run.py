@@ -135,12 +135,23 @@ DAMAGES: list[tuple[Damage, list[int]]] = [
     (lambda parts: _cut(parts / "part-0000002.parquet"), [2]),
     (lambda parts: (parts / "part-0000000.parquet").replace(parts / "part-0000001.parquet"), [0, 1]),
     (lambda parts: write_parquet(parts / "part-0000002.parquet", {"a": [1]}), [2]),
+    (lambda parts: _flip(parts / "part-0000002.parquet", -8), [2]),
+    (lambda parts: [_flip(path, 1000) for path in parts.iterdir()], [0, 1, 2, 3]),
+    (lambda parts: (parts.parent / "parts.sha256").unlink(), [0, 1, 2, 3]),
+    (lambda parts: _cut(parts.parent / "parts.sha256"), [2, 3]),
+    (lambda parts: (parts.parent / "parts.sha256").write_bytes(bytes(range(256))), [0, 1, 2, 3]),
     (lambda parts: [(where / ".123.tmp").write_bytes(b"half") for where in (parts, parts.parent)], []),
 ]
 
 
 def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
+
+
+def _flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize(("damage", "redone"), DAMAGES)
@@ -159,6 +170,27 @@ def test_resuming(
     assert parts_of(out) == parts and not list(out.rglob("*.tmp"))
     assert end.done == Counts(10, 4, 3) and end.photos == 10
     assert end.earlier == 10 - sum(min(3, 10 - 3 * part) for part in redone)
+    hashes = dict(reversed(line.split("  ")) for line in (out / "parts.sha256").read_text().splitlines())
+    assert hashes == {f"parts/{name}": hashlib.sha256(content).hexdigest() for name, content in parts.items()}
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_any_flipped_bit_of_a_run_is_noticed(
+    album: Path, finished: tuple[Path, dict[str, bytes]], seed: int
+) -> None:
+    """The run is refused, or what is damaged is done again; the parts are right in the end."""
+    out, parts = finished
+    random = np.random.default_rng(seed)
+    path = sorted(each for each in out.rglob("*") if each.is_file() and each.name != ".lock")[seed % 7]
+    content = bytearray(path.read_bytes())
+    content[random.integers(len(content))] ^= 1 << int(random.integers(8))
+    path.write_bytes(content)
+    try:
+        analyze_many([album], out)
+    except InputError as error:
+        assert path.name in ("run.json", "inputs.arrow") and str(error)
+    else:
+        assert parts_of(out) == parts
 
 
 def test_an_error_in_the_middle_keeps_what_is_done(
@@ -258,7 +290,7 @@ def test_output_of_other_runs_among_the_photos(album: Path, tmp_path: Path, in_p
     (album / "copy.parquet").write_bytes((album / "first/parts/part-0000001.parquet").read_bytes())
     for sources in ([album], [album / "*"], [album / "**"]):
         names = [photo.name for photo in list_photos(sources) if photo.kind != "damaged"]
-        assert {str(name).rpartition(".")[2] for name in names} <= {"jpg", "json", "arrow"}
+        assert {str(name).rpartition(".")[2] for name in names} <= {"jpg", "json", "arrow", "sha256"}
     assert run(album, album / "second").done.photos == 10
     with pytest.raises(InputError, match="found none"):
         analyze_many([album / "copy.parquet"], tmp_path / "out")
@@ -282,7 +314,20 @@ def test_parts_without_a_manifest_are_refused(album: Path, finished: tuple[Path,
         run(album, finished[0])
 
 
-@pytest.mark.parametrize("text", ["words", "[]", "{}", '{"format": 7}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "words",
+        "[]",
+        "{}",
+        '{"format": 7}',
+        '{"format": 2}',
+        *(
+            f'{{"format": 2, "made_with": {made}}}'
+            for made in ("3", "[]", '{"part_size": 0}', '{"part_size": null}')
+        ),
+    ],
+)
 def test_damaged_manifest_is_refused(album: Path, finished: tuple[Path, dict[str, bytes]], text: str) -> None:
     (finished[0] / "run.json").write_text(text)
     with pytest.raises(InputError, match=r"run\.json"):
@@ -316,3 +361,9 @@ def test_reading_no_run_or_no_mesh(album: Path, tmp_path: Path) -> None:
     run(album, tmp_path / "out", mesh=False)
     with pytest.raises(InputError, match="rows with the mesh"):
         next(read_rows(tmp_path / "out"))
+    for damage in (lambda path: _flip(path, 1000), _cut):
+        damage(tmp_path / "out/parts/part-0000000.parquet")
+        with pytest.raises(
+            InputError, match=r"part-0000000.parquet' is damaged .*; run the same command again"
+        ):
+            next(read_rows(tmp_path / "out"))

@@ -10,8 +10,9 @@ from facegeom import FaceAnalyzer
 from facegeom.batch.input_index import Job
 from facegeom.batch.sources import list_photos
 from facegeom.batch.work import Attempt, CrashTracker, Settings, Worker
+from facegeom.worker_pool.process import WorkerError
 
-NONE: frozenset[int] = frozenset()
+NONE: dict[int, str] = {}
 
 
 def test_parts_without_deaths_are_never_tracked() -> None:
@@ -29,9 +30,9 @@ def test_two_deaths_start_tracking() -> None:
 
 def test_a_photo_with_two_tracked_deaths_is_skipped() -> None:
     tracker = CrashTracker()
-    for expected in (NONE, NONE, NONE, NONE, frozenset({5})):
+    for expected in ([], [], [], [], [5]):
         attempt = tracker.start(0)
-        assert attempt.skip == expected
+        assert list(attempt.skip) == expected
         if attempt.track:
             tracker.start_photo(0, 4)
             tracker.start_photo(0, 5)
@@ -50,12 +51,24 @@ def test_two_deadly_photos() -> None:
     while True:
         attempts += 1
         attempt = tracker.start(0)
-        remaining = sorted(deadly - attempt.skip)
+        remaining = sorted(deadly - attempt.skip.keys())
         if not remaining:
             break
         if attempt.track:
             tracker.start_photo(0, remaining[0])
-    assert (attempt.skip, attempts) == (frozenset(deadly), 7)
+    assert (attempt.skip.keys(), attempts) == (deadly, 7)
+
+
+def test_an_overdue_photo_is_skipped_at_once_and_costs_no_death() -> None:
+    tracker = CrashTracker()
+    tracker.start(0)
+    tracker.overdue(0, 4, 30.0)
+    assert [tracker.start(0).track for _ in range(3)] == [False, False, True]
+    assert tracker.start(0).skip == {4: "it took longer than 30 s and was left out; see --timeout"}
+    with pytest.raises(WorkerError, match="do not finish within 30 s; give more time"):
+        tracker.overdue(0, 4, 30.0)
+    tracker.finish(0)
+    assert tracker.start(0).skip == NONE
 
 
 def test_finished_parts_are_forgotten() -> None:
@@ -69,7 +82,7 @@ def test_finished_parts_are_forgotten() -> None:
 
 def test_skipped_photos_have_a_row(album: Path) -> None:
     photos = tuple(list_photos([album]))
-    content = Worker(Settings())(Job(1, photos[2:4]), skip=frozenset({1}))
+    content = Worker(Settings())(Job(1, photos[2:4]), skip={1: "a worker died on this photo"})
     errors = pq.read_table(pa.BufferReader(content))["error"].to_pylist()
     assert errors[0] is None and "died on this photo" in errors[1]
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +36,23 @@ class Networks:
         photo = open_photo(source, self.fov_deg)
         self.used_fov_deg.append(photo.camera.fov_deg)
         return self.predict(photo.pyramid.pixels)
+
+
+@pytest.fixture(autouse=True)
+def in_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the commands work in this process, where networks can be replaced; not in tests of workers."""
+
+    class Inline:
+        def __init__(self, factory: str, *arguments: Any) -> None:
+            self._worker = resolve_name(factory)(*arguments)
+
+        def call(self, *arguments: Any, on_message: Callable[[Any], object], limit_s: float) -> Any:
+            return self._worker(*arguments, on_message)
+
+        def end(self, ask: int | None = None) -> None: ...
+
+    if "workers" not in request.keywords:
+        monkeypatch.setattr("facegeom.cli.photos.start", Inline)
 
 
 @pytest.fixture

@@ -1,15 +1,21 @@
 """Which photos a command takes, how their files are named, and how trouble ends."""
 
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from typer import Exit
 
-from facegeom.cli.photos import collect_photos
+from facegeom.cli.photos import collect_photos, process_photos
 from facegeom.results import Faces
+from facegeom.worker_pool import process
+from facegeom.worker_pool.process import WorkerProcess
 
 from .conftest import Networks, run, store, tree
 
@@ -169,3 +175,69 @@ def test_ctrl_c_says_what_was_done(
     code, printed, _ = run(*photos, "-o", tmp_path / "out", "--format", "json")
     assert code == 130 and printed.startswith("stopped by Ctrl-C, 3 left: 2 photos, 2 faces, 0 failed")
     assert tree(tmp_path / "out") == ["0.json", "1.json"]
+
+
+MODULE = """
+import logging, os, time
+
+def process(found):
+    def one(photo):
+        match photo.path.stem:
+            case "endless":
+                time.sleep(3600)
+            case "dead":
+                os._exit(3)
+            case "large":
+                raise MemoryError
+            case "odd":
+                logging.getLogger("facegeom").warning("odd photo")
+        return found, [f"pid {os.getpid()}"]
+    return one
+"""
+
+
+@pytest.mark.workers
+def test_a_photo_that_takes_too_long_or_kills_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Workers are real here; a new one does the next photo."""
+    (tmp_path / "work_of_test.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    photos = [store(tmp_path / f"{name}.jpg") for name in ("a", "endless", "b", "dead", "large", "odd")]
+    with pytest.raises(Exit) as ended:
+        process_photos(collect_photos(photos), "work_of_test:process", {"found": 2}, "testing", tmp_path, 5)
+    printed, reported = capsys.readouterr()
+    assert ended.value.exit_code == 1
+    assert printed.startswith("6 photos, 6 faces, 3 failed")
+    lines = reported.splitlines()
+    assert lines[0] == f"failed: {str(photos[1])!r}: it took longer than 5 s and was left out"
+    assert "exited with 3; the photo was left out" in lines[1]
+    assert (
+        lines[2]
+        == f"failed: {str(photos[4])!r}: not enough memory; make the photo smaller, or close other programs"
+    )
+    assert lines[3:] == ["odd photo"]
+
+
+@pytest.mark.workers
+def test_ctrl_c_ends_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "work_of_test.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    pids: list[int] = []
+
+    def start_and_interrupt(*arguments: Any) -> WorkerProcess:
+        worker = process.start(*arguments)
+        pids.append(worker.pid)
+        threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
+        return worker
+
+    monkeypatch.setattr("facegeom.cli.photos.start", start_and_interrupt)
+    photos = collect_photos([store(tmp_path / "endless.jpg"), store(tmp_path / "b.jpg")])
+    with pytest.raises(Exit) as ended:
+        process_photos(photos, "work_of_test:process", {"found": 2}, "testing", tmp_path, 60)
+    assert ended.value.exit_code == 130
+    assert capsys.readouterr().out.startswith("stopped by Ctrl-C, 2 left: 0 photos")
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)

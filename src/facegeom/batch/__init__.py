@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from facegeom.batch.rows import PartFiles, Row, from_table
@@ -29,7 +30,10 @@ def read_rows(out: str | os.PathLike[str]) -> Iterator[Row]:
     if not files:
         raise InputError(f"expected the folder of a run, found no parts in {os.fspath(out)!r}")
     for file in files:
-        table = pq.read_table(file)
+        try:
+            table = pq.read_table(file, page_checksum_verification=True)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{str(file)!r} is damaged ({error}); run the same command again") from error
         if "camera_rotation" not in table.schema.names:
             raise InputError(f"{str(file)!r} has other columns than this facegeom writes; make the run again")
         if "mesh_px" not in table.schema.names:

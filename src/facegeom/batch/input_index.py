@@ -98,8 +98,12 @@ class InputIndex:
         return int(self._reader.num_record_batches)
 
     def __getitem__(self, part: int) -> Job:
-        rows = self._reader.get_batch(part).to_pylist()
-        return Job(part, tuple(PhotoRef(**row) for row in rows))
+        try:
+            batch = self._reader.get_batch(part)
+            batch.validate(full=True)
+            return Job(part, tuple(PhotoRef(**row) for row in batch.to_pylist()))
+        except (pa.ArrowException, OSError, TypeError, ValueError) as error:
+            raise InputError(f"{FILE} of the run is damaged ({error}); use another output folder") from error
 
 
 def write_index(photos: Iterable[PhotoRef], folder: Path, part_size: int, old: InputIndex | None) -> int:

@@ -4,12 +4,11 @@ import logging
 import queue
 import threading
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import Any
 
 from facegeom.batch.input_index import Job
 from facegeom.batch.work import CrashTracker, Settings
-from facegeom.worker_pool.process import WorkerDiedError, WorkerProcess, start
+from facegeom.worker_pool.process import WorkerDiedError, WorkerOverdueError, WorkerProcess, start
 
 _log = logging.getLogger(__name__)
 
@@ -92,14 +91,22 @@ class _Pool:
         while True:
             if slot not in self._processes:
                 self._processes[slot] = start(_WORKER, self._settings)
-            attempt = self._crashes.start(job.part)
-            on_photo = partial(self._crashes.start_photo, job.part)
+            attempt, current = self._crashes.start(job.part), [0]
+
+            def on_photo(photo: int, current: list[int] = current) -> None:
+                current[0] = photo
+                self._crashes.start_photo(job.part, photo)
+
+            timeout_s = self._settings.timeout_s
             try:
-                content = self._processes[slot].call(job, attempt.skip, on_message=on_photo)
+                process = self._processes[slot]
+                content = process.call(job, dict(attempt.skip), on_message=on_photo, limit_s=timeout_s)
             except WorkerDiedError as death:
                 del self._processes[slot]
                 if self._stop.is_set():
                     raise
+                if isinstance(death, WorkerOverdueError):
+                    self._crashes.overdue(job.part, current[0], timeout_s)
                 _log.warning("%s in part %d; another one takes over", death, job.part)
             else:
                 self._crashes.finish(job.part)

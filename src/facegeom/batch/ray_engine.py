@@ -1,10 +1,12 @@
 """The Ray engine: the same work with Ray Data, on this machine or on a cluster."""
 
+import faulthandler
 import logging
 import os
 import pickle
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -12,9 +14,12 @@ import pyarrow as pa
 from facegeom.batch.input_index import Job
 from facegeom.batch.work import CrashTracker, Settings, Worker
 from facegeom.errors import FacegeomError, InputError
-from facegeom.worker_pool.process import WorkerError
+from facegeom.worker_pool.process import Deadline, WorkerError
 
 _START_ATTEMPTS = 3
+_GRACE_S = 20.0
+"""Seconds after its deadline in which a worker reports the photo and ends; where a decoder holds the
+interpreter, a timer in C ends it then, unreported, and the photo counts as one that kills workers."""
 
 
 def run(
@@ -51,7 +56,8 @@ class RayWorker:
     """Callable of a Ray Data actor: takes batches of one job, returns batches of one part file."""
 
     def __init__(self, settings: Settings, crashes: Any) -> None:
-        self._worker, self._crashes = Worker(settings), crashes
+        self._worker, self._crashes, self._timeout_s = Worker(settings), crashes, settings.timeout_s
+        self._current = (0, 0)  # part and photo
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Process a table with the columns ``part`` and ``job``; return one with ``part`` and ``content``."""
@@ -59,14 +65,29 @@ class RayWorker:
 
         job = pickle.loads(zlib.decompress(batch["job"][0].as_py()))
         attempt = ray.get(self._crashes.start.remote(job.part))
+        with open(os.devnull, "w") as nothing, Deadline(self, self._timeout_s) as deadline:
 
-        def on_photo(photo: int) -> None:
-            if attempt.track:
-                ray.get(self._crashes.start_photo.remote(job.part, photo))
+            def on_photo(photo: int) -> None:
+                deadline.extend()
+                faulthandler.dump_traceback_later(self._timeout_s + _GRACE_S, exit=True, file=nothing)
+                self._current = job.part, photo
+                if attempt.track:
+                    ray.get(self._crashes.start_photo.remote(job.part, photo))
 
-        content = self._worker(job, attempt.skip, on_photo)
+            try:
+                content = self._worker(job, attempt.skip, on_photo)
+            finally:
+                faulthandler.cancel_dump_traceback_later()
         self._crashes.finish.remote(job.part)
         return pa.table({"part": [job.part], "content": pa.array([content], pa.large_binary())})
+
+    def kill(self) -> None:
+        """End this process, which takes too long for a photo; Ray starts another one."""
+        import ray
+
+        with suppress(Exception):  # the end must not depend on Ray
+            ray.get(self._crashes.overdue.remote(*self._current, self._timeout_s), timeout=_GRACE_S / 2)
+        os._exit(1)
 
 
 def _results(

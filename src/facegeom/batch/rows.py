@@ -1,8 +1,10 @@
 """Rows and part files: one row per photo; each field of its faces is a column with a list over the faces."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from facegeom.errors import OutputError
+from facegeom.export.files import write
 from facegeom.results import FACE_SHAPES, Faces
 
 _DERIVED = {"camera_rotation": (3, 3)} | dict.fromkeys(("yaw_deg", "pitch_deg", "roll_deg"), ())
@@ -171,12 +174,15 @@ def read_counts(content: bytes) -> Counts:
 class PartFiles:
     """The part files of a run, Parquet files in the folder ``parts``. Each is written whole or not at all.
 
+    ``parts.sha256`` beside the folder holds their hashes, a line for each, as ``sha256sum -c`` reads them.
+
     Args:
         folder: of the run.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder / "parts"
+        self.folder, self._hash_file = folder / "parts", folder / "parts.sha256"
+        self._verified: dict[str, str] = {}
 
     def path(self, part: int) -> Path:
         """Return the path of a part file."""
@@ -186,18 +192,52 @@ class PartFiles:
         """Return the existing part files, in order."""
         return sorted(self.folder.glob("part-*.parquet"))
 
-    def verified_counts(self, part: int, metadata: dict[str, Any]) -> Counts | None:
-        """Return the counts of a part file; None if it is missing, incomplete or has other metadata."""
+    def write(self, part: int, content: bytes) -> None:
+        """Write a part file, then its hash; a run that is killed between both does the part again.
+
+        Raises:
+            OutputError: one of them cannot be written.
+        """
         path = self.path(part)
-        if not path.is_file():
-            return None
+        write(path, content)
         try:
-            with pq.ParquetFile(path) as file:
-                found, rows = read_metadata(file.schema_arrow), file.metadata.num_rows
+            with self._hash_file.open("a", encoding="ascii") as stream:
+                stream.write(f"{hashlib.sha256(content).hexdigest()}  parts/{path.name}\n")
+        except OSError as error:
+            raise OutputError(f"cannot write {str(self._hash_file)!r}: {error.strerror or error}") from error
+
+    def verified_counts(self, part: int, metadata: dict[str, Any]) -> Counts | None:
+        """Return the counts of a part file; None if it is missing, changed or has other metadata."""
+        path = self.path(part)
+        try:
+            content = path.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()
+            if digest != self._stored_hashes.get(f"parts/{path.name}"):
+                return None
+            found = read_metadata(pq.read_schema(pa.BufferReader(content)))
             counts = Counts(*(found.pop(name) for name in ("photos", "faces", "errors")))
         except (pa.ArrowException, OSError, ValueError, KeyError):
-            return None  # damaged, for example by a full disk
-        return counts if found == metadata and counts.photos == rows else None
+            return None  # not there, or damaged, for example by a full disk
+        if found != metadata:
+            return None
+        self._verified[f"parts/{path.name}"] = digest
+        return counts
+
+    @cached_property
+    def _stored_hashes(self) -> dict[str, str]:
+        """The hashes by file name; a line that was not written to its end is none."""
+        try:
+            lines = self._hash_file.read_text(encoding="ascii", errors="replace").splitlines()
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise OutputError(f"cannot read {str(self._hash_file)!r}: {error.strerror or error}") from error
+        return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+    def write_hashes(self) -> None:
+        """Write the hashes of the part files that were verified, in place of all others."""
+        lines = (f"{digest}  {name}\n" for name, digest in self._verified.items())
+        write(self._hash_file, "".join(lines).encode())
 
     def clean(self) -> None:
         """Remove the temporary files of a killed run."""

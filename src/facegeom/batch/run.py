@@ -18,11 +18,12 @@ from facegeom.batch import local, ray_engine
 from facegeom.batch.input_index import InputIndex, Job, PhotoRef, write_index
 from facegeom.batch.rows import Counts, PartFiles, read_counts
 from facegeom.batch.sources import Columns, list_photos
-from facegeom.batch.work import Settings
+from facegeom.batch.work import TIMEOUT_S, Settings
 from facegeom.errors import InputError, OutputError
 from facegeom.export.files import make_folder, write
 from facegeom.models import weights
 from facegeom.models.engine import Engine
+from facegeom.options import check_number
 from facegeom.worker_pool import available_cores
 
 _log = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ def analyze_many(
     column: str | None = None,
     name_column: str | None = None,
     part_size: int | None = None,
+    timeout_s: float = TIMEOUT_S,
     tell: ProgressCallback = lambda progress: None,
     **options: Any,
 ) -> Progress:
@@ -98,6 +100,8 @@ def analyze_many(
         column: Parquet column with the photos' bytes; None for the only one that can hold them.
         name_column: Parquet column with the photos' names.
         part_size: photos per part file; None for 128, or that of the resumed run.
+        timeout_s: longest time for one photo, seconds. A worker that takes longer is killed and replaced, and
+            the photo's row says so.
         tell: progress callback, called while photos are listed and after each part file.
         options: ``min_face``, ``max_faces``, ``min_score``, ``fov_deg``, ``detector``, ``weights``,
             ``pose_net``, ``orientation``, ``threads`` of :class:`facegeom.FaceAnalyzer`; ``threads`` is 1 by
@@ -116,6 +120,7 @@ def analyze_many(
             raise InputError(f"{name}: expected at least 1, got {number!r}")
     if engine not in ("local", "ray"):
         raise InputError(f"engine: expected 'local' or 'ray', got {engine!r}")
+    check_number("timeout_s", timeout_s, 1, 1e6)
     if not gpus_per_worker > 0:
         raise InputError(f"gpus_per_worker: expected more than 0, got {gpus_per_worker!r}")
     if unknown := options.keys() - _OPTIONS:
@@ -123,7 +128,7 @@ def analyze_many(
     sources = list(sources)
     if not sources:
         raise InputError("expected photos, folders, shards or URLs, got none")
-    settings = Settings(device, mesh, column, options)
+    settings = Settings(device, mesh, column, options, timeout_s)
     made_with = {
         "facegeom": version("facegeom"),
         "networks": networks(settings),
@@ -227,11 +232,12 @@ def _process(
         counts = files.verified_counts(part, index[part].metadata)
         pending += [part] if counts is None else []
         progress = replace(progress, done=progress.done + (counts or Counts()))
+    files.write_hashes()
     progress = replace(progress, earlier=progress.done.photos)
     tell(progress)
     started = time.perf_counter()
     for part, content in process(map(index.__getitem__, pending)) if pending else ():
-        write(files.path(part), content)
+        files.write(part, content)
         done = progress.done + read_counts(content)
         progress = replace(progress, done=done, seconds=time.perf_counter() - started)
         tell(progress)
@@ -246,6 +252,8 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
     try:
         manifest = dict(json.loads(path.read_text(encoding="utf-8")))
         if manifest["format"] == _MANIFEST_FORMAT:
+            if not int(dict(manifest["made_with"])["part_size"]) > 0:
+                raise ValueError("part_size")
             return manifest
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path} is damaged ({error}); use another output folder") from error
@@ -270,7 +278,7 @@ def _check_same(before: Mapping[str, Any], made_with: Mapping[str, Any], folder:
 def _shown(value: Any) -> str:
     """Return a JSON value for a message; of networks the beginnings of their hashes."""
     if isinstance(value, dict):
-        return ", ".join(f"{name} {digest[:8]}" for name, digest in value.items())
+        return ", ".join(f"{name} {str(digest)[:8]}" for name, digest in value.items())
     return json.dumps(value)
 
 

@@ -13,6 +13,7 @@ from facegeom.cli import options
 from facegeom.cli.photos import (
     Collection,
     InputPhoto,
+    Process,
     angles_text,
     collect_photos,
     count_noun,
@@ -72,6 +73,7 @@ def analyze(
     detector: options.DetectorName = "onepass",
     weights: options.Weights = None,
     orientation: options.OrientationName = "exif",
+    timeout: options.Timeout = 120.0,
     template: Annotated[
         Literal["arcface", "ffhq", "box"], typer.Option(help="Where eyes and mouth lie in aligned crops.")
     ] = "arcface",
@@ -91,7 +93,7 @@ def analyze(
     searched with its sub-folders, and OUT gets the same sub-folders. Of photos
     in one folder that differ in the ending only, the first by name gives
     PHOTO, the others keep their ending: IMG_1.json for IMG_1.jpg,
-    IMG_1.png.json for IMG_1.png. A photo that cannot be read is reported and
+    IMG_1.png.json for IMG_1.png. A photo that cannot be read or takes too long is reported and
     the others are still analyzed; the exit code is then 1. Of a single photo
     the faces and files are listed.
 
@@ -123,18 +125,23 @@ def analyze(
         )
         if {"depth", "surface"} & set(kinds):
             given["depth"] = depth_from or True
-        analyzer = _analyzer(device, given)
-        details: list[str] = []
+        saving = {"formats": kinds, "size": crop_size, "template": template}
+        work = {"device": device, "options": given, "out": out, "name": name, "saving": saving}
+        process_photos(found, "facegeom.cli.analyze:process", work, "analyzing", out, timeout)
 
-        def process(photo: InputPhoto) -> int:
-            faces = replace(analyzer(photo.path), file=photo.name)
-            stem = name or photo.stem
-            written = faces.save(out, kinds, photo.path, stem, size=crop_size, template=template)
-            if len(found.photos) == 1:
-                details.extend(_details(faces, written))
-            return len(faces)
 
-        process_photos(found, process, "analyzing", out, details)
+def process(
+    device: str, options: dict[str, Any], out: Path, name: str | None, saving: dict[str, Any]
+) -> Process:
+    """Load the networks; return the function that writes a photo's geometry."""
+    analyzer = _analyzer(device, options)
+
+    def write(photo: InputPhoto) -> tuple[int, list[str]]:
+        faces = replace(analyzer(photo.path), file=photo.name)
+        written = faces.save(out, image=photo.path, name=name or photo.stem, **saving)
+        return len(faces), list(_details(faces, written))
+
+    return write
 
 
 def _file_name(out: Path, found: Collection) -> str | None:

@@ -48,6 +48,7 @@ def batch(
     part_size: Annotated[
         int | None, typer.Option(min=1, help="Photos per file of results, 128 by default; a kill loses one.")
     ] = None,
+    timeout: options.Timeout = 120.0,
     min_face: options.MinFace = None,
     max_faces: options.MaxFaces = None,
     min_score: options.MinScore = None,
@@ -102,6 +103,7 @@ def batch(
                 column=column,
                 name_column=name_column,
                 part_size=part_size,
+                timeout_s=timeout,
                 tell=tell,
                 **options.without_none(given),
             )

@@ -2,12 +2,19 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from facegeom.cli import options
-from facegeom.cli.photos import Collection, InputPhoto, angles_text, collect_photos, process_photos
+from facegeom.cli.photos import (
+    Collection,
+    InputPhoto,
+    Process,
+    angles_text,
+    collect_photos,
+    process_photos,
+)
 from facegeom.errors import InputError, OutputError
 from facegeom.export.files import write
 from facegeom.export.images import FORMATS, encode, fitted
@@ -38,6 +45,7 @@ def detect(
     threads: options.Threads = None,
     fov: options.Fov = None,
     orientation: options.OrientationName = "exif",
+    timeout: options.Timeout = 120.0,
 ) -> None:
     """Find faces with the cascade P-Net, R-Net, FPNet and draw their head poses.
 
@@ -49,8 +57,6 @@ def detect(
 
     Example: facegeom detect album/ directions/
     """
-    from facegeom.head_pose import PoseDetector
-
     found = collect_photos([source])
     targets = _choose_targets(found, source, target)
     given = {
@@ -62,23 +68,38 @@ def detect(
         "face_pose_net": face_pose_net,
         "orientation": orientation,
     }
-    detector = PoseDetector(device="cuda" if cuda else device, **options.without_none(given))
     chosen = Collection(list(targets), found.problems)
-    print_angles = len(targets) == 1 and not source.is_dir()
+    work = {
+        "options": {"device": "cuda" if cuda else device, **options.without_none(given)},
+        "targets": targets,
+        "print_angles": len(targets) == 1 and not source.is_dir(),
+    }
+    process_photos(
+        chosen, "facegeom.cli.detect:process", work, "detecting", target, timeout, details_first=True
+    )
 
-    def process(photo: InputPhoto) -> int:
+
+def process(options: dict[str, Any], targets: dict[InputPhoto, Path], print_angles: bool) -> Process:
+    """Load the networks; return the function that draws a photo's heads."""
+    from facegeom.head_pose import PoseDetector
+
+    detector = PoseDetector(**options)
+
+    def draw(photo: InputPhoto) -> tuple[int, list[str]]:
         poses = detector(photo.path)
         file, ending = targets[photo], targets[photo].suffix.lower()
         picture, note = fitted(poses.draw(photo.path), ending)
         write(file, encode(picture, ending))
         if note:
             _log.warning("%r: %s", str(file), note)
-        for pose in poses if print_angles else ():
-            box = " ".join(f"{edge:.0f}" for edge in pose.box_xyxy)
-            typer.echo(f"{angles_text(pose)}, score {pose.score:.2f}, box {box}")
-        return len(poses)
+        boxes = (" ".join(f"{edge:.0f}" for edge in pose.box_xyxy) for pose in poses)
+        lines = (
+            f"{angles_text(pose)}, score {pose.score:.2f}, box {box}"
+            for pose, box in zip(poses, boxes, strict=True)
+        )
+        return len(poses), list(lines) if print_angles else []
 
-    process_photos(chosen, process, "detecting", target)
+    return draw
 
 
 def _choose_targets(found: Collection, source: Path, target: Path) -> dict[InputPhoto, Path]:

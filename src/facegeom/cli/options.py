@@ -36,6 +36,15 @@ Device: TypeAlias = Annotated[
 Threads: TypeAlias = Annotated[
     int | None, typer.Option(min=1, help="Threads of the networks; by default all cores.")
 ]
+Timeout: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        min=1,
+        max=1e6,
+        metavar="S",
+        help="Longest time for a photo, seconds; it is then left out, with a reason.",
+    ),
+]
 Fov: TypeAlias = Annotated[
     float | None,
     typer.Option(

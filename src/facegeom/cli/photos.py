@@ -1,20 +1,24 @@
-"""Collect the photos of a command, process them one by one with a progress bar, print the summary."""
+"""Collect the photos of a command, have them processed one by one with a progress bar, print the summary."""
 
 import glob
 import logging
 import os
 import re
+import signal
+import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import typer
 
 from facegeom.errors import FacegeomError, InputError
+from facegeom.worker_pool.process import WorkerDiedError, WorkerOverdueError, start
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from facegeom.results import Face, Pose
 
 _WILDCARD = re.compile(r"[*?\[]")
+_WORKER = "facegeom.cli.photos:PhotoWorker"
 
 
 @dataclass(frozen=True)
@@ -186,53 +191,101 @@ def _visible(path: Path) -> bool:
     return not path.name.startswith(".") and not is_own_picture(path.name)
 
 
+Process: TypeAlias = Callable[[InputPhoto], tuple[int, list[str]]]
+"""Writes the outputs of a photo; returns the number of its faces, and lines that describe them."""
+
+
+class PhotoWorker:
+    """What a command does in its worker process.
+
+    Args:
+        factory: "module:name" of the function that makes the command's ``Process``.
+        arguments: of that function.
+    """
+
+    def __init__(self, factory: str, arguments: Mapping[str, Any]) -> None:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as workers begin
+            signal.signal(signal.SIGINT, lambda *_: sys.exit(130))  # half-written files are removed
+        self._process: Process = resolve_name(factory)(**arguments)
+
+    def __call__(self, photo: InputPhoto, warn: Callable[[str], None]) -> tuple[int, list[str], str | None]:
+        """Return what ``Process`` returns, and what has failed."""
+        try:
+            with warnings_to(warn):
+                return *self._process(photo), None
+        except Exception as error:
+            return 0, [], one_line(error, str(photo.path))
+
+
 def process_photos(
     found: Collection,
-    process: Callable[[InputPhoto], int],
+    factory: str,
+    arguments: Mapping[str, Any],
     description: str,
     out: Path,
-    details: Iterable[str] = (),
+    timeout_s: float,
+    details_first: bool = False,
 ) -> None:
     """Process each photo and print a summary; a photo that fails is reported and does not stop the rest.
 
+    A worker process does it. If it takes too long for a photo, or dies on it, another one does the next.
+
     Args:
         found: photos to process.
-        process: writes the outputs of a photo and returns the number of its faces.
+        factory: as for :class:`PhotoWorker`.
+        arguments: likewise.
         description: text of the progress bar.
         out: folder or file of the outputs, for the summary.
-        details: lines that are printed after the summary.
+        timeout_s: longest time for a photo, seconds.
+        details_first: print the lines about a single photo before the summary.
 
     Raises:
         Exit: with code 1, if something has failed; with code 130, if Ctrl-C has stopped the work.
+        FacegeomError: the arguments are wrong, or workers do not start.
     """
     started = time.perf_counter()
-    photos, failed, faces, stopped = 0, len(found.problems), 0, ""
-    with progress_bar() as progress:
+    photos, failed, faces, stopped, details = 0, len(found.problems), 0, "", list[str]()
+    worker = start(_WORKER, factory, arguments) if found.photos else None
+    try:
+        with progress_bar() as progress:
 
-        def report(text: str, style: str = "red") -> None:
-            progress.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+            def report(text: str, style: str = "red") -> None:
+                progress.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
-        for problem in found.problems:
-            report(f"failed: {problem}")
-        try:
-            with warnings_to(lambda text: report(text, "yellow")):
+            def warn(text: str) -> None:
+                report(text, "yellow")
+
+            for problem in found.problems:
+                report(f"failed: {problem}")
+            try:
                 for photo in progress.track(found.photos, description=description):
+                    worker = worker or start(_WORKER, factory, arguments)
                     try:
-                        faces += process(photo)
-                    except BrokenPipeError:
-                        raise
-                    except Exception as error:
+                        count, about, failure = worker.call(photo, on_message=warn, limit_s=timeout_s)
+                        faces, details = faces + count, details + about
+                    except WorkerOverdueError:
+                        failure = f"{str(photo.path)!r}: it took longer than {timeout_s:g} s and was left out"
+                        worker = None
+                    except WorkerDiedError as death:
+                        failure, worker = f"{str(photo.path)!r}: {death}; the photo was left out", None
+                    if failure:
                         failed += 1
-                        report(f"failed: {one_line(error, str(photo.path))}")
+                        report(f"failed: {failure}")
                     photos += 1
-        except KeyboardInterrupt:
-            stopped = f"stopped by Ctrl-C, {len(found.photos) - photos} left: "
+            except KeyboardInterrupt:
+                stopped = f"stopped by Ctrl-C, {len(found.photos) - photos} left: "
+    finally:
+        if worker is not None:
+            worker.end(signal.SIGINT if stopped else None)
+    lines = details if len(found.photos) == 1 else []
+    for line in lines if details_first else ():
+        typer.echo(line)
     rate = photos / max(time.perf_counter() - started, 1e-9)
     typer.echo(
         f"{stopped}{count_noun(photos, 'photo')}, {count_noun(faces, 'face')}, {failed} failed,"
         f" {rate:.1f} photos/s; files in {os.fsencode(out).decode(errors='replace')}"
     )
-    for line in details:
+    for line in () if details_first else lines:
         typer.echo(line)
     if stopped or failed:
         raise typer.Exit(130 if stopped else 1)

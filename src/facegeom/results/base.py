@@ -158,9 +158,9 @@ class Table(OfPhoto, _Frozen, Generic[Row]):
             raise InputError(f"file: expected the name of the photo or None, got {shown(self.file)}")
         for name in self.row.optional:
             entries = getattr(self, name)
-            count = len(entries) if isinstance(entries, Sequence) else shown(entries)
-            if entries is not None and count != len(self):
-                raise InputError(f"{name}: expected an entry for each of {len(self)} faces, got {count}")
+            if entries is not None and not (isinstance(entries, Sequence) and len(entries) == len(self)):
+                got = len(entries) if isinstance(entries, Sequence) else shown(entries)
+                raise InputError(f"{name}: expected an entry for each of {len(self)} faces, got {got}")
 
     @property
     def yaw_deg(self) -> Float32Array:

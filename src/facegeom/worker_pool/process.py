@@ -66,7 +66,7 @@ class WorkerProcess:
             raise WorkerDiedError(f"a worker process cannot be made ({error})") from error
         self._to_worker = cast("IO[bytes]", self._process.stdin)
         self._from_worker = cast("IO[bytes]", self._process.stdout)
-        with _Deadline(self, _START_LIMIT_S):
+        with Deadline(self, _START_LIMIT_S):
             self._send((factory, arguments))
             kind, refusal = self._receive()
         if kind == "failed":
@@ -96,7 +96,7 @@ class WorkerProcess:
             WorkerOverdueError: the worker was killed after ``limit_s``.
             WorkerDiedError: the worker died during the call.
         """
-        with _Deadline(self, limit_s) as deadline:
+        with Deadline(self, limit_s) as deadline:
             self._send(arguments)
             while True:
                 kind, value = self._receive()
@@ -109,8 +109,16 @@ class WorkerProcess:
         """Kill the process from any thread; a thread waiting in :meth:`call` then gets a WorkerDiedError."""
         self._process.kill()
 
-    def end(self) -> None:
-        """Kill the process, wait for its end and close the pipes."""
+    def end(self, ask: int | None = None) -> None:
+        """Kill the process, wait for its end and close the pipes.
+
+        Args:
+            ask: signal that is sent first; the process then has five seconds to end by itself.
+        """
+        if ask is not None:
+            with suppress(subprocess.TimeoutExpired, OSError):
+                self._process.send_signal(ask)
+                self._process.wait(5)
         self._process.kill()
         self._process.wait()
         for pipe in (self._to_worker, self._from_worker):
@@ -165,10 +173,13 @@ def _spawn() -> "tuple[subprocess.Popen[bytes], int]":
     return process, ours
 
 
-class _Deadline:
-    """Kill a worker, and raise WorkerOverdueError, when the context lasts longer than ``limit_s`` seconds."""
+class Deadline:
+    """Call ``worker.kill()`` when the context lasts longer than ``limit_s`` seconds.
 
-    def __init__(self, worker: WorkerProcess, limit_s: float | None) -> None:
+    A WorkerDiedError that follows becomes a WorkerOverdueError.
+    """
+
+    def __init__(self, worker: Any, limit_s: float | None) -> None:
         self._worker, self._limit_s = worker, limit_s
         self._ended, self._overdue = Event(), False
 
@@ -176,7 +187,7 @@ class _Deadline:
         """Begin to count anew."""
         self._since = time.monotonic()
 
-    def __enter__(self) -> "_Deadline":
+    def __enter__(self) -> "Deadline":
         self.extend()
         if self._limit_s is not None:
             Thread(target=self._watch, args=(self._limit_s,), name="facegeom-deadline", daemon=True).start()

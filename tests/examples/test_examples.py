@@ -18,6 +18,7 @@ PORTRAIT = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
 
 sys.path.insert(0, str(EXAMPLES))  # the examples import one another as scripts of one folder
 
+import blink  # noqa: E402
 import driver_attention  # noqa: E402
 import mask_texture  # noqa: E402
 import print_mask  # noqa: E402
@@ -25,7 +26,8 @@ import turning_head  # noqa: E402
 import warp  # noqa: E402
 from facegeom import Face, FaceAnalyzer, Faces  # noqa: E402
 from facegeom.geometry.rotation import rotation_from_angles, rotation_to_line_of_sight  # noqa: E402
-from facegeom.video import VideoError, analyze_video  # noqa: E402
+from facegeom.video import Frame, FrameFaces, TrackedFaces, VideoError, analyze_video  # noqa: E402
+from facegeom.video.table import FACES, open_table  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +196,48 @@ def test_a_sheet_of_aligned_crops(tmp_path: Path) -> None:
     assert Image.open(tmp_path / "sheet.png").size == (4 * 224, 2 * 224)
 
 
+def blinks_of(openings: list[float], rate: float = 30) -> list[float]:
+    """Return the times of blinks; each opening lasts 100 ms."""
+    count = blink.BlinkCounter()
+    for index, opening in enumerate(np.repeat(openings, 3)):
+        count(index / rate, float(opening))
+    return count.blinks_s
+
+
+@pytest.mark.parametrize(
+    ("openings", "times_s"),
+    [
+        ([0.3] * 40, []),
+        ([0.3] * 10 + [0.1] + [0.3] * 9 + [0.1, 0.1] + [0.3] * 9, [1.0, 2.0]),
+        ([0.3] * 10 + [0.1] * 10 + [0.3] * 20, []),  # shut for a second
+        ([0.3] * 10 + [0.2] * 2 + [0.3] * 20, []),  # narrowed
+        ([0.15] * 20 + [0.05] + [0.15] * 10, [2.0]),  # narrow eyes blink, too
+    ],
+)
+def test_when_eyes_blink(openings: list[float], times_s: list[float]) -> None:
+    assert blinks_of(openings) == pytest.approx(times_s)
+
+
+def test_blinks_of_a_table_and_of_frames(tmp_path: Path, faces: Faces) -> None:
+    """Of two faces the larger one blinks, the smaller one does not."""
+    frames, lids = [], {160: 144, 159: 145, 158: 153, 387: 373, 386: 374, 385: 380}
+    path = tmp_path / "talk.parquet"
+    with open_table(path, FACES, {}) as table:
+        for index in range(90):
+            mesh = faces.mesh_mm[[1, 0]].copy()
+            if index in (45, 46, 47):
+                mesh[1, list(lids)] = mesh[1, list(lids.values())]
+            two = replace(faces[[1, 0]], mesh_mm=mesh)
+            frames.append(FrameFaces(index, index / 30, TrackedFaces(np.arange(2), two)))
+            table.write(Frame(index, index / 30, np.zeros((2, 2, 3), np.uint8)), frames[-1].tracked)
+    live, stored = list(blink.from_video(frames)), list(blink.from_table(path))
+    np.testing.assert_allclose(live, stored, atol=1e-6)
+    done = example("blink", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["   1.50 s  blink 1", "1 blinks, 20 a minute"]
+
+
 def test_a_source_that_is_not_there() -> None:
-    assert example("driver_attention").returncode == 2
+    assert example("driver_attention").returncode == example("blink").returncode == 2
     with pytest.raises(VideoError, match="no such file"):
         next(analyze_video("none.mp4"))

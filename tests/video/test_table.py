@@ -48,12 +48,15 @@ def test_angles_are_those_of_the_rotation(tmp_path: Path, faces: Faces) -> None:
     np.testing.assert_allclose(rotation_from_angles(*angles), columns["rotation"], atol=1e-5)
 
 
-def test_the_rotation_in_the_camera_frame_is_there(tmp_path: Path, faces: Faces) -> None:
+def test_what_follows_from_the_points_is_there(tmp_path: Path, faces: Faces) -> None:
     with open_table(tmp_path / "t.parquet", FACES, {}) as table:
         table.write(frame(0), TrackedFaces(np.arange(3), faces))
     columns, _ = read_table(tmp_path / "t.parquet")
     np.testing.assert_array_equal(columns["camera_rotation"], faces.camera_rotation)
     np.testing.assert_array_equal(columns["rotation"], faces.rotation)
+    eyes = np.stack([columns["eye_open_right"], columns["eye_open_left"]], axis=1)
+    np.testing.assert_array_equal(eyes, faces.eye_open)
+    np.testing.assert_array_equal(columns["mouth_open"], faces.mouth_open)
 
 
 def test_each_frame_has_a_row_of_its_own(tmp_path: Path, faces: Faces) -> None:

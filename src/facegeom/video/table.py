@@ -69,7 +69,8 @@ def _face_rows(frame: Frame, tracked: TrackedFaces) -> Columns:
     """Return a row for each face."""
     faces, count = tracked.faces, len(tracked.ids)
     place = {"frame": [frame.index] * count, "time_s": [frame.time_s] * count, "id": tracked.ids}
-    return place | {name: getattr(faces, name) for name in _FACE_SHAPES}
+    openings = zip(_OPENINGS, (*faces.eye_open.T, faces.mouth_open), strict=True)
+    return place | {name: getattr(faces, name) for name in _FACE_FIELDS} | dict(openings)
 
 
 def _frame_rows(frame: Frame, tracked: TrackedFaces) -> Columns:
@@ -80,7 +81,9 @@ def _frame_rows(frame: Frame, tracked: TrackedFaces) -> Columns:
 
 _PLACE: dict[str, tuple[str, tuple[int, ...]]] = {"frame": ("int64", ()), "time_s": ("float64", ())}
 _ANGLES: dict[str, tuple[int, ...]] = {"yaw_deg": (), "pitch_deg": (), "roll_deg": ()}
-_FACE_SHAPES = {**FACE_SHAPES, **_ANGLES, "camera_rotation": (3, 3)}
+_FACE_FIELDS: dict[str, tuple[int, ...]] = {**FACE_SHAPES, **_ANGLES, "camera_rotation": (3, 3)}
+_OPENINGS = ("eye_open_right", "eye_open_left", "mouth_open")
+_FACE_SHAPES = _FACE_FIELDS | dict.fromkeys(_OPENINGS, ())
 
 FACES = Kind(
     {**_PLACE, "id": ("int32", ()), **{name: ("float32", shape) for name, shape in _FACE_SHAPES.items()}},

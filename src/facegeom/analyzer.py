@@ -14,7 +14,7 @@ from facegeom.geometry.boxes import nms, overlap, square
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import place
 from facegeom.geometry.rotation import rotation_to_6d
-from facegeom.image.photo import Photo, answer_in_chunks, open_photo
+from facegeom.image.photo import Photo, answer_in_chunks, no_memory, open_photo
 from facegeom.image.pyramid import Pyramid
 from facegeom.image.reading import MAX_PIXELS, Source
 from facegeom.models import weights as weight_files
@@ -137,7 +137,11 @@ class FaceAnalyzer:
                 fov_deg=fov_deg,
                 orientation=orientation,
             )
-        return self._analyze([self._open(source, options)], options)[0]
+        photo = self._open(source, options)
+        try:
+            return self._analyze([photo], options)[0]
+        except MemoryError as error:
+            raise no_memory(photo.file, error) from error
 
     @overload
     def batch(
@@ -238,8 +242,11 @@ class FaceAnalyzer:
             )
         photo = open_photo(source, self.options.fov_deg)
         decoded = (boxes + 0.5 - np.tile(photo.offset_xy, 2)) / np.tile(photo.factor_xy, 2) - 0.5
-        predictions = self.face_net([photo.pyramid], [square(decoded)], [photo.lens], [roll])
-        faces = self._results([photo], predictions)[0]
+        try:
+            predictions = self.face_net([photo.pyramid], [square(decoded)], [photo.lens], [roll])
+            faces = self._results([photo], predictions)[0]
+        except MemoryError as error:
+            raise no_memory(photo.file, error) from error
         if self.fpnet is not None and roll is not None:  # FPNet knows upright heads only
             rolled = (roll != 0)[:, None, None]
             own = predictions[0].in_photo().rotation

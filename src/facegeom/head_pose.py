@@ -9,7 +9,7 @@ import numpy as np
 from facegeom.errors import FacegeomError
 from facegeom.geometry.boxes import nms
 from facegeom.geometry.rotation import rotation_in_camera
-from facegeom.image.photo import Photo, answer_in_chunks, open_photo
+from facegeom.image.photo import Photo, answer_in_chunks, no_memory, open_photo
 from facegeom.image.reading import Source
 from facegeom.models import weights
 from facegeom.models.cascade import WINDOW, CascadeDetector, Thresholds
@@ -90,7 +90,11 @@ class HeadPoseDetector:
             InputError: an angle out of its range.
         """
         options = self.options.changed(fov_deg=fov_deg)
-        return self._detect([open_photo(source, options.fov_deg)], options)[0]
+        photo = open_photo(source, options.fov_deg)
+        try:
+            return self._detect([photo], options)[0]
+        except MemoryError as error:
+            raise no_memory(photo.file, error) from error
 
     @overload
     def batch(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from facegeom.errors import FacegeomError
 from facegeom.geometry.camera import DEFAULT_FOV_DEG, Camera
+from facegeom.image.decoding import failure
 from facegeom.image.pyramid import Pyramid
 from facegeom.image.reading import FaceSize, Source, check_many, decode
 
@@ -68,6 +69,11 @@ class Photo:
         )
 
 
+def no_memory(file: str | None, error: MemoryError) -> FacegeomError:
+    """Return the error for a photo that does not fit into memory."""
+    return failure("the photo" if file is None else repr(file), error)
+
+
 Answer = TypeVar("Answer")
 
 CHUNK = 16
@@ -80,7 +86,7 @@ def answer_in_chunks(
     answer: Callable[[Sequence[Photo]], list[Answer]],
     keep_errors: bool,
 ) -> list[Any]:
-    """Open and answer photos, so many at a time.
+    """Open and answer photos, so many at a time, or one by one where memory does not suffice.
 
     Args:
         sources: photos of any sizes.
@@ -97,13 +103,24 @@ def answer_in_chunks(
                 raise
             return error
 
+    def answered(photos: list[Photo]) -> list[Answer | FacegeomError]:
+        try:
+            return list(answer(photos))
+        except MemoryError as error:
+            if len(photos) > 1:
+                return [answered([photo])[0] for photo in photos]
+            explained = no_memory(photos[0].file, error)
+            if not keep_errors:
+                raise explained from error
+            return [explained]
+
     check_many(sources)
     answers: list[Answer | FacegeomError] = []
     remaining = map(opened, sources)
     while chunk := list(islice(remaining, CHUNK)):
         photos = [each for each in chunk if isinstance(each, Photo)]
-        answered = iter(answer(photos) if photos else [])
-        answers += [next(answered) if isinstance(each, Photo) else each for each in chunk]
+        remaining_answers = iter(answered(photos) if photos else [])
+        answers += [next(remaining_answers) if isinstance(each, Photo) else each for each in chunk]
     return answers
 
 

@@ -14,7 +14,7 @@ from facegeom.errors import InputError
 from facegeom.image.pyramid import Pyramid
 from facegeom.models import fpnet
 from facegeom.models.engine import Engine
-from facegeom_lab.export import NETWORKS, export, runtime_network, to_onnx
+from facegeom_lab.export import INPUTS, NETWORKS, export, runtime_network, to_onnx
 from facegeom_lab.networks.cascade import FPNet
 
 
@@ -40,10 +40,16 @@ def test_torch_against_onnx(name: str, count: int, tmp_path: Path) -> None:
     net = trained(name)
     module, example, outputs = runtime_network(name, net)
     (tmp_path / "network.onnx").write_bytes(to_onnx(name, net))
-    batch = torch.randint(0, 256, (count, *example.shape[1:])).to(example.dtype)
+    batch, *others = (
+        (torch.rand(count, *each.shape[1:]) * (1 if each.is_floating_point() else 255)).to(each.dtype)
+        for each in (example if isinstance(example, tuple) else (example,))
+    )
     with torch.no_grad():
-        expected = module(batch)
-    found = Engine(tmp_path / "network.onnx")(batch.numpy())
+        expected = module(batch, *others)
+    inputs = dict(zip(INPUTS[1:], others, strict=False))
+    found = Engine(tmp_path / "network.onnx")(
+        batch.numpy(), **{key: each.numpy() for key, each in inputs.items()}
+    )
     assert len(found) == len(outputs)
     for one, other in zip(found, expected, strict=True):
         atol = 2e-5 * max(1.0, float(other.abs().max()))

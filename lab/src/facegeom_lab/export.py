@@ -5,6 +5,8 @@ import hashlib
 import json
 import tempfile
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from torch import nn
 from facegeom.depth.depth_map import SIZE_PX
 from facegeom.errors import InputError
 from facegeom.export.files import write
+from facegeom.models import regions
 from facegeom_lab.networks.blocks import fold
 from facegeom_lab.networks.cascade import CascadeForExport, FPNet, PNet, RNet
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
@@ -26,10 +29,15 @@ from facegeom_lab.networks.depth import (
 )
 from facegeom_lab.networks.face import CROP_PX, OUTPUTS, FaceNet, FaceNetForExport
 from facegeom_lab.networks.onepass import GRAIN, OnePassForExport, OnePassNet
+from facegeom_lab.networks.regions import OUTPUTS as REGION_OUTPUTS
+from facegeom_lab.networks.regions import RegionNet, RegionNetForExport
 
 MANIFEST = "manifest.json"
 OPSET = 17
 ANY_SIZE = ("pnet", "onepass")
+INPUTS = ("pictures", "first")
+"""Names of the inputs; the regions' networks alone have the second, points of a first look."""
+REGION_NAMES = tuple(region.name for region in regions.REGIONS)
 
 STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
     "pnet": (40, ("score", "offsets")),
@@ -39,10 +47,17 @@ STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
 """Side of an example input of the cascade's stages, and their outputs."""
 
 
-def runtime_network(name: str, net: nn.Module) -> tuple[nn.Module, torch.Tensor, tuple[str, ...]]:
-    """Return the runtime form of a network, an example of its input, and the names of its outputs."""
+Example = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
+
+
+def runtime_network(name: str, net: nn.Module) -> tuple[nn.Module, Example, tuple[str, ...]]:
+    """Return the runtime form of a network, an example of its input or inputs, the names of its outputs."""
     if name == "face":
         return FaceNetForExport(fold(copy.deepcopy(net).eval())), _example_images(CROP_PX), OUTPUTS
+    if name in REGION_NAMES:
+        folded = fold(copy.deepcopy(net).eval())
+        first = torch.rand(2, folded.points, 2) - 0.5
+        return RegionNetForExport(folded), (_example_images(regions.CROP_PX), first), REGION_OUTPUTS
     if name == "onepass":
         return (
             OnePassForExport(fold(copy.deepcopy(net).eval())),
@@ -72,22 +87,23 @@ def to_onnx(name: str, net: nn.Module) -> bytes:
     """
     module, example, outputs = runtime_network(name, net)
     axes = {"pictures": {0: "n", 1: "h", 2: "w"} if name in ANY_SIZE else {0: "n"}}
-    axes |= {output: {0: "n"} for output in outputs}
+    axes |= {each: {0: "n"} for each in (*outputs, *(INPUTS[1:] if name in REGION_NAMES else ()))}
     return onnx_bytes(module, example, outputs, axes)
 
 
 def onnx_bytes(
-    module: nn.Module, example: torch.Tensor, outputs: tuple[str, ...], axes: dict[str, dict[int, str]]
+    module: nn.Module, example: Example, outputs: tuple[str, ...], axes: dict[str, dict[int, str]]
 ) -> bytes:
-    """Convert a module in evaluation mode to ONNX; its input is ``pictures``, ``axes`` have any length."""
+    """Convert a module in evaluation mode to ONNX; its inputs are ``INPUTS``, ``axes`` have any length."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "You are using the legacy", DeprecationWarning)
         file = Path(folder) / "network.onnx"
+        inputs = example if isinstance(example, tuple) else (example,)
         torch.onnx.export(
             module,
-            (example,),
+            inputs,
             str(file),
-            input_names=["pictures"],
+            input_names=list(INPUTS[: len(inputs)]),
             output_names=list(outputs),
             dynamic_axes=axes,
             opset_version=OPSET,
@@ -98,10 +114,12 @@ def onnx_bytes(
     return model.SerializeToString()
 
 
-NETWORKS: dict[str, type[nn.Module]] = {
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "depth1": DepthClasses,
     "depth2": DepthMillimetres,
+    "eyes": partial(RegionNet, regions.EYES),
     "face": FaceNet,
+    "mouth": partial(RegionNet, regions.MOUTH),
     "onepass": OnePassNet,
     "pnet": PNet,
     "rnet": RNet,

@@ -35,7 +35,7 @@ def tables(
     fake_peers: dict[str, Path],
 ) -> dict[str, Table]:
     out = tmp_path_factory.mktemp("out")
-    only = ["detection", "end-to-end", "mesh", "confidence", "aligned"]
+    only = ["detection", "end-to-end", "mesh", "eyes", "confidence", "aligned"]
     report = run_accuracy(pack, out, make_analyzer(), fake_peers, only)
     assert len(json.loads((out / "accuracy.json").read_text())["tables"]) == len(report.tables)
     return {table.title: table for table in report.tables}
@@ -68,6 +68,11 @@ def test_mesh(tables: dict[str, Table]) -> None:
     rows = {row[0]: row[1:] for row in tables["Mesh against MediaPipe's"].rows}
     assert rows["helen and lfpw"][3:] == (3, 3, 3)
     assert rows["all"][3:] == (4, 4, 4)
+
+
+def test_eyes(tables: dict[str, Table]) -> None:
+    assert [row[0] for row in tables["Lids, irises, lips"].rows] == ["lids", "iris", "lips"]
+    assert {row[-1] for row in tables["A face's own shape"].rows} == {4}
 
 
 def test_confidence(tables: dict[str, Table]) -> None:

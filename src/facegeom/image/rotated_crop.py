@@ -46,6 +46,48 @@ def _crop(image: Pyramid | UInt8Array | Image.Image, matrix: FloatArray, size_px
     return np.asarray(rotated)
 
 
+def crop_affine(image: Pyramid, image_from_crop: FloatArray, size_px: int) -> UInt8Array:
+    """Cut crops through affine maps that scale about equally in all directions; black beyond the image.
+
+    The image under a crop is averaged over whole groups of pixels until a step of the crop is less than two
+    of its pixels, then sampled bilinearly.
+
+    Args:
+        image: RGB.
+        image_from_crop: (N, 2, 3) maps from a crop's pixels to the image's, pixel centres at integers.
+        size_px: side of the crops.
+
+    Returns:
+        (N, size, size, 3) uint8 RGB.
+    """
+    crops = np.zeros((len(image_from_crop), size_px, size_px, 3), np.uint8)
+    linear = image_from_crop[:, :, :2]
+    corner = (
+        image_from_crop[:, :, 2] + 0.5 - linear.sum(axis=2) / 2
+    )  # both counted from edges, as Pillow does
+    factors = np.maximum(np.sqrt(np.abs(np.linalg.det(linear))), 1).astype(int)
+    sides = linear * size_px
+    low = corner + np.minimum(sides, 0).sum(axis=2)
+    high = corner + np.maximum(sides, 0).sum(axis=2)
+    for crop, factor, matrix, start, *ends in zip(
+        crops, factors.tolist(), linear, corner, low, high, strict=True
+    ):
+        limits = [-(-side // factor) for side in image.size_wh]
+        left, top = (max(0, int(edge // factor) - 1) for edge in ends[0])
+        right, bottom = (
+            min(limit, int(edge // factor) + 2) for edge, limit in zip(ends[1], limits, strict=True)
+        )
+        if left >= right or top >= bottom:
+            continue
+        data = np.column_stack([matrix / factor, start / factor - (left, top)]).ravel().tolist()
+        crop[:] = np.asarray(
+            image.part(factor, (left, top, right, bottom)).transform(
+                (size_px, size_px), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR
+            )
+        )
+    return crops
+
+
 def crop_projected(
     image: Pyramid | UInt8Array | Image.Image,
     image_from_crop: FloatArray,

@@ -49,24 +49,32 @@ class Engine:
         self._session: Any = self._open()
         _engines.add(self)
 
-    def __call__(self, batch: npt.NDArray[np.uint8 | np.float32]) -> list[npt.NDArray[np.float32]]:
+    def __call__(
+        self, batch: npt.NDArray[np.uint8 | np.float32], **others: npt.NDArray[np.float32]
+    ) -> list[npt.NDArray[np.float32]]:
         """Run a batch and return the outputs in the manifest's order.
 
         Args:
             batch: (N, H, W, 3) uint8 RGB; other inputs are described in the manifest.
+            others: further inputs (N, ...) by name.
         """
         if self._session is None:
             self._session = self._open()
         try:
-            return list(self._session.run(None, {"pictures": batch}))
+            return list(self._session.run(None, {"pictures": batch, **others}))
         except Exception as error:  # ONNX Runtime's errors share no base but Exception
             if isinstance(error, MemoryError) or "alloc" in str(error):
                 raise MemoryError(f"the network {self.path.name}") from error
             raise FacegeomError(f"the network {self.path.name} failed: {shown(str(error), 300)}") from error
 
-    def batched(self, crops: npt.NDArray[np.uint8], size: int = BATCH) -> list[npt.NDArray[np.float32]]:
+    def batched(
+        self, crops: npt.NDArray[np.uint8], size: int = BATCH, **others: npt.NDArray[np.float32]
+    ) -> list[npt.NDArray[np.float32]]:
         """Run any number of crops (N, H, W, 3), N > 0, in batches of ``size``."""
-        parts = [self(crops[start : start + size]) for start in range(0, len(crops), size)]
+        parts = [
+            self(crops[start:end], **{name: each[start:end] for name, each in others.items()})
+            for start, end in ((start, start + size) for start in range(0, len(crops), size))
+        ]
         return parts[0] if len(parts) == 1 else [np.concatenate(each) for each in zip(*parts, strict=True)]
 
     @property

@@ -48,7 +48,13 @@ class _Calibration(CalibrationDataReader):
         return next(self._feeds, None)
 
 
-def quantise(model: bytes, images: np.ndarray, portable: bool = True, batch: int = 32) -> bytes:
+def quantise(
+    model: bytes,
+    images: np.ndarray,
+    portable: bool = True,
+    batch: int = 32,
+    floats: tuple[int, int] = (0, 0),
+) -> bytes:
     """Quantise a float network to eight bits.
 
     Args:
@@ -56,6 +62,7 @@ def quantise(model: bytes, images: np.ndarray, portable: bool = True, batch: int
         images: (N, H, W, 3) uint8, some hundred as in training, to calibrate the ranges of activations.
         portable: use weights of seven bits.
         batch: images in a calibration call.
+        floats: how many of the first and of the last layers stay floats.
 
     Raises:
         InputError: no images.
@@ -77,7 +84,7 @@ def quantise(model: bytes, images: np.ndarray, portable: bool = True, batch: int
             _Calibration(name, (images[start : start + batch] for start in starts)),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=QUANTISED,
-            nodes_to_exclude=output_convolutions(graph),
+            nodes_to_exclude=[*output_convolutions(graph), *_ends(graph, *floats)],
             per_channel=True,
             reduce_range=portable,
             activation_type=QuantType.QUInt8,
@@ -87,6 +94,14 @@ def quantise(model: bytes, images: np.ndarray, portable: bool = True, batch: int
         )
         quantised = _drop_second_rounding(onnx.load(after)).SerializeToString()
         return correct_bias(before.read_bytes(), quantised, images)
+
+
+def _ends(graph: Any, first: int, last: int) -> list[str]:
+    """Return the names of the first and the last layers with weights, and of the activations that follow."""
+    layers = [node for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul")]
+    chosen = layers[:first] + layers[len(layers) - last :]
+    given = {node.output[0] for node in chosen}
+    return [node.name for node in (*chosen, *graph.node) if node in chosen or given & set(node.input)]
 
 
 def byte_input(model: bytes) -> bytes:

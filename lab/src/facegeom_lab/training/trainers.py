@@ -24,6 +24,7 @@ TRAINERS: dict[str, tuple[str, str]] = {
     "landmarks": ("facegeom_lab.training.tasks.landmarks", "LandmarksRecipe"),
     "mesh478": ("facegeom_lab.training.tasks.mesh478", "Mesh478Recipe"),
     "onepass": ("facegeom_lab.training.tasks.onepass", "OnePassRecipe"),
+    "region": ("facegeom_lab.training.tasks.regions", "RegionRecipe"),
     "sixdrepnet": ("facegeom_lab.training.tasks.sixdrepnet", "SixDRepNetRecipe"),
     "trees": ("facegeom_lab.studies.baselines.trees", "TreesRecipe"),
 }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from facegeom_lab.bench.accuracy.cut_faces import cut_faces
 from facegeom_lab.bench.accuracy.detection import detection
+from facegeom_lab.bench.accuracy.eyes import eyes
 from facegeom_lab.bench.accuracy.groups import groups
 from facegeom_lab.bench.accuracy.hard_cases import hard_cases
 from facegeom_lab.bench.accuracy.landmarks import aligned, confidence, end_to_end
@@ -22,6 +23,7 @@ SECTIONS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "groups": groups,
     "end-to-end": end_to_end,
     "mesh": mesh,
+    "eyes": eyes,
     "confidence": confidence,
     "aligned": aligned,
     "rotation": rendered_heads,

@@ -53,9 +53,12 @@ export class Engine {
    *
    * @param {Uint8Array} data (N, H, W, 3) RGB
    * @param {number[]} dims N, H, W, 3
+   * @param {Record<string, {dims: number[], data: Float32Array}>} others further inputs by name
    * @returns {Promise<Record<string, {dims: number[], data: Float32Array}>>} outputs by the manifest's names
    */
-  run(data, dims) {
-    return this.session.run({ [INPUT]: new ort.Tensor("uint8", data, dims) });
+  run(data, dims, others = {}) {
+    const feeds = { [INPUT]: new ort.Tensor("uint8", data, dims) };
+    for (const [name, other] of Object.entries(others)) feeds[name] = new ort.Tensor("float32", other.data, other.dims);
+    return this.session.run(feeds);
   }
 }

@@ -5,8 +5,10 @@
  * @property {number} score in [0, 1]
  * @property {import("./boxes.js").Box} box
  * @property {number[][]} landmarks 68 points (x, y)
+ * @property {number[]} landmarksScale 68 expected errors
  * @property {number[]} landmarksConfidence 68, in [0, 1]
  * @property {number[][]} mesh 478 points (x, y, z)
+ * @property {number[]} meshScale 478 expected errors
  * @property {number[]} meshConfidence 478, in [0, 1]
  * @property {number[][]} rotation from the head frame to the frame of the line of sight
  * @property {import("./boxes.js").Box} square crop box without its margin
@@ -84,19 +86,33 @@ export class FaceNet {
     return { pixels, views };
   }
 
-  /** Run the network on crops, in batches; return the outputs of each. */
-  async run(crops) {
-    const { crop_px: size, batch } = this.settings;
-    const rows = [];
-    for (let start = 0; start < crops.length; start += batch) {
-      const part = crops.slice(start, start + batch);
-      const input = new Uint8Array(part.length * size * size * 3);
-      part.forEach((crop, index) => input.set(crop, index * crop.length));
-      const outputs = await this.engine.run(input, [part.length, size, size, 3]);
-      rows.push(...part.map((_, row) => rowOf(outputs, row)));
-    }
-    return rows;
+  /** Run the network on crops; return the outputs of each. */
+  run(crops) {
+    return batched(this.engine, crops, this.settings.crop_px, this.settings.batch);
   }
+}
+
+/**
+ * Run a network on crops, in batches; return the outputs of each.
+ *
+ * @param {import("./engine.js").Engine} engine
+ * @param {Uint8Array[]} crops (size, size, 3)
+ * @param {number} size
+ * @param {number} batch crops of one call
+ * @param {number[][][] | null} first points (K, 2) of a first look at each crop, for the networks that take them
+ */
+export async function batched(engine, crops, size, batch, first = null) {
+  const rows = [];
+  for (let start = 0; start < crops.length; start += batch) {
+    const part = crops.slice(start, start + batch);
+    const input = new Uint8Array(part.length * size * size * 3);
+    part.forEach((crop, index) => input.set(crop, index * crop.length));
+    const looks = first?.slice(start, start + batch);
+    const others = looks && { first: { data: Float32Array.from(looks.flat(2)), dims: [part.length, looks[0].length, 2] } };
+    const outputs = await engine.run(input, [part.length, size, size, 3], others);
+    rows.push(...part.map((_, row) => rowOf(outputs, row)));
+  }
+  return rows;
 }
 
 /** Turn a crop by half a turn. */
@@ -139,16 +155,24 @@ function inPhoto(crop, out, settings) {
   const centre = [(crop[0] + crop[2]) / 2, (crop[1] + crop[3]) / 2];
   const moved = (value, axis) => value * side + (axis < 2 ? centre[axis] : 0);
   const [landmarks, mesh] = [points(out.landmarks, 2), points(out.mesh, 3)];
-  const { ibug68, mesh478 } = settings.eye_corners;
-  return {
+  return withConfidence({
     score: out.score[0],
     box: out.box.map((value, edge) => moved(value, edge % 2)),
     landmarks: landmarks.map((point) => point.map(moved)),
-    landmarksConfidence: confidence(landmarks, ibug68, out.landmarks_scale, settings.near),
+    landmarksScale: out.landmarks_scale.map((scale) => scale * side),
     mesh: mesh.map((point) => point.map(moved)),
-    meshConfidence: confidence(mesh, mesh478, out.mesh_scale, settings.near),
+    meshScale: out.mesh_scale.map((scale) => scale * side),
     rotation: rotationFrom6d(out.rotation6d),
     square: square(crop, 1 / settings.crop_scale),
+  }, settings);
+}
+
+/** Return a prediction with the confidences that follow from its points and their expected errors. */
+export function withConfidence(one, { eye_corners: { ibug68, mesh478 }, near }) {
+  return {
+    ...one,
+    landmarksConfidence: confidence(one.landmarks, ibug68, one.landmarksScale, near),
+    meshConfidence: confidence(one.mesh, mesh478, one.meshScale, near),
   };
 }
 

@@ -1,6 +1,7 @@
-/** Crops through homographies. Mirrors `facegeom.image.rotated_crop` and Pillow's perspective transform. */
+/** Crops through affine maps and homographies. Mirrors `facegeom.image.rotated_crop` and Pillow's transforms. */
 
 import { cropSquares } from "./crop.js";
+import { clip } from "./numbers.js";
 import { apply, product } from "./rotation.js";
 
 /** Return the point to which a homography maps a point. */
@@ -37,22 +38,43 @@ export function cropProjected(image, imageFromCrop, sizePx, outside, largestShri
   const shift = [[1, 0, -middle[0]], [0, 1, -middle[1]], [0, 0, 1]];
   const fromEdge = [[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]]; // in both images counted from edges, as Pillow does
   const wideFromCrop = product(product(product(toWide, shift), imageFromCrop), fromEdge);
-  return transformed(upright, widePx, wideFromCrop, sizePx);
+  return transformed({ data: upright, width: widePx, height: widePx }, wideFromCrop, sizePx);
 }
 
-/** Sample a square image through a homography, bilinearly and with Pillow's rounding down; black outside. */
-function transformed(pixels, widePx, matrix, sizePx) {
+/**
+ * Cut a crop through an affine map that scales about equally in all directions; black outside of the image.
+ *
+ * @param {import("./pyramid.js").Pyramid} image
+ * @param {number[][]} imageFromCrop (2, 3) from the crop's pixels to the image's, pixel centres at integers
+ * @param {number} sizePx side of the crop
+ * @returns {Uint8Array} (size, size, 3) RGB
+ */
+export function cropAffine(image, imageFromCrop, sizePx) {
+  const [[a, b], [c, d]] = imageFromCrop;
+  const corner = imageFromCrop.map(([across, down, shift]) => shift + 0.5 - (across + down) / 2); // from edges
+  const factor = Math.trunc(Math.max(Math.sqrt(Math.abs(a * d - b * c)), 1));
+  const reach = (pick) => [[a, b], [c, d]].map((row, axis) => row.reduce((sum, side) => sum + pick(side * sizePx, 0), corner[axis]));
+  const limits = [image.width, image.height].map((side) => Math.ceil(side / factor));
+  const [left, top] = reach(Math.min).map((edge) => Math.max(0, Math.floor(edge / factor) - 1));
+  const [right, bottom] = reach(Math.max).map((edge, axis) => Math.min(limits[axis], Math.floor(edge / factor) + 2));
+  if (left >= right || top >= bottom) return new Uint8Array(sizePx * sizePx * 3);
+  const rows = [[a, b, corner[0]], [c, d, corner[1]]].map((row) => row.map((value) => value / factor));
+  const partFromCrop = [[rows[0][0], rows[0][1], rows[0][2] - left], [rows[1][0], rows[1][1], rows[1][2] - top], [0, 0, 1]];
+  return transformed(image.part(factor, [left, top, right, bottom]), partFromCrop, sizePx);
+}
+
+/** Sample an image through a homography, bilinearly and with Pillow's rounding down; black outside. */
+function transformed({ data: pixels, width, height }, matrix, sizePx) {
   const scaled = matrix.map((row) => row.map((value) => value / matrix[2][2]));
   const out = new Uint8Array(sizePx * sizePx * 3);
-  const kept = (index) => Math.min(Math.max(index, 0), widePx - 1);
   for (let row = 0, to = 0; row < sizePx; row++) {
     for (let column = 0; column < sizePx; column++, to += 3) {
       const [x, y] = project(scaled, [column + 0.5, row + 0.5]);
-      if (!(x >= 0 && x < widePx && y >= 0 && y < widePx)) continue;
+      if (!(x >= 0 && x < width && y >= 0 && y < height)) continue;
       const [left, top] = [Math.floor(x - 0.5), Math.floor(y - 0.5)];
       const [dx, dy] = [x - 0.5 - left, y - 0.5 - top];
-      const [first, second] = [kept(left) * 3, kept(left + 1) * 3];
-      const [upper, lower] = [kept(top) * widePx * 3, kept(top + 1) * widePx * 3];
+      const [first, second] = [left, left + 1].map((index) => clip(index, 0, width - 1) * 3);
+      const [upper, lower] = [top, top + 1].map((index) => clip(index, 0, height - 1) * width * 3);
       for (let channel = 0; channel < 3; channel++) {
         const above = mix(pixels[upper + first + channel], pixels[upper + second + channel], dx);
         const below = mix(pixels[lower + first + channel], pixels[lower + second + channel], dx);

@@ -1,0 +1,186 @@
+"""Training of the regions' networks: ``facegeom lab train eyes`` and ``facegeom lab train mouth``."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from facegeom.models.regions import CROP_PX, REGIONS, Region
+from facegeom_lab.datasets.published.pack import background_files, read_images
+from facegeom_lab.datasets.training.face_labels import FaceLabels, real_faces, synthetic_faces
+from facegeom_lab.datasets.training.region_samples import (
+    Jitter,
+    RegionCrops,
+    RegionTargets,
+    collate,
+    first_looks,
+    sampling_frequency,
+)
+from facegeom_lab.measures.motion import EYE_CORNERS, IRIS, LID_PAIRS, LIP_PAIRS, MOUTH_CORNERS
+from facegeom_lab.networks.checkpoint import initial_network
+from facegeom_lab.networks.regions import RegionNet
+from facegeom_lab.training import loop
+from facegeom_lab.training.losses import scale_nll, weighted_mean, wing
+from facegeom_lab.training.trainers import Inputs
+
+RENDERED_WEIGHT = 0.6
+
+PAIRS = {
+    "eyes": (*LID_PAIRS, (IRIS, EYE_CORNERS[0]), (IRIS, EYE_CORNERS[1])),
+    "mouth": (*LIP_PAIRS, MOUTH_CORNERS),
+}
+"""Pairs of mesh points whose difference says what the region does."""
+
+
+@dataclass(frozen=True)
+class RegionRecipe:
+    """Settings of the training; see ``recipes/eyes.yaml``."""
+
+    region: str
+    steps: int
+    batch: int
+    learning_rate: float
+    weight_decay: float
+    warmup_steps: int
+    ema_decay: float
+    steps_per_epoch: int
+    views: int
+    evenness: float
+    pairs_weight: float
+    scale_weight: float
+    seed: int
+
+
+def region_of(name: str) -> Region:
+    """Return the region of a name."""
+    return {region.name: region for region in REGIONS}[name]
+
+
+class RegionTask(L.LightningModule):
+    """Losses, optimiser and validation of a region's network."""
+
+    def __init__(self, recipe: RegionRecipe, start: Path | None = None) -> None:
+        super().__init__()
+        self.save_hyperparameters(asdict(recipe))
+        self.recipe, region = recipe, region_of(recipe.region)
+        net = initial_network(RegionNet(region), start, folded=False)
+        self.net = net.to(memory_format=torch.channels_last)
+        places = {int(point): place for place, point in enumerate(region.mesh_indices[0])}
+        self.first, self.second = ([places[pair[end]] for pair in PAIRS[region.name]] for end in (0, 1))
+        self.span = [places[point] for point in region.spans[0]]
+        self.checked: list[torch.Tensor] = []
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Predict from crops (N, 3, 64, 64) uint8 and first looks."""
+        crops = batch["crop"].float().contiguous(memory_format=torch.channels_last)
+        return self.net(crops, batch["first"])
+
+    def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
+        """Return the loss of a batch: points, differences of the pairs, scales."""
+        r, truth, weight = self.recipe, batch["points"], batch["weight"]
+        points, log_scale = self(batch)
+        error = wing((points - truth).abs() * CROP_PX).mean(dim=2)
+        distance = torch.linalg.norm((points - truth).detach(), dim=2)
+        pairs = wing((self._pairs(points) - self._pairs(truth)).abs() * CROP_PX).mean(dim=(1, 2))
+        losses = {
+            "points": weighted_mean(error, weight),
+            "pairs": r.pairs_weight * weighted_mean(pairs, weight[:, 0]),
+            "scale": r.scale_weight * weighted_mean(scale_nll(distance, log_scale), weight),
+        }
+        self.log_dict(
+            {f"train/{name}": value for name, value in losses.items()}, on_step=False, on_epoch=True
+        )
+        total = torch.stack(list(losses.values())).sum()
+        self.log("loss", total, prog_bar=True)
+        return total
+
+    def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
+        """Collect errors and differences, in sizes of the part."""
+        points, truth = self(batch)[0], batch["points"]
+        size = torch.linalg.norm(truth[:, self.span[0]] - truth[:, self.span[1]], dim=1)
+        error = torch.linalg.norm(points - truth, dim=2).mean(dim=1) / size
+        moved = [(self._pairs(each) / size[:, None, None]).flatten(1).T for each in (points, truth)]
+        self.checked.append(torch.cat([error[None], *moved]))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the error in % of the part's size, slope and correlation of the pairs' differences."""
+        error, *moved = torch.cat(self.checked, dim=1).double()
+        self.checked.clear()
+        self.log("val/error", 100 * error.mean(), prog_bar=True)
+        found, truth = torch.stack(moved).chunk(2)
+        for number, pair in enumerate(PAIRS[self.recipe.region]):
+            for axis, each in zip("xy", (2 * number, 2 * number + 1), strict=True):
+                both = torch.cov(torch.stack([found[each], truth[each]]))
+                name = f"val/{pair[0]}-{pair[1]}{axis}"
+                self.log(f"{name}/slope", both[0, 1] / both[1, 1])
+                self.log(f"{name}/correlation", both[0, 1] / (both[0, 0] * both[1, 1]).sqrt())
+
+    def _pairs(self, points: torch.Tensor) -> torch.Tensor:
+        return points[:, self.first] - points[:, self.second]
+
+    def configure_optimizers(self) -> dict:
+        """Return AdamW with a warm-up and half a cosine down to 1/200 of the learning rate."""
+        r = self.recipe
+        optimizer = torch.optim.AdamW(self.parameters(), r.learning_rate, weight_decay=r.weight_decay)
+        schedule = loop.cosine_schedule(optimizer, r.steps, r.warmup_steps, final=0.005)
+        return loop.every_step(optimizer, schedule)
+
+
+class RegionData(L.LightningDataModule):
+    """Crops of a region from real and from profiled faces."""
+
+    def __init__(self, recipe: RegionRecipe, inputs: Inputs) -> None:
+        super().__init__()
+        self.recipe, self.inputs = recipe, inputs
+
+    def setup(self, stage: str) -> None:
+        """Read the data."""
+        r, inputs, region = self.recipe, self.inputs, region_of(self.recipe.region)
+        photos = read_images(background_files(inputs.data, "train"))
+        images, table = real_faces(inputs.data, inputs.labels, "train")
+        often = sampling_frequency(region, table.mesh, r.evenness) * table.mesh_weight[:, None]
+        drawn, exact = synthetic_faces(inputs.rendered)
+        if exact:
+            images, table = images + drawn, FaceLabels.concatenate([table, exact])
+            known = np.repeat(exact.mesh_weight[:, None] > 0, often.shape[1], axis=1)
+            often = np.concatenate([often, RENDERED_WEIGHT * known])
+        looks = first_looks(images, table, photos, r.views, r.seed)
+        self.train = RegionCrops(region, images, table, looks, often, photos, r.batch, r.seed)
+        images, table = real_faces(inputs.data, inputs.labels, "val")
+        targets = RegionTargets(region, table, first_looks(images, table, photos, 1, strength=0))
+        black = np.zeros((CROP_PX, CROP_PX, 3), np.uint8)
+        samples = [
+            targets.cut(image, index, 0, side, Jitter(mirrored=bool(side)), black.copy())
+            for index, image in enumerate(images)
+            for side in range(often.shape[1])
+        ]
+        self.val = [collate(samples[start : start + 256]) for start in range(0, len(samples), 256)]
+
+    def train_dataloader(self) -> DataLoader:
+        """Return the training samples."""
+        workers = self.inputs.workers
+        return DataLoader(self.train, None, num_workers=workers, persistent_workers=workers > 0)
+
+    def val_dataloader(self) -> DataLoader:
+        """Return the validation samples."""
+        return DataLoader(self.val, None)
+
+
+def train(recipe: RegionRecipe, inputs: Inputs) -> Path:
+    """Train or resume: ``out/last.ckpt``, the averaged weights."""
+    L.seed_everything(recipe.seed, workers=True)
+    trainer = loop.trainer(
+        inputs.out,
+        "bf16-mixed",
+        "val/error",
+        inputs.processes,
+        ema_decay=recipe.ema_decay,
+        max_steps=recipe.steps,
+        limit_train_batches=recipe.steps_per_epoch,
+        gradient_clip_val=5.0,
+    )
+    loop.fit(trainer, RegionTask(recipe, inputs.start), RegionData(recipe, inputs), inputs.out)
+    return loop.save_last(trainer, inputs.out)

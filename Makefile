@@ -1,5 +1,5 @@
 # What CI runs, by hand: `make check` in an environment with `pip install -e ".[dev]"`, `make check-lab` with the laboratory too.
-.PHONY: check check-lab static static-lab test slow test-lab browser browser-lab trace
+.PHONY: check check-lab static static-lab test slow test-lab browser browser-lab trace fuzz
 
 check: static test slow browser
 
@@ -32,3 +32,7 @@ browser-lab:
 # Calls and changes of file on the way of one photo.
 trace:
 	python tests/tools/trace_photo.py
+
+# 20,000 damaged photos, videos, JSON files and weights; finds go to out/finds.
+fuzz:
+	python tests/tools/fuzz.py

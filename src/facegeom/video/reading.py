@@ -161,7 +161,7 @@ class Video:
                     frames = packet.decode()
             except StopIteration:
                 return
-            except FFmpegError:
+            except (FFmpegError, AttributeError):  # the second: a stream that turned into one of data
                 self.damaged_packets += 1
                 self._is_damaged = True
             yield from frames
@@ -245,6 +245,10 @@ def open_video(source: Source | str | os.PathLike[str]) -> Iterator[Video]:
         if not _video_streams(container):
             others = len(container.streams)
             raise VideoError(f"{opened.title} has no video stream, only {others} other streams; give a video")
+        if _video_streams(container)[0].codec_context is None:
+            raise VideoError(
+                f"{opened.title} is damaged or of an unknown codec; get a whole copy, or convert it"
+            )
         yield Video(opened, container)
 
 

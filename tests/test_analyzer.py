@@ -179,7 +179,14 @@ def test_smallest_face(
     )
     assert analyzer.detector.smallest == [[pytest.approx(expected)]]
     assert analyzer.detector.closest == [[pytest.approx(closest)]]
+    assert analyzer(Image.new("RGB", size_wh)).min_face_px == pytest.approx(min(expected, closest))
+    assert staged().at(GREY, [[20, 20, 60, 60]]).min_face_px == 0
     assert other.detector.smallest == [[pytest.approx(expected)]] * 2
+
+
+def test_the_cascade_takes_no_closer_looks() -> None:
+    faces = FaceAnalyzer(detector="cascade", threads=1)(Image.new("RGB", (1000, 500)))
+    assert faces.min_face_px == pytest.approx(55)
 
 
 def test_options_of_a_call_hold_for_this_call_alone() -> None:

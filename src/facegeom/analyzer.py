@@ -23,6 +23,7 @@ from facegeom.models.detector import Candidates, Detector, OnePassDetector
 from facegeom.models.engine import Engine
 from facegeom.models.face import CROP_PX, CROP_SCALE, FaceNet, FacePredictions
 from facegeom.models.fpnet import FPNet
+from facegeom.models.regions import REGIONS, RegionNet
 from facegeom.options import Orientation, SearchOptions, check_name
 from facegeom.results import Faces
 from facegeom.results.turning import best_turn
@@ -57,8 +58,9 @@ class FaceAnalyzer:
     One instance may be used from many threads, pickled, and used in forked children.
 
     Args:
-        min_face: height of the smallest face to look for, pixels of the photo; by default 5.5 % of the
-            longer side, but at least 12. Smaller takes longer.
+        min_face: height of the smallest face to look for, pixels of the photo. By default 5.5 % of the longer
+            side, but at least 12, and 1.5 %, but at least 20, where something hints at smaller faces; what is
+            given is looked for everywhere, and smaller takes longer. The cascade takes no hints.
         max_faces: keep at most so many faces, best first; None for all.
         min_score: least score of a face, in [0, 1].
         device: "cpu" or "cuda" (needs onnxruntime-gpu).
@@ -100,6 +102,9 @@ class FaceAnalyzer:
         check_name("pose_net", pose_net, ("face", "fpnet"))
         self.detector = _load_detector(detector, device, threads, variant)
         self.face_net = FaceNet(Engine(weight_files.path("face", variant), device, threads))
+        self.region_nets = [
+            RegionNet(region, Engine(weight_files.path(region.name), device, threads)) for region in REGIONS
+        ]
         self.fpnet = FPNet.load(device=device, threads=threads) if pose_net == "fpnet" else None
         self.depth = depth_source(depth, device, threads)
 
@@ -280,14 +285,17 @@ class FaceAnalyzer:
     def _analyze_as_given(self, photos: Sequence[Photo], options: SearchOptions) -> list[Faces]:
         """Detect, verify, suppress duplicates, refine, confirm, and convert to results."""
         images, lenses = [photo.pyramid for photo in photos], [photo.lens for photo in photos]
-        min_face_px, closest_px = (
-            [
-                size.in_photo(photo.camera.width, photo.camera.height) / max(photo.factor_xy)
-                for photo in photos
-            ]
+        sizes_px = [
+            [size.in_photo(photo.camera.width, photo.camera.height) for photo in photos]
             for size in (options.face_size, options.closest_size)
+        ]
+        if isinstance(self.detector, CascadeDetector):  # it takes no closer looks
+            sizes_px[1] = sizes_px[0]
+        factors = [max(photo.factor_xy) for photo in photos]
+        everywhere, closest = (
+            [px / factor for px, factor in zip(each, factors, strict=True)] for each in sizes_px
         )
-        candidates = self.detector(images, min_face_px, closest_px)
+        candidates = self.detector(images, everywhere, closest)
         survivors = [nms(*each, NESTED, over_smaller=True) for each in candidates]
         faces = []
         views = _Views(images, lenses, candidates)
@@ -295,7 +303,8 @@ class FaceAnalyzer:
             sure = each[np.flatnonzero(each.score >= options.min_score)]
             faces.append(sure[nms(sure.box_xyxy, sure.score, SAME_FACE_IOU)])
         confirmed = self.face_net.confirm(images, self.face_net.refine(images, faces, lenses), lenses)
-        return self._results(photos, [each[: options.max_faces] for each in confirmed])
+        kept = [each[: options.max_faces] for each in confirmed]
+        return self._results(photos, kept, list(map(min, *sizes_px)))
 
     def _verify(
         self, views: "_Views", survivors: Sequence[IntArray], min_score: float
@@ -323,16 +332,23 @@ class FaceAnalyzer:
             for prediction, each, chosen in zip(predictions, views.candidates, rows, strict=True)
         ]
 
-    def _results(self, photos: Sequence[Photo], predictions: Sequence[FacePredictions]) -> list[Faces]:
+    def _results(
+        self,
+        photos: Sequence[Photo],
+        predictions: Sequence[FacePredictions],
+        min_face_px: Sequence[float] = (0.0,),
+    ) -> list[Faces]:
         """Convert predictions to results in the photos' pixels and in millimetres; add depth if wanted."""
         images = [photo.pyramid for photo in photos]
+        for region_net in self.region_nets:
+            predictions = region_net(images, predictions)
         if self.fpnet is not None:
             heads = self.fpnet(images, [square(each.box_xyxy) for each in predictions])
             predictions = [
                 replace(each, rotation6d=rotation_to_6d(head.rotation))
                 for each, head in zip(predictions, heads, strict=True)
             ]
-        faces = [_to_faces(each, photo) for each, photo in zip(predictions, photos, strict=True)]
+        faces = list(map(_to_faces, predictions, photos, min_face_px))
         if self.depth is None:
             return faces
         meshes = [PlacedMeshes(each.mesh_px, each.mesh_mm, each.translation_mm) for each in faces]
@@ -389,7 +405,7 @@ def _remaining(
     return np.flatnonzero(others)
 
 
-def _to_faces(predictions: FacePredictions, photo: Photo) -> Faces:
+def _to_faces(predictions: FacePredictions, photo: Photo, min_face_px: float) -> Faces:
     geometry = predictions.in_photo(photo.factor_xy, photo.offset_xy)
     mesh_mm, translation_mm = place(geometry.mesh_px, photo.camera)
     return Faces(
@@ -407,4 +423,5 @@ def _to_faces(predictions: FacePredictions, photo: Photo) -> Faces:
         file=photo.file,
         fov_deg=photo.camera.fov_deg,
         fov_source=photo.fov_source,
+        min_face_px=min_face_px,
     )

@@ -25,7 +25,11 @@ from facegeom.results import FACE_SHAPES, Faces
 def rows(faces: Faces, make_faces: Callable[..., Faces]) -> list[Row]:
     """Three faces, none, a bad photo, one face."""
     return [
-        Row("album/group.jpg", "group.jpg", replace(faces, fov_deg=71.25, fov_source="exif", turned_deg=90)),
+        Row(
+            "album/group.jpg",
+            "group.jpg",
+            replace(faces, fov_deg=71.25, fov_source="exif", turned_deg=90, min_face_px=20),
+        ),
         Row("album/wall.jpg", "wall.jpg", Faces.empty(10, 20)),
         Row("t.parquet#7", None, None, "the picture is damaged"),
         Row("t.parquet#8", None, make_faces(angles_deg=(30, 20, 10))),
@@ -37,13 +41,24 @@ def test_plain_columns(rows: list[Row]) -> None:
     assert table.schema == schema()
     plain = table.select(table.schema.names[: table.schema.get_field_index("faces") + 1]).to_pylist()
     assert list(plain[0]) == [
-        *("key", "name", "error", "width", "height", "fov_deg", "fov_source", "turned_deg", "faces")
+        *(
+            "key",
+            "name",
+            "error",
+            "width",
+            "height",
+            "fov_deg",
+            "fov_source",
+            "turned_deg",
+            "min_face_px",
+            "faces",
+        )
     ]
     assert [tuple(row.values()) for row in plain] == [
-        ("album/group.jpg", "group.jpg", None, 320, 240, 71.25, "exif", 90, 3),
-        ("album/wall.jpg", "wall.jpg", None, 10, 20, 50, "assumed", 0, 0),
-        ("t.parquet#7", None, "the picture is damaged", None, None, None, None, None, None),
-        ("t.parquet#8", None, None, 320, 240, 50, "assumed", 0, 1),
+        ("album/group.jpg", "group.jpg", None, 320, 240, 71.25, "exif", 90, 20, 3),
+        ("album/wall.jpg", "wall.jpg", None, 10, 20, 50, "assumed", 0, 0, 0),
+        ("t.parquet#7", None, "the picture is damaged", *[None] * 7),
+        ("t.parquet#8", None, None, 320, 240, 50, "assumed", 0, 0, 1),
     ]
     assert [value and len(value) for value in table["score"].to_pylist()] == [3, [], None, 1]
 

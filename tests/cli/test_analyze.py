@@ -16,7 +16,7 @@ from PIL import Image
 from facegeom.cli import options
 from facegeom.errors import OutputError
 from facegeom.head_pose import MIN_SCORE
-from facegeom.options import MIN_FACE_FRACTION, MIN_FACE_PX, SearchOptions
+from facegeom.options import CLOSEST_FRACTION, CLOSEST_PX, MIN_FACE_FRACTION, MIN_FACE_PX, SearchOptions
 from facegeom.results import Faces, base
 
 from .conftest import Networks, run, store, tree
@@ -50,6 +50,14 @@ def test_angle_of_view_by_exif_unless_it_is_given(
     Image.new("RGB", (320, 240), (90,) * 3).save(tmp_path / "a.jpg", exif=tags)
     code, _, _ = run(tmp_path / "a.jpg", store(tmp_path / "b.jpg"), "-o", tmp_path / "out", *options)
     assert code == 0 and networks.used_fov_deg == expected
+
+
+def test_the_smallest_face_is_stated(networks: Networks, tmp_path: Path) -> None:
+    predict = networks.predict
+    networks.predict = lambda *given: replace(predict(*given), min_face_px=22.4)
+    _, printed, _ = run(store(tmp_path / "photo.jpg"), "-o", tmp_path / "out")
+    assert "faces below 22 px were not looked for (--min-face)" in printed.splitlines()
+    assert json.loads((tmp_path / "out/photo.json").read_bytes())["image"]["min_face_px"] == 22.4
 
 
 def test_photo_without_a_face(networks: Networks, tmp_path: Path) -> None:
@@ -268,7 +276,9 @@ def test_help_has_an_example() -> None:
 def test_help_states_the_defaults() -> None:
     """The command's options name them by hand, so that the help needs no heavy import."""
     smallest = f"{100 * MIN_FACE_FRACTION:g} % of the longer side, at least {MIN_FACE_PX:g}"
-    shown = {options.MinFace: smallest, options.MinHead: smallest, options.MinHeadScore: f"{MIN_SCORE:g}"}
+    closest = f"{100 * CLOSEST_FRACTION:g} %, at least {CLOSEST_PX:g}"
+    shown = {options.MinFace: f"where something hints at smaller ones, {closest}; else {smallest}"}
+    shown |= {options.MinHead: smallest, options.MinHeadScore: f"{MIN_SCORE:g}"}
     shown[options.MinScore] = f"{SearchOptions().min_score:g}"
     for alias, default in shown.items():
         assert alias.__metadata__[0].show_default == default

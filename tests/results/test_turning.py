@@ -136,3 +136,13 @@ def test_json_tells_the_turn_only_if_there_was_one(faces: Faces) -> None:
     turned = replace(faces, turned_deg=90)
     assert turned.to_dict()["image"]["turned_deg"] == 90
     assert Faces.from_dict(turned.to_dict()).turned_deg == 90
+
+
+def test_the_smallest_face_is_in_the_json_if_faces_were_searched(faces: Faces) -> None:
+    assert "min_face_px" not in faces.to_dict()["image"]
+    searched = replace(faces, min_face_px=22.4)
+    assert searched.to_dict()["image"]["min_face_px"] == 22.4
+    assert Faces.from_dict(searched.to_dict()).min_face_px == 22.4
+    for wrong in (-1, float("nan"), "20"):
+        with pytest.raises(InputError, match="min_face_px: expected a number of pixels"):
+            replace(faces, min_face_px=wrong)

@@ -59,7 +59,8 @@ def test_the_answer_is_the_analyzers(
     answer = client.post(PATH, **request)
     assert answer.status_code == 200 and answer.headers["content-type"] == "application/json"
     data, expected = answer.json(), analyzer(photo).to_dict()
-    assert data["image"] == {"file": "me.jpg" if kind == "form" else None, "width": 512, "height": 512}
+    name = "me.jpg" if kind == "form" else None
+    assert data["image"] == {"file": name, "width": 512, "height": 512, "min_face_px": 20}
     assert data["faces"] == expected["faces"]
     jsonschema.validate(data, client.get("/v1/schema").json())
 
@@ -87,7 +88,7 @@ def test_many_callers_at_once(client: TestClient, analyzer: FaceAnalyzer, portra
 def test_no_face_is_a_result(client: TestClient) -> None:
     assert client.post(PATH, **raw(plain())).json() == {
         "schema": 2,
-        "image": {"file": None, "width": 32, "height": 24},
+        "image": {"file": None, "width": 32, "height": 24, "min_face_px": 12},
         "faces": [],
     }
 

@@ -25,6 +25,7 @@ _ABOUT = {
     "fov_deg": pa.float64(),
     "fov_source": pa.string(),
     "turned_deg": pa.int32(),
+    "min_face_px": pa.float64(),
 }
 """Columns that describe a photo, and their types."""
 

@@ -185,5 +185,7 @@ def _details(faces: "Faces", files: list[Path]) -> Iterator[str]:
         yield f"face {number}: score {face.score:.2f}, box {box}, {angles_text(face)}, {distance} ({view})"
     if faces.turned_deg:
         yield f"found with the photo turned by {faces.turned_deg}° clockwise"
+    if faces.min_face_px:
+        yield f"faces below {faces.min_face_px:.0f} px were not looked for (--min-face)"
     more = len(files) - _SHOWN_FILES
     yield "wrote " + ", ".join(map(str, files[:_SHOWN_FILES])) + (f" and {more} more" if more > 0 else "")

@@ -20,7 +20,10 @@ _FACE: dict[str, Any] = {
     "show_default": "5.5 % of the longer side, at least 12",
     "help": "Height of the smallest face to look for, pixels.",
 }
-MinFace: TypeAlias = Annotated[float | None, typer.Option(**_FACE)]
+_CLOSEST = (
+    "where something hints at smaller ones, 1.5 %, at least 20; else 5.5 % of the longer side, at least 12"
+)
+MinFace: TypeAlias = Annotated[float | None, typer.Option(**_FACE | {"show_default": _CLOSEST})]
 MaxFaces: TypeAlias = Annotated[
     int | None, typer.Option(min=1, help="Keep at most this many faces, the best ones.")
 ]

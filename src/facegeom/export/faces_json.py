@@ -54,7 +54,7 @@ def to_dict(
 
     Args:
         fields: arrays of N faces by the names of :data:`facegeom.results.FACE_SHAPES`.
-        about: file, width, height, fov_deg, fov_source and turned_deg of the photo.
+        about: file, width, height, fov_deg, fov_source, turned_deg and min_face_px of the photo.
         pictures: entries of the faces' pictures by the key "depth" or "aligned"; none leaves a key out.
     """
     faces = [
@@ -65,8 +65,7 @@ def to_dict(
         for face, entry in zip(faces, entries, strict=True):
             face[key] = entry
     image = {key: about[key] for key in ("file", "width", "height")}
-    if about["turned_deg"]:
-        image["turned_deg"] = about["turned_deg"]
+    image |= {key: round(about[key], 3) for key in ("turned_deg", "min_face_px") if about[key]}
     return {"schema": SCHEMA, "image": image, "faces": faces}
 
 
@@ -98,7 +97,7 @@ def from_dict(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         raise InputError(f"expected schema {expected}, got {shown(data['schema'])}; use a matching facegeom")
     about = {key: data["image"][key] for key in ("width", "height", "file")}
     about |= {"fov_deg": DEFAULT_FOV_DEG, "fov_source": "assumed"}
-    about["turned_deg"] = data["image"].get("turned_deg", 0)
+    about |= {key: data["image"].get(key, 0) for key in ("turned_deg", "min_face_px")}
     faces = data["faces"]
     if not isinstance(faces, Sequence):
         raise TypeError(f"faces is {shown(faces)}")

@@ -22,7 +22,7 @@ from facegeom.export import faces_json
 from facegeom.geometry.alignment import Template
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.image.photo import FovSource
-from facegeom.image.reading import Source
+from facegeom.image.reading import MAX_PIXELS, Source
 from facegeom.results import rows
 from facegeom.results.base import FACE_SHAPES, Float32Array, OfPhoto, Record, Table
 from facegeom.results.crops import AlignedCrop, cut_aligned
@@ -101,6 +101,7 @@ class Faces(Table[Face], Measures):
         fov_source: where it comes from: "given", "exif" or "assumed".
         turned_deg: degrees clockwise by which the photo was turned to find the faces: 0, 90, 180 or 270.
             Coordinates and rotations are those of the photo as given.
+        min_face_px: smallest faces that were looked for, pixels; 0 where nothing was searched.
 
     Raises:
         InputError: a field has another shape or is not finite; the angle of view or its source is none.
@@ -124,6 +125,7 @@ class Faces(Table[Face], Measures):
     fov_deg: float = DEFAULT_FOV_DEG
     fov_source: FovSource = "assumed"
     turned_deg: int = 0
+    min_face_px: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -131,6 +133,9 @@ class Faces(Table[Face], Measures):
         is_number = isinstance(fov_deg, Real)
         if not (is_number and 1 <= fov_deg <= 179):
             raise InputError(f"fov_deg: expected a number from 1 to 179, got {shown(fov_deg)}")
+        least: Any = self.min_face_px
+        if not (isinstance(least, Real) and 0 <= least <= MAX_PIXELS):
+            raise InputError(f"min_face_px: expected a number of pixels, got {shown(least)}")
         known = isinstance(self.fov_source, str) and self.fov_source in FOV_SOURCES
         if not known:
             source = shown(self.fov_source)
@@ -138,8 +143,8 @@ class Faces(Table[Face], Measures):
 
     @property
     def about(self) -> dict[str, Any]:
-        """Name and size of the photo, its angle of view and its turn."""
-        names = ("file", "width", "height", "fov_deg", "fov_source", "turned_deg")
+        """Name and size of the photo, its angle of view, its turn, and the smallest face looked for."""
+        names = ("file", "width", "height", "fov_deg", "fov_source", "turned_deg", "min_face_px")
         return {name: getattr(self, name) for name in names}
 
     def to_dict(self) -> dict[str, Any]:

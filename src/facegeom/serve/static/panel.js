@@ -12,7 +12,8 @@ const THUMBNAIL = 112; // pixels
 /** Return a sentence on the faces found. */
 export function summary({ faces, image }) {
   const where = `in ${image.width} × ${image.height} pixels`;
-  if (!faces.length) return `No face found ${where}. A lower minimum score or a smaller face size may help.`;
+  const limit = `Faces below ${Math.round(image.min_face_px)} pixels were not looked for.`;
+  if (!faces.length) return `No face found ${where}. ${limit} A lower minimum score may help.`;
   const count = faces.length === 1 ? "One face" : `${faces.length} faces`;
   const turn = image.turned_deg ? ` The photo was turned by ${image.turned_deg}° for that.` : "";
   return `${count} found ${where}.${turn}`;

@@ -11,9 +11,10 @@ import { toDict } from "./json_io.js";
 import { oriented, read } from "./photo.js";
 import { place } from "./placement.js";
 import { Pyramid } from "./pyramid.js";
+import { RegionNet } from "./regions.js";
 import { bestTurn } from "./turning.js";
 
-const NETWORKS = ["onepass", "face"];
+const NETWORKS = ["onepass", "face", "eyes", "mouth"];
 const ORIENTATION_OF_TURN = { 90: 6, 180: 3, 270: 8 };
 
 /**
@@ -36,6 +37,7 @@ export class FaceAnalyzer {
     this.canonicalMm = model.canonical_mm;
     this.detector = new OnePassDetector(engines.onepass, model.detection);
     this.faceNet = new FaceNet(engines.face, model.face);
+    this.regionNets = Object.entries(model.regions).map(([name, region]) => new RegionNet(engines[name], region, model.face));
   }
 
   /**
@@ -73,7 +75,8 @@ export class FaceAnalyzer {
     if (chosen.orientation === "auto") {
       found = await bestTurn(image, found.faces, (turn) => find(oriented(image, ORIENTATION_OF_TURN[turn])), turning);
     }
-    const about = { file: blob.name ?? null, width, height, fovDeg, fovSource, turnedDeg: found.turnedDeg };
+    const minFacePx = Math.min(...this.faceSizes(image, chosen.min_face));
+    const about = { file: blob.name ?? null, width, height, fovDeg, fovSource, turnedDeg: found.turnedDeg, minFacePx };
     return toDict(found.faces, about);
   }
 
@@ -85,8 +88,10 @@ export class FaceAnalyzer {
     const candidates = await this.detector.detect(image, ...this.faceSizes(image, chosen.min_face));
     const predictions = await this.verify(view, candidates, chosen.min_score);
     const refined = await this.faceNet.refine(image, this.distinct(predictions, chosen.min_score), view.lens);
-    const faces = await this.faceNet.confirm(image, refined, view.lens);
-    return faces.slice(0, chosen.max_faces ?? faces.length).map((face) => this.placed(face, camera));
+    const confirmed = await this.faceNet.confirm(image, refined, view.lens);
+    let faces = confirmed.slice(0, chosen.max_faces ?? confirmed.length);
+    for (const regionNet of this.regionNets) faces = await regionNet.look(image, faces);
+    return faces.map((face) => this.placed(face, camera));
   }
 
   /** Return the smallest faces to look for everywhere and where something hints at small ones, pixels. */

@@ -7,12 +7,13 @@ const SCHEMA = 2;
 
 /**
  * @param {object[]} faces predictions with `meshMm` and `translationMm`
- * @param {{file: string | null, width: number, height: number, fovDeg: number, fovSource: string, turnedDeg: number}}
+ * @param {{file: string | null, width: number, height: number, fovDeg: number, fovSource: string, turnedDeg: number,
+ *   minFacePx: number}}
  *   about of the photo
  */
 export function toDict(faces, about) {
-  const { file, width, height, turnedDeg } = about;
-  const image = { file, width, height, ...(turnedDeg ? { turned_deg: turnedDeg } : {}) };
+  const { file, width, height, turnedDeg, minFacePx } = about;
+  const image = { file, width, height, ...(turnedDeg ? { turned_deg: turnedDeg } : {}), min_face_px: to(minFacePx, 3) };
   return { schema: SCHEMA, image, faces: faces.map((face) => faceToDict(face, about)) };
 }
 

@@ -134,7 +134,8 @@ class Faces(Table[Face], Measures):
         if not (is_number and 1 <= fov_deg <= 179):
             raise InputError(f"fov_deg: expected a number from 1 to 179, got {shown(fov_deg)}")
         least: Any = self.min_face_px
-        if not (isinstance(least, Real) and 0 <= least <= MAX_PIXELS):
+        is_number = isinstance(least, Real)
+        if not (is_number and 0 <= least <= MAX_PIXELS):
             raise InputError(f"min_face_px: expected a number of pixels, got {shown(least)}")
         known = isinstance(self.fov_source, str) and self.fov_source in FOV_SOURCES
         if not known:

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.depth.two_stage import PlacedMeshes, depth_source
-from facegeom.errors import FacegeomError, InputError, shown
+from facegeom.errors import FacegeomError
 from facegeom.geometry.boxes import nms, overlap, square
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import place
 from facegeom.geometry.rotation import rotation_to_6d
 from facegeom.image.photo import Photo, answer_in_chunks, no_memory, open_photo
 from facegeom.image.pyramid import Pyramid
-from facegeom.image.reading import MAX_PIXELS, Source
+from facegeom.image.reading import Source
 from facegeom.models import weights as weight_files
 from facegeom.models.cascade import CascadeDetector
 from facegeom.models.detector import Candidates, Detector, OnePassDetector
@@ -24,7 +24,7 @@ from facegeom.models.engine import Engine
 from facegeom.models.face import CROP_PX, CROP_SCALE, FaceNet, FacePredictions
 from facegeom.models.fpnet import FPNet
 from facegeom.models.regions import REGIONS, RegionNet
-from facegeom.options import Orientation, SearchOptions, check_name
+from facegeom.options import Orientation, SearchOptions, check_name, check_places
 from facegeom.results import Faces
 from facegeom.results.turning import best_turn
 
@@ -36,9 +36,6 @@ SAME_FACE_IOU = 0.4
 
 NESTED = 0.5
 """Overlap, over the smaller square, from which two candidates are of one face."""
-
-MIN_BOX_PX, MAX_ROLL_DEG = 0.1, 1e6
-"""Smallest side of a box and largest roll that :meth:`FaceAnalyzer.at` takes."""
 
 VARIANTS = ("float32", "int8")
 """Variants of the networks."""
@@ -239,12 +236,7 @@ class FaceAnalyzer:
             ImageError: the photo cannot be read or used.
             InputError: the boxes or rolls have another shape, or are empty or not finite.
         """
-        boxes = _check_boxes(boxes_xyxy)
-        roll = None if roll_deg is None else _numbers("roll_deg", roll_deg, np.float64)
-        if roll is not None and not (roll.shape == boxes.shape[:1] and (np.abs(roll) <= MAX_ROLL_DEG).all()):
-            raise InputError(
-                f"roll_deg: expected {len(boxes)} finite numbers, one for each box, got {shown(roll_deg)}"
-            )
+        boxes, roll = check_places(boxes_xyxy, roll_deg)
         photo = open_photo(source, self.options.fov_deg)
         decoded = (boxes + 0.5 - np.tile(photo.offset_xy, 2)) / np.tile(photo.factor_xy, 2) - 0.5
         try:
@@ -372,26 +364,6 @@ def _load_detector(name: str, device: str, threads: int | None, variant: str) ->
         return OnePassDetector(Engine(weight_files.path("onepass", variant), device, threads))
     pnet, rnet = (Engine(weight_files.path(stage), device, threads) for stage in ("pnet", "rnet"))
     return CascadeDetector(pnet, rnet)
-
-
-def _check_boxes(boxes_xyxy: npt.ArrayLike) -> FloatArray:
-    boxes = _numbers("boxes_xyxy", boxes_xyxy, np.float32)
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise InputError(f"boxes_xyxy: expected the shape (N, 4), got {boxes.shape}")
-    if not ((np.abs(boxes) <= MAX_PIXELS).all() and (boxes[:, 2:] - boxes[:, :2] >= MIN_BOX_PX).all()):
-        raise InputError(
-            f"boxes_xyxy: expected left < right and top < bottom, finite pixels, for each box: {MIN_BOX_PX}"
-            f" to {MAX_PIXELS:.0e} of them, got {shown(boxes_xyxy)}"
-        )
-    return boxes
-
-
-def _numbers(name: str, values: npt.ArrayLike, kind: type[np.floating]) -> FloatArray:
-    try:
-        with np.errstate(over="ignore"):  # becomes infinite, which is refused
-            return np.array(values, kind)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{name}: expected numbers, got {shown(values)}") from error
 
 
 def _remaining(

@@ -6,6 +6,9 @@ from math import inf
 from numbers import Integral, Real
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
 from facegeom.errors import InputError, shown
 from facegeom.image.reading import MAX_PIXELS, FaceSize
 
@@ -17,6 +20,9 @@ least ``MIN_FACE_PX``."""
 CLOSEST_PX = 20.0
 CLOSEST_FRACTION = 0.015
 """Likewise, the smallest faces that are looked for where something hints at small faces."""
+
+MIN_BOX_PX, MAX_ROLL_DEG = 0.1, 1e6
+"""Smallest side of a box and largest roll that :meth:`facegeom.FaceAnalyzer.at` takes."""
 
 Orientation: TypeAlias = Literal["exif", "auto"]
 ORIENTATIONS = ("exif", "auto")
@@ -80,3 +86,35 @@ def check_number(name: str, value: Any, low: float, high: float, integer: bool =
     if not (usable and low <= value <= high):
         kind = "a whole number" if integer else "a number"
         raise InputError(f"{name}: expected {kind} from {low:g} to {high:g}, got {shown(value)}")
+
+
+def check_places(
+    boxes_xyxy: npt.ArrayLike, roll_deg: npt.ArrayLike | None
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64] | None]:
+    """Return the boxes and rolls of :meth:`facegeom.FaceAnalyzer.at` as arrays.
+
+    Raises:
+        InputError: they are none, or absurd.
+    """
+    boxes = _numbers("boxes_xyxy", boxes_xyxy, np.float32)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise InputError(f"boxes_xyxy: expected the shape (N, 4), got {boxes.shape}")
+    if not ((np.abs(boxes) <= MAX_PIXELS).all() and (boxes[:, 2:] - boxes[:, :2] >= MIN_BOX_PX).all()):
+        raise InputError(
+            f"boxes_xyxy: expected left < right and top < bottom, finite pixels, for each box: {MIN_BOX_PX}"
+            f" to {MAX_PIXELS:.0e} of them, got {shown(boxes_xyxy)}"
+        )
+    roll = None if roll_deg is None else _numbers("roll_deg", roll_deg, np.float64)
+    if roll is not None and not (roll.shape == boxes.shape[:1] and (np.abs(roll) <= MAX_ROLL_DEG).all()):
+        raise InputError(
+            f"roll_deg: expected {len(boxes)} finite numbers, one for each box, got {shown(roll_deg)}"
+        )
+    return boxes, roll
+
+
+def _numbers(name: str, values: npt.ArrayLike, kind: type[np.floating]) -> npt.NDArray[Any]:
+    try:
+        with np.errstate(over="ignore"):  # becomes infinite, which is refused
+            return np.array(values, kind)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name}: expected numbers, got {shown(values)}") from error

@@ -1,5 +1,5 @@
 # What CI runs, by hand: `make check` in an environment with `pip install -e ".[dev]"`, `make check-lab` with the laboratory too.
-.PHONY: check check-lab static static-lab test slow test-lab browser browser-lab trace fuzz
+.PHONY: check check-lab static static-lab test slow test-lab browser browser-lab attacks soak trace fuzz
 
 check: static test slow browser
 
@@ -28,6 +28,14 @@ browser:
 
 browser-lab:
 	cd lab && pytest -m browser
+
+# Each attack on the service for some seconds.
+attacks:
+	cd lab && pytest -m slow tests/bench/test_attacks.py
+
+# Attacks on the service and its steady load, alone and with kills; needs an idle machine.
+soak:
+	facegeom bench attacks --seconds 30 --minutes 5 -o out/soak
 
 # Calls and changes of file on the way of one photo.
 trace:

@@ -45,7 +45,7 @@ def serve(
 
     Photos are kept in memory only, until their response is sent. There is no
     login: whoever reaches the address can use it. Stop with Ctrl+C; photos
-    in the queue get 4 seconds to be finished.
+    in the queue get 3 seconds to be finished.
 
     Example: facegeom serve --port 8000
     """

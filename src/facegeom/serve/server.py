@@ -20,7 +20,7 @@ from facegeom.serve.connections import Connection, Shared
 from facegeom.serve.limits import Settings
 from facegeom.serve.work import TaskFunction
 
-STOP_S, END_S = 4, 6.0
+STOP_S, END_S = 3, 6.0
 """Seconds that requests in work have to end after SIGTERM; seconds until the process ends in any case."""
 
 _BACKLOG, _ACCEPTED_AT_ONCE = 1024, 32

@@ -4,7 +4,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +92,10 @@ class MemoryMonitor:
 
 @contextmanager
 def running_service(
-    *options: str, descriptors: int | None = None, log: IO[bytes] | None = None
+    *options: str,
+    descriptors: int | None = None,
+    log: IO[bytes] | None = None,
+    codes: Container[int] = (0,),
 ) -> Iterator[Service]:
     """Run ``facegeom serve`` on a free port of this machine while the context lasts.
 
@@ -100,9 +103,10 @@ def running_service(
         options: further options of the command.
         descriptors: files that the service may open; None for as many as this process.
         log: gets its standard error.
+        codes: with which it may end.
 
     Raises:
-        ProcessError: it does not start, or ends with an error.
+        ProcessError: it does not start, or ends with another code.
     """
     command = (sys.executable, "-c", CONSOLE_SCRIPT, "serve", "--port", "0", *options)
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -122,7 +126,7 @@ def running_service(
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
-    if code:
+    if code not in codes:
         raise ProcessError(f"`facegeom serve` ended with exit code {code}")
 
 

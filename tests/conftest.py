@@ -1,7 +1,9 @@
 """Faces of known geometry: the canonical head, rotated, placed before a camera and projected; an FPNet."""
 
 import builtins
-from collections.abc import Callable
+import socket
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,32 @@ NEAR_IBUG68 = [
     *(33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380),
     *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87),
 ]
+
+_BEYOND: list[str] = []
+"""Attempts of the tests to reach other machines."""
+
+
+def _deny(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse connections and names of other machines; an audit hook stays until the process ends."""
+    if event in ("socket.connect", "socket.sendto", "socket.getaddrinfo"):
+        address = arguments[1] if event != "socket.getaddrinfo" else arguments[:1]
+        host = address[0] if isinstance(address, tuple) else "localhost"  # else a socket of this machine
+        host = host.decode() if isinstance(host, bytes) else str(host or "localhost")
+        own = host in ("localhost", "0.0.0.0", "::", "::1", socket.gethostname())
+        if not own and not host.startswith(("127.", "fe80")):
+            _BEYOND.append(f"{event} {host}")
+            raise PermissionError(f"a test reaches beyond this machine: {host}")
+
+
+sys.addaudithook(_deny)
+
+
+@pytest.fixture(autouse=True)
+def beyond() -> Iterator[list[str]]:
+    """Fail a test that tries to reach another machine, also where the refusal is swallowed."""
+    yield _BEYOND
+    tried, _BEYOND[:] = list(_BEYOND), []
+    assert not tried, f"the test reaches beyond this machine: {tried}"
 
 
 def _head_seen_by(

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import onnx
 import torch
@@ -47,7 +47,7 @@ STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
 """Side of an example input of the cascade's stages, and their outputs."""
 
 
-Example = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
+Example: TypeAlias = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
 
 
 def runtime_network(name: str, net: nn.Module) -> tuple[nn.Module, Example, tuple[str, ...]]:

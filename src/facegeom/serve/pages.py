@@ -25,7 +25,7 @@ from facegeom.geometry import topology
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
 from facegeom.image import crop, exif, reading, rotated_crop
-from facegeom.models import detector, engine, face, score_fusion, virtual_views, weights
+from facegeom.models import detector, engine, face, regions, score_fusion, virtual_views, weights
 from facegeom.results import base, turning
 from facegeom.serve.work import ANALYZER_OPTIONS, Options
 
@@ -33,7 +33,7 @@ STATIC = Path(str(files("facegeom.serve"))) / "static"
 DEMO = Path(str(files("facegeom"))) / "data" / "astronaut.jpg"
 RUNTIME = STATIC / "vendor" / "onnxruntime-web" / "ort-wasm-simd-threaded.wasm"
 
-NETWORKS = {"onepass": "int8", "face": "int8"}
+NETWORKS = {"onepass": "int8", "face": "int8", "eyes": "float32", "mouth": "float32"}
 """Networks of the page and their variants, those of :class:`facegeom.FaceAnalyzer` on a CPU."""
 
 # Systems may lack these media types, and a browser refuses modules and wasm of any other type.
@@ -156,6 +156,16 @@ def model_data() -> dict[str, Any]:
             },
             "eye_corners": {"ibug68": list(IBUG68_EYE_CORNERS), "mesh478": list(MESH478_EYE_CORNERS)},
             "outside": face.OUTSIDE,
+        },
+        "regions": {
+            region.name: {
+                "crop_px": regions.CROP_PX,
+                "scale": region.scale,
+                "mesh": region.mesh_indices.tolist(),
+                "ibug68": region.ibug68_indices.tolist(),
+                "spans": region.span_indices.tolist(),
+            }
+            for region in regions.REGIONS
         },
         "files": {name: path.name for name, path in paths.items()},
         "bytes": {name: path.stat().st_size for name, path in {**paths, "runtime": RUNTIME}.items()},

@@ -153,7 +153,9 @@ class RegionCrops(IterableDataset):
         rng = np.random.default_rng((self.seed, torch.initial_seed() % 2**32))
         while True:
             chosen = np.searchsorted(self.chance, rng.random(self.batch)).clip(max=len(self.chance) - 1)
-            yield collate([self._sample(*divmod(int(index), self.sides), rng) for index in chosen])
+            yield collate(
+                [self._sample(index // self.sides, index % self.sides, rng) for index in chosen.tolist()]
+            )
 
     def _sample(self, index: int, side: int, rng: np.random.Generator) -> "Sample":
         jitter = Jitter(
@@ -163,8 +165,8 @@ class RegionCrops(IterableDataset):
             mirrored=bool(side) or (self.sides == 1 and rng.random() < 0.5),
         )
         view, outside = int(rng.integers(self.views)), _outside(rng, self.backgrounds)
-        crop, *others = self.targets.cut(self.images[index], index, view, side, jitter, outside)
-        return degrade(rng, crop, self.backgrounds), *others
+        crop, first, points, weight = self.targets.cut(self.images[index], index, view, side, jitter, outside)
+        return degrade(rng, crop, self.backgrounds), first, points, weight
 
 
 Sample = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]

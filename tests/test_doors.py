@@ -5,7 +5,10 @@ added to ``DOORS``; each photo then goes through all of them.
 """
 
 import json
+import os
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -191,3 +194,19 @@ def test_the_answers_are_right(photos: dict[str, Path]) -> None:
     assert [found["large, odd sides"]["image"][side] for side in ("width", "height")] == [4001, 3203]
     upright, turned = (found[name]["faces"][0]["pose"] for name in ("85 mm by EXIF", "turned by EXIF"))
     assert turned["roll_deg"] == pytest.approx(upright["roll_deg"], abs=3)
+
+
+@pytest.mark.parametrize("weights", ["int8", "float32"])
+def test_other_processes_and_other_threads_give_the_same_bytes(weights: str, tmp_path: Path) -> None:
+    """On one machine the answer depends on nothing but the photo and the options."""
+    found = []
+    for threads, seed in ((1, "1"), (2, "2"), (2, "3")):
+        out = tmp_path / seed
+        arguments = [str(portrait()), "-o", str(out), "--weights", weights, "--threads", str(threads)]
+        code = (
+            f"import sys; sys.argv[1:] = {['analyze', *arguments]!r}; from facegeom.cli import main; main()"
+        )
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=environment)
+        found.append({path.name: path.read_bytes() for path in out.iterdir()})
+    assert len(found[0]) == 4 and found[0] == found[1] == found[2]

@@ -147,8 +147,9 @@ class OnePassDetector:
         least = limits.hints[0][0] if factors else limits.score
         peaks = [self._look(image, scale, least) for scale in levels]
         limits_px = [(min_px, inf)] * len(peaks)
-        largest_px = max((sides(box[score > limits.clear]).max(initial=0) for box, score in peaks), default=0)
-        hints = limits.hints[int(largest_px > 0) + int(largest_px * levels[0] > limits.large_px)]
+        if factors:
+            largest_px = max(sides(box[score > limits.clear]).max(initial=0) for box, score in peaks)
+            hints = limits.hints[int(largest_px > 0) + int(largest_px * levels[0] > limits.large_px)]
         coarser = peaks[0]
         for factor, closer in pairwise([round(1 / levels[0]), *factors]):
             if not self._shows_smaller(image, coarser, factor, closer, *hints):
@@ -158,8 +159,9 @@ class OnePassDetector:
             peaks.append(coarser)
             limits_px.append((least_px, limits.closer_times * least_px))
         squares, scores = (np.concatenate(parts) for parts in zip(*peaks, strict=True))
-        least_px, most_px = np.repeat(limits_px, [len(found.score) for found in peaks], axis=0).T
-        side = sides(squares)
+        least_px, most_px, side = min_px, inf, sides(squares)
+        if len(peaks) > len(levels):
+            least_px, most_px = np.repeat(limits_px, [len(found.score) for found in peaks], axis=0).T
         kept = (scores > limits.score) & (side >= limits.smallest * least_px) & (side < most_px)
         kept &= (side < limits.clear_times * least_px) | (scores > limits.clear_score)
         squares, scores = squares[kept], scores[kept]
@@ -233,8 +235,12 @@ def _patch(image: Pyramid, centre_xy: FloatArray, factor: int) -> npt.NDArray[np
 def to_canvas(level: Image.Image) -> npt.NDArray[np.uint8]:
     """Pad an image right and below with grey to a canvas (H, W, 3) whose sides are multiples of ``GRAIN``."""
     width, height = (-(-side // GRAIN) * GRAIN for side in level.size)
-    canvas = np.full((height, width, 3), OUTSIDE, np.uint8)
-    canvas[: level.height, : level.width] = np.asarray(level)
+    pixels = np.asarray(level)
+    if level.size == (width, height):
+        return pixels
+    canvas = np.empty((height, width, 3), np.uint8)
+    canvas[: level.height, : level.width] = pixels
+    canvas[level.height :] = canvas[:, level.width :] = OUTSIDE
     return canvas
 
 

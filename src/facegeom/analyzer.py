@@ -23,7 +23,7 @@ from facegeom.models.detector import Candidates, Detector, OnePassDetector
 from facegeom.models.engine import Engine
 from facegeom.models.face import CROP_PX, CROP_SCALE, FaceNet, FacePredictions
 from facegeom.models.fpnet import FPNet
-from facegeom.models.regions import REGIONS, RegionNet
+from facegeom.models.regions import REGIONS, RegionNets
 from facegeom.options import Orientation, SearchOptions, check_name, check_places
 from facegeom.results import Faces
 from facegeom.results.turning import best_turn
@@ -99,9 +99,9 @@ class FaceAnalyzer:
         check_name("pose_net", pose_net, ("face", "fpnet"))
         self.detector = _load_detector(detector, device, threads, variant)
         self.face_net = FaceNet(Engine(weight_files.path("face", variant), device, threads))
-        self.region_nets = [
-            RegionNet(region, Engine(weight_files.path(region.name), device, threads)) for region in REGIONS
-        ]
+        self.region_nets = RegionNets(
+            [Engine(weight_files.path(region.name), device, threads) for region in REGIONS]
+        )
         self.fpnet = FPNet.load(device=device, threads=threads) if pose_net == "fpnet" else None
         self.depth = depth_source(depth, device, threads)
 
@@ -332,8 +332,7 @@ class FaceAnalyzer:
     ) -> list[Faces]:
         """Convert predictions to results in the photos' pixels and in millimetres; add depth if wanted."""
         images = [photo.pyramid for photo in photos]
-        for region_net in self.region_nets:
-            predictions = region_net(images, predictions)
+        predictions = self.region_nets(images, predictions)
         if self.fpnet is not None:
             heads = self.fpnet(images, [square(each.box_xyxy) for each in predictions])
             predictions = [

@@ -1,4 +1,4 @@
-"""RegionNet with a network of known outputs: which points it replaces, and where they come to lie."""
+"""RegionNets with networks of known outputs: which points they replace, and where they come to lie."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from facegeom.geometry.transforms import apply, invert
 from facegeom.image.pyramid import Pyramid
 from facegeom.models.engine import Engine
 from facegeom.models.face import FacePredictions
-from facegeom.models.regions import CROP_PX, EYES, MOUTH, REGIONS, Region, RegionNet
+from facegeom.models.regions import CROP_PX, EYES, MOUTH, REGIONS, Region, RegionNets
 
 CROP = np.array([[100.0, 50, 400, 350]])  # of the face, pixels
 MEAN_HEAD = topology.canonical_mm() / 200  # in crop units, upright
@@ -47,6 +47,14 @@ def predictions(mesh: np.ndarray = MEAN_HEAD, count: int = 1) -> FacePredictions
     parts |= {"rotation6d": np.repeat(rotation_to_6d(np.eye(3))[None].astype(np.float32), count, axis=0)}
     parts |= {name: np.repeat(CROP, count, axis=0) for name in ("crop_xyxy", "box_xyxy")}
     return FacePredictions(**parts)
+
+
+def looked(
+    images: list[Pyramid], faces: list[FacePredictions]
+) -> tuple[list[FacePredictions], dict[str, FakeNet]]:
+    """Return the faces after the closer look, and the networks that looked."""
+    nets = {region.name: FakeNet(region) for region in REGIONS}
+    return RegionNets(list(nets.values()))(images, faces), nets
 
 
 def frames_of(region: Region, mesh: np.ndarray, rotation: np.ndarray) -> np.ndarray:
@@ -108,11 +116,11 @@ def test_a_head_seen_from_above_has_a_crop_too() -> None:
     assert np.isfinite(frames_of(MOUTH, MEAN_HEAD @ rotation.T, rotation)).all()
 
 
-@pytest.mark.parametrize("region", REGIONS, ids=lambda region: region.name)
-def test_only_the_regions_points_are_replaced_and_depth_stays(region: Region) -> None:
+def test_only_the_regions_points_are_replaced_and_depth_stays() -> None:
     before = predictions()
-    after = RegionNet(region, FakeNet(region))([Pyramid(photo())], [before])[0]
-    mesh, ibug68 = region.mesh_indices.ravel(), region.ibug68_indices.ravel()
+    after = looked([Pyramid(photo())], [before])[0][0]
+    mesh = np.concatenate([region.mesh_indices.ravel() for region in REGIONS])
+    ibug68 = np.concatenate([region.ibug68_indices.ravel() for region in REGIONS])
     others, others68 = np.setdiff1d(np.arange(478), mesh), np.setdiff1d(np.arange(68), ibug68)
     assert (after.mesh[:, others] == before.mesh[:, others]).all()
     assert (after.landmarks[:, others68] == before.landmarks[:, others68]).all()
@@ -124,7 +132,7 @@ def test_only_the_regions_points_are_replaced_and_depth_stays(region: Region) ->
 
 @pytest.mark.parametrize("region", REGIONS, ids=lambda region: region.name)
 def test_points_and_errors_are_carried_from_the_regions_crop_to_the_faces(region: Region) -> None:
-    after = RegionNet(region, FakeNet(region))([Pyramid(photo())], [predictions()])[0]
+    after = looked([Pyramid(photo())], [predictions()])[0][0]
     frames = frames_of(region, MEAN_HEAD, np.eye(3))
     for frame, indices, sign in zip(frames, region.mesh_indices, (1, -1), strict=False):
         side = sides(frame[None])[0]
@@ -137,8 +145,7 @@ def test_points_and_errors_are_carried_from_the_regions_crop_to_the_faces(region
 
 @pytest.mark.parametrize("region", REGIONS, ids=lambda region: region.name)
 def test_the_network_is_told_the_points_of_the_first_look(region: Region) -> None:
-    net = FakeNet(region)
-    RegionNet(region, net)([Pyramid(photo())], [predictions()])
+    net = looked([Pyramid(photo())], [predictions()])[1][region.name]
     frames = frames_of(region, MEAN_HEAD, np.eye(3))
     for first, frame, indices in zip(net.first, frames, region.mesh_indices, strict=True):
         expected = apply(invert(frame), MEAN_HEAD[indices, :2].astype(np.float64))
@@ -146,29 +153,27 @@ def test_the_network_is_told_the_points_of_the_first_look(region: Region) -> Non
 
 
 def test_the_left_eye_is_seen_mirrored() -> None:
-    eyes, flipped = FakeNet(EYES), FakeNet(EYES)
     width = 480
-    RegionNet(EYES, eyes)([Pyramid(photo())], [predictions()])
+    eyes = looked([Pyramid(photo())], [predictions()])[1]["eyes"]
     crop = np.array([[width - 1 - 400.0, 50, width - 1 - 100.0, 350]])
     mirrored = MEAN_HEAD[topology.mirror()] * (-1, 1, 1)
     faces = replace(predictions(mirrored), crop_xyxy=crop)
-    RegionNet(EYES, flipped)([Pyramid(photo().transpose(Image.Transpose.FLIP_LEFT_RIGHT))], [faces])
+    mirror = Pyramid(photo().transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    flipped = looked([mirror], [faces])[1]["eyes"]
     difference = np.abs(np.stack(eyes.crops).astype(int) - np.stack(flipped.crops[::-1]).astype(int))
     assert difference.max() <= 2
 
 
-@pytest.mark.parametrize("region", REGIONS, ids=lambda region: region.name)
-def test_faces_of_several_photos_share_a_call_and_keep_their_order(region: Region) -> None:
+def test_faces_of_several_photos_share_a_call_and_keep_their_order() -> None:
     images, counts = [Pyramid(photo(seed)) for seed in range(3)], (2, 0, 1)
     faces = [predictions(count=count) for count in counts]
-    together = RegionNet(region, FakeNet(region))(images, faces)
+    together, nets = looked(images, faces)
+    assert len(nets["mouth"].crops) == 3 and len(nets["eyes"].crops) == 6
     assert [len(each.score) for each in together] == list(counts)
     for image, own, joint in zip(images, faces, together, strict=True):
-        alone = RegionNet(region, FakeNet(region))([image], [own])[0]
-        assert (alone.mesh == joint.mesh).all()
+        assert (looked([image], [own])[0][0].mesh == joint.mesh).all()
 
 
 def test_no_face_needs_no_call() -> None:
-    net = FakeNet(EYES)
-    assert len(RegionNet(EYES, net)([Pyramid(photo())], [FacePredictions.empty()])[0].score) == 0
-    assert net.crops == []
+    after, nets = looked([Pyramid(photo())], [FacePredictions.empty()])
+    assert len(after[0].score) == 0 and nets["eyes"].crops == []

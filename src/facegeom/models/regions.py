@@ -6,7 +6,7 @@ own crop and its points as the face network sees them, its network predicts wher
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -122,72 +122,49 @@ REGIONS = (EYES, MOUTH)
 _UNIT_FROM_CROP = np.vstack([box_to_square(np.array([0, 0, CROP_PX, CROP_PX]) - 0.5, 1), (0, 0, 1)])
 
 
-class RegionNet:
-    """The network of a region with its pre- and post-processing.
+class RegionNets:
+    """The networks of all regions with their pre- and post-processing.
 
     Args:
-        region: the part of the face.
-        engine: of the region's network.
+        engines: of the regions' networks, in the order of :data:`REGIONS`.
     """
 
-    def __init__(self, region: Region, engine: Engine) -> None:
-        self.region, self.engine = region, engine
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        self.engines = tuple(engines)
 
     def __call__(
         self, images: Sequence[Pyramid], predictions: Sequence[FacePredictions]
     ) -> list[FacePredictions]:
-        """Look at the region of each image's faces and return the faces with its points replaced."""
-        frames = [self._frames_in_image(each) for each in predictions]
-        if not any(len(part) for part in frames):
+        """Look at the regions of each image's faces and return the faces with their points replaced."""
+        faces = reduce(FacePredictions.joined, predictions)
+        if not len(faces.score):
             return list(predictions)
-        crops = [
-            crop_affine(image, (part @ _UNIT_FROM_CROP).reshape(-1, 2, 3), CROP_PX)
-            for image, part in zip(images, frames, strict=True)
-            if len(part)
-        ]
-        pixels = crops[0] if len(crops) == 1 else np.concatenate(crops)
-        first = [self._first(each, part) for each, part in zip(predictions, frames, strict=True)]
-        points, scale = self.engine.batched(pixels, first=np.concatenate(first))
-        ends = accumulate((part.shape[0] * part.shape[1] for part in frames), initial=0)
-        return [
-            self._replaced(each, part, points[start:end], scale[start:end]) if len(part) else each
-            for each, part, (start, end) in zip(predictions, frames, pairwise(ends), strict=True)
-        ]
-
-    def _frames_in_image(self, faces: FacePredictions) -> FloatArray:
-        """Return the maps (N, S, 2, 3) from units of the region's crops to pixels of the image."""
-        frames = self.region.frames(faces.mesh, rotation_from_6d(faces.rotation6d))
+        ends = [0, *accumulate(len(each.score) for each in predictions)]
         low, high = faces.crop_xyxy[:, None, :2], faces.crop_xyxy[:, None, 2:]
-        frames *= (high - low)[..., None]
-        frames[..., 2] += (low + high) / 2
-        return frames
-
-    def _first(self, faces: FacePredictions, frames: FloatArray) -> FloatArray:
-        """Return the points (N·S, K + L, 2) as the face network sees them, in units of the region's crops."""
-        low, high = faces.crop_xyxy[:, None, :2], faces.crop_xyxy[:, None, 2:]
-        mesh, landmarks = (
-            faces.mesh[:, self.region.mesh_indices, :2],
-            faces.landmarks[:, self.region.ibug68_indices],
-        )
-        in_crop = np.concatenate([mesh, landmarks], axis=2)
-        in_image = in_crop * (high - low)[:, None] + ((low + high) / 2)[:, None]
-        return apply(invert(frames), in_image).reshape(-1, in_crop.shape[2], 2).astype(np.float32)
-
-    def _replaced(
-        self, faces: FacePredictions, frames: FloatArray, points: FloatArray, scale: FloatArray
-    ) -> FacePredictions:
-        """Write points (N·S, K + L, 2) and expected errors (N·S, K + L) in units of the region's crops."""
-        low, high = faces.crop_xyxy[:, None, None, :2], faces.crop_xyxy[:, None, None, 2:]
-        in_image = apply(frames, points.reshape(*frames.shape[:2], -1, 2))
-        in_crop = (in_image - (low + high) / 2) / (high - low)
-        side = np.linalg.norm(frames[..., 1], axis=-1, keepdims=True)
-        error = scale.reshape(in_crop.shape[:-1]) * side / (high - low)[..., 0]
-        mesh_indices, ibug68_indices = self.region.mesh_indices, self.region.ibug68_indices
-        count = mesh_indices.shape[1]
-        names = ("mesh", "mesh_scale", "landmarks", "landmarks_scale")
-        columns = {name: getattr(faces, name).copy() for name in names}
-        columns["mesh"][:, mesh_indices, :2] = in_crop[:, :, :count]
-        columns["mesh_scale"][:, mesh_indices] = error[:, :, :count]
-        columns["landmarks"][:, ibug68_indices] = in_crop[:, :, count:]
-        columns["landmarks_scale"][:, ibug68_indices] = error[:, :, count:]
-        return replace(faces, **columns)
+        size, centre = high - low, (low + high) / 2
+        rotation = rotation_from_6d(faces.rotation6d)
+        points = {name: getattr(faces, name).copy() for name in ("mesh", "landmarks")}
+        errors = {name: getattr(faces, name).copy() for name in ("mesh_scale", "landmarks_scale")}
+        for region, engine in zip(REGIONS, self.engines, strict=True):
+            frames = region.frames(faces.mesh, rotation)  # in units of the face's crop
+            in_image = frames * size[..., None]
+            in_image[..., 2] += centre
+            crops = [
+                crop_affine(image, (in_image[start:end] @ _UNIT_FROM_CROP).reshape(-1, 2, 3), CROP_PX)
+                for image, (start, end) in zip(images, pairwise(ends), strict=True)
+            ]
+            mesh, landmarks = region.mesh_indices, region.ibug68_indices
+            seen = np.concatenate([faces.mesh[:, mesh, :2], faces.landmarks[:, landmarks]], axis=2)
+            first = apply(invert(frames), seen).astype(np.float32)
+            found, scale = engine.batched(np.concatenate(crops), first=first.reshape(-1, *first.shape[2:]))
+            found = apply(frames, found.reshape(first.shape))
+            scale = scale.reshape(first.shape[:3]) * np.linalg.norm(frames[..., 1], axis=-1, keepdims=True)
+            count = mesh.shape[1]
+            points["mesh"][:, mesh, :2], points["landmarks"][:, landmarks] = (
+                found[:, :, :count],
+                found[:, :, count:],
+            )
+            errors["mesh_scale"][:, mesh] = scale[:, :, :count]
+            errors["landmarks_scale"][:, landmarks] = scale[:, :, count:]
+        better = replace(faces, **points, **errors)
+        return [better[start:end] for start, end in pairwise(ends)]

@@ -156,7 +156,7 @@ def distant(x: int = 630, y: int = 420, width: int = 1000, height: int = 700) ->
         (0.08, 0.3, 12.0, 4),  # two levels, a patch, the photo
         (0.08, 0.2, 12.0, 3),  # the patch shows nothing
         (0.06, 0.9, 12.0, 2),  # no hint
-        (0.9, 0.9, 21.0, 2),  # a face that is large enough
+        (0.9, 0.9, 33.0, 2),  # a face that is large enough
         (0.3, 0.5, 19.0, 3),  # the patch shows a face that is large enough
     ],
 )
@@ -175,9 +175,9 @@ def test_the_photo_is_searched_closer_where_a_patch_shows_a_small_face(
 @pytest.mark.parametrize(
     ("clear", "hint", "shown", "looks"),
     [
-        (20.0, 0.11, 0.36, 4),
-        (20.0, 0.09, 0.90, 2),
-        (20.0, 0.11, 0.30, 3),
+        (35.0, 0.11, 0.36, 4),
+        (35.0, 0.09, 0.90, 2),
+        (35.0, 0.11, 0.30, 3),
         (60.0, 0.26, 0.46, 4),
         (60.0, 0.24, 0.90, 2),
         (60.0, 0.26, 0.40, 3),

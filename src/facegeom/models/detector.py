@@ -99,7 +99,7 @@ class Limits:
             worth another look for less.
         clear: score of a clear face.
         large_px: side of a large face, pixels of the finest level.
-        hint_px: side of a hint at most, pixels of the level.
+        hint_px: side of a hint at most, pixels of the level: what seems larger may be small, with its head.
         shown_px: side of the face on the patch at most, pixels of the level that hinted.
         patches: number of hints that are looked at.
         closer_times: side of faces from closer looks at most, as a multiple of the smallest face there.
@@ -113,7 +113,7 @@ class Limits:
     hints: tuple[tuple[float, float], ...] = ((0.07, 0.25), (0.1, 0.35), (0.25, 0.45))
     clear: float = 0.5
     large_px: float = 40.0
-    hint_px: float = 20.0
+    hint_px: float = 32.0
     shown_px: float = 18.0
     patches: int = 8
     closer_times: float = 4.0
@@ -185,7 +185,7 @@ class OnePassDetector:
         """Return whether a patch at 1/``closer`` around a hint of the level shows a small face."""
         limits, (squares, scores) = self.limits, peaks
         centres, side = (squares[:, :2] + squares[:, 2:]) / 2, sides(squares) / factor
-        clear = squares[(scores > limits.clear) & (side >= SMALLEST_PX)]
+        clear = squares[(scores > limits.clear) & (side >= limits.hint_px)]
         inside = np.all((centres[:, None] >= clear[:, :2]) & (centres[:, None] <= clear[:, 2:]), axis=2)
         small = (scores > hint) & (side < limits.hint_px)
         rows = np.flatnonzero(small & ~np.any(inside, axis=1))

@@ -68,9 +68,9 @@ export class OnePassDetector {
 
   /** Return whether a patch at 1 / `closer` around a hint of the level 1 / `factor` shows a small face. */
   async showsSmaller(pyramid, peaks, factor, closer, [hint, shown]) {
-    const { limits, smallest_px: smallest, typical_side_px: typical, patch_px: patchPx } = this.settings;
+    const { limits, typical_side_px: typical, patch_px: patchPx } = this.settings;
     const { shown_px: shownPx } = limits;
-    const clear = peaks.filter(({ square, score }) => score > limits.clear && side(square) / factor >= smallest);
+    const clear = peaks.filter(({ square, score }) => score > limits.clear && side(square) / factor >= limits.hint_px);
     const best = peaks
       .filter(({ square, score }) => score > hint && side(square) / factor < limits.hint_px)
       .filter(({ square }) => !clear.some((face) => contains(face.square, centre(square))))

@@ -76,6 +76,14 @@ def collage() -> Image.Image:
     return sheet
 
 
+def group() -> Image.Image:
+    """Return a large image of six small faces, which are found by looking closer."""
+    sheet = Image.new("RGB", (1300, 900), (96, 120, 110))
+    for index in range(6):
+        sheet.paste(portrait(150), (40 + 400 * (index % 3), 60 + 390 * (index // 3)))
+    return sheet
+
+
 def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, quality=90, **options)
@@ -114,6 +122,12 @@ def test_same_pixels_same_result(
     found = locally(encode(image, "PNG"))
     assert len(found["faces"]) == faces
     assert_equal(found, analyzer(image).to_dict(), _EXACT)
+
+
+def test_small_faces_of_a_large_photo(locally: Callable[..., FacesJson], analyzer: FaceAnalyzer) -> None:
+    found = locally(encode(group(), "PNG"))
+    assert len(found["faces"]) == 6
+    assert_equal(found, analyzer(group()).to_dict(), _JPEG)  # 15 mm are little at 7 m
 
 
 @pytest.mark.parametrize("image", [portrait(512), portrait(900), collage()], ids=["512", "900", "two faces"])

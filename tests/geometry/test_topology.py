@@ -1,9 +1,12 @@
 """The packaged mesh: triangles, edges, mirror map, canonical head."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
+import pytest
 
+from facegeom.errors import WeightsError
 from facegeom.geometry import topology
 from facegeom.geometry.schemes import IBUG68_MIRROR, MESH478_EYE_CORNERS, MESH478_IRISES
 
@@ -128,3 +131,22 @@ def test_the_unrolled_mesh_has_no_folds() -> None:
     for rim in topology.openings()[1:]:  # eyes and mouth stay open
         x, y = flat[list(rim)].T
         assert (x * np.roll(y, -1) - y * np.roll(x, -1)).sum() > 0
+
+
+def test_any_flipped_bit_of_the_mesh_file_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the archive's checksums; bits that carry nothing may change."""
+    whole = Path(topology.__file__).with_name("mesh478.npz").read_bytes()
+    expected, found, random = topology._table(), 0, np.random.default_rng(0)
+    monkeypatch.setattr(topology, "files", lambda _: tmp_path)
+    for place in random.integers(0, 8 * len(whole), 60).tolist():
+        content = bytearray(whole)
+        content[place // 8] ^= 1 << place % 8
+        (tmp_path / "mesh478.npz").write_bytes(content)
+        try:
+            table = topology._table.__wrapped__()
+        except WeightsError as error:
+            assert "install facegeom again" in str(error)
+            found += 1
+        else:
+            assert all(np.array_equal(table[name], expected[name]) for name in expected)
+    assert found > 40

@@ -9,11 +9,16 @@ from importlib.resources import files
 import numpy as np
 import numpy.typing as npt
 
+from facegeom.errors import WeightsError
+
 
 @cache
 def _table() -> dict[str, npt.NDArray[np.generic]]:
-    with (files("facegeom.geometry") / "mesh478.npz").open("rb") as stream, np.load(stream) as arrays:
-        table = {name: arrays[name] for name in arrays.files}
+    try:
+        with (files("facegeom.geometry") / "mesh478.npz").open("rb") as stream, np.load(stream) as arrays:
+            table = {name: arrays[name] for name in ("triangles", "mirror", "canonical_mm", "canonical68_mm")}
+    except Exception as error:  # the archive's checksums fail in many ways
+        raise WeightsError(f"mesh478.npz is damaged or missing ({error}); install facegeom again") from error
     for array in table.values():
         array.setflags(write=False)
     return table

@@ -13,6 +13,7 @@ from PIL import Image
 from facegeom.errors import InputError
 from facegeom.geometry import topology
 from facegeom.results import Faces
+from facegeom_lab.bench.accuracy import groups
 from facegeom_lab.bench.accuracy.hard_cases import (
     half_covered_faces,
     masked_faces,
@@ -20,7 +21,7 @@ from facegeom_lab.bench.accuracy.hard_cases import (
     small_faces,
 )
 from facegeom_lab.bench.accuracy.run import SECTIONS, run_accuracy
-from facegeom_lab.bench.context import choose_sections
+from facegeom_lab.bench.context import Bench, choose_sections
 from facegeom_lab.datasets.published.pack import LabelledPhoto
 from facegeom_lab.measures.tables import Table
 
@@ -169,3 +170,22 @@ def test_profiled_faces_lie_in_their_pictures(
     width, height = Image.open(made[0].path).size
     assert 0 <= left < right < width and 0 <= top < bottom < height
     assert right - left < np.ptp(mesh[:, 0])  # a turned head is narrower
+
+
+def test_groups(pack: Path, tmp_path: Path, analyzer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = pack / "free" / "backgrounds"
+    free.mkdir(parents=True)
+    for number in range(11):
+        Image.new("RGB", (40, 30), (number, 0, 0)).save(free / f"{number:02d}.jpg")
+    monkeypatch.setattr(groups, "LONGER_PX", (400,))
+    monkeypatch.setattr(groups, "GROUPS_PER_SIZE", 2)
+    bench = Bench(pack, tmp_path, analyzer, {})
+    for kind, photos in groups.group_photos(bench).items():
+        for photo in photos:
+            assert max(Image.open(photo.path).size) == 400
+            sides = (photo.box_xyxy[:, 2:] - photo.box_xyxy[:, :2]).max(axis=1)
+            assert len(sides) >= 1 and sides.min() >= 19 and sides.max() <= 81
+            assert len(sides) <= 3 or "few" not in kind
+    found, false = groups.groups(bench)
+    assert [row[3] > 0 for row in found.rows] == [True] * 4
+    assert [(row[0], row[4]) for row in false.rows][1] == ("groceries and flowers", 2)

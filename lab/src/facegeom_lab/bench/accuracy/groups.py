@@ -158,7 +158,8 @@ def _paste_face(
 ) -> FloatArray:
     """Paste one face with soft edges into the middle of the cell; return its box."""
     rgba = read_face_rgba(face.path)
-    side = len(rgba)
+    side = min(rgba.shape[:2])
+    rgba = rgba[:side, :side]
     box = (
         face_box(face.landmarks_px)[0]
         if len(face.landmarks_px)

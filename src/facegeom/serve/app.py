@@ -1,6 +1,7 @@
 """The application: its routes. The server that runs it is in ``server``."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -25,8 +26,9 @@ from facegeom.serve.middleware import (
 )
 from facegeom.serve.problems import RefusedError
 from facegeom.serve.work import Options, Task, TaskFunction
+from facegeom.worker_pool import resident_bytes, return_free_memory
 
-_PIECE = 1 << 16
+_PIECE, _KEPT_BYTES = 1 << 16, 10_000_000
 
 
 class Application(FastAPI):
@@ -54,9 +56,11 @@ class Application(FastAPI):
     @asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         self.service = Service(self.workers, self.settings, self.metrics)
+        small = asyncio.ensure_future(_stay_small())
         try:
             yield
         finally:
+            small.cancel()
             self.service.close()
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -69,6 +73,16 @@ class Application(FastAPI):
             schemas = super().openapi().setdefault("components", {}).setdefault("schemas", {})
             schemas.update(openapi.components())
         return super().openapi()
+
+
+async def _stay_small() -> None:
+    """Return the memory of former uploads to the system."""
+    most = resident_bytes() + _KEPT_BYTES
+    while True:
+        await asyncio.sleep(2)
+        if resident_bytes() > most and return_free_memory() > most:
+            gc.collect()  # errors and the uploads that their frames hold; about 0.02 s
+            return_free_memory()
 
 
 router = APIRouter()

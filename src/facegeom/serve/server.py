@@ -1,11 +1,9 @@
 """The server: it listens, runs the application, and ends within seconds."""
 
-import ctypes
 import logging
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -25,7 +23,6 @@ STOP_S, END_S = 3, 6.0
 
 _BACKLOG, _ACCEPTED_AT_ONCE = 1024, 32
 _LOG_BURST, _LOG_PER_S = 20, 1.0
-_M_MMAP_THRESHOLD, _LARGE_BLOCK = -3, 1 << 20
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -61,7 +58,6 @@ def run(workers: Sequence[TaskFunction], settings: Settings, listener: socket.so
     handler = logging.StreamHandler()
     handler.addFilter(LogRate())
     logging.basicConfig(format="%(levelname)s: %(message)s", handlers=[handler])
-    _return_large_blocks()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _ignore)  # uvicorn handles the signals, and raises them again when it has ended
     _Server(config).run(sockets=[listener])
@@ -100,12 +96,6 @@ class LogRate(logging.Filter):
             record.msg, record.args = f"{record.getMessage()} ({self._omitted} messages before left out)", ()
             self._omitted = 0
         return True
-
-
-def _return_large_blocks() -> None:
-    """Have glibc return the memory of uploads to the system; by default it keeps blocks of up to 32 MB."""
-    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
-        mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
 
 
 def _ignore(number: int, frame: object) -> None:

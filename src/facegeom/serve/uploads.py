@@ -106,6 +106,7 @@ class Uploads:
             raise reading.refusal from None
         finally:
             self._reading.remove(reading)
+            del reading  # its error refers to this frame: together they would stay until the next collection
 
     def _make_room(self) -> None:
         """End the slowest upload if there are as many as may be."""

@@ -1,6 +1,7 @@
 """Analysis of a batch of requests, as a worker does it: encoded photos in, response bodies out."""
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,12 +21,16 @@ from facegeom.options import Orientation, SearchOptions
 from facegeom.results import Faces
 from facegeom.serve.formats import FORMATS, FormatName
 from facegeom.serve.problems import internal_error
+from facegeom.worker_pool import resident_bytes, return_free_memory
 
 _log = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
 _DEFAULTS = SearchOptions()
+
+KEPT_BYTES, REOPEN_S = 50_000_000, 10.0
+"""Memory that a worker may keep beyond that of its start; least seconds between two reopenings."""
 
 ANALYZER_OPTIONS = ("min_face", "max_faces", "min_score", "fov_deg", "orientation")
 """Options of a request that are options of :class:`FaceAnalyzer`."""
@@ -86,11 +91,23 @@ class Worker:
     """An analyzer in a worker process, with the options of :class:`FaceAnalyzer`."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = options
         self._analyzer = FaceAnalyzer(**options)
+        self._most_bytes, self._opened = resident_bytes() + KEPT_BYTES, time.monotonic()
 
     def __call__(self, tasks: Sequence[Task], send: Callable[[object], object]) -> list[Result]:
         """Return results or errors in the order of the tasks; ``send`` is not used."""
-        return analyze_tasks(self._analyzer, tasks)
+        results = analyze_tasks(self._analyzer, tasks)
+        if resident_bytes() > self._most_bytes and return_free_memory() > self._most_bytes:
+            self._reopen()
+        return results
+
+    def _reopen(self) -> None:
+        """Open the networks again: their sessions keep the memory that their largest input took."""
+        if time.monotonic() > self._opened + REOPEN_S:
+            self._analyzer = FaceAnalyzer(**self._options)
+            self._opened = time.monotonic()
+            return_free_memory()
 
 
 @dataclass(frozen=True)

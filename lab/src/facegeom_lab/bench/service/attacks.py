@@ -105,11 +105,11 @@ async def scans(target: Target) -> None:
 
 async def boundaries(target: Target) -> None:
     """Send forms of 19 MB that hold nothing but boundaries, or field names of 9 MB."""
-    lines = b"--b\r\n" * (19 * MEGABYTE // 5)
+    lines, empty = b"--b\r\n" * (19 * MEGABYTE // 5), b"--b\r\n\r\n\r\n" * (19 * MEGABYTE // 9)
     part = b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n\r\n'
-    fields = b"".join(part % (b"%07d" % number * 10) for number in range(60_000)) + b"--b--\r\n"
+    fields = (part % b"n") * (19 * MEGABYTE // len(part)) + b"--b--\r\n"
     named = part % (b"n" * 9 * MEGABYTE) + b"--b--\r\n"
-    bodies = [lines, fields, named, b"--b\r\n" + b"A: b\r\n" * (19 * MEGABYTE // 6)]
+    bodies = [lines, empty, fields, named, b"--b\r\n" + b"A: b\r\n" * (19 * MEGABYTE // 6)]
     await _repeat(target, 2, lambda: target.post(random.choice(bodies), "multipart/form-data; boundary=b"))
 
 

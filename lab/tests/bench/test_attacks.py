@@ -59,8 +59,11 @@ def test_the_bomb_is_small_and_has_thousands_of_scans() -> None:
 def test_the_whole_run(tmp_path: Path) -> None:
     config = AttackConfig(["foreign_hosts"], seconds=1.0, rest_s=0.5, minutes=0.02)
     report = run_attacks(tmp_path, config)
-    assert [table.title for table in report.tables] == ["Attacks", "Steady load", "Steady load with kills"]
-    attack, steady, kills = (dict(zip(table.columns, table.rows[0], strict=True)) for table in report.tables)
+    titles = ["Attacks", "Processor time of the main process", "Steady load", "Steady load with kills"]
+    assert [table.title for table in report.tables] == titles and len(report.tables[1].rows) == 5
+    attack, _, steady, kills = (
+        dict(zip(table.columns, table.rows[0], strict=True)) for table in report.tables
+    )
     assert attack["attack"] == "foreign_hosts" and "421" in str(attack["attacker's answers"])
     assert attack["other"] == attack["wrong"] == steady["wrong answers"] == kills["wrong answers"] == 0
     assert steady["other errors"] == kills["other errors"] == 0

@@ -139,6 +139,7 @@ class _HeldResponse(Response):
                 piece = self.body[start : start + _PIECE]
                 more = start + _PIECE < len(self.body)
                 await send({"type": "http.response.body", "body": piece, "more_body": more})
+                await asyncio.sleep(0)  # others, and the news that the client has gone
         finally:
             self._held.release()
 

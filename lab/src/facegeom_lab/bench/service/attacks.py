@@ -23,6 +23,8 @@ from facegeom_lab.bench.service.load import PATH
 from facegeom_lab.bench.speed.processes import descendants
 
 MEGABYTE = 1_000_000
+FORM = "multipart/form-data; boundary=b"
+_PART = b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n\r\n'
 _PIECE = 1 << 16
 _REST_S = 0.05
 """Pause of an attacker after each try, so that it does not take the processor from those it measures."""
@@ -103,14 +105,18 @@ async def scans(target: Target) -> None:
     await _repeat(target, 4, lambda: target.post(bomb))
 
 
+def many_fields() -> bytes:
+    """Return a form of 19 MB with 330,000 fields."""
+    part = _PART % b"n"
+    return part * (19 * MEGABYTE // len(part)) + b"--b--\r\n"
+
+
 async def boundaries(target: Target) -> None:
     """Send forms of 19 MB that hold nothing but boundaries, or field names of 9 MB."""
     lines, empty = b"--b\r\n" * (19 * MEGABYTE // 5), b"--b\r\n\r\n\r\n" * (19 * MEGABYTE // 9)
-    part = b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n\r\n'
-    fields = (part % b"n") * (19 * MEGABYTE // len(part)) + b"--b--\r\n"
-    named = part % (b"n" * 9 * MEGABYTE) + b"--b--\r\n"
-    bodies = [lines, empty, fields, named, b"--b\r\n" + b"A: b\r\n" * (19 * MEGABYTE // 6)]
-    await _repeat(target, 2, lambda: target.post(random.choice(bodies), "multipart/form-data; boundary=b"))
+    named = _PART % (b"n" * 9 * MEGABYTE) + b"--b--\r\n"
+    bodies = [lines, empty, many_fields(), named, b"--b\r\n" + b"A: b\r\n" * (19 * MEGABYTE // 6)]
+    await _repeat(target, 2, lambda: target.post(random.choice(bodies), FORM))
 
 
 async def half_headers(target: Target) -> None:
@@ -177,8 +183,13 @@ async def endless_bodies(target: Target) -> None:
 
 async def tiny_chunks(target: Target) -> None:
     """Send bodies in chunks of one byte."""
+    await _repeat(target, 4, lambda: post_tiny_chunks(target))
+
+
+async def post_tiny_chunks(target: Target) -> None:
+    """Send one body of 300,000 chunks of one byte."""
     head = b"Content-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
-    await _repeat(target, 4, lambda: target.ask(f"POST {PATH} HTTP/1.1", head, b"1\r\nx\r\n" * 300_000))
+    await target.ask(f"POST {PATH} HTTP/1.1", head, b"1\r\nx\r\n" * 300_000)
 
 
 async def large_uploads(target: Target) -> None:

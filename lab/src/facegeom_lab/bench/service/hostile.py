@@ -1,11 +1,12 @@
 """``facegeom bench attacks``: what another client of the service notices of attacks."""
 
+import asyncio
 import json
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +16,15 @@ from PIL import Image
 
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.serve.pages import DEMO
-from facegeom_lab.bench.service.attacks import ATTACKS
+from facegeom_lab.bench.service.attacks import (
+    ATTACKS,
+    FORM,
+    MEGABYTE,
+    Target,
+    many_fields,
+    post_tiny_chunks,
+    scan_bomb,
+)
 from facegeom_lab.bench.service.load import LoadResult, generate_load
 from facegeom_lab.bench.service.process import MemoryMonitor, Service, running_service
 from facegeom_lab.bench.service.run import ServiceConfig, steady_load, wrong_responses
@@ -41,6 +50,7 @@ _PROTOCOL = (
     "processor time of the main process, of one core. Memory: resident set of all processes. Log: what the "
     "service printed. Stop: seconds from SIGTERM, during a second attack, until every process had ended."
 )
+_COSTS = "Mean of ten requests, one after the other, by the system's clock of processor time (10 ms)."
 _PORTRAITS = "The packaged portrait in twelve sizes from 400 to 840 px. "
 _KILLS = "One worker, chosen by chance, is killed by signal 9 every second: "
 _COLUMNS = (
@@ -88,7 +98,8 @@ def run_attacks(
     for name in config.names:
         rows.append(measure(analyzer, name, config))
         show(Table("Attacks", protocol, _COLUMNS, rows[-1:]))
-    tables = [Table("Attacks", protocol, _COLUMNS, rows)] if rows else []
+    tables = [Table("Attacks", protocol, _COLUMNS, rows), costs()]
+    show(tables[-1])
     for kills in (False, True) if config.minutes else ():
         tables.append(endurance(analyzer, config.minutes, kills))
         show(tables[-1])
@@ -133,6 +144,30 @@ def measure(analyzer: FaceAnalyzer, name: str, config: AttackConfig) -> tuple[Ce
     )
 
 
+def costs() -> Table:
+    """Measure the processor time that single requests take of the main process."""
+    photo, bomb, fields = DEMO.read_bytes(), scan_bomb(), many_fields()
+    requests: dict[str, Callable[[Target], Awaitable[None]]] = {
+        "the packaged portrait": lambda target: target.post(photo),
+        "a JPEG file of thousands of scans, 0.2 MB": lambda target: target.post(bomb),
+        "a form of 330,000 fields, 19 MB": lambda target: target.post(fields, FORM),
+        "a body of 300,000 chunks of a byte, 1.8 MB": post_tiny_chunks,
+        "a photo of 20 MB": lambda target: target.post(photo + bytes(20 * MEGABYTE - len(photo))),
+    }
+    rows: list[tuple[Cell, ...]] = []
+    with running_service("--wait", "60", codes=(0, 1)) as service:
+        for name, request in requests.items():
+            target, busy = Target(service.port, service.pid), -service.processor_s()
+            asyncio.run(_ten_times(request, target))
+            rows.append((name, 100 * (busy + service.processor_s()), _listed(target.codes)))
+    return Table("Processor time of the main process", _COSTS, ("request", "ms", "answers"), rows)
+
+
+async def _ten_times(request: Callable[[Target], Awaitable[None]], target: Target) -> None:
+    for _ in range(10):
+        await request(target)
+
+
 def endurance(analyzer: FaceAnalyzer, minutes: float, kills: bool) -> Table:
     """Measure a steady load at 0.8 of the throughput, or at 0.4 while a worker is killed every second."""
     config = ServiceConfig(minutes=minutes, load=0.4 if kills else 0.8)
@@ -173,6 +208,10 @@ def _codes(attacker: "subprocess.Popen[bytes]") -> str:
     """Wait for the end of an attack and return the status codes that it met."""
     output, _ = attacker.communicate()
     codes = json.loads(output)["codes"] if output else {}
+    return _listed(codes)
+
+
+def _listed(codes: Mapping[Any, int]) -> str:
     return ", ".join(f"{count:,} x {code}" for code, count in sorted(codes.items())) or "none"
 
 

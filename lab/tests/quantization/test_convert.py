@@ -80,6 +80,20 @@ def test_eight_bits_answer_nearly_the_same(crops: np.ndarray, portable: bool, co
         assert np.abs(before - after).mean() < 0.05 * np.abs(before).mean()
 
 
+@pytest.mark.parametrize(("floats", "quantised"), [((0, 0), 3), ((1, 0), 2), ((0, 2), 1), ((2, 1), 0)])
+def test_first_and_last_layers_stay_floats(
+    model: bytes, crops: np.ndarray, floats: tuple[int, int], quantised: int
+) -> None:
+    made = quantise(model, crops, floats=floats)
+    graph = onnx.load_from_string(made).graph
+    kinds = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    dequantised = {
+        node.output[0] for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in kinds
+    }
+    layers = [node for node in graph.node if node.op_type in ("Conv", "Gemm")]
+    assert len(layers) == 3 and sum(node.input[1] in dequantised for node in layers) == quantised
+
+
 def test_answering_convolutions_are_found() -> None:
     torch.manual_seed(0)
     assert output_convolutions(onnx.load_from_string(_onnx(_Net())).graph) == []

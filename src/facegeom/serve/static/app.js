@@ -11,7 +11,7 @@ const part = (id) => document.getElementById(id);
 const SHOWN = ["box", "points", "mesh", "axes"];
 const SETTINGS = ["min_score", "min_face", "max_faces", "fov_deg", "orientation"];
 const REMOTE_NOTE = part("where-note").textContent;
-const LOCAL_NOTE = "Nowhere: the networks, 19 MB with what runs them, come here and run in this browser.";
+const LOCAL_NOTE = "Nowhere: the networks, 21 MB with what runs them, come here and run in this browser.";
 const MOST_CANVAS_PIXELS = 16e6; // some phones refuse larger ones
 
 /** The photo on the page, its faces and the selected face; null before the first photo. */

@@ -68,9 +68,9 @@ class FaceAnalyzer:
         depth: whether faces get depth maps; "mesh" or "network" names their source, True is
             the default of these, :data:`facegeom.depth.two_stage.DEFAULT`.
         detector: "onepass", one network over the whole photo, or "cascade", P-Net and R-Net.
-        weights: variant of the networks, "float32", or "int8": a quarter of the size and, on processors with
-            dot products of bytes, half of the time, for a little accuracy (docs/model-cards/face.md). By
-            default "int8" on a CPU, "float32" on a GPU.
+        weights: variant of detector and face network, "float32", or "int8": half of the size and, on
+            processors with dot products of bytes, half of the time, for a little accuracy
+            (docs/model-cards/face.md). By default "int8" on a CPU, "float32" on a GPU.
         orientation: "exif", or "auto": a photo without a sure face is also tried turned by 90, 180 and 270°;
             the answer is in coordinates of the photo as given, and ``turned_deg`` says the turn.
 

@@ -155,7 +155,7 @@ def test_the_variants_that_ship() -> None:
 def test_a_variant_is_whole_and_smaller_and_has_the_same_outputs(name: str, variant: str) -> None:
     weights.verify(name, variant)
     first, other = weights.path(name), weights.path(name, variant)
-    assert other.stat().st_size < 0.3 * first.stat().st_size
+    assert other.stat().st_size < 0.6 * first.stat().st_size
     crops = np.random.default_rng(0).integers(0, 256, (3, 128, 128, 3), dtype=np.uint8)
     for wanted, found in zip(Engine(first)(crops), Engine(other)(crops), strict=True):
         assert wanted.shape == found.shape and wanted.dtype == found.dtype

@@ -1,7 +1,8 @@
 """Region networks: a second, closer look at the eyes and at the mouth, as in Attention Mesh.
 
 Grishchenko et al., "Attention Mesh: High-fidelity face mesh prediction in real-time", 2020. From a region's
-own crop and its points as the face network sees them, its network predicts where they are.
+own crop and its points as the face network sees them, its network predicts where they are. Expected errors
+stay the face network's: they tell good points from bad ones better than those learned here did.
 """
 
 from collections.abc import Sequence
@@ -143,8 +144,7 @@ class RegionNets:
         low, high = faces.crop_xyxy[:, None, :2], faces.crop_xyxy[:, None, 2:]
         size, centre = high - low, (low + high) / 2
         rotation = rotation_from_6d(faces.rotation6d)
-        points = {name: getattr(faces, name).copy() for name in ("mesh", "landmarks")}
-        errors = {name: getattr(faces, name).copy() for name in ("mesh_scale", "landmarks_scale")}
+        better_mesh, better_landmarks = faces.mesh.copy(), faces.landmarks.copy()
         for region, engine in zip(REGIONS, self.engines, strict=True):
             frames = region.frames(faces.mesh, rotation)  # in units of the face's crop
             in_image = frames * size[..., None]
@@ -156,15 +156,12 @@ class RegionNets:
             mesh, landmarks = region.mesh_indices, region.ibug68_indices
             seen = np.concatenate([faces.mesh[:, mesh, :2], faces.landmarks[:, landmarks]], axis=2)
             first = apply(invert(frames), seen).astype(np.float32)
-            found, scale = engine.batched(np.concatenate(crops), first=first.reshape(-1, *first.shape[2:]))
+            (found,) = engine.batched(np.concatenate(crops), first=first.reshape(-1, *first.shape[2:]))
             found = apply(frames, found.reshape(first.shape))
-            scale = scale.reshape(first.shape[:3]) * np.linalg.norm(frames[..., 1], axis=-1, keepdims=True)
             count = mesh.shape[1]
-            points["mesh"][:, mesh, :2], points["landmarks"][:, landmarks] = (
+            better_mesh[:, mesh, :2], better_landmarks[:, landmarks] = (
                 found[:, :, :count],
                 found[:, :, count:],
             )
-            errors["mesh_scale"][:, mesh] = scale[:, :, :count]
-            errors["landmarks_scale"][:, landmarks] = scale[:, :, count:]
-        better = replace(faces, **points, **errors)
+        better = replace(faces, mesh=better_mesh, landmarks=better_landmarks)
         return [better[start:end] for start, end in pairwise(ends)]

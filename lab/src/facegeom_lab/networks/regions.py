@@ -58,16 +58,15 @@ class RegionNet(nn.Module):
 
 
 class RegionNetForExport(nn.Module):
-    """Runtime form of a region's network: bytes in, points and lengths out."""
+    """Runtime form of a region's network: bytes in, points out."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, crops: torch.Tensor, first: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Predict points (N, K + L, 2) and scales (N, K + L) from crops (N, 64, 64, 3) uint8 RGB."""
-        points, log_scale = self.net(crops.permute(0, 3, 1, 2).float(), first)
-        return points, torch.exp(log_scale)
+    def forward(self, crops: torch.Tensor, first: torch.Tensor) -> tuple[torch.Tensor]:
+        """Predict points (N, K + L, 2) from crops (N, 64, 64, 3) uint8 RGB."""
+        return (self.net(crops.permute(0, 3, 1, 2).float(), first)[0],)
 
 
-OUTPUTS = ("points", "scale")
+OUTPUTS = ("points",)

@@ -32,7 +32,7 @@ VIEW_HW = (5 * GRAIN, 7 * GRAIN)
 DOWNSCALE_FACTORS = (1, 2)
 VIEWS, VIEW_ROUNDS = 64, 60
 
-FLOAT_LAYERS = 7
+FLOAT_LAYERS = 5
 """Last layers of the one-pass detector that stay floats in eight bits: on its coarsest maps, at no cost."""
 
 _STAGE_PROTOCOL = (

@@ -61,4 +61,4 @@ def test_trains_resumes_and_is_exported(training_pack: object, tmp_path: Path) -
     count = MOUTH.mesh_indices.shape[1] + MOUTH.ibug68_indices.shape[1]
     crops, first = np.zeros((2, CROP_PX, CROP_PX, 3), np.uint8), np.zeros((2, count, 2), np.float32)
     found = Engine(export("mouth", last, tmp_path))(crops, first=first)
-    assert [each.shape for each in found] == [(2, count, 2), (2, count)] and (found[1] > 0).all()
+    assert [each.shape for each in found] == [(2, count, 2)]

@@ -59,25 +59,20 @@ export class RegionNet {
     });
   }
 
-  /** Replace the region's points and expected errors of a face by those of its crops. */
+  /** Replace the region's points of a face by those of its crops. */
   replaced(face, seen) {
     const [mesh, landmarks] = [[...face.mesh], [...face.landmarks]];
-    const [meshScale, landmarksScale] = [[...face.meshScale], [...face.landmarksScale]];
-    seen.forEach(({ frame, points, scale }, side) => {
-      const length = Math.hypot(frame[0][1], frame[1][1]);
+    seen.forEach(({ frame, points }, side) => {
       const place = (row) => frame.map(([across, down, shift]) => across * points[2 * row] + down * points[2 * row + 1] + shift);
       const [ofMesh, ofIbug68] = [this.settings.mesh[side], this.settings.ibug68[side]];
       ofMesh.forEach((index, row) => {
         mesh[index] = [...place(row), mesh[index][2]];
-        meshScale[index] = scale[row] * length;
       });
       ofIbug68.forEach((index, position) => {
-        const row = ofMesh.length + position;
-        landmarks[index] = place(row);
-        landmarksScale[index] = scale[row] * length;
+        landmarks[index] = place(ofMesh.length + position);
       });
     });
-    return { ...face, mesh, meshScale, landmarks, landmarksScale };
+    return { ...face, mesh, landmarks };
   }
 }
 

@@ -26,8 +26,8 @@ _PROTOCOL = (
     "`val` scenes as PNG beside a copy that no eye tells apart, own detection; the faces found in both. "
     "Movement of the mesh's 478 points in 2D, in % of the distance of points 33 and 263: mean over points "
     "and faces, the worst face's mean, the worst point. Shifted photos are means of neighbouring pixels; "
-    "their points are moved back by half a pixel. Pitch: largest change. MediaPipe: static, refined, up to 12 "
-    "faces."
+    "their points are moved back by half a pixel. Pitch: largest change. MediaPipe: static, refined, up to "
+    "12 faces."
 )
 
 

@@ -111,6 +111,11 @@ def test_crops_are_upright_on_the_face_and_hold_the_regions_points(region: Regio
         np.testing.assert_allclose(units, apply(invert(upright), MEAN_HEAD[indices, :2]), atol=1e-5)
 
 
+def test_a_mesh_without_extent_has_a_crop_too() -> None:
+    after = looked([Pyramid(photo())], [predictions(np.zeros((478, 3)))])[0][0]
+    assert np.isfinite(after.mesh).all() and np.isfinite(after.landmarks).all()
+
+
 def test_a_head_seen_from_above_has_a_crop_too() -> None:
     rotation = rotation_from_angles(0, 90, 0)
     assert np.isfinite(frames_of(MOUTH, MEAN_HEAD @ rotation.T, rotation)).all()

@@ -86,7 +86,8 @@ class Region:
             rotation: (N, 3, 3) of the heads, as in :class:`facegeom.models.face.FaceGeometry`.
         """
         ends = mesh[:, self.span_indices].astype(np.float64)  # (N, S, P, 2, 3)
-        side = np.linalg.norm(ends[..., 0, :] - ends[..., 1, :], axis=-1).max(axis=-1) * self.scale
+        length = np.linalg.norm(ends[..., 0, :] - ends[..., 1, :], axis=-1).max(axis=-1)
+        side = np.maximum(length, 1e-6) * self.scale
         down = rotation[:, :2, 1] / np.maximum(
             np.linalg.norm(rotation[:, :2, 1], axis=-1, keepdims=True), 1e-6
         )

@@ -36,7 +36,7 @@ export class RegionNet {
   /** Return the map (2, 3) from units of the crop, upright on the face, to pixels; the second side is mirrored. */
   frame({ mesh, rotation }, spans, side) {
     const lengths = spans.map(([from, to]) => Math.hypot(...mesh[from].map((value, axis) => value - mesh[to][axis])));
-    const length = Math.max(...lengths) * this.settings.scale;
+    const length = Math.max(...lengths, 1e-6) * this.settings.scale;
     const sign = side === 1 ? -1 : 1;
     const size = Math.max(Math.hypot(rotation[0][1], rotation[1][1]), 1e-6);
     const down = [rotation[0][1] / size, rotation[1][1] / size];

@@ -134,9 +134,9 @@ def test_large_files_are_decoded_reduced_and_results_are_in_their_own_pixels(
     sizes: list[tuple[int, int]] = []
     detector = analyzer.detector
 
-    def spy(images: list[Pyramid], smallest: list[float]) -> list[Candidates]:
+    def spy(images: list[Pyramid], smallest: list[float], closest: list[float]) -> list[Candidates]:
         sizes.extend(each.size_wh for each in images)
-        return detector(images, smallest)
+        return detector(images, smallest, closest)
 
     spy.fusion = detector.fusion  # type: ignore[attr-defined]
     monkeypatch.setattr(analyzer, "detector", spy)

@@ -101,6 +101,7 @@ def test_a_head_is_the_same_anywhere(
     middle = mesh_px[:, :2].mean(axis=0)
     box = np.concatenate([middle - 40, middle + 40])[None]
     monkeypatch.setattr(analyzer, "face_net", FaceNet(TrueEngine(mesh_px, rotation, box, camera)))
+    monkeypatch.setattr(analyzer, "region_nets", lambda images, predictions: list(predictions))
     photo = open_photo(np.full((480, 640, 3), 90, np.uint8), fov_deg)
     face = analyzer.at(photo, box)[0]
     np.testing.assert_allclose(face.mesh_px, mesh_px, atol=0.01)

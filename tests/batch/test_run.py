@@ -364,6 +364,6 @@ def test_reading_no_run_or_no_mesh(album: Path, tmp_path: Path) -> None:
     for damage in (lambda path: _flip(path, 1000), _cut):
         damage(tmp_path / "out/parts/part-0000000.parquet")
         with pytest.raises(
-            InputError, match=r"part-0000000.parquet' is damaged .*; run the same command again"
+            InputError, match=r"(?s)part-0000000.parquet' is damaged .*; run the same command again"
         ):
             next(read_rows(tmp_path / "out"))

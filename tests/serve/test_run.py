@@ -159,7 +159,11 @@ def test_wrong_options(wrong: list[str]) -> None:
     assert result.exit_code == 2 and wrong[0] in result.stderr
 
 
-def test_an_unknown_host() -> None:
+def test_an_unknown_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     result = CliRunner().invoke(app, ["serve", "--host", "no.such.host.invalid"])
     assert result.exit_code == 2 and "no.such.host.invalid" in result.stderr
 

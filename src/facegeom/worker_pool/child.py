@@ -14,7 +14,7 @@ import signal
 import sys
 from functools import partial
 from pkgutil import resolve_name
-from typing import IO
+from typing import IO, Any
 
 from facegeom.errors import FacegeomError
 
@@ -52,7 +52,10 @@ def _claim_stdout() -> IO[bytes]:
 
 
 def _serve(calls: IO[bytes], output: IO[bytes]) -> None:
-    factory, arguments = pickle.load(calls)
+    first = _read(calls)
+    if first is None:
+        return
+    factory, arguments = first
     try:
         worker = resolve_name(factory)(*arguments)
     except FacegeomError as error:
@@ -60,12 +63,16 @@ def _serve(calls: IO[bytes], output: IO[bytes]) -> None:
         return
     _send(output, "ready", None)
     report = partial(_send, output, "message")
-    while True:
-        try:
-            call = pickle.load(calls)
-        except EOFError:
-            return
+    while (call := _read(calls)) is not None:
         _send(output, "result", worker(*call, report))
+
+
+def _read(calls: IO[bytes]) -> tuple[Any, ...] | None:
+    """Return the parent's next tuple; None if the parent closed the pipe, or ended while it wrote."""
+    try:
+        return pickle.load(calls)  # type: ignore[no-any-return]
+    except (EOFError, pickle.UnpicklingError):
+        return None
 
 
 def _send(output: IO[bytes], kind: str, value: object) -> None:

@@ -83,7 +83,11 @@ def test_training_makes_a_network(training_pack: object, tmp_path: object) -> No
         ema_decay=0.5,
     )
     inputs = Inputs(
-        training_pack.data, tmp_path, labels=training_pack.labels, rendered=training_pack.rendered
+        training_pack.data,
+        tmp_path,
+        labels=training_pack.labels,
+        rendered=training_pack.rendered,
+        workers=0,  # torch ends workers that a busy machine does not let end within seconds
     )
     net = network_from_checkpoint(onepass.train(recipe, inputs), OnePassNet())
     answer = net.eval()(torch.zeros(1, 3, 64, 64))

@@ -51,6 +51,11 @@ class RepConv(nn.Module):
         self.norm.running_var.fill_(1 - self.norm.eps)
 
 
+def stage_blocks(channels_in: int, width: int, depth: int) -> list[RepConv]:
+    """Return the blocks of one stage: one that halves the size, and ``depth`` residual ones."""
+    return [RepConv(channels_in, width, stride=2), *(RepConv(width, width) for _ in range(depth))]
+
+
 def fold(module: nn.Module) -> nn.Module:
     """Replace every :class:`RepConv` below ``module`` by its folded form, in place."""
     for name, child in module.named_children():

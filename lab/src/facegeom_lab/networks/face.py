@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from facegeom_lab.networks.blocks import RepConv
+from facegeom_lab.networks.blocks import stage_blocks
 
 CROP_PX = 128
 LANDMARKS = 68
@@ -25,8 +25,7 @@ class FaceNet(nn.Module):
         layers: list[nn.Module] = []
         channels = 3
         for width, depth in zip(widths, depths, strict=True):
-            layers.append(RepConv(channels, width, stride=2))
-            layers += [RepConv(width, width) for _ in range(depth)]
+            layers += stage_blocks(channels, width, depth)
             channels = width
         self.body = nn.Sequential(*layers)
         self.squeeze = nn.Sequential(nn.Conv2d(channels, 64, 1), nn.ReLU(), nn.Flatten())

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from facegeom_lab.networks.blocks import RepConv
+from facegeom_lab.networks.blocks import RepConv, stage_blocks
 
 STRIDE = 8
 """Pixels from one cell of the output to the next."""
@@ -35,8 +35,7 @@ class OnePassNet(nn.Module):
         self.stem = nn.Sequential(RepConv(3, stem[0], stride=2), RepConv(stem[0], stem[1], stride=2))
         stages, channels = [], stem[1]
         for width, depth in zip(widths, depths, strict=True):
-            blocks = [RepConv(channels, width, stride=2), *(RepConv(width, width) for _ in range(depth))]
-            stages.append(nn.Sequential(*blocks))
+            stages.append(nn.Sequential(*stage_blocks(channels, width, depth)))
             channels = width
         self.stages = nn.ModuleList(stages)
         self.across = nn.ModuleList(nn.Conv2d(width, merged, 1) for width in widths)

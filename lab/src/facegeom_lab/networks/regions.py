@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from facegeom.models.regions import CROP_PX, Region
-from facegeom_lab.networks.blocks import RepConv
+from facegeom_lab.networks.blocks import stage_blocks
 
 
 class RegionNet(nn.Module):
@@ -34,8 +34,7 @@ class RegionNet(nn.Module):
         layers: list[nn.Module] = []
         channels = 3
         for width, depth in zip(widths, depths, strict=True):
-            layers.append(RepConv(channels, width, stride=2))
-            layers += [RepConv(width, width) for _ in range(depth)]
+            layers += stage_blocks(channels, width, depth)
             channels = width
         self.body = nn.Sequential(*layers)
         cells = (CROP_PX // 2 ** len(widths)) ** 2

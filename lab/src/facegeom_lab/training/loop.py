@@ -47,6 +47,27 @@ def every_step(
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
+def adamw_with_cosine(
+    module: torch.nn.Module,
+    learning_rate: float,
+    weight_decay: float,
+    steps: int,
+    warmup: float = 0.0,
+    final: float = 0.0,
+) -> dict[str, Any]:
+    """Return AdamW and :func:`cosine_schedule` as ``configure_optimizers`` hands them to Lightning."""
+    optimizer = torch.optim.AdamW(module.parameters(), learning_rate, weight_decay=weight_decay)
+    return every_step(optimizer, cosine_schedule(optimizer, steps, warmup, final))
+
+
+def log_and_add(task: L.LightningModule, losses: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Log the terms of a training loss, by epoch, and their sum; return the sum."""
+    task.log_dict({f"train/{name}": value for name, value in losses.items()}, on_step=False, on_epoch=True)
+    total = torch.stack(list(losses.values())).sum()
+    task.log("loss", total, prog_bar=True)
+    return total
+
+
 def trainer(
     out: Path,
     precision: str,

@@ -93,9 +93,8 @@ class BackboneTask(L.LightningModule):
     def configure_optimizers(self) -> dict:
         """Return AdamW with a warm-up and half a cosine down to 1/100 of the learning rate."""
         r = self.recipe
-        optimizer = torch.optim.AdamW(self.parameters(), r.learning_rate, weight_decay=r.weight_decay)
         warmup = r.warmup_share * self.steps
-        return loop.every_step(optimizer, loop.cosine_schedule(optimizer, self.steps, warmup, final=0.01))
+        return loop.adamw_with_cosine(self, r.learning_rate, r.weight_decay, self.steps, warmup, final=0.01)
 
 
 class BackboneData(L.LightningDataModule):

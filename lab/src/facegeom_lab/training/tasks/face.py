@@ -69,13 +69,7 @@ class FaceTask(L.LightningModule):
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
         """Return the loss of a batch."""
-        losses = self.losses(self(batch["crop"]), batch)
-        self.log_dict(
-            {f"train/{name}": value for name, value in losses.items()}, on_step=False, on_epoch=True
-        )
-        total = torch.stack(list(losses.values())).sum()
-        self.log("loss", total, prog_bar=True)
-        return total
+        return loop.log_and_add(self, self.losses(self(batch["crop"]), batch))
 
     def losses(
         self, predicted: dict[str, torch.Tensor], batch: dict[str, torch.Tensor]
@@ -129,9 +123,9 @@ class FaceTask(L.LightningModule):
     def configure_optimizers(self) -> dict:
         """Return AdamW with a warm-up and half a cosine down to 1/200 of the learning rate."""
         r = self.recipe
-        optimizer = torch.optim.AdamW(self.parameters(), r.learning_rate, weight_decay=r.weight_decay)
-        schedule = loop.cosine_schedule(optimizer, r.steps, r.warmup_steps, final=0.005)
-        return loop.every_step(optimizer, schedule)
+        return loop.adamw_with_cosine(
+            self, r.learning_rate, r.weight_decay, r.steps, r.warmup_steps, final=0.005
+        )
 
 
 class FaceData(L.LightningDataModule):

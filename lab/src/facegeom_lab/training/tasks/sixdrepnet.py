@@ -67,8 +67,7 @@ class SixDRepNetTask(L.LightningModule):
     def configure_optimizers(self) -> dict:
         """Return AdamW with half a cosine down to 1/100 of the learning rate."""
         r = self.recipe
-        optimizer = torch.optim.AdamW(self.parameters(), r.learning_rate, weight_decay=r.weight_decay)
-        return loop.every_step(optimizer, loop.cosine_schedule(optimizer, self.steps, final=0.01))
+        return loop.adamw_with_cosine(self, r.learning_rate, r.weight_decay, self.steps, final=0.01)
 
 
 def resize(crops: torch.Tensor, size_px: int) -> torch.Tensor:

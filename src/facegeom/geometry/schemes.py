@@ -31,6 +31,12 @@ IBUG68_EYE_CORNERS = (36, 45)
 MESH478_EYE_CORNERS = (33, 263)
 """Outer eye corners of the 478-point mesh; their distance scales the mesh's error."""
 
+MESH478_EYE_ENDS = ((33, 133), (263, 362))
+"""Outer and inner corner of the person's right and left eye in the mesh."""
+
+MESH478_LIDS = (((160, 144), (159, 145), (158, 153)), ((387, 373), (386, 374), (385, 380)))
+"""Upper and lower lid of the right and the left eye at three places in the middle."""
+
 MESH478_IRISES = (range(468, 473), range(473, 478))
 """Centre and four rim points of the person's right and left iris."""
 

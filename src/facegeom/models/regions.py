@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from facegeom.geometry import topology
 from facegeom.geometry.rotation import rotation_from_6d
-from facegeom.geometry.schemes import IBUG68_MIRROR, IBUG68_REGIONS, SCHEMES
+from facegeom.geometry.schemes import IBUG68_MIRROR, IBUG68_REGIONS, MESH478_EYE_ENDS, SCHEMES
 from facegeom.geometry.transforms import apply, box_to_square, invert
 from facegeom.image.pyramid import Pyramid
 from facegeom.image.rotated_crop import crop_affine
@@ -106,7 +106,7 @@ EYES = Region(
     outlines=("eye_right",),
     others=("iris_right",),
     ibug68=("eye_right",),
-    spans=((33, 133),),
+    spans=MESH478_EYE_ENDS[:1],
     scale=2.0,
     paired=True,
 )

@@ -12,8 +12,7 @@ from facegeom.geometry.camera import pose_matrix
 from facegeom.geometry.rotation import rotation_in_camera
 from facegeom.results.base import Float32Array
 
-_LIDS = np.array([[(160, 144), (159, 145), (158, 153)], [(387, 373), (386, 374), (385, 380)]])
-_CORNERS = np.array([(33, 133), (263, 362)])
+_LIDS, _CORNERS = np.array(schemes.MESH478_LIDS), np.array(schemes.MESH478_EYE_ENDS)
 _LIPS, _OUTER_CORNERS = np.array([(13, 14)]), np.array([schemes.MESH478_EYE_CORNERS])
 _IRISES = np.array(schemes.MESH478_IRISES)
 

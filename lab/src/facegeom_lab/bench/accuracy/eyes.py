@@ -5,10 +5,10 @@ import numpy.typing as npt
 
 from facegeom.geometry.placement import fit_canonical_head
 from facegeom.geometry.schemes import SCHEMES
-from facegeom_lab.bench.accuracy.mesh import FACE_MESH_OPTIONS, image_centre, nearest, same_face
+from facegeom_lab.bench.accuracy.mesh import central_meshes, same_faces
 from facegeom_lab.bench.context import Bench
 from facegeom_lab.datasets.published import pack
-from facegeom_lab.measures.motion import eye_widths, iris_offset, lid_gap, mouth_gap
+from facegeom_lab.measures.motion import SEEN_WIDTH, iris_offset, lid_gap, mouth_gap, seen_eyes
 from facegeom_lab.measures.tables import Cell, Table
 
 FloatArray = npt.NDArray[np.floating]
@@ -19,9 +19,6 @@ PER_BIN = 40
 SHUT, OPEN = 0.1, 0.35
 """Lid gaps of the reference, in widths of the eye, below and above which an eye is called shut and open."""
 
-SEEN_WIDTH = 0.6
-"""Eyes narrower than this part of the face's other eye are turned away and left out."""
-
 SHAPE_REGIONS = {
     "brows": ("brow_right", "brow_left"),
     "eyes": ("eye_right", "eye_left"),
@@ -30,31 +27,8 @@ SHAPE_REGIONS = {
     "jaw": ("oval",),
 }
 NOSE = (
-    1,
-    2,
-    4,
-    5,
-    6,
-    19,
-    45,
-    48,
-    64,
-    94,
-    97,
-    98,
-    115,
-    131,
-    195,
-    197,
-    220,
-    275,
-    278,
-    294,
-    326,
-    327,
-    344,
-    360,
-    440,
+    *(1, 2, 4, 5, 6, 19, 45, 48, 64, 94, 97, 98, 115, 131, 195, 197, 220),
+    *(275, 278, 294, 326, 327, 344, 360, 440),
 )
 
 _MOTION_PROTOCOL = (
@@ -77,14 +51,7 @@ def eyes(bench: Bench) -> list[Table]:
     """Measure slopes of motion and of shape, two tables."""
     if "mediapipe" not in bench.peers:
         return []
-    photos = pack.face_photos(bench.data, "val")
-    centres = [image_centre(photo) for photo in photos]
-    peer_faces = bench.peer_predictions("mediapipe", "mesh", FACE_MESH_OPTIONS, photos)
-    pairs = [
-        (nearest(ours.mesh_px, centre), nearest(theirs.mesh_px, centre))
-        for ours, theirs, centre in zip(bench.predictions(photos), peer_faces, centres, strict=True)
-    ]
-    same = [(a, b) for a, b in pairs if a is not None and b is not None and same_face(a, b)]
+    same = same_faces(*central_meshes(bench, pack.face_photos(bench.data, "val")))
     ours, theirs = (np.stack([pair[which] for pair in same]).astype(np.float64) for which in (0, 1))
     return [
         Table("Lids, irises, lips", _MOTION_PROTOCOL, MOTION_COLUMNS, motion_rows(ours, theirs)),
@@ -102,9 +69,7 @@ MOTION_COLUMNS = ("of", "slope", "correlation", "mean error", "shut", "open", "v
 
 def motion_rows(ours: FloatArray, theirs: FloatArray) -> list[tuple[Cell, ...]]:
     """Compare lids, irises and lips of meshes (N, 478, 3) with the reference's, one row each."""
-    width = eye_widths(theirs)
-    seen = width >= SEEN_WIDTH * width.max(axis=1, keepdims=True)
-    rows = []
+    seen, rows = seen_eyes(theirs), []
     for name, measure in (("lids", lid_gap), ("iris", iris_offset), ("lips", mouth_gap)):
         found, truth = measure(ours), measure(theirs)
         chosen = seen if truth.shape == seen.shape else np.ones_like(truth, bool)

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from facegeom.geometry.boxes import face_box
 from facegeom.image import reading
 from facegeom_lab.bench.accuracy.detection import false_boxes, systems
-from facegeom_lab.bench.context import Bench
+from facegeom_lab.bench.context import Bench, Boxes
 from facegeom_lab.bench.matching import LOOSE_IOU, recall
 from facegeom_lab.datasets.published import pack
 from facegeom_lab.datasets.published.pack import LabelledPhoto, read_face_rgba
@@ -67,9 +67,9 @@ def groups(bench: Bench) -> list[Table]:
     ]
 
 
-def _astray(predicted: object, photo: LabelledPhoto) -> int:
+def _astray(predicted: Boxes, photo: LabelledPhoto) -> int:
     """Count the boxes that lie on no labelled face."""
-    boxes = predicted.box_xyxy  # type: ignore[attr-defined]
+    boxes = predicted.box_xyxy
     near = best_iou(boxes, photo.box_xyxy, photo.teacher_box_xyxy) >= LOOSE_IOU
     return int((~(near | centre_inside(boxes, photo.box_xyxy)).any(axis=1)).sum())
 

@@ -35,10 +35,7 @@ def mesh(bench: Bench) -> list[Table]:
     if "mediapipe" not in bench.peers:
         return []
     photos = pack.face_photos(bench.data, "val")
-    centres = [image_centre(photo) for photo in photos]
-    ours = [nearest(f.mesh_px, c) for f, c in zip(bench.predictions(photos), centres, strict=True)]
-    peer_faces = bench.peer_predictions("mediapipe", "mesh", FACE_MESH_OPTIONS, photos)
-    theirs = [nearest(f.mesh_px, c) for f, c in zip(peer_faces, centres, strict=True)]
+    ours, theirs = central_meshes(bench, photos)
     sources = sorted({photo.source for photo in photos})
     groups = {
         "helen and lfpw": IN_THE_WILD,
@@ -48,6 +45,17 @@ def mesh(bench: Bench) -> list[Table]:
     rows = [(name, *_row(ours, theirs, photos, group)) for name, group in groups.items()]
     columns = ("source", "2D, %", "median, %", "z, %", "same face", "found by MediaPipe", "pictures")
     return [Table("Mesh against MediaPipe's", _PROTOCOL, columns, rows)]
+
+
+def central_meshes(
+    bench: Bench, photos: Sequence[LabelledPhoto]
+) -> tuple[list[OptionalMesh], list[OptionalMesh]]:
+    """Return facegeom's and MediaPipe's mesh nearest to the centre of each image."""
+    centres = [image_centre(photo) for photo in photos]
+    peer_faces = bench.peer_predictions("mediapipe", "mesh", FACE_MESH_OPTIONS, photos)
+    ours = [nearest(f.mesh_px, c) for f, c in zip(bench.predictions(photos), centres, strict=True)]
+    theirs = [nearest(f.mesh_px, c) for f, c in zip(peer_faces, centres, strict=True)]
+    return ours, theirs
 
 
 def image_centre(photo: LabelledPhoto) -> FloatArray:
@@ -71,13 +79,8 @@ def _row(
     sources: Sequence[str],
 ) -> tuple[Cell, ...]:
     chosen = [i for i, photo in enumerate(photos) if photo.source in sources]
-    pairs = [(ours[i], theirs[i]) for i in chosen]
-    same = [
-        (our, their)
-        for our, their in pairs
-        if our is not None and their is not None and same_face(our, their)
-    ]
-    counts = (len(same), sum(their is not None for _, their in pairs), len(chosen))
+    same = same_faces([ours[i] for i in chosen], [theirs[i] for i in chosen])
+    counts = (len(same), sum(theirs[i] is not None for i in chosen), len(chosen))
     if not same:
         return None, None, None, *counts
     mine, reference = np.stack([our for our, _ in same]), np.stack([their for _, their in same])
@@ -86,6 +89,16 @@ def _row(
     return float(flat.mean()), float(np.median(flat)), float(depth), *counts
 
 
-def same_face(first: FloatArray, second: FloatArray) -> bool:
-    """Say whether the extents of two meshes (478, 3) have an IoU of at least 0.5."""
-    return bool(best_iou(from_points(first)[None], from_points(second)[None])[0, 0] >= SAME_FACE_IOU)
+def same_faces(
+    ours: Sequence[OptionalMesh], theirs: Sequence[OptionalMesh]
+) -> list[tuple[FloatArray, FloatArray]]:
+    """Return the pairs of meshes whose extents have an IoU of at least 0.5."""
+    return [
+        (our, their)
+        for our, their in zip(ours, theirs, strict=True)
+        if our is not None and their is not None and _overlap(our, their) >= SAME_FACE_IOU
+    ]
+
+
+def _overlap(first: FloatArray, second: FloatArray) -> float:
+    return float(best_iou(from_points(first)[None], from_points(second)[None])[0, 0])

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import place
+from facegeom.geometry.schemes import MESH478_LIDS
 from facegeom.results import Faces
 from facegeom.video import FaceSmoother, FaceTracker, TrackedFaces
 from facegeom_lab.bench.video import clips
@@ -16,7 +17,7 @@ from facegeom_lab.measures.tables import Cell, Table
 
 FloatArray = npt.NDArray[np.floating]
 
-LIDS = {160: 144, 159: 145, 158: 153, 387: 373, 386: 374, 385: 380}
+LIDS = {upper: lower for eye in MESH478_LIDS for upper, lower in eye}
 LIPS = {13: 14}
 """Upper points of the mesh and the lower ones that they come down to."""
 

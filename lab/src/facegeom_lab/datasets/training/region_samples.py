@@ -20,7 +20,7 @@ from facegeom.models.regions import CROP_PX, Region
 from facegeom_lab.datasets.training.augment import degrade, random_patch
 from facegeom_lab.datasets.training.face_labels import FaceLabels
 from facegeom_lab.datasets.training.face_samples import close_view, warp
-from facegeom_lab.measures.motion import eye_widths, iris_offset, lid_gap, mouth_gap, mouth_width
+from facegeom_lab.measures.motion import iris_offset, lid_gap, mouth_gap, mouth_width, seen_eyes
 
 STATES: dict[str, tuple[tuple[Callable[[np.ndarray], np.ndarray], np.ndarray], ...]] = {
     "eyes": ((lid_gap, np.arange(0.05, 0.5, 0.05)), (iris_offset, np.arange(0.2, 0.81, 0.06))),
@@ -31,8 +31,8 @@ STATES: dict[str, tuple[tuple[Callable[[np.ndarray], np.ndarray], np.ndarray], .
 FEWEST = 100
 """Bins count as if they held so many samples at least."""
 
-SEEN_WIDTH, HIDDEN_WEIGHT = 0.6, 0.3
-"""Eyes narrower than this part of the face's other eye are turned away: they weigh less than common ones."""
+HIDDEN_WEIGHT = 0.3
+"""Eyes that are turned away weigh so much of what common ones do."""
 
 
 def sampling_frequency(region: Region, mesh: np.ndarray, evenness: float) -> np.ndarray:
@@ -49,9 +49,7 @@ def sampling_frequency(region: Region, mesh: np.ndarray, evenness: float) -> np.
         counts = np.maximum(np.bincount(bins.ravel(), minlength=len(edges) + 1), FEWEST)
         frequency *= (counts[bins] / counts.sum()) ** -evenness
     if region.paired:
-        width = eye_widths(mesh)
-        hidden = width < SEEN_WIDTH * width.max(axis=1, keepdims=True)
-        frequency[hidden] = HIDDEN_WEIGHT * np.median(frequency)
+        frequency[~seen_eyes(mesh)] = HIDDEN_WEIGHT * np.median(frequency)
     return np.asarray(frequency / frequency.mean())
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from facegeom.geometry.schemes import MESH478_EYE_ENDS, MESH478_IRISES, MESH478_LIDS
 from facegeom.models.regions import CROP_PX, REGIONS, Region
 from facegeom_lab.datasets.published.pack import background_files, read_images
 from facegeom_lab.datasets.training.face_labels import FaceLabels, real_faces, synthetic_faces
@@ -19,7 +20,7 @@ from facegeom_lab.datasets.training.region_samples import (
     first_looks,
     sampling_frequency,
 )
-from facegeom_lab.measures.motion import EYE_CORNERS, IRIS, LID_PAIRS, LIP_PAIRS, MOUTH_CORNERS
+from facegeom_lab.measures.motion import LIP_PAIRS, MOUTH_CORNERS
 from facegeom_lab.networks.checkpoint import initial_network
 from facegeom_lab.networks.regions import RegionNet
 from facegeom_lab.training import loop
@@ -29,7 +30,7 @@ from facegeom_lab.training.trainers import Inputs
 RENDERED_WEIGHT = 0.6
 
 PAIRS = {
-    "eyes": (*LID_PAIRS, (IRIS, EYE_CORNERS[0]), (IRIS, EYE_CORNERS[1])),
+    "eyes": (*MESH478_LIDS[0], *((MESH478_IRISES[0][0], corner) for corner in MESH478_EYE_ENDS[0])),
     "mouth": (*LIP_PAIRS, MOUTH_CORNERS),
 }
 """Pairs of mesh points whose difference says what the region does."""
@@ -90,12 +91,7 @@ class RegionTask(L.LightningModule):
             "pairs": r.pairs_weight * weighted_mean(pairs, weight[:, 0]),
             "scale": r.scale_weight * weighted_mean(scale_nll(distance, log_scale), weight),
         }
-        self.log_dict(
-            {f"train/{name}": value for name, value in losses.items()}, on_step=False, on_epoch=True
-        )
-        total = torch.stack(list(losses.values())).sum()
-        self.log("loss", total, prog_bar=True)
-        return total
+        return loop.log_and_add(self, losses)
 
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
         """Collect errors and differences, in sizes of the part."""
@@ -124,9 +120,9 @@ class RegionTask(L.LightningModule):
     def configure_optimizers(self) -> dict:
         """Return AdamW with a warm-up and half a cosine down to 1/200 of the learning rate."""
         r = self.recipe
-        optimizer = torch.optim.AdamW(self.parameters(), r.learning_rate, weight_decay=r.weight_decay)
-        schedule = loop.cosine_schedule(optimizer, r.steps, r.warmup_steps, final=0.005)
-        return loop.every_step(optimizer, schedule)
+        return loop.adamw_with_cosine(
+            self, r.learning_rate, r.weight_decay, r.steps, r.warmup_steps, final=0.005
+        )
 
 
 class RegionData(L.LightningDataModule):

@@ -27,7 +27,7 @@ BLACK = np.zeros((30, 40, 3), np.uint8)
 class FakeDetector:
     """Proposes two candidates in every photo that is not black; records the sizes of faces asked for."""
 
-    fusion = ScoreFusion()
+    fusion, looks_closer = ScoreFusion(), True
 
     def __init__(self) -> None:
         self.smallest: list[list[float]] = []

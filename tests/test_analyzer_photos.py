@@ -138,7 +138,7 @@ def test_large_files_are_decoded_reduced_and_results_are_in_their_own_pixels(
         sizes.extend(each.size_wh for each in images)
         return detector(images, smallest, closest)
 
-    spy.fusion = detector.fusion  # type: ignore[attr-defined]
+    spy.fusion, spy.looks_closer = detector.fusion, detector.looks_closer  # type: ignore[attr-defined]
     monkeypatch.setattr(analyzer, "detector", spy)
     reduced = only(analyzer(path))
     whole = only(analyzer(np.asarray(large)))

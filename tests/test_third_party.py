@@ -4,15 +4,15 @@ import re
 import sys
 from pathlib import Path
 
-import pytest
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pytest brings it there
 
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib")
 def test_every_dependency_has_its_licence() -> None:
-    import tomllib
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = {name: needs for name, needs in project["optional-dependencies"].items() if name != "dev"}
     rows = re.findall(r"^\| (\S+) \| (.+?) \| (.+?) \|$", (ROOT / "THIRD_PARTY.md").read_text(), re.MULTILINE)

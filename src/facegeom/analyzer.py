@@ -281,7 +281,7 @@ class FaceAnalyzer:
             [size.in_photo(photo.camera.width, photo.camera.height) for photo in photos]
             for size in (options.face_size, options.closest_size)
         ]
-        if isinstance(self.detector, CascadeDetector):  # it takes no closer looks
+        if not self.detector.looks_closer:
             sizes_px[1] = sizes_px[0]
         factors = [max(photo.factor_xy) for photo in photos]
         everywhere, closest = (

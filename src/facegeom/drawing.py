@@ -200,9 +200,8 @@ def _draw_label(sheet: _Sheet, text: str, left_bottom_px: FloatArray) -> None:
 
 def _draw_axes(sheet: _Sheet, origin_px: FloatArray, rotation: FloatArray, length_px: float) -> None:
     """Draw the axes in parallel projection: they show the head's direction and need no camera."""
-    axes = (
-        np.clip(rotation, -2, 2).T * _AXIS_SIGNS[:, None]
-    )  # (3, 3), a row for each axis, in the camera frame
+    # (3, 3), a row for each axis, in the camera frame
+    axes = np.clip(rotation, -2, 2).T * _AXIS_SIGNS[:, None]
     tips = origin_px + axes[:, :2] * length_px
     for axis in np.argsort(-axes[:, 2]):  # the farthest first, so that nearer ones cover it
         ends = np.stack([origin_px, tips[axis]])

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from facegeom_lab.bench.accuracy.hard_cases import (
 )
 from facegeom_lab.bench.accuracy.run import SECTIONS, run_accuracy
 from facegeom_lab.bench.context import Bench, choose_sections
+from facegeom_lab.cli.bench import accuracy
 from facegeom_lab.datasets.published.pack import LabelledPhoto
 from facegeom_lab.measures.tables import Table
 
@@ -96,6 +98,11 @@ def test_without_peers_only_facegeom_is_measured(pack: Path, tmp_path: Path, ana
 def test_sections_run_in_their_order() -> None:
     assert choose_sections(SECTIONS, []) == list(SECTIONS)
     assert choose_sections(SECTIONS, ["mesh", "detection"]) == ["detection", "mesh"]
+
+
+def test_the_help_names_every_section() -> None:
+    (option,) = signature(accuracy).parameters["only"].annotation.__metadata__
+    assert option.help == f"Sections, separated by commas: {', '.join(SECTIONS)}."
 
 
 def test_an_unknown_section_is_named() -> None:

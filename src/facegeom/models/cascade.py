@@ -67,6 +67,7 @@ class CascadeDetector:
     """
 
     fusion = ScoreFusion()
+    looks_closer = False
 
     def __init__(self, pnet: Engine, rnet: Engine, thresholds: Thresholds = Thresholds()) -> None:
         self.pnet, self.rnet, self.thresholds = pnet, rnet, thresholds
@@ -77,10 +78,7 @@ class CascadeDetector:
         min_face_px: Sequence[float],
         closest_px: Sequence[float] | None = None,
     ) -> list[Candidates]:
-        """Return the candidates of each image; see :class:`facegeom.models.detector.Detector`.
-
-        The cascade takes no closer looks.
-        """
+        """Return the candidates of each image; see :class:`facegeom.models.detector.Detector`."""
         scales = [min(1.0, self.thresholds.smallest_px / face) for face in min_face_px]
         small = [_reduce(image, scale) for image, scale in zip(images, scales, strict=True)]
         proposed = [self._propose(image, scale) for image, scale in zip(small, scales, strict=True)]

@@ -64,9 +64,11 @@ class Detector(Protocol):
 
     Attributes:
         fusion: how its scores join the face network's.
+        looks_closer: whether it takes closer looks, and ``closest_px`` counts.
     """
 
     fusion: ScoreFusion
+    looks_closer: bool
 
     def __call__(
         self,
@@ -128,6 +130,7 @@ class OnePassDetector:
     """
 
     fusion = ScoreFusion(weight=1.0, offset=-2.0)
+    looks_closer = True
 
     def __init__(self, engine: Engine, limits: Limits = Limits()) -> None:
         self.engine, self.limits = engine, limits

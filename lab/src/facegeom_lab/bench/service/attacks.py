@@ -123,40 +123,29 @@ async def half_headers(target: Target) -> None:
     """Keep 1,500 connections open that never finish their headers, each replaced when it is closed."""
     head = b"POST /v1/analyze HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
 
-    async def hold() -> None:
-        with suppress(OSError, asyncio.TimeoutError):
-            reader, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", target.port), 10)
-            writer.write(head)
-            answer = asyncio.ensure_future(reader.readline())
-            while not answer.done():
-                await asyncio.wait({answer}, timeout=2)
-                writer.write(b"a")
-            with suppress(OSError, ValueError, IndexError):
-                line = answer.result()
-                target.codes[int(line.split()[1]) if line else 0] += 1
-            writer.transport.abort()
-
-    await _repeat(target, 1500, hold)
+    await _repeat(target, 1500, lambda: _trickle(target, head, b"a", 2))
 
 
 async def slow_bodies(target: Target) -> None:
     """Keep seventy uploads open that send one byte, then one more every second."""
-    head = b"Content-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n\xff"
+    line = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode("ascii")
+    head = line + b"Content-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n\xff"
+    await _repeat(target, 70, lambda: _trickle(target, head, b"\xd8", 1))
 
-    async def hold() -> None:
-        with suppress(OSError, asyncio.TimeoutError):
-            reader, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", target.port), 10)
-            writer.write(f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode("ascii") + head)
-            answer = asyncio.ensure_future(reader.readline())
-            while not answer.done():
-                await asyncio.wait({answer}, timeout=1)
-                writer.write(b"\xd8")
-            with suppress(OSError, ValueError, IndexError):
-                line = answer.result()
-                target.codes[int(line.split()[1]) if line else 0] += 1
-            writer.transport.abort()
 
-    await _repeat(target, 70, hold)
+async def _trickle(target: Target, head: bytes, drop: bytes, pause_s: float) -> None:
+    """Send the beginning of a request, then a byte again and again until it is answered; note the code."""
+    with suppress(OSError, asyncio.TimeoutError):
+        reader, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", target.port), 10)
+        writer.write(head)
+        answer = asyncio.ensure_future(reader.readline())
+        while not answer.done():
+            await asyncio.wait({answer}, timeout=pause_s)
+            writer.write(drop)
+        with suppress(OSError, ValueError, IndexError):
+            line = answer.result()
+            target.codes[int(line.split()[1]) if line else 0] += 1
+        writer.transport.abort()
 
 
 async def endless_bodies(target: Target) -> None:

@@ -1,5 +1,5 @@
 # What CI runs, by hand: `make check` in an environment with `pip install -e ".[dev]"`, `make check-lab` with the laboratory too.
-.PHONY: check check-lab static static-lab test slow test-lab browser browser-lab attacks soak trace fuzz
+.PHONY: check check-lab static static-lab test slow test-lab browser browser-lab attacks soak trace fuzz audit
 
 check: static test slow browser
 
@@ -44,3 +44,9 @@ trace:
 # 20,000 damaged photos, videos, JSON files and weights; finds go to out/finds.
 fuzz:
 	python tests/tools/fuzz.py
+
+# Known weaknesses of what is installed here; needs `pip install pip-audit` and the advisories of PyPI, and fails without them.
+audit:
+	mkdir -p out
+	pip freeze --exclude-editable | grep -v '^facegeom' > out/installed.txt
+	pip-audit --strict --no-deps --disable-pip -r out/installed.txt

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from facegeom.cli.root import app
@@ -26,6 +28,19 @@ if STUCK:
 main()
 """
 HERE = str(Path(__file__).parent)
+READ_ONLY = """
+import os, sys
+
+def deny(event, arguments):
+    writes = event in ("os.mkdir", "os.rename", "os.remove", "os.truncate") or event.startswith("tempfile")
+    if event == "open" and not isinstance(arguments[0], int) and os.fsdecode(arguments[0]) != os.devnull:
+        writes = arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+    if writes:
+        print("a file is written:", event, arguments, file=sys.stderr)
+        raise OSError(30, "Read-only file system")
+
+sys.addaudithook(deny)
+"""
 
 
 class Stuck:
@@ -107,6 +122,29 @@ def test_stuck_workers_end_with_the_service(
     assert "Traceback" not in process.stderr.read()
 
 
+def test_it_runs_in_a_read_only_file_system(
+    serve: Callable[..., Any], portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither service nor workers write a file, as in the container: also for a form of some megabytes."""
+    (tmp_path / "sitecustomize.py").write_text(READ_ONLY, encoding="utf-8")
+    large = tmp_path / "noise.png"
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 1200, 3), np.uint8))
+    photo.paste(Image.open(portrait), (100, 100))
+    photo.save(large)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    writing = [sys.executable, "-c", f"open({str(tmp_path / 'a')!r}, 'w')"]
+    assert b"Read-only" in subprocess.run(writing, capture_output=True, check=False).stderr
+    process, port = serve(60, 90, stuck=False)
+    form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="n.png"\r\n\r\n%s\r\n--x--\r\n'
+    (tmp_path / "form").write_bytes(form % large.read_bytes())
+    kinds = {large: "image/png", tmp_path / "form": "multipart/form-data; boundary=x"}
+    for query in ("", "?format=overlay", "?format=glb"):
+        assert [ask(port, body, kind, query) for body, kind in kinds.items()] == [200, 200]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0 and process.stderr.read() == ""
+
+
 def children(pid: int) -> list[int]:
     """Return the ids of the child processes."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
@@ -121,11 +159,11 @@ def runs(pid: int) -> bool:
         return False
 
 
-def ask(port: int, photo: Path) -> int:
+def ask(port: int, body: Path, kind: str = "image/jpeg", query: str = "") -> int:
     """Status code of an analysis; 0 without a connection or a response."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
-        connection.request("POST", "/v1/analyze", photo.read_bytes(), {"Content-Type": "image/jpeg"})
+        connection.request("POST", f"/v1/analyze{query}", body.read_bytes(), {"Content-Type": kind})
         answer = connection.getresponse()
         answer.read()
     except OSError:

@@ -9,8 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx import numpy_helper
 
 from facegeom import FaceAnalyzer
 from facegeom.errors import InputError, WeightsError
@@ -159,6 +161,18 @@ def test_a_variant_is_whole_and_smaller_and_has_the_same_outputs(name: str, vari
     crops = np.random.default_rng(0).integers(0, 256, (3, 128, 128, 3), dtype=np.uint8)
     for wanted, found in zip(Engine(first)(crops), Engine(other)(crops), strict=True):
         assert wanted.shape == found.shape and wanted.dtype == found.dtype
+
+
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_eight_bits_do_not_overflow_without_dot_products_of_bytes(name: str, variant: str) -> None:
+    """Processors without VNNI add two products of a byte and a weight in 16 bits, and cut them off there."""
+    graph = onnx.load(weights.path(name, variant)).graph
+    arrays = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    layers = [node for node in graph.node if node.op_type in ("Conv", "Gemm")]
+    given = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    bytewise = [arrays[given[node.input[1]]] for node in layers if node.input[1] in given]
+    assert len(bytewise) >= 5 and all(array.dtype == np.int8 for array in bytewise)
+    assert max(2 * 255 * int(abs(array.astype(int)).max()) for array in bytewise) <= np.iinfo(np.int16).max
 
 
 def test_unknown_variants_are_refused() -> None:

@@ -13,11 +13,15 @@ PHOTOS = [
     np.zeros((40, 40, 3), np.uint8),
 ]
 
+BOX = np.array([30.0, 20.0, 90.0, 100.0])
+
 CHANGES = {
     "recolour": augment.recolour,
     "lower_resolution": augment.lower_resolution,
     "compress": augment.compress,
     "occlude": lambda rng, image: augment.occlude(rng, image, PHOTOS),
+    "cut": lambda rng, image: augment.cut(rng, image, PHOTOS, BOX),
+    "cover": lambda rng, image: augment.cover(rng, image, BOX),
     "degrade": lambda rng, image: augment.degrade(rng, image, PHOTOS),
 }
 Change = Callable[[np.random.Generator, np.ndarray], np.ndarray]
@@ -105,3 +109,61 @@ def test_patch_of_a_photo_is_cut_not_squeezed() -> None:
     for seed in range(20):
         patch = augment.random_patch(np.random.default_rng(seed), wide, 32).astype(int)
         assert np.ptp(patch[0, :, 0]) <= 64  # at most 128 of the 512 columns
+
+
+def hidden_parts(count: int) -> list[tuple[str, float, np.ndarray]]:
+    """Cut a ramp by each seed; return sides, the fractions of ``BOX`` that are gone, and what is there."""
+    y, x = np.mgrid[:128, :128]
+    image = np.stack([x, y, 255 - x], axis=2).astype(np.uint8)
+    found = []
+    for seed in range(count):
+        changed = augment.cut(np.random.default_rng(seed), image, PHOTOS, BOX)
+        gone = (changed != image).any(axis=2)
+        columns, rows = np.flatnonzero(gone.mean(axis=0) > 0.6), np.flatnonzero(gone.mean(axis=1) > 0.6)
+        across = len(columns) > 0
+        lines = columns if across else rows
+        far = bool(lines[-1] == 127)
+        assert far or lines[0] == 0
+        part = changed[:, lines].swapaxes(0, 1) if across else changed[lines]
+        low, high = BOX[0 if across else 1], BOX[2 if across else 3]
+        depth = (high + 0.5 - lines[0]) if far else (lines[-1] + 0.5 - low)
+        side = ("left", "right")[far] if across else ("top", "bottom")[far]
+        found.append((side, depth / (high - low), part))
+    return found
+
+
+def test_cuts_take_all_sides_alike_and_at_most_so_much_of_the_box() -> None:
+    parts = hidden_parts(800)
+    for side in ("left", "right", "top", "bottom"):
+        depths = [depth for each, depth, _ in parts if each == side]
+        assert 150 < len(depths) < 250
+        assert -0.02 < min(depths) < 0.05 and 0.4 < max(depths) < augment.MOST_CUT + 0.02
+        assert np.mean(depths) == pytest.approx(augment.MOST_CUT / 2, abs=0.03)
+
+
+def test_cuts_are_filled_in_several_ways() -> None:
+    parts = [part for _, _, part in hidden_parts(800)]
+    colours = [tuple(part[0, 0]) for part in parts if np.ptp(part, axis=(0, 1)).max() == 0]
+    shares = [
+        len(colours) / len(parts),
+        colours.count((0, 0, 0)) / len(parts),
+        colours.count((255, 255, 255)) / len(parts),
+        sum(len(set(colour)) == 1 for colour in colours) / len(parts),
+        sum(np.ptp(part, axis=0).max() == 0 and np.ptp(part, axis=1).max() > 0 for part in parts)
+        / len(parts),
+    ]
+    expected = (0.7, 0.21, 0.14, 0.52, 0.1)  # flat, black, white, of them all greys; the last line repeated
+    np.testing.assert_allclose(shares, expected, atol=0.06)
+
+
+def test_covers_are_flat_and_lie_on_the_box() -> None:
+    image = np.random.default_rng(0).integers(1, 255, (128, 128, 3), dtype=np.uint8)
+    centres = []
+    for seed in range(200):
+        changed = augment.cover(np.random.default_rng(seed), image, BOX)
+        rows, columns = np.nonzero((changed != image).any(axis=2))
+        box = (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
+        assert len(np.unique(changed[box].reshape(-1, 3), axis=0)) == 1
+        assert np.ptp(columns) < 0.6 * 60 + 2 and np.ptp(rows) < 0.6 * 80 + 2
+        centres.append((np.mean(columns), np.mean(rows)))
+    np.testing.assert_allclose(np.mean(centres, axis=0), (60, 60), atol=4)

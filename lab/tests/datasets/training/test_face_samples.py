@@ -15,6 +15,7 @@ from facegeom.geometry.rotation import geodesic_deg, procrustes, rotation_from_a
 from facegeom.geometry.schemes import IBUG68_MIRROR
 from facegeom.geometry.transforms import apply
 from facegeom.models import weights
+from facegeom.models.face import OUTSIDE
 from facegeom_lab.datasets.training import face_samples
 from facegeom_lab.datasets.training.face_labels import FaceLabels
 from facegeom_lab.datasets.training.face_samples import (
@@ -252,6 +253,38 @@ def test_negatives(make_head: Maker) -> None:
     assert all(float(sample[name].sum()) == 0 for sample in empty for name in weights)
     levels = {int(sample["crop"].float().mean()) for sample in empty}
     assert levels == {77, 201}
+
+
+def test_hidden_parts_leave_the_labels(make_head: Maker) -> None:
+    head, runs = make_head(10, 5, 0), []
+    matrix = random_crop(np.random.default_rng(0), head.landmarks, 0.0)
+    for share in (0.0, 1.0):
+        crops = FaceCrops([dotted(head)], labels_of(head), [dotted(head)], hidden_share=share)
+        runs.append([crops._labelled(0, matrix, 0.0, np.random.default_rng(seed), 0.5) for seed in range(60)])
+    plain = {float(sample["landmarks"].sum()): sample for sample in runs[0]}
+    assert len(plain) == 2  # as it is and mirrored
+    changed = 0
+    for sample in runs[1]:
+        same = plain[float(sample["landmarks"].sum())]
+        assert all(torch.equal(sample[name], same[name]) for name in sample if name != "crop")
+        changed += not torch.equal(sample["crop"], same["crop"])
+    assert changed > 40  # the others got the colour they had
+
+
+def test_hidden_parts_of_negatives(make_head: Maker) -> None:
+    head = make_head(0, 0, 0)
+    crops = FaceCrops([dotted(head)], labels_of(head), [dotted(head)], hidden_share=0.5)
+    flat = [int(np.ptp(crops._negative(np.random.default_rng(seed))["crop"].numpy())) for seed in range(200)]
+    assert 60 < np.count_nonzero(flat) < 110  # the rest is 77 everywhere, or a repeated or mean 77
+
+
+def test_half_of_the_photos_end_as_in_the_runtime(make_head: Maker) -> None:
+    head = make_head(0, 0, 0)
+    crops = FaceCrops([dotted(head)], labels_of(head), [dotted(head)], hidden_share=0.5)
+    outside = [crops._outside(np.random.default_rng(seed)) for seed in range(200)]
+    assert 70 < sum((each == OUTSIDE).all() for each in outside) < 130
+    plain = FaceCrops([dotted(head)], labels_of(head), [])
+    assert all((plain._outside(np.random.default_rng(seed)) == 77).all() for seed in range(20))
 
 
 def test_seeds_differ_and_repeat(make_head: Maker) -> None:

@@ -1,4 +1,4 @@
-"""Augmentation that keeps the geometry: light, colour, blur, resolution, occlusion, compression, noise."""
+"""Augmentation that keeps the geometry: light, colour, blur, resolution, cuts, covers, compression, noise."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,9 @@ import cv2
 import numpy as np
 
 ImageArray = np.ndarray  # (H, W, 3) uint8 RGB
+
+MOST_CUT = 0.45
+"""Fraction of a box that :func:`cut` hides at most."""
 
 
 def random_patch(rng: np.random.Generator, backgrounds: Sequence[ImageArray], size: int) -> ImageArray:
@@ -111,3 +114,54 @@ def paste_occluder(
         axes = (width // 2, height // 2)
         mask = cv2.ellipse(np.zeros_like(mask), axes, axes, 0, 0, 360, 1, -1)
     cv2.copyTo(patch, mask, region)
+
+
+def cut(
+    rng: np.random.Generator, image: ImageArray, backgrounds: Sequence[ImageArray], box_xyxy: np.ndarray
+) -> ImageArray:
+    """End an image inside a box (4,), as if the photo ended there or something flat stood before the rest.
+
+    One of the four sides, all alike, loses what lies beyond the line and up to ``MOST_CUT`` of the box. It
+    becomes one colour (see :func:`plain_colour`), the last visible line repeated, noise, or another photo.
+    """
+    image = image.copy()
+    axis, far = divmod(int(rng.integers(4)), 2)
+    lines = image if axis else image.swapaxes(0, 1)  # a view: the first axis is the one that is cut
+    low, high = box_xyxy[axis], box_xyxy[axis + 2]
+    if not far:
+        lines = lines[::-1]
+        low, high = len(lines) - 1 - high, len(lines) - 1 - low
+    start = int(np.clip(high + 0.5 - rng.uniform(0, MOST_CUT) * (high - low), 1, len(lines)))
+    kind, beyond = rng.random(), lines[start:]
+    if kind < 0.7:
+        beyond[:] = plain_colour(rng, lines[:start] if kind < 0.5 else lines[start - 1 : start])
+    elif kind < 0.8:
+        beyond[:] = lines[start - 1]
+    elif kind < 0.9:
+        beyond[:] = rng.integers(0, 256, (*beyond.shape[:2], rng.choice((1, 3))), np.uint8)
+    else:
+        beyond[:] = random_patch(rng, backgrounds, max(lines.shape[:2]))[start : len(lines), : lines.shape[1]]
+    return image
+
+
+def cover(rng: np.random.Generator, image: ImageArray, box_xyxy: np.ndarray) -> ImageArray:
+    """Lay a rectangle of one colour over a part of a box (4,), 0.2 to 0.6 of it in width and height."""
+    image = image.copy()
+    size_wh = box_xyxy[2:] - box_xyxy[:2]
+    half = rng.uniform(0.1, 0.3, 2) * size_wh
+    centre = box_xyxy[:2] + rng.uniform(0, 1, 2) * size_wh
+    left, top = np.maximum(centre - half, 0).astype(int)
+    right, bottom = np.maximum(centre + half, 0).astype(int)
+    image[top:bottom, left:right] = plain_colour(rng, image)
+    return image
+
+
+def plain_colour(rng: np.random.Generator, image: ImageArray) -> np.ndarray:
+    """Return black, white, a grey, any colour, or the mean colour of an image, (3,) uint8."""
+    kind = rng.random()
+    if kind < 0.5:
+        return np.full(3, 0 if kind < 0.3 else 255, np.uint8)
+    if kind < 0.75:
+        return np.full(3, rng.integers(256), np.uint8)
+    mean = image.mean(axis=(0, 1)).astype(np.uint8)
+    return rng.integers(0, 256, 3, np.uint8) if kind < 0.85 else mean

@@ -23,9 +23,9 @@ from facegeom.image.crop import crop_squares
 from facegeom.image.pyramid import Pyramid
 from facegeom.models.cascade import CascadeDetector, Thresholds
 from facegeom.models.engine import Engine
-from facegeom.models.face import CROP_PX, CROP_SCALE, REDUCING_GAP
+from facegeom.models.face import CROP_PX, CROP_SCALE, OUTSIDE, REDUCING_GAP
 from facegeom_lab.datasets.published.pack import background_files, read_images, scene_entries
-from facegeom_lab.datasets.training.augment import degrade, random_patch
+from facegeom_lab.datasets.training.augment import cover, cut, degrade, random_patch
 from facegeom_lab.datasets.training.face_labels import FaceLabels
 from facegeom_lab.files import save_npz
 
@@ -53,6 +53,8 @@ class FaceCrops(Dataset):
         mild_strength: of their augmentation, in (0, 1].
         size_px: side S of the crops; hard negatives stay 128.
         view: chooses the crop of an image; :func:`close_view` by default.
+        hidden_share: fraction of the crops, in [0, 1], faces or not, of which a side is cut off or a part has
+            one colour; the labels stay.
     """
 
     def __init__(
@@ -68,12 +70,14 @@ class FaceCrops(Dataset):
         mild_strength: float = 0.5,
         size_px: int = CROP_PX,
         view: "View | None" = None,
+        hidden_share: float = 0.0,
     ) -> None:
         self.images, self.labels, self.backgrounds = images, labels, backgrounds
         self.hard_negatives, self.negatives = hard_negatives, negatives
         self.seed, self.size_px = seed, size_px
         self.strength, self.mild_share, self.mild_strength = strength, mild_share, mild_strength
         self.view = view or close_view
+        self.hidden_share = hidden_share
         self.mirror478 = topology.mirror()
         self.rng: np.random.Generator | None = None
 
@@ -94,7 +98,9 @@ class FaceCrops(Dataset):
             crop = crop[:, ::-1] if rng.random() < 0.5 else crop
         else:
             crop = random_patch(rng, self.backgrounds, self.size_px)
-        crop = degrade(rng, np.ascontiguousarray(crop), self.backgrounds)
+        middle = (len(crop) - 1) / 2
+        box = middle + np.array((-0.5, -0.5, 0.5, 0.5)) * len(crop) / CROP_SCALE
+        crop = self._changed(np.ascontiguousarray(crop), box, rng, True)
         nothing = np.zeros(68, np.float32)
         return _sample(crop, 0, np.zeros((68, 2)), nothing, np.zeros((478, 3)), 0, np.eye(3), 0)
 
@@ -108,7 +114,7 @@ class FaceCrops(Dataset):
     ) -> dict[str, torch.Tensor]:
         """Return the crop and its targets; mirrored and degraded if the strength ``change`` is above 0."""
         labels = self.labels
-        crop = warp(self.images[index], matrix, random_patch(rng, self.backgrounds, self.size_px))
+        crop = warp(self.images[index], matrix, self._outside(rng))
         landmarks = apply(matrix, labels.landmarks[index].astype(np.float64))
         mesh = labels.mesh[index].astype(np.float64)
         scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
@@ -121,10 +127,33 @@ class FaceCrops(Dataset):
             weight = weight[IBUG68_MIRROR]
             mesh = mesh[self.mirror478] * (-1, 1, 1) + (self.size_px - 1, 0, 0)
             rotation = rotation * np.outer((-1, 1, 1), (-1, 1, 1))
-        if rng.random() < change:
-            crop = degrade(rng, crop, self.backgrounds)
+        if change:
+            crop = self._changed(crop, face_box(landmarks), rng, rng.random() < change)
         strength = (labels.mesh_weight[index], labels.rotation_weight[index])
         return _sample(crop, 1, landmarks, weight, mesh, strength[0], rotation, strength[1])
+
+    def _outside(self, rng: np.random.Generator) -> np.ndarray:
+        """Return what lies outside of a photo: what the runtime puts there, or another photo."""
+        if self.hidden_share and rng.random() < 0.5:
+            return np.full((self.size_px, self.size_px, 3), OUTSIDE, np.uint8)
+        return random_patch(rng, self.backgrounds, self.size_px)
+
+    def _changed(
+        self, crop: np.ndarray, box_xyxy: np.ndarray, rng: np.random.Generator, degraded: bool
+    ) -> np.ndarray:
+        """Degrade a crop and hide a part of its face's box: something in the photo, or its end."""
+        hidden = self.hidden_share and rng.random() < self.hidden_share
+        first = hidden and rng.random() < 0.5
+        if first:
+            crop = self._hidden(crop, box_xyxy, rng)
+        if degraded:
+            crop = degrade(rng, crop, self.backgrounds)
+        return self._hidden(crop, box_xyxy, rng) if hidden and not first else crop
+
+    def _hidden(self, crop: np.ndarray, box_xyxy: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if rng.random() < 0.25:
+            return cover(rng, crop, box_xyxy)
+        return cut(rng, crop, self.backgrounds, box_xyxy)
 
 
 class FaceCropsPlain(FaceCrops):
@@ -251,7 +280,7 @@ class SceneFaces(Dataset):
         rng = np.random.default_rng((self.seed, index))
         box = random_square(rng, landmarks, self.strength)
         with Image.open(file) as photo:
-            crop = crop_squares(photo.convert("RGB"), box[None], CROP_PX, REDUCING_GAP)[0]
+            crop = crop_squares(photo.convert("RGB"), box[None], CROP_PX, REDUCING_GAP, OUTSIDE)[0]
         points = (landmarks - (box[:2] + box[2:]) / 2) / (box[2] - box[0])
         return {
             "crop": torch.from_numpy(crop).permute(2, 0, 1),
@@ -290,4 +319,4 @@ def _false_faces(cascade: CascadeDetector, file: Path, faces_xyxy: np.ndarray) -
     squares, _ = cascade([Pyramid(photo)], [MIN_FACE_PX])[0]
     if len(faces_xyxy) and len(squares):
         squares = squares[iou(squares, faces_xyxy).max(axis=1) < MAX_NEGATIVE_IOU]
-    return crop_squares(photo, square(squares, CROP_SCALE), CROP_PX)
+    return crop_squares(photo, square(squares, CROP_SCALE), CROP_PX, outside=OUTSIDE)

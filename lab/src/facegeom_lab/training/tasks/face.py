@@ -44,6 +44,7 @@ class FaceRecipe:
     mild_share: float
     mild_from_step: int
     mild_strength: float
+    hidden_share: float
     blend_share: float
     landmarks_rounds: int
     confidence_rounds: int
@@ -168,7 +169,17 @@ class FaceData(L.LightningDataModule):
         r = self.recipe
         mild = bool(self.trainer) and self.trainer.global_step >= r.mild_from_step
         gentle = (1.0 if mild else r.mild_share, r.mild_strength)
-        crops = FaceCrops(images, table, self.photos, hard, r.negatives, r.seed + epoch, 1.0, *gentle)
+        crops = FaceCrops(
+            images,
+            table,
+            self.photos,
+            hard,
+            r.negatives,
+            r.seed + epoch,
+            1.0,
+            *gentle,
+            hidden_share=r.hidden_share,
+        )
         sampler = WeightedRandomSampler(weights, self.recipe.samples_per_epoch)
         return DataLoader(crops, self.recipe.batch, sampler=sampler, num_workers=self.workers, drop_last=True)
 
@@ -211,7 +222,8 @@ def refit_last_layer(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> Path
         views.append(Subset(FaceCropsPlain(*samples, seed=seed, strength=strength), by_hand.tolist()))
         views.append(SceneFaces(data.data, "train", seed, strength))
     fit_landmarks(net, views, inputs.workers)
-    crops = FaceCrops(*samples, negatives=0, seed=recipe.seed, strength=strength)
+    hidden = recipe.hidden_share
+    crops = FaceCrops(*samples, negatives=0, seed=recipe.seed, strength=strength, hidden_share=hidden)
     fit_scales(net, crops, by_hand, recipe.confidence_rounds, inputs.workers)
     final = inputs.out / "final.ckpt"
     torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, final)

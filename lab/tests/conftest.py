@@ -104,7 +104,7 @@ def make_head() -> Callable[..., Head]:
 
 @pytest.fixture(scope="session")
 def training_pack(tmp_path_factory: pytest.TempPathFactory) -> TrainingPack:
-    """Write ten train faces (two masked), four val faces, one rejected; scenes, renders, backgrounds."""
+    """Write ten train faces (two masked), four val faces, one rejected; scenes, a crowd, empty photos."""
     root = tmp_path_factory.mktemp("pack")
     data = root / "data"
     for folder in ("faces", "scenes", "backgrounds"):
@@ -117,6 +117,7 @@ def training_pack(tmp_path_factory: pytest.TempPathFactory) -> TrainingPack:
     for number in range(300):
         noise = rng.integers(0, 256, (8, 10, 3), dtype=np.uint8)
         cv2.imwrite(str(data / "backgrounds" / f"{number:03d}.jpg"), cv2.resize(noise, (80, 64)))
+    _write_free(data)
     _write_labels(root / "labels.npz", heads)
     _write_shard(root / "synth" / "synth_000.npz", [head(a, 0, 0) for a in (-30, 0, 30)])
     return TrainingPack(data, root / "labels.npz", root / "synth", heads)
@@ -158,6 +159,18 @@ def _write_scenes(folder: Path, heads: list[Head]) -> None:
             face["landmarks68"] = landmarks.tolist()
         entries.append({"file": f"{index}.png", "split": split, "faces": [face]})
     (folder / "scenes.json").write_text(json.dumps(entries))
+
+
+def _write_free(data: Path) -> None:
+    """Write one crowd with a large and a small face, and four free photos without a face."""
+    (data / "crowds").mkdir()
+    (data / "free" / "backgrounds").mkdir(parents=True)
+    cv2.imwrite(str(data / "crowds" / "000.jpg"), np.full((150, 200, 3), 120, np.uint8))
+    faces = [{"box": [100, 60, 140, 110]}, {"box": [20, 20, 30, 30]}]
+    (data / "crowds" / "crowds.json").write_text(json.dumps([{"file": "000.jpg", "faces": faces}]))
+    for number in range(4):
+        image = np.full((64, 80, 3), 40 * number, np.uint8)
+        cv2.imwrite(str(data / "free" / "backgrounds" / f"{number}.jpg"), image)
 
 
 def _write_labels(file: Path, heads: list[Head]) -> None:

@@ -15,6 +15,8 @@ from facegeom.errors import InputError
 from facegeom.geometry import topology
 from facegeom.results import Faces
 from facegeom_lab.bench.accuracy import groups
+from facegeom_lab.bench.accuracy.cut_faces import changes
+from facegeom_lab.bench.accuracy.detection import crowds
 from facegeom_lab.bench.accuracy.hard_cases import (
     half_covered_faces,
     masked_faces,
@@ -177,6 +179,41 @@ def test_profiled_faces_lie_in_their_pictures(
     width, height = Image.open(made[0].path).size
     assert 0 <= left < right < width and 0 <= top < bottom < height
     assert right - left < np.ptp(mesh[:, 0])  # a turned head is narrower
+
+
+def test_crowds(pack: Path, tmp_path: Path, analyzer: Any) -> None:
+    folder = pack / "crowds"
+    folder.mkdir()
+    for name, level in (("bright.png", 200), ("dark.png", 20)):
+        Image.new("RGB", (64, 48), (level,) * 3).save(folder / name)
+    faces = [{"box": [19, 9, 44, 40]}, {"box": [0, 0, 10, 20]}]
+    entries = [{"file": "none.png", "faces": []}] * 353
+    entries += [{"file": "bright.png", "faces": faces}, {"file": "dark.png", "faces": faces[:1]}]
+    (folder / "crowds.json").write_text(json.dumps(entries))
+    (table,) = crowds(Bench(pack, tmp_path, analyzer, {}))
+    assert table.rows == [("facegeom", 50.0, 50.0, None, None, 2, 1, 0.0)]  # the small one does not count
+
+
+def test_a_face_is_cut_covered_and_framed() -> None:
+    pixels = np.random.default_rng(0).integers(130, 250, (90, 120, 3), dtype=np.uint8)
+    made = list(changes(pixels, np.array([30.0, 20, 90, 80])))
+    sizes = {(change.title, change.edge): change.pixels.shape[1::-1] for change in made}
+    assert len(sizes) == 4 * 6 + 1
+    assert sizes["cut by a third", "left"] == (70, 90) and sizes["cut by a quarter", "bottom"] == (120, 65)
+    assert sizes["framed to 0.7", "all"] == (42, 42)
+    for change in made:
+        x, y = change.origin.astype(int)
+        height, width = change.pixels.shape[:2]
+        same = (change.pixels == pixels[y : y + height, x : x + width]).all(axis=2)
+        if not change.title.startswith("covered"):
+            assert same.all()
+            continue
+        flat = np.unique(change.pixels[~same], axis=0)
+        seen = {"left": same[:, 50:], "right": same[:, :70], "top": same[40:], "bottom": same[:60]}
+        assert len(flat) == 1 and seen[change.edge].all() and 0.3 < same.mean() < 0.7
+        assert ("edge's" in change.title) == (150 < flat[0].mean() < 230)
+    left = {(change.title, change.edge): change.left.tolist() for change in made}
+    assert left["covered by white", "right"] == [30, 20, 70, 80]
 
 
 def test_groups(pack: Path, tmp_path: Path, analyzer: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,13 @@ def recall(
     return percent(strict, labelled), percent(loose, labelled), labelled, boxes
 
 
+def astray(predicted: Boxes, photo: LabelledPhoto) -> int:
+    """Count the boxes that lie on no labelled face: no pair of :func:`match_loosely` at all."""
+    boxes = predicted.box_xyxy
+    near = best_iou(boxes, photo.box_xyxy, photo.teacher_box_xyxy) >= LOOSE_IOU
+    return int((~(near | centre_inside(boxes, photo.box_xyxy)).any(axis=1)).sum())
+
+
 @dataclass(frozen=True, eq=False)
 class MatchedLandmarks:
     """Predicted and labelled points of the F faces found in a set of photos.

@@ -41,8 +41,8 @@ def accuracy(
     only: Annotated[
         str,
         typer.Option(
-            help="Sections, separated by commas: detection, hard, cut, groups, end-to-end, mesh, eyes, "
-            "stability, confidence, aligned, rotation."
+            help="Sections, separated by commas: detection, hard, crowds, cut, groups, end-to-end, "
+            "mesh, eyes, stability, confidence, aligned, rotation."
         ),
     ] = "",
 ) -> None:

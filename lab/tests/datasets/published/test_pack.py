@@ -76,6 +76,28 @@ def test_backgrounds_are_divided(data: Path) -> None:
     assert len(train) == 200 and len(val) == 100
 
 
+def test_free_backgrounds_are_divided(data: Path) -> None:
+    assert pack.free_background_files(data, "train") == []  # a part that may be missing
+    folder = data / "free" / "backgrounds"
+    folder.mkdir(parents=True)
+    for number in range(25):
+        (folder / f"{number:02d}.jpg").touch()
+    assert [path.stem for path in pack.free_background_files(data, "val")] == ["00", "10", "20"]
+    assert len(pack.free_background_files(data, "train")) == 22
+
+
+def test_crowds_are_divided(data: Path) -> None:
+    (data / "crowds").mkdir()
+    entries = [{"file": f"{n:03d}.jpg", "faces": [{"box": [0, 1, n, n + 2]}] * (n % 3)} for n in range(453)]
+    (data / "crowds" / "crowds.json").write_text(json.dumps(entries))
+    train, val = pack.crowd_photos(data, "train"), pack.crowd_photos(data, "val")
+    assert [photo.path.name for photo in (train[0], train[-1], val[0], val[-1])] == [
+        *("000.jpg", "352.jpg", "353.jpg", "452.jpg")
+    ]
+    assert val[0].box_xyxy.tolist() == [[0, 1, 353, 355]] * 2 and np.isnan(val[0].teacher_box_xyxy).all()
+    assert val[1].box_xyxy.shape == (0, 4) and len(train) == 353 and len(val) == 100
+
+
 @pytest.mark.parametrize(
     ("missing", "read"),
     [

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from facegeom.geometry.boxes import face_box, iou, square
+from facegeom.geometry.boxes import iou, square
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom_lab.datasets.training import detection
-from facegeom_lab.datasets.training.detection import DetectionImages, PhotoPyramid, transformed_squares
+from facegeom_lab.datasets.training.detection import DetectionImages, frame, transformed_squares
+from facegeom_lab.datasets.training.detection_photos import PhotoPyramid
 
 SIDES = (8.4, 17.4)
 EMPTY = [PhotoPyramid.build(np.full((90, 150, 3), 40, np.uint8), np.zeros((0, 4)))]
@@ -48,31 +49,6 @@ def samples(images: DetectionImages, count: int) -> list[tuple[np.ndarray, np.nd
         (item["image"].permute(1, 2, 0).numpy(), item["boxes"][torch.isfinite(item["boxes"][:, 0])].numpy())
         for item in drawn
     ]
-
-
-def test_halved_copies() -> None:
-    photo = red_square(300, 200, 40, 60, 80)
-    assert [level.shape[:2] for level in photo.levels] == [(200, 300), (100, 150), (50, 75), (25, 37)]
-    assert len(PhotoPyramid.build(np.zeros((30, 500, 3), np.uint8), np.zeros((0, 4))).levels) == 1
-
-
-@pytest.mark.parametrize("scale", [0.06, 0.2, 0.5, 0.9, 1.4])
-@pytest.mark.parametrize("turn_deg", [0, 35])
-def test_cut_obeys_the_map_at_every_level(scale: float, turn_deg: float) -> None:
-    photo = red_square(403, 302, 150, 100, 101)
-    linear = rotation_from_angles(0, 0, turn_deg)[:2, :2] * scale
-    middle = np.array([200.0, 150])  # of the square
-    matrix = np.concatenate([linear, (np.array([130.3, 120.8]) - linear @ middle)[:, None]], axis=1)
-    centre, side = centre_and_side(photo.warp(matrix, 256))
-    np.testing.assert_allclose(centre, (130.3, 120.8), atol=0.15)
-    assert side == pytest.approx(101 * scale, rel=0.04)
-
-
-def test_cut_is_antialiased() -> None:
-    stripes = np.zeros((256, 256, 3), np.uint8)
-    stripes[:, ::2] = 200
-    small = PhotoPyramid.build(stripes, np.zeros((0, 4))).warp(np.array([[0.125, 0, 0], [0, 0.125, 0]]), 24)
-    np.testing.assert_allclose(small[4:-4, 4:-4], 100, atol=4)
 
 
 def test_turned_boxes_keep_their_size() -> None:
@@ -136,34 +112,55 @@ def test_crowds_do_not_hide_one_another(uncoloured: None) -> None:
 
 def test_sample_has_a_fixed_form() -> None:
     many = red_square(400, 300, 10, 10, 20)
-    many = PhotoPyramid(many.levels, np.tile(many.boxes_xyxy, (40, 1)))
+    many = PhotoPyramid(many.levels, np.tile(many.boxes_xyxy, (40, 1)), np.ones(40, bool))
     images = DetectionImages([many], EMPTY, [red_square(60, 60, 15, 15, 30)], SIDES, size_px=96, length=17)
     assert len(images) == 17
     torch.manual_seed(0)
     for _ in range(40):
         item = images[0]
         assert item["image"].shape == (3, 96, 96) and item["image"].dtype == torch.uint8
-        assert item["boxes"].shape == (16, 4) and item["boxes"].dtype == torch.float32
+        assert item["boxes"].shape == (32, 4) and item["boxes"].dtype == torch.float32
+        assert item["sure"].shape == (32,) and not item["sure"][torch.isnan(item["boxes"][:, 0])].any()
 
 
-def test_loading(training_pack: object) -> None:
-    data = training_pack.data
-    scenes = detection.load_scenes(data, "train")
-    assert [len(photo.boxes_xyxy) for photo in scenes] == [1, 1, 1]
-    expected = face_box(training_pack.heads[1].landmarks) + np.array([90, 30, 90, 30])
-    np.testing.assert_allclose(scenes[1].boxes_xyxy[0], expected, atol=1e-6)
-    assert len(detection.load_scenes(data, "val")) == 1
-    empty = detection.load_empty(data, "val")
-    assert len(empty) == 100 and not any(len(photo.boxes_xyxy) for photo in empty)
+def test_crowds_keep_what_is_not_sure() -> None:
+    crowd = red_square(300, 240, 120, 90, 60)
+    boxes = np.concatenate([crowd.boxes_xyxy, crowd.boxes_xyxy + 40])
+    crowd = PhotoPyramid(crowd.levels, boxes, np.array([True, False]))
+    images = DetectionImages([crowd], EMPTY, [crowd], (20, 40), crowds=[crowd])
+    torch.manual_seed(1)
+    for item in (images[0] for _ in range(40)):
+        known = torch.isfinite(item["boxes"][:, 0])
+        sides = (item["boxes"][:, 2] - item["boxes"][:, 0])[known]
+        assert bool((item["sure"] <= known).all()) and bool(((sides > 19.9) & (sides < 40.1)).all())
+        assert not len(sides) or 1 <= int(item["sure"].sum()) <= len(sides)
 
 
-def test_tiles_are_free_of_the_border(training_pack: object) -> None:
-    shards = sorted(training_pack.rendered.glob("*.npz"))
-    tiles = detection.load_tiles(training_pack.data, training_pack.labels, shards)
-    assert len(tiles) == 13  # ten real, three rendered
-    first, rendered = tiles[0], tiles[-1]
-    assert first.levels[0].shape[2] == 3 and 136 <= first.levels[0].shape[1] <= 140
-    border = 160 - first.levels[0].shape[1] - 1  # one pixel more goes on the right
-    expected = face_box(training_pack.heads[0].landmarks + 1) - np.array([border, 1, border, 1])
-    np.testing.assert_allclose(first.boxes_xyxy[0], expected, atol=1e-3)
-    assert rendered.levels[0].shape == (160, 160, 3)
+@pytest.mark.parametrize("side", [24, 80])
+def test_frames_cut_all_sides_alike(side: int) -> None:
+    image = np.random.default_rng(0).integers(1, 255, (112, 112, 3), dtype=np.uint8)
+    boxes = np.array([[56 - side / 2, 50 - side / 2, 56 + side / 2, 50 + side / 2], [150.0, 0, 170, 20]])
+    cut = dict.fromkeys(("left", "top", "right", "bottom", "all"), 0)
+    for seed in range(200):
+        framed, moved, sure = frame(np.random.default_rng(seed), image, boxes, np.ones(2, bool))
+        assert sure.tolist() == [True, False]
+        shift = np.round(moved[0, :2] - boxes[0, :2]).astype(int)
+        np.testing.assert_allclose(moved, boxes + np.tile(shift, 2))
+        back = np.roll(framed, (-shift[1], -shift[0]), (0, 1))
+        same = (back == image).all(axis=2)
+        rows, columns = np.flatnonzero(same.mean(axis=1) > 0.2), np.flatnonzero(same.mean(axis=0) > 0.2)
+        left = np.array([columns[0], rows[0], 111 - columns[-1], 111 - rows[-1]])
+        assert len(np.unique(back[~same], axis=0)) == 1  # the rest has one colour
+        inner = boxes[0] * (1, 1, -1, -1) + (0, 0, 111, 111)
+        hidden = (left - inner) / side
+        assert hidden.max() < 0.52
+        sides = np.flatnonzero(left > 0)
+        cut["all" if len(sides) > 1 else ("left", "top", "right", "bottom")[sides[0]]] += 1
+    assert (cut.pop("all") > 30) == (side > 48)
+    assert min(cut.values()) > 0.6 * max(cut.values())
+
+
+def test_frames_leave_photos_without_a_face() -> None:
+    image, nothing = np.zeros((40, 40, 3), np.uint8), np.zeros((0, 4))
+    framed, boxes, sure = frame(np.random.default_rng(0), image, nothing, np.zeros(0, bool))
+    assert framed is image and boxes is nothing and not len(sure)

@@ -48,6 +48,13 @@ def test_faces_outside_or_too_small_are_not_judged(face: tuple[float, float, flo
     assert bool((~wanted.known).any()) and bool(wanted.known.any())
 
 
+def test_what_is_not_sure_is_neither_face_nor_background() -> None:
+    pair = boxes((30.0, 50.0, 40.0), (100.0, 40.0, 16.0))
+    wanted = make_targets(pair, 12, 16, smallest_px=9, sure=torch.tensor([[True, False, False]]))
+    assert wanted.faces == 1 and torch.nonzero(wanted.score[0] > 0.999).tolist() == [[6, 3]]
+    assert not bool(wanted.known[0, 4, 12]) and bool(wanted.known[0, 9, 12])
+
+
 def test_a_picture_without_faces() -> None:
     wanted = make_targets(boxes(), 12, 16, smallest_px=9)
     assert (

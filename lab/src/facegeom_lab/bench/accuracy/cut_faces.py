@@ -1,6 +1,6 @@
 """Faces of which a part lies beyond the photo's edge or under a flat cover."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,15 +18,17 @@ FloatArray = npt.NDArray[np.floating]
 UInt8Array = npt.NDArray[np.uint8]
 
 EDGES = ("left", "right", "top", "bottom")
-COVERS = {"grey": 127, "white": 255, "black": 0}
+COVERS = {"grey": 127, "white": 255, "black": 0, "the edge's colour": None}
+FRAME = 0.7
 FOUND_IOU = 0.3
 
 _PROTOCOL = (
     "The first labelled face of each whole photo. `cut`: the photo ends inside its box, a quarter or a third "
     "of which lies beyond the edge; `covered`: a third of the box, and what lies beyond it on that side, has "
-    "one colour. Found: IoU of at least 0.3 between what is left of the predicted box and of the labelled "
-    "one. Error: mean over the visible points of the found faces, percent of the distance of the outer eye "
-    "corners. Defaults."
+    "one colour, at last the mean of the pixels beside it; `framed`: the photo ends at 0.7 of the box's "
+    "width and height around its centre. Found: IoU of at least 0.3 between what is left of the predicted "
+    "box and of the labelled one. Error: mean over the visible points of the found faces, percent of the "
+    "distance of the outer eye corners. Defaults."
 )
 COLUMNS = ("set", "change", "edge", "found, %", "error of visible points, %", "faces")
 
@@ -36,7 +38,7 @@ class Change(NamedTuple):
 
     Attributes:
         title: what was done.
-        edge: one of ``EDGES``.
+        edge: one of ``EDGES``, or "all".
         pixels: (H, W, 3) uint8.
         origin: (2,) where its first pixel lies in the photo.
         left: (4,) what is left of the face's box, pixels of the photo.
@@ -50,20 +52,31 @@ class Change(NamedTuple):
 
 
 def changes(pixels: UInt8Array, box_xyxy: FloatArray) -> Iterator[Change]:
-    """Yield a photo cut and covered at each edge of a box (4,)."""
+    """Yield a photo cut and covered at each edge of a box (4,), and ending at all edges inside it."""
     height, width = pixels.shape[:2]
     for fraction, title in ((0.25, "cut by a quarter"), (1 / 3, "cut by a third")):
         for edge in EDGES:
-            x0, y0, x1, y1 = _visible(box_xyxy, edge, fraction, width, height)
-            left = np.clip(box_xyxy, [x0, y0, x0, y0], [x1, y1, x1, y1]).astype(np.float64)
-            yield Change(title, edge, np.ascontiguousarray(pixels[y0:y1, x0:x1]), np.array([x0, y0]), left)
+            yield _cut(title, edge, pixels, box_xyxy, _visible(box_xyxy, edge, fraction, width, height))
     for colour, level in COVERS.items():
         for edge in EDGES:
             x0, y0, x1, y1 = _visible(box_xyxy, edge, 1 / 3, width, height)
-            covered = np.full_like(pixels, level)
-            covered[y0:y1, x0:x1] = pixels[y0:y1, x0:x1]
+            seen = pixels[y0:y1, x0:x1]
+            border = {"left": seen[:, 0], "right": seen[:, -1], "top": seen[0], "bottom": seen[-1]}[edge]
+            covered = np.empty_like(pixels)
+            covered[:] = border.mean(axis=0) if level is None else level
+            covered[y0:y1, x0:x1] = seen
             left = np.clip(box_xyxy, [x0, y0, x0, y0], [x1, y1, x1, y1]).astype(np.float64)
             yield Change(f"covered by {colour}", edge, covered, np.zeros(2), left)
+    centre, half = (box_xyxy[:2] + box_xyxy[2:]) / 2, FRAME * (box_xyxy[2:] - box_xyxy[:2]) / 2
+    inner = np.clip(np.concatenate([centre - half, centre + half]), 0, [width, height] * 2).astype(int)
+    yield _cut(f"framed to {FRAME}", "all", pixels, box_xyxy, inner.tolist())
+
+
+def _cut(title: str, edge: str, pixels: UInt8Array, box: FloatArray, seen: Sequence[int]) -> Change:
+    """Return the photo cut to what stays visible: left, top, right, bottom."""
+    x0, y0, x1, y1 = seen
+    left = np.clip(box, [x0, y0, x0, y0], [x1, y1, x1, y1]).astype(np.float64)
+    return Change(title, edge, np.ascontiguousarray(pixels[y0:y1, x0:x1]), np.array([x0, y0]), left)
 
 
 def _visible(box: FloatArray, edge: str, fraction: float, width: int, height: int) -> tuple[int, ...]:

@@ -11,11 +11,10 @@ from PIL import Image, ImageDraw, ImageFilter
 from facegeom.geometry.boxes import face_box
 from facegeom.image import reading
 from facegeom_lab.bench.accuracy.detection import false_boxes, systems
-from facegeom_lab.bench.context import Bench, Boxes
-from facegeom_lab.bench.matching import LOOSE_IOU, recall
+from facegeom_lab.bench.context import Bench
+from facegeom_lab.bench.matching import astray, recall
 from facegeom_lab.datasets.published import pack
 from facegeom_lab.datasets.published.pack import LabelledPhoto, read_face_rgba
-from facegeom_lab.measures.metrics import best_iou, centre_inside
 from facegeom_lab.measures.tables import Cell, Table, percent
 
 FloatArray = npt.NDArray[np.floating]
@@ -52,8 +51,8 @@ def groups(bench: Bench) -> list[Table]:
     for kind, photos in group_photos(bench).items():
         for system, predictions in systems(bench, photos):
             _, found, labelled, boxes = recall(predictions, photos)
-            astray = sum(map(_astray, predictions, photos))
-            rows.append((kind, system, found, labelled, boxes, percent(astray, boxes)))
+            stray = sum(map(astray, predictions, photos))
+            rows.append((kind, system, found, labelled, boxes, percent(stray, boxes)))
     columns = ("photos", "system", "found, %", "faces", "boxes", "matching nothing, %")
     false_rows = [
         (name, system, *false_boxes(predictions))
@@ -65,13 +64,6 @@ def groups(bench: Bench) -> list[Table]:
         Table("Groups: faces found", _FACES_PROTOCOL, columns, rows),
         Table("Groups: false boxes", _FALSE_PROTOCOL, false_columns, false_rows),
     ]
-
-
-def _astray(predicted: Boxes, photo: LabelledPhoto) -> int:
-    """Count the boxes that lie on no labelled face."""
-    boxes = predicted.box_xyxy
-    near = best_iou(boxes, photo.box_xyxy, photo.teacher_box_xyxy) >= LOOSE_IOU
-    return int((~(near | centre_inside(boxes, photo.box_xyxy)).any(axis=1)).sum())
 
 
 def group_photos(bench: Bench) -> dict[str, list[LabelledPhoto]]:
@@ -181,10 +173,8 @@ def _paste_face(
 
 
 def _free(bench: Bench) -> list[LabelledPhoto]:
-    """Return every tenth photo of groceries and flowers, held out from training."""
-    return [
-        LabelledPhoto(path, "free") for path in sorted((bench.data / "free" / "backgrounds").iterdir())[::10]
-    ]
+    """Return the held-out photos of groceries and flowers."""
+    return [LabelledPhoto(path, "free") for path in pack.free_background_files(bench.data, "val")]
 
 
 def _empty_photos(bench: Bench) -> dict[str, list[LabelledPhoto]]:

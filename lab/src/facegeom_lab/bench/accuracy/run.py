@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from facegeom_lab.bench.accuracy.cut_faces import cut_faces
-from facegeom_lab.bench.accuracy.detection import detection
+from facegeom_lab.bench.accuracy.detection import crowds, detection
 from facegeom_lab.bench.accuracy.eyes import eyes
 from facegeom_lab.bench.accuracy.groups import groups
 from facegeom_lab.bench.accuracy.hard_cases import hard_cases
@@ -20,6 +20,7 @@ from facegeom_lab.measures.tables import Report, Table
 SECTIONS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "detection": detection,
     "hard": hard_cases,
+    "crowds": crowds,
     "cut": cut_faces,
     "groups": groups,
     "end-to-end": end_to_end,

@@ -37,6 +37,12 @@ HUMAN_SOURCES = ("helen", "lfpw", "afw")
 BACKGROUNDS = {"train": range(0, 200), "val": range(200, 300)}
 """Numbers of the photos without a face, by split."""
 
+CROWDS = {"train": slice(0, 353), "val": slice(353, 453)}
+"""Photos of ``crowds/`` by split, in the order of ``crowds.json``."""
+
+FREE_HELD_OUT = 10
+"""Of the photos of groceries and flowers, in the order of their names, the first of so many is held out."""
+
 _BORDER_LEVEL, _BORDER_FRACTION = 12, 0.02
 """A row or column belongs to the photo if this fraction of its pixels is brighter than the level."""
 
@@ -81,6 +87,12 @@ def scene_entries(data: Path, split: str) -> list[dict[str, Any]]:
 def background_files(data: Path, split: str) -> list[Path]:
     """Return the photos without a face of one split: train or val."""
     return [_require(data / "backgrounds" / f"{index:03d}.jpg") for index in BACKGROUNDS[split]]
+
+
+def free_background_files(data: Path, split: str) -> list[Path]:
+    """Return the photos of groceries and flowers, without a face, of one split: train or val."""
+    files = sorted((data / "free" / "backgrounds").glob("*.jpg"))
+    return [file for index, file in enumerate(files) if (index % FREE_HELD_OUT == 0) == (split == "val")]
 
 
 def mesh_labels(file: Path) -> dict[str, np.ndarray]:
@@ -182,6 +194,17 @@ def face_photos(data: Path, split: str, sources: Iterable[str] | None = None) ->
         for row in face_rows(data)
         if row.split == split and (wanted is None or row.source in wanted)
     ]
+
+
+def crowd_photos(data: Path, split: str) -> list[LabelledPhoto]:
+    """Return the photos of ``crowds/`` of one split, train or val; boxes as labelled, no points."""
+    entries = json.loads(_require(data / "crowds" / "crowds.json").read_text(encoding="utf-8"))[CROWDS[split]]
+    photos = []
+    for entry in entries:
+        boxes = np.array([face["box"] for face in entry["faces"]], np.float64).reshape(-1, 4)
+        path, missing = data / "crowds" / entry["file"], np.full_like(boxes, np.nan)
+        photos.append(LabelledPhoto(path, "crowds", len(boxes), boxes, missing))
+    return photos
 
 
 def background_photos(data: Path) -> list[LabelledPhoto]:

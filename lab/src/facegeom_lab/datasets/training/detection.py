@@ -1,21 +1,18 @@
 """Training images of the detectors: scenes with faces of the wanted sizes, pasted crowds, empty photos."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
-from facegeom.geometry.boxes import face_box, iou, square
+from facegeom.geometry.boxes import iou, square
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.transforms import apply
-from facegeom_lab.datasets.published.pack import background_files, read_images, scene_entries
+from facegeom.image.crop import OUTSIDE
 from facegeom_lab.datasets.training.augment import paste_occluder, recolour
-from facegeom_lab.datasets.training.face_labels import profiled_faces, real_faces, rendered_faces
+from facegeom_lab.datasets.training.detection_photos import PhotoPyramid
 
 LARGEST_SCALE = 2.0
 """Largest factor by which faces are enlarged."""
@@ -23,78 +20,17 @@ LARGEST_SCALE = 2.0
 OCCLUDED = 0.25
 """Fraction of the faces that are partly occluded."""
 
+CROWDED = 0.4
+"""Fraction of the scenes that are crowds, where there are any."""
 
-@dataclass(frozen=True)
-class PhotoPyramid:
-    """A photo with its image pyramid and the boxes of its faces.
+FRAMED = 0.3
+"""Fraction of the images with faces of which a part lies beyond an edge or under a flat cover."""
 
-    Attributes:
-        levels: RGB or RGBA images, each half the size of the one before; alpha is 0 outside the photo.
-        boxes_xyxy: (F, 4) faces, pixels of the first level.
-    """
+LEAST_FRAMED_PX = 48.0
+"""Least side of a face that is cut at all sides."""
 
-    levels: tuple[np.ndarray, ...]
-    boxes_xyxy: np.ndarray
-
-    @classmethod
-    def build(cls, image: np.ndarray, boxes_xyxy: np.ndarray) -> "PhotoPyramid":
-        """Build the levels down to 24 pixels."""
-        levels = [image]
-        while min(levels[-1].shape[:2]) >= 48:
-            height, width = levels[-1].shape[:2]
-            levels.append(cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA))
-        return cls(tuple(levels), np.asarray(boxes_xyxy, np.float64).reshape(-1, 4))
-
-    def warp(self, matrix: np.ndarray, size_px: int) -> np.ndarray:
-        """Apply the transform (2, 3), without aliasing: (size, size, C), black where the photo ends."""
-        scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
-        level = int(np.clip(np.floor(np.log2(1 / max(scale, 1e-6)) + 0.3), 0, len(self.levels) - 1))
-        source = self.levels[level]
-        ratio = self.levels[0].shape[1] / source.shape[1], self.levels[0].shape[0] / source.shape[0]
-        enlarge = np.array([[ratio[0], 0, ratio[0] / 2 - 0.5], [0, ratio[1], ratio[1] / 2 - 0.5], [0, 0, 1]])
-        return cv2.warpAffine(source, matrix @ enlarge, (size_px, size_px))
-
-
-def load_scenes(data: Path, split: str) -> list[PhotoPyramid]:
-    """Load the scenes of a split with all their labelled faces, the human's and the teacher's."""
-    photos = []
-    for entry in tqdm(scene_entries(data, split), desc=f"{split} scenes"):
-        (image,) = read_images([data / "scenes" / entry["file"]])
-        boxes = [face["box"] for face in entry["faces"]]
-        photos.append(PhotoPyramid.build(image, np.array(boxes)))
-    return photos
-
-
-def load_empty(data: Path, split: str) -> list[PhotoPyramid]:
-    """Load the photos without a face of a split."""
-    return [
-        PhotoPyramid.build(image, np.zeros((0, 4))) for image in read_images(background_files(data, split))
-    ]
-
-
-def load_tiles(data: Path, labels: Path, rendered: Sequence[Path]) -> list[PhotoPyramid]:
-    """Load close-ups of one face each, for pasting: the train split of ``data/faces`` and synthetic faces.
-
-    Args:
-        data: the data pack.
-        labels: mesh labels.
-        rendered: shards of ``facegeom lab synth`` and of ``facegeom lab profile``.
-    """
-    images, table = real_faces(data, labels, "train")
-    tiles = []
-    for image, landmarks in zip(images, table.landmarks, strict=True):
-        rows, columns = (
-            np.flatnonzero(image[..., 3].any(axis=1)),
-            np.flatnonzero(image[..., 3].any(axis=0)),
-        )
-        photo = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, :3]
-        box = face_box(landmarks) - (columns[0], rows[0]) * 2
-        tiles.append(PhotoPyramid.build(np.ascontiguousarray(photo), box))
-    for shard in rendered:
-        read = profiled_faces if shard.name.startswith("profile") else rendered_faces
-        images, table = read([shard])
-        tiles += [PhotoPyramid.build(*pair) for pair in zip(images, face_box(table.landmarks), strict=True)]
-    return tiles
+LEAST_LEFT = 0.4
+"""An image is cut or covered at one side of a face where more than this fraction of it, about, is left."""
 
 
 def transformed_squares(boxes_xyxy: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -106,9 +42,10 @@ def transformed_squares(boxes_xyxy: np.ndarray, matrix: np.ndarray) -> np.ndarra
 
 
 class DetectionImages(Dataset):
-    """Endless random images (3, S, S) uint8 with up to 16 face squares.
+    """Endless random images (3, S, S) uint8 with up to 32 face squares.
 
-    Samples: ``image``; ``boxes`` (16, 4), NaN in unused rows.
+    Samples: ``image``; ``boxes`` (32, 4), NaN in unused rows; ``sure`` (32,), False for boxes that are
+    neither face nor background.
 
     Args:
         photos: scenes with faces.
@@ -117,9 +54,11 @@ class DetectionImages(Dataset):
         sides_px: smallest and largest side of the faces, log-uniform between.
         size_px: side S of the images.
         length: samples of an epoch.
+        crowds: scenes of which a part of the faces is not sure.
+        framed: fraction of the images with faces of which a part lies beyond an edge or under a flat cover.
     """
 
-    FACES = 16
+    FACES = 32
 
     def __init__(
         self,
@@ -129,9 +68,12 @@ class DetectionImages(Dataset):
         sides_px: tuple[float, float],
         size_px: int = 112,
         length: int = 12800,
+        crowds: Sequence[PhotoPyramid] = (),
+        framed: float = 0.0,
     ) -> None:
         self.photos, self.empty, self.tiles = photos, empty, tiles
         self.sides_px, self.size_px, self.length = sides_px, size_px, length
+        self.crowds, self.framed = [photo for photo in crowds if photo.sure.any()], framed
 
     def __len__(self) -> int:
         return self.length
@@ -139,13 +81,14 @@ class DetectionImages(Dataset):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         cv2.setNumThreads(0)
         rng = np.random.default_rng(torch.randint(2**31, (3,)).tolist())
-        image, boxes, kind = self._empty(rng), np.zeros((0, 4)), rng.random()
+        image, boxes, sure, kind = self._empty(rng), np.zeros((0, 4)), np.zeros(0, bool), rng.random()
         if rng.random() < 0.3:
             image = self._paste_distractor(rng, image)
         if kind < 0.55:
-            image, boxes = self._scene(rng, image)
+            image, boxes, sure = self._scene(rng, image)
         elif kind < 0.8:
             image, boxes = self._crowd(rng, image)
+            sure = np.ones(len(boxes), bool)
         if rng.random() < 0.5:
             image, boxes = (
                 image[:, ::-1],
@@ -153,9 +96,16 @@ class DetectionImages(Dataset):
             )
         image = self._occlude(rng, np.ascontiguousarray(image), boxes)
         image = self._recolour(rng, image)
-        padded = np.full((self.FACES, 4), np.nan, np.float32)
-        padded[: len(boxes)] = boxes[: self.FACES]
-        return {"image": torch.from_numpy(image).permute(2, 0, 1), "boxes": torch.from_numpy(padded)}
+        if rng.random() < self.framed:
+            image, boxes, sure = frame(rng, image, boxes, sure)
+        seen = np.flatnonzero(((boxes[:, 2:] > 0) & (boxes[:, :2] < self.size_px)).all(axis=1))[: self.FACES]
+        padded, known = np.full((self.FACES, 4), np.nan, np.float32), np.zeros(self.FACES, bool)
+        padded[: len(seen)], known[: len(seen)] = boxes[seen], sure[seen]
+        return {
+            "image": torch.from_numpy(image).permute(2, 0, 1),
+            "boxes": torch.from_numpy(padded),
+            "sure": torch.from_numpy(known),
+        }
 
     def _side(self, rng: np.random.Generator, own: float) -> float:
         """Draw a side for a face of ``own`` pixels, which is enlarged by ``LARGEST_SCALE`` at most."""
@@ -170,18 +120,23 @@ class DetectionImages(Dataset):
         centre = rng.uniform(side / 2, self.size_px - side / 2, 2)
         return np.concatenate([linear, (centre - linear @ (box[:2] + box[2:]) / 2)[:, None]], axis=1)
 
-    def _scene(self, rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _scene(
+        self, rng: np.random.Generator, image: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Paste a scene with one of its faces at the wanted size over the image."""
-        photo = self.photos[int(rng.integers(len(self.photos)))]
-        squares = square(photo.boxes_xyxy)
+        photos = self.crowds if self.crowds and rng.random() < CROWDED else self.photos
+        photo = photos[int(rng.integers(len(photos)))]
+        squares = square(photo.boxes_xyxy[photo.sure])
         turn_deg = float(np.clip(rng.normal(0, 18), -60, 60)) if rng.random() < 0.6 else 0.0
         chosen = squares[rng.integers(len(squares))]
         matrix = self._transform(rng, chosen, self._side(rng, chosen[2] - chosen[0]), turn_deg)
-        return self._paste(photo, matrix, image), transformed_squares(photo.boxes_xyxy, matrix)
+        return self._paste(photo, matrix, image), transformed_squares(photo.boxes_xyxy, matrix), photo.sure
 
     def _paste(self, photo: PhotoPyramid, matrix: np.ndarray, image: np.ndarray) -> np.ndarray:
         alpha = photo.levels[0][..., 3] if photo.levels[0].shape[2] == 4 else 255
-        outline = PhotoPyramid((np.full(photo.levels[0].shape[:2], alpha, np.uint8),), photo.boxes_xyxy)
+        outline = PhotoPyramid(
+            (np.full(photo.levels[0].shape[:2], alpha, np.uint8),), photo.boxes_xyxy, photo.sure
+        )
         mask = (outline.warp(matrix, self.size_px) > 127).astype(np.uint8)
         return cv2.copyTo(np.ascontiguousarray(photo.warp(matrix, self.size_px)[..., :3]), mask, image)
 
@@ -237,3 +192,58 @@ class DetectionImages(Dataset):
         if rng.random() < 0.2:
             image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.8))
         return image
+
+
+def frame(
+    rng: np.random.Generator, image: np.ndarray, boxes_xyxy: np.ndarray, sure: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cut one of the faces at one side, or at all, as a photo's edge or a flat cover does.
+
+    What lies beyond gets one colour; in half of the images what is left moves into the upper left corner, as
+    the detector sees a photo that ends there.
+
+    Args:
+        rng: random numbers.
+        image: (S, S, 3) uint8.
+        boxes_xyxy: (F, 4) squares, pixels.
+        sure: (F,).
+
+    Returns:
+        The image, the squares of the faces, and which are sure: none whose centre is covered.
+    """
+    size_px = len(image)
+    centres = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
+    inside = np.flatnonzero(((centres > 0) & (centres < size_px - 1)).all(axis=1) & sure)
+    if not len(inside):
+        return image, boxes_xyxy, sure
+    box = boxes_xyxy[rng.choice(inside)]
+    side = box[2] - box[0]
+    cuts = rng.uniform((0.02, 0, 0.02, 0), (0.3, 0.24, 0.3, 0.24))  # left, top, right, bottom
+    if side < LEAST_FRAMED_PX or rng.random() < 0.7:
+        middle = (box[:2] + box[2:]) / 2 / size_px
+        wide = np.flatnonzero(np.concatenate([1 - middle, middle]) > LEAST_LEFT)
+        edge = int(rng.choice(wide))
+        least = 0.14 if edge % 2 == 0 else 0.08  # faces are narrower than their squares
+        cuts = np.where(np.arange(4) == edge, rng.uniform(least, 0.46), -np.inf)
+    seen = np.concatenate([box[:2] + cuts[:2] * side, box[2:] - cuts[2:] * side])
+    x0, y0, x1, y1 = np.clip(np.round(seen), 0, size_px).astype(int)
+    if x1 - x0 < 8 or y1 - y0 < 8:
+        return image, boxes_xyxy, sure
+    part = image[y0:y1, x0:x1]
+    framed = np.empty_like(image)
+    framed[:] = _fill(rng, part, cuts)
+    corner = (0, 0) if rng.random() < 0.5 else (y0, x0)
+    framed[corner[0] : corner[0] + y1 - y0, corner[1] : corner[1] + x1 - x0] = part
+    sure = sure & ((centres > (x0 - 0.5, y0 - 0.5)) & (centres < (x1 - 0.5, y1 - 0.5))).all(axis=1)
+    return framed, boxes_xyxy + np.tile((corner[1] - x0, corner[0] - y0), 2), sure
+
+
+def _fill(rng: np.random.Generator, part: np.ndarray, cuts: np.ndarray) -> np.ndarray:
+    """Draw a colour (3,): the detector's grey, black, white, any, or the mean of the edge."""
+    kind = rng.random()
+    if kind < 0.5:
+        return np.full(3, (OUTSIDE, OUTSIDE, 0, 255)[int(kind * 8)])
+    if kind < 0.65:
+        return rng.integers(0, 256, 3)
+    edge = int(np.argmax(cuts))
+    return (part[:, 0], part[0], part[:, -1], part[-1])[edge].mean(axis=0)

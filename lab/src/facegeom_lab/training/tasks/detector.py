@@ -9,12 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from facegeom_lab.datasets.training.detection import (
-    DetectionImages,
-    load_empty,
-    load_scenes,
-    load_tiles,
-)
+from facegeom_lab.datasets.training.detection import DetectionImages
+from facegeom_lab.datasets.training.detection_photos import load_empty, load_scenes, load_tiles
 from facegeom_lab.networks.cascade import PNet, RNet
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.training import loop

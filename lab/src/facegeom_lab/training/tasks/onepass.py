@@ -7,12 +7,9 @@ import lightning as L
 import torch
 import torch.nn.functional as F
 
-from facegeom_lab.datasets.training.detection import (
-    DetectionImages,
-    load_empty,
-    load_scenes,
-    load_tiles,
-)
+from facegeom import FaceAnalyzer
+from facegeom_lab.datasets.training.detection import FRAMED, DetectionImages
+from facegeom_lab.datasets.training.detection_photos import load_crowds, load_empty, load_scenes, load_tiles
 from facegeom_lab.networks.checkpoint import initial_network
 from facegeom_lab.networks.onepass import STRIDE, TYPICAL_SIDE_PX, OnePassNet, cell_centres
 from facegeom_lab.training import loop
@@ -51,7 +48,7 @@ class Targets:
     Attributes:
         score: (N, H, W) in [0, 1]; 1 in the cell of a face's centre.
         boxes: (N, 3, H, W) offsets and log-size in the network's units, of the nearest face to each cell.
-        known: (N, H, W) False on faces that are too small or whose centre is outside.
+        known: (N, H, W) False on faces that are not sure, too small or whose centre is outside.
         faces: number of faces.
     """
 
@@ -61,8 +58,13 @@ class Targets:
     faces: int
 
 
-def make_targets(boxes: torch.Tensor, rows: int, columns: int, smallest_px: float) -> Targets:
-    """Build the targets of rows x columns cells for boxes (N, F, 4) in pixels, NaN after the last face."""
+def make_targets(
+    boxes: torch.Tensor, rows: int, columns: int, smallest_px: float, sure: torch.Tensor | None = None
+) -> Targets:
+    """Build the targets of rows x columns cells for boxes (N, F, 4) in pixels, NaN after the last face.
+
+    Where ``sure`` (N, F) is False, a box is neither face nor background.
+    """
     boxes = boxes[:, : max(1, int(torch.isfinite(boxes[..., 0]).sum(dim=1).max()))]
     cells = cell_centres(rows, columns, boxes.device).reshape(-1, 2)
     side = boxes[..., 2] - boxes[..., 0]
@@ -70,6 +72,8 @@ def make_targets(boxes: torch.Tensor, rows: int, columns: int, smallest_px: floa
     ends = torch.tensor([columns, rows], device=boxes.device) * STRIDE - 0.5
     inside = ((centre > -0.5) & (centre < ends)).all(dim=-1)
     used = inside & (side >= smallest_px)
+    if sure is not None:
+        used &= sure[:, : used.shape[1]]
     score = torch.nan_to_num(_peaks(cells, centre, side)) * used[..., None]  # (N, F, cells)
     best, which = score.max(dim=1)
     away = centre[:, :, None] - cells  # (N, F, cells, 2)
@@ -129,7 +133,7 @@ class OnePassTask(L.LightningModule):
         """Return the loss of a batch."""
         logits, boxes = (output.float() for output in self.net(channels_last(batch["image"].float())))
         rows, columns = logits.shape[1:]
-        targets = make_targets(batch["boxes"], rows, columns, self.recipe.smallest_px)
+        targets = make_targets(batch["boxes"], rows, columns, self.recipe.smallest_px, batch["sure"])
         score, box = focal_loss(logits, targets), box_loss(boxes, targets)
         self.log_dict({"score": score, "place": box}, prog_bar=True, on_step=False, on_epoch=True)
         return score + self.recipe.place_weight * box
@@ -157,5 +161,7 @@ def train(recipe: OnePassRecipe, inputs: Inputs) -> Path:
         (recipe.smallest_px, recipe.largest_px),
         size_px=recipe.size_px,
         length=recipe.samples_per_epoch,
+        crowds=load_crowds(inputs.data, "train", FaceAnalyzer(threads=1)),
+        framed=FRAMED,
     )
     return fit(OnePassTask(recipe, inputs.start), images, recipe.batch, inputs.out, inputs.workers)

@@ -15,7 +15,7 @@ from hypothesis import settings
 from facegeom.geometry import boxes, topology
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles, rotation_to_6d, rotation_to_line_of_sight
-from facegeom.results import FACE_SHAPES, Face, Faces
+from facegeom.results import FACE_SHAPES, MOTION_SHAPES, Face, Faces
 
 settings.register_profile("facegeom", deadline=None)  # a busy machine is no failure
 settings.load_profile("facegeom")
@@ -95,11 +95,16 @@ def build_face(
         mesh_mm=mesh_mm,
         rotation=rotation,
         translation_mm=translation_mm,
+        expression=np.append(np.linspace(0, 1, 51), 0),
+        gaze=[(0, 0, -1), (0.6, 0, -0.8)],
+        gaze_confidence=(0.9, 0.3),
     )
 
 
 def build_faces(camera: Camera, *faces: Face, file: str | None = None) -> Faces:
-    stacked = {name: np.stack([getattr(face, name) for face in faces]) for name in FACE_SHAPES}
+    stacked = {
+        name: np.stack([getattr(face, name) for face in faces]) for name in FACE_SHAPES | MOTION_SHAPES
+    }
     photo = {"width": camera.width, "height": camera.height, "file": file, "fov_deg": camera.fov_deg}
     return Faces(**stacked, **photo)
 

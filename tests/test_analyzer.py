@@ -17,7 +17,7 @@ from facegeom.image.pyramid import Pyramid
 from facegeom.models.detector import Candidates
 from facegeom.models.face import FacePredictions
 from facegeom.models.score_fusion import ScoreFusion
-from facegeom.results import FACE_SHAPES
+from facegeom.results import FACE_SHAPES, MOTION_SHAPES
 
 NAN = float("nan")
 GREY = np.full((150, 200, 3), 90, np.uint8)
@@ -347,6 +347,6 @@ def test_a_file_is_opened_once(wide: Path, opened: list[str], name: str) -> None
 def test_an_opened_photo_gives_the_same_as_its_path(wide: Path, name: str) -> None:
     by_path, by_photo = (CALLS[name](staged(), source) for source in (wide, open_photo(wide)))
     assert len(by_path) > 0
-    for field in FACE_SHAPES:
+    for field in FACE_SHAPES | MOTION_SHAPES:
         np.testing.assert_array_equal(getattr(by_photo, field), getattr(by_path, field))
     assert (by_photo.file, by_photo.width, by_photo.height) == (str(wide), 300, 200)

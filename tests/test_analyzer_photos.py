@@ -18,7 +18,7 @@ from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, IBUG68_MIRROR, IBUG68_
 from facegeom.image.photo import open_photo
 from facegeom.image.pyramid import Pyramid
 from facegeom.models.detector import Candidates
-from facegeom.results import FACE_SHAPES
+from facegeom.results import FACE_SHAPES, MOTION_SHAPES
 
 DEMO = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
 NAN = float("nan")
@@ -36,7 +36,7 @@ def assert_same(found: Faces, expected: Faces, tolerance_px: float = 0.01) -> No
 
 def assert_equal(found: Faces, expected: Faces) -> None:
     assert (found.width, found.height, len(found)) == (expected.width, expected.height, len(expected))
-    for name in FACE_SHAPES:
+    for name in FACE_SHAPES | MOTION_SHAPES:
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
 
 

@@ -21,6 +21,7 @@ from facegeom.models import weights as weight_files
 from facegeom.models.cascade import CascadeDetector
 from facegeom.models.detector import Candidates, Detector, OnePassDetector
 from facegeom.models.engine import Engine
+from facegeom.models.expression import ExpressionNet
 from facegeom.models.face import CROP_PX, CROP_SCALE, FaceNet, FacePredictions
 from facegeom.models.fpnet import FPNet
 from facegeom.models.regions import REGIONS, RegionNets
@@ -68,9 +69,8 @@ class FaceAnalyzer:
         depth: whether faces get depth maps; "mesh" or "network" names their source, True is
             the default of these, :data:`facegeom.depth.two_stage.DEFAULT`.
         detector: "onepass", one network over the whole photo, or "cascade", P-Net and R-Net.
-        weights: variant of detector and face network, "float32", or "int8": half of the size and, on
-            processors with dot products of bytes, half of the time, for a little accuracy
-            (docs/model-cards/face.md). By default "int8" on a CPU, "float32" on a GPU.
+        weights: variant of detector and face network, "float32", or "int8", half of the size and time for a
+            little accuracy (docs/model-cards/face.md). By default "int8" on a CPU, "float32" on a GPU.
         orientation: "exif", or "auto": a photo without a sure face is also tried turned by 90, 180 and 270°;
             the answer is in coordinates of the photo as given, and ``turned_deg`` says the turn.
 
@@ -99,9 +99,9 @@ class FaceAnalyzer:
         check_name("pose_net", pose_net, ("face", "fpnet"))
         self.detector = _load_detector(detector, device, threads, variant)
         self.face_net = FaceNet(Engine(weight_files.path("face", variant), device, threads))
-        self.region_nets = RegionNets(
-            [Engine(weight_files.path(region.name), device, threads) for region in REGIONS]
-        )
+        regions = [Engine(weight_files.path(region.name), device, threads) for region in REGIONS]
+        self.region_nets = RegionNets(regions)
+        self.expression_net = ExpressionNet(Engine(weight_files.path("expression"), "cpu", 1))
         self.fpnet = FPNet.load(device=device, threads=threads) if pose_net == "fpnet" else None
         self.depth = depth_source(depth, device, threads)
 
@@ -250,6 +250,10 @@ class FaceAnalyzer:
             faces = replace(faces, rotation=np.where(rolled, own, faces.rotation))
         return faces
 
+    def with_motion(self, faces: Faces) -> Faces:
+        """Return the faces with the expression and gaze that follow from their meshes and rotations."""
+        return replace(faces, **self.expression_net(faces.mesh_mm, faces.rotation)._asdict())
+
     @property
     def max_faces(self) -> int | None:
         """Number of faces to keep at most; None for all."""
@@ -277,10 +281,8 @@ class FaceAnalyzer:
     def _analyze_as_given(self, photos: Sequence[Photo], options: SearchOptions) -> list[Faces]:
         """Detect, verify, suppress duplicates, refine, confirm, and convert to results."""
         images, lenses = [photo.pyramid for photo in photos], [photo.lens for photo in photos]
-        sizes_px = [
-            [size.in_photo(photo.camera.width, photo.camera.height) for photo in photos]
-            for size in (options.face_size, options.closest_size)
-        ]
+        least = (options.face_size, options.closest_size)
+        sizes_px = [[px.in_photo(each.camera.width, each.camera.height) for each in photos] for px in least]
         if not self.detector.looks_closer:
             sizes_px[1] = sizes_px[0]
         factors = [max(photo.factor_xy) for photo in photos]
@@ -339,7 +341,7 @@ class FaceAnalyzer:
                 replace(each, rotation6d=rotation_to_6d(head.rotation))
                 for each, head in zip(predictions, heads, strict=True)
             ]
-        faces = list(map(_to_faces, predictions, photos, min_face_px))
+        faces = [self.with_motion(faces) for faces in map(_to_faces, predictions, photos, min_face_px)]
         if self.depth is None:
             return faces
         meshes = [PlacedMeshes(each.mesh_px, each.mesh_mm, each.translation_mm) for each in faces]

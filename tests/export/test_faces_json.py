@@ -7,11 +7,11 @@ import pytest
 
 from facegeom.errors import InputError
 from facegeom.export import faces_json
-from facegeom.results import FACE_SHAPES, Faces
+from facegeom.results import FACE_SHAPES, MOTION_SHAPES, Faces
 
 
 def arrays(faces: Faces) -> dict[str, np.ndarray]:
-    return {name: getattr(faces, name) for name in FACE_SHAPES}
+    return {name: getattr(faces, name) for name in FACE_SHAPES | MOTION_SHAPES}
 
 
 def test_one_line_of_ascii(faces: Faces) -> None:
@@ -35,7 +35,7 @@ def test_the_angle_of_view_stands_with_each_face(faces: Faces) -> None:
 def test_arrays_there_and_back(faces: Faces) -> None:
     data = faces_json.to_dict(arrays(faces), faces.about)
     found, about = faces_json.from_dict(data)
-    assert about == faces.about and set(found) == set(FACE_SHAPES)
+    assert about == faces.about and set(found) == set(FACE_SHAPES | MOTION_SHAPES)
     for name, array in found.items():
         np.testing.assert_allclose(array, getattr(faces, name), rtol=0, atol=1e-3, err_msg=name)
     assert data == faces.to_dict()

@@ -52,7 +52,8 @@ def fits(actual: tuple[int, ...], promised: list[int | None]) -> bool:
 
 
 def test_the_networks_that_ship() -> None:
-    assert NAMES == ["depth1", "depth2", "eyes", "face", "fpnet", "mouth", "onepass", "pnet", "rnet"]
+    others = ["depth1", "depth2", "expression", "eyes", "face", "fpnet", "mouth"]
+    assert NAMES == [*others, "onepass", "pnet", "rnet"]
     assert ONNX == NAMES
 
 
@@ -66,8 +67,7 @@ def test_manifest_describes_inputs_and_outputs(name: str) -> None:
     entry = weights.manifest()[name]
     session = onnxruntime.InferenceSession(str(entry.path), providers=["CPUExecutionProvider"])
     assert [output.name for output in session.get_outputs()] == list(entry.outputs)
-    promised = [f"pictures {entry.input.split('pictures ')[1].split('; first ')[0]}"]
-    promised += [f"first {text}" for text in entry.input.split("; first ")[1:]]
+    promised = re.findall(r"\w+ \(N,[^)]*\) (?:uint8|float32)", entry.input)
     names = [text.split(" ")[0] for text in promised]
     assert [source.name for source in session.get_inputs()] == names
     batches = {}
@@ -76,8 +76,8 @@ def test_manifest_describes_inputs_and_outputs(name: str) -> None:
         assert kind is not None, text
         sides = shape(text.split(" ", 1)[1])
         batches[name_of_input] = np.zeros([side or 64 for side in [2, *sides[1:]]], kind[0])
-    pictures = batches.pop("pictures")
-    for output, promise in zip(Engine(entry.path)(pictures, **batches), entry.outputs.values(), strict=True):
+    first = batches.pop(names[0])
+    for output, promise in zip(Engine(entry.path)(first, **batches), entry.outputs.values(), strict=True):
         assert output.shape[0] == 2 and fits(output.shape, shape(promise)), promise
 
 

@@ -15,7 +15,7 @@ from facegeom.errors import InputError
 from facegeom.geometry.camera import DEFAULT_FOV_DEG, Camera
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.topology import canonical_mm
-from facegeom.results import FACE_SHAPES, Faces
+from facegeom.results import FACE_SHAPES, MOTION_SHAPES, Faces
 
 SCHEMA = json.loads((files("facegeom") / "data" / "faces.schema.json").read_text("utf-8"))
 
@@ -48,7 +48,7 @@ def test_the_schema_and_its_number() -> None:
 def test_dictionary_there_and_back(faces: Faces) -> None:
     data = through_json(faces.to_dict())
     again = Faces.from_dict(data)
-    for name in FACE_SHAPES:
+    for name in FACE_SHAPES | MOTION_SHAPES:
         np.testing.assert_allclose(
             getattr(again, name), getattr(faces, name), rtol=0, atol=1e-3, err_msg=name
         )
@@ -66,7 +66,7 @@ def test_what_was_read_comes_back_equal(faces: Faces, fov_deg: float, source: st
     once = Faces.from_dict(through_json(wide.to_dict()))
     assert (once.fov_deg, once.fov_source) == (fov_deg, source)
     again = Faces.from_dict(through_json(once.to_dict()))
-    for name in FACE_SHAPES:
+    for name in FACE_SHAPES | MOTION_SHAPES:
         np.testing.assert_array_equal(getattr(again, name), getattr(once, name), err_msg=name)
     assert again == once and again.to_dict() == once.to_dict()
 

@@ -17,12 +17,12 @@ from facegeom.depth.depth_map import DepthMap
 from facegeom.errors import InputError, OutputError
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.geometry.topology import canonical_mm
-from facegeom.results import FACE_SHAPES, Face, Faces
+from facegeom.results import FACE_SHAPES, MOTION_SHAPES, Face, Faces
 from facegeom.results.saving import FORMATS
 
 
 def assert_equal(first: Face | Faces, second: Face | Faces, atol: float = 0) -> None:
-    for name in FACE_SHAPES:
+    for name in FACE_SHAPES | MOTION_SHAPES:
         np.testing.assert_allclose(
             getattr(first, name), getattr(second, name), rtol=0, atol=atol, err_msg=name
         )
@@ -42,7 +42,7 @@ def test_empty_is_a_normal_result() -> None:
 
 
 def test_shapes_and_types(faces: Faces) -> None:
-    for name, shape in FACE_SHAPES.items():
+    for name, shape in (FACE_SHAPES | MOTION_SHAPES).items():
         assert getattr(faces, name).shape == (3, *shape)
         assert getattr(faces, name).dtype == np.float32
     assert isinstance(faces[0].score, float) and faces[0].mesh_mm.dtype == np.float32
@@ -77,7 +77,7 @@ def test_record_does_not_share_memory_with_its_source(faces: Faces) -> None:
     assert made.box_xyxy.max() == 0
 
 
-@pytest.mark.parametrize("name", FACE_SHAPES)
+@pytest.mark.parametrize("name", FACE_SHAPES | MOTION_SHAPES)
 def test_wrong_shape_raises(faces: Faces, name: str) -> None:
     with pytest.raises(InputError, match="expected the shape"):
         replace(faces, **{name: np.zeros((3, 5, 5))})
@@ -85,7 +85,7 @@ def test_wrong_shape_raises(faces: Faces, name: str) -> None:
         replace(faces[0], **{name: np.zeros((5, 5))})
 
 
-@pytest.mark.parametrize("name", FACE_SHAPES)
+@pytest.mark.parametrize("name", FACE_SHAPES | MOTION_SHAPES)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_wrong_values_raise(faces: Faces, name: str, value: float) -> None:
     array = getattr(faces, name).copy()
@@ -211,7 +211,7 @@ def test_records_of_equal_values_are_equal(faces: Faces, make_face: Callable[...
     assert faces[2] in faces and make_face(translation_mm=(1, 2, 300)) not in faces
 
 
-@pytest.mark.parametrize("name", FACE_SHAPES)
+@pytest.mark.parametrize("name", FACE_SHAPES | MOTION_SHAPES)
 def test_every_array_takes_part_in_equality(faces: Faces, name: str) -> None:
     array = getattr(faces, name).copy()
     array[-1] += 0.25

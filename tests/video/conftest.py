@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from facegeom.geometry.topology import canonical_mm
-from facegeom.results import FACE_SHAPES, Faces
+from facegeom.results import FACE_SHAPES, MOTION_SHAPES, Faces
 
 WIDTH, HEIGHT = 64, 48
 SECOND = 90_000  # the clock of the files
@@ -96,7 +96,8 @@ def portrait() -> np.ndarray:
 def build_faces(boxes: Sequence[Sequence[float]], scores: Sequence[float], size_wh: tuple[int, int]) -> Faces:
     """Frontal faces of these boxes and scores."""
     count = len(boxes)
-    arrays = {name: np.zeros((count, *shape), np.float32) for name, shape in FACE_SHAPES.items()}
+    shapes = FACE_SHAPES | MOTION_SHAPES
+    arrays = {name: np.zeros((count, *shape), np.float32) for name, shape in shapes.items()}
     arrays |= {"score": np.asarray(scores, np.float32), "rotation": np.tile(np.eye(3), (count, 1, 1))}
     arrays["box_xyxy"] = np.asarray(boxes, np.float32).reshape(-1, 4)
     arrays["translation_mm"][:] = 0, 0, 600
@@ -130,6 +131,10 @@ class Scene:
         self.searches += 1
         boxes = self.boxes[: self.max_faces]
         return build_faces(boxes, [0.99] * len(boxes), (source.shape[1], source.shape[0]))
+
+    def with_motion(self, faces: Faces) -> Faces:
+        """Return the faces: they keep their expression and gaze."""
+        return faces
 
     def at(self, source: np.ndarray, boxes_xyxy: np.ndarray, roll_deg: np.ndarray | None = None) -> Faces:
         """Return the nearest face within half the side of each box, else a low score."""

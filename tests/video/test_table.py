@@ -10,7 +10,7 @@ import pytest
 
 from facegeom.errors import InputError, OutputError
 from facegeom.geometry.rotation import rotation_from_angles
-from facegeom.results import FACE_SHAPES, Faces
+from facegeom.results import FACE_SHAPES, MOTION_SHAPES, Faces
 from facegeom.video.frames import Frame
 from facegeom.video.table import FACES, FRAMES, ROW_GROUP, open_table, read_table
 from facegeom.video.tracking import TrackedFaces
@@ -33,7 +33,7 @@ def test_rows_come_back_as_they_went_in(tmp_path: Path, faces: Faces) -> None:
     assert stored == about
     assert columns["frame"].tolist() == [0, 0, 0, 2] and columns["id"].tolist() == [0, 1, 2, 2]
     np.testing.assert_allclose(columns["time_s"], [0, 0, 0, 0.08])
-    for name, shape in FACE_SHAPES.items():
+    for name, shape in (FACE_SHAPES | MOTION_SHAPES).items():
         assert columns[name].shape == (4, *shape)
         np.testing.assert_array_equal(columns[name][:3], getattr(faces, name))
     np.testing.assert_allclose(columns["yaw_deg"][:3], [face.yaw_deg for face in faces], atol=1e-3)

@@ -18,6 +18,7 @@ from facegeom.depth.depth_map import SIZE_PX
 from facegeom.errors import InputError
 from facegeom.export.files import write
 from facegeom.models import regions
+from facegeom_lab.networks import expression
 from facegeom_lab.networks.blocks import fold
 from facegeom_lab.networks.cascade import CascadeForExport, FPNet, PNet, RNet
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
@@ -35,9 +36,9 @@ from facegeom_lab.networks.regions import RegionNet, RegionNetForExport
 MANIFEST = "manifest.json"
 OPSET = 17
 ANY_SIZE = ("pnet", "onepass")
-INPUTS = ("pictures", "first")
-"""Names of the inputs; the regions' networks alone have the second, points of a first look."""
 REGION_NAMES = tuple(region.name for region in regions.REGIONS)
+INPUTS = dict.fromkeys(REGION_NAMES, ("pictures", "first")) | {"expression": expression.INPUTS}
+"""Names of the inputs of networks that have more than ``pictures``."""
 
 STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
     "pnet": (40, ("score", "offsets")),
@@ -52,6 +53,9 @@ Example: TypeAlias = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
 
 def runtime_network(name: str, net: nn.Module) -> tuple[nn.Module, Example, tuple[str, ...]]:
     """Return the runtime form of a network, an example of its input or inputs, the names of its outputs."""
+    if name == "expression":
+        points, rotation6d = 50 * torch.randn(2, 478, 3), torch.randn(2, 6)
+        return expression.ExpressionNetForExport(net.eval()), (points, rotation6d), expression.OUTPUTS
     if name == "face":
         return FaceNetForExport(fold(copy.deepcopy(net).eval())), _example_images(CROP_PX), OUTPUTS
     if name in REGION_NAMES:
@@ -81,29 +85,34 @@ def _example_images(size_px: int) -> torch.Tensor:
 
 
 def to_onnx(name: str, net: nn.Module) -> bytes:
-    """Convert a network to ONNX with the input ``pictures`` (N, H, W, 3) uint8 RGB.
+    """Convert a network to ONNX with the input ``pictures`` (N, H, W, 3) uint8 RGB or with :data:`INPUTS`.
 
     P-Net and ``onepass`` take any size. ``depth2`` takes (N, 160, 160, 2) float32, grey and stage I's depth.
     """
     module, example, outputs = runtime_network(name, net)
-    axes = {"pictures": {0: "n", 1: "h", 2: "w"} if name in ANY_SIZE else {0: "n"}}
-    axes |= {each: {0: "n"} for each in (*outputs, *(INPUTS[1:] if name in REGION_NAMES else ()))}
-    return onnx_bytes(module, example, outputs, axes)
+    inputs = INPUTS.get(name, ("pictures",))
+    axes = {each: {0: "n"} for each in (*inputs, *outputs)}
+    if name in ANY_SIZE:
+        axes["pictures"] = {0: "n", 1: "h", 2: "w"}
+    return onnx_bytes(module, example, outputs, axes, inputs)
 
 
 def onnx_bytes(
-    module: nn.Module, example: Example, outputs: tuple[str, ...], axes: dict[str, dict[int, str]]
+    module: nn.Module,
+    example: Example,
+    outputs: tuple[str, ...],
+    axes: dict[str, dict[int, str]],
+    inputs: tuple[str, ...] = ("pictures",),
 ) -> bytes:
-    """Convert a module in evaluation mode to ONNX; its inputs are ``INPUTS``, ``axes`` have any length."""
+    """Convert a module in evaluation mode to ONNX; ``axes`` have any length."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "You are using the legacy", DeprecationWarning)
         file = Path(folder) / "network.onnx"
-        inputs = example if isinstance(example, tuple) else (example,)
         torch.onnx.export(
             module,
-            inputs,
+            example if isinstance(example, tuple) else (example,),
             str(file),
-            input_names=list(INPUTS[: len(inputs)]),
+            input_names=list(inputs),
             output_names=list(outputs),
             dynamic_axes=axes,
             opset_version=OPSET,
@@ -117,6 +126,7 @@ def onnx_bytes(
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "depth1": DepthClasses,
     "depth2": DepthMillimetres,
+    "expression": expression.ExpressionNet,
     "eyes": partial(RegionNet, regions.EYES),
     "face": FaceNet,
     "mouth": partial(RegionNet, regions.MOUTH),

@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 
 from facegeom.errors import OutputError
 from facegeom.export.files import write
-from facegeom.results import FACE_SHAPES, Faces
+from facegeom.results import FACE_SHAPES, MOTION_SHAPES, Faces
 
-_DERIVED = {"camera_rotation": (3, 3)} | dict.fromkeys(("yaw_deg", "pitch_deg", "roll_deg"), ())
+_DERIVED = {"camera_rotation": (3, 3)} | dict.fromkeys(
+    ("yaw_deg", "pitch_deg", "roll_deg", "gaze_yaw_deg", "gaze_pitch_deg"), ()
+)
 """Properties of faces that are columns, too, and their shapes for one face."""
 
 _ABOUT = {
@@ -85,7 +87,7 @@ def schema(mesh: bool = True) -> pa.Schema:
 def _fields(mesh: bool) -> dict[str, tuple[int, ...]]:
     """Return the fields of a face with their shapes: those of ``results.Face``, then those that follow."""
     kept = {name: shape for name, shape in FACE_SHAPES.items() if mesh or not name.startswith("mesh")}
-    return kept | _DERIVED
+    return kept | MOTION_SHAPES | _DERIVED
 
 
 def _nested(shape: tuple[int, ...]) -> pa.DataType:
@@ -128,7 +130,7 @@ def from_table(table: pa.Table) -> Iterator[Row]:
         if count is not None:
             fields: dict[str, Any] = {
                 name: np.array(row[name], np.float32).reshape(count, *shape)
-                for name, shape in FACE_SHAPES.items()
+                for name, shape in (FACE_SHAPES | MOTION_SHAPES).items()
             }
             faces = Faces(**fields, **{name: row[name] for name in _ABOUT}, file=row["name"])
         yield Row(row["key"], row["name"], faces, row["error"])

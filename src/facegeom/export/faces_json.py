@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from facegeom.errors import InputError, shown
 from facegeom.geometry.camera import DEFAULT_FOV_DEG, pinhole_of_mesh
+from facegeom.geometry.gaze import gaze_angles_deg
 from facegeom.geometry.rotation import angles_from_rotation, rotation_in_camera, rotation_to_line_of_sight
+from facegeom.geometry.schemes import ARKIT52
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 
@@ -34,9 +36,12 @@ _PLACES: dict[str, tuple[tuple[str, ...], int]] = {
     "mesh_mm": (("mesh_mm",), 3),
     "rotation": (("pose", "rotation"), 6),
     "translation_mm": (("pose", "camera", "translation_mm"), 3),
+    "gaze": (("gaze", "eyes"), 4),
+    "gaze_confidence": (("gaze", "confidence"), 4),
 }
 _PLACES_1 = _PLACES | {"translation_mm": (("pose", "translation_mm"), 3)}
 _ANGLES = ("yaw_deg", "pitch_deg", "roll_deg")
+_LOOKS = ("yaw_deg", "pitch_deg")
 
 
 def encode(
@@ -74,11 +79,19 @@ def _face_to_dict(fields: Mapping[str, Any], about: Mapping[str, Any]) -> dict[s
     camera: dict[str, Any] = {"rotation": np.round(in_camera.astype(np.float64), 6).tolist()}
     data: dict[str, Any] = {"pose": {"camera": camera}}
     for name, (path, decimals) in _PLACES.items():
+        if name not in fields:
+            continue
         *groups, key = path
         group = reduce(lambda outer, inner: outer.setdefault(inner, {}), groups, data)
         group[key] = np.round(np.asarray(fields[name], np.float64), decimals).tolist()
     angles = angles_from_rotation(fields["rotation"])
     data["pose"] |= {name: round(float(angle), 3) for name, angle in zip(_ANGLES, angles, strict=True)}
+    if "expression" in fields:
+        values = np.round(fields["expression"].astype(np.float64), 4).tolist()
+        data["expression"] = dict(zip(ARKIT52, values, strict=True))
+    if "gaze" in fields:
+        looks = gaze_angles_deg(fields["rotation"], fields["gaze"], fields["gaze_confidence"])
+        data["gaze"] |= {name: round(float(angle), 3) for name, angle in zip(_LOOKS, looks, strict=True)}
     camera |= {"fov_deg": round(float(about["fov_deg"]), 3), "fov_source": about["fov_source"]}
     return data
 
@@ -104,7 +117,11 @@ def from_dict(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     if not faces:
         return {}, about
     places = _PLACES_1 if data["schema"] == 1 else _PLACES
-    fields = {name: _stack(faces, path) for name, (path, _) in places.items()}
+    known = {name: path for name, (path, _) in places.items() if path[0] in faces[0] or path[0] != "gaze"}
+    fields = {name: _stack(faces, path) for name, path in known.items()}
+    if "expression" in faces[0]:
+        values = [[face["expression"][name] for name in ARKIT52] for face in faces]
+        fields["expression"] = _numbers(values, ("expression",))
     if data["schema"] == 1:
         sight = rotation_to_line_of_sight(fields["translation_mm"].astype(np.float64))
         fields["rotation"] = np.asarray(np.swapaxes(sight, -1, -2) @ fields["rotation"], np.float32)
@@ -129,7 +146,10 @@ def explained_errors() -> Iterator[None]:
 
 
 def _stack(faces: Sequence[Mapping[str, Any]], path: tuple[str, ...]) -> Float32Array:
-    values = [reduce(lambda group, key: group[key], path, face) for face in faces]
+    return _numbers([reduce(lambda group, key: group[key], path, face) for face in faces], path)
+
+
+def _numbers(values: Any, path: tuple[str, ...]) -> Float32Array:
     try:
         return np.array(values, np.float32)
     except (ValueError, OverflowError) as error:

@@ -34,6 +34,13 @@ def fit_canonical_head(mesh_px: FloatArray) -> Similarity:
     return procrustes(_canonical_head(), mesh_px.astype(np.float64))
 
 
+def in_canonical_frame(mesh_mm: FloatArray) -> FloatArray:
+    """Return meshes (..., 478, 3) in the frame and size of the canonical head that fits them best."""
+    fit = procrustes(_canonical_head(), mesh_mm.astype(np.float64))
+    scale = fit.scale[..., None, None]
+    return np.asarray((mesh_mm - fit.translation[..., None, :]) @ fit.rotation / scale, np.float32)
+
+
 @cache
 def _canonical_head() -> FloatArray:
     return canonical_mm().astype(np.float64)

@@ -46,6 +46,7 @@ class Engine:
             )
         self.path, self.device = path, device
         self.threads = None if threads is None else int(threads)
+        self._first = "pictures"
         self._session: Any = self._open()
         _engines.add(self)
 
@@ -55,22 +56,22 @@ class Engine:
         """Run a batch and return the outputs in the manifest's order.
 
         Args:
-            batch: (N, H, W, 3) uint8 RGB; other inputs are described in the manifest.
+            batch: the first input, for most networks (N, H, W, 3) uint8 RGB; the manifest describes others.
             others: further inputs (N, ...) by name.
         """
         if self._session is None:
             self._session = self._open()
         try:
-            return list(self._session.run(None, {"pictures": batch, **others}))
+            return list(self._session.run(None, {self._first: batch, **others}))
         except Exception as error:  # ONNX Runtime's errors share no base but Exception
             if isinstance(error, MemoryError) or "alloc" in str(error):
                 raise MemoryError(f"the network {self.path.name}") from error
             raise FacegeomError(f"the network {self.path.name} failed: {shown(str(error), 300)}") from error
 
     def batched(
-        self, crops: npt.NDArray[np.uint8], size: int = BATCH, **others: npt.NDArray[np.float32]
+        self, crops: npt.NDArray[np.uint8 | np.float32], size: int = BATCH, **others: npt.NDArray[np.float32]
     ) -> list[npt.NDArray[np.float32]]:
-        """Run any number of crops (N, H, W, 3), N > 0, in batches of ``size``."""
+        """Run any number of crops or other first inputs (N, ...), N > 0, in batches of ``size``."""
         parts = [
             self(crops[start:end], **{name: each[start:end] for name, each in others.items()})
             for start, end in ((start, start + size) for start in range(0, len(crops), size))
@@ -112,6 +113,7 @@ class Engine:
             raise
         except Exception as error:  # ONNX Runtime's errors share no base but Exception
             raise WeightsError(f"cannot load the network {self.path}: {error}") from error
+        self._first = session.get_inputs()[0].name
         return session
 
 

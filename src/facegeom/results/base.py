@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from facegeom.errors import InputError, shown
 from facegeom.geometry.rotation import angles_from_rotation
+from facegeom.geometry.schemes import ARKIT52
 from facegeom.image.reading import Source, UInt8Array, read
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
@@ -29,6 +30,13 @@ FACE_SHAPES: dict[str, tuple[int, ...]] = {
     "translation_mm": (3,),
 }
 """Array fields of one face and their shapes."""
+
+MOTION_SHAPES: dict[str, tuple[int, ...]] = {
+    "expression": (len(ARKIT52),),
+    "gaze": (2, 3),
+    "gaze_confidence": (2,),
+}
+"""Further array fields of one face, which are None in results from files of older versions."""
 
 TURNS_DEG = (0, 90, 180, 270)
 """Quarter turns of a photo, degrees clockwise."""
@@ -93,11 +101,13 @@ class OfPhoto:
 class Record(_Frozen):
     """One face: a frozen dataclass with arrays of known ``shapes``, a score and a rotation among them.
 
-    ``optional`` names fields that may be None; in a table they are tuples, one entry for each face.
-    ``shared`` names fields that all faces of a table have from it.
+    ``motion`` has the shapes of further arrays, which may be None. ``optional`` names other fields that may
+    be None; in a table they are tuples, one entry for each face. ``shared`` names fields that all faces of a
+    table have from it.
     """
 
     shapes: ClassVar[Mapping[str, tuple[int, ...]]]
+    motion: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     optional: ClassVar[tuple[str, ...]] = ()
     shared: ClassVar[tuple[str, ...]] = ()
 
@@ -106,7 +116,7 @@ class Record(_Frozen):
     rotation: Float32Array
 
     def __post_init__(self) -> None:
-        _freeze(self, self.shapes, ())
+        _freeze(self, {**self.shapes, **_given(self, self.motion)}, ())
         object.__setattr__(self, "score", float(self.score))
 
     @property
@@ -144,7 +154,8 @@ class Table(OfPhoto, _Frozen, Generic[Row]):
     turned_deg: int
 
     def __post_init__(self) -> None:
-        _freeze(self, self.row.shapes, np.shape(self.score)[:1] or (1,))
+        shapes = {**self.row.shapes, **_given(self, self.row.motion)}
+        _freeze(self, shapes, np.shape(self.score)[:1] or (1,))
         numbers: list[Any] = [self.width, self.height, self.turned_deg]
         whole = [isinstance(number, (int, np.integer)) and 0 <= number <= _LARGEST for number in numbers]
         if not (all(whole[:2]) and numbers[0] and numbers[1]):
@@ -184,7 +195,7 @@ class Table(OfPhoto, _Frozen, Generic[Row]):
     def empty(cls: type[Rows], width: int, height: int, file: str | None = None) -> Rows:
         """Return the result for a photo without a face."""
         photo: dict[str, Any] = {"width": width, "height": height, "file": file}
-        shapes = cls.row.shapes.items()
+        shapes = {**cls.row.shapes, **cls.row.motion}.items()
         return cls(**photo, **{name: np.zeros((0, *shape), np.float32) for name, shape in shapes})
 
     def __len__(self) -> int:
@@ -199,22 +210,28 @@ class Table(OfPhoto, _Frozen, Generic[Row]):
     def __getitem__(self: Rows, index: Selection) -> Rows: ...
     def __getitem__(self, index: int | Selection) -> Any:
         optional = [name for name in self.row.optional if getattr(self, name) is not None]
+        arrays = [*self.row.shapes, *_given(self, self.row.motion)]
         if isinstance(index, (int, np.integer)):
-            own = {name: getattr(self, name)[index] for name in (*self.row.shapes, *optional)}
+            own = {name: getattr(self, name)[index] for name in (*arrays, *optional)}
             return self.row(**own, **{name: getattr(self, name) for name in self.row.shared})
         chosen = index if isinstance(index, slice) else np.asarray(index)
         if isinstance(chosen, np.ndarray) and chosen.size == 0 and chosen.dtype != bool:
             chosen = chosen.astype(np.intp)  # numpy reads an empty list as floats
         numbers = np.arange(len(self))[chosen]
         record: Any = self
-        arrays = {name: getattr(self, name)[chosen] for name in self.row.shapes}
+        chosen_arrays = {name: getattr(self, name)[chosen] for name in arrays}
         tuples = {name: tuple(getattr(self, name)[number] for number in numbers) for name in optional}
-        return replace(record, **arrays, **tuples)
+        return replace(record, **chosen_arrays, **tuples)
 
     def __repr__(self) -> str:
         noun = "face" if len(self) == 1 else "faces"
         size = f"width={self.width}, height={self.height}"
         return f"{type(self).__name__}({len(self)} {noun}, {size}, file={self.file!r})"
+
+
+def _given(record: object, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of those fields of a record that are not None."""
+    return {name: shape for name, shape in shapes.items() if getattr(record, name) is not None}
 
 
 def _freeze(record: object, shapes: Mapping[str, tuple[int, ...]], leading: tuple[int, ...]) -> None:

@@ -24,7 +24,7 @@ from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.image.photo import FovSource
 from facegeom.image.reading import MAX_PIXELS, Source
 from facegeom.results import rows
-from facegeom.results.base import FACE_SHAPES, Float32Array, OfPhoto, Record, Table
+from facegeom.results.base import FACE_SHAPES, MOTION_SHAPES, Float32Array, OfPhoto, Record, Table
 from facegeom.results.crops import AlignedCrop, cut_aligned
 from facegeom.results.measures import Measures
 from facegeom.results.saving import save
@@ -51,6 +51,12 @@ class Face(Record, OfPhoto, Measures):
             seen, identity for a face that looks into the lens. The angles derive from it.
         translation_mm: (3,) the head's origin, midway between the eyes' centres, in the camera frame.
         depth: the depth map, in the same camera frame; None unless asked for.
+        expression: (52,) coefficients in [0, 1], named by :data:`facegeom.geometry.schemes.ARKIT52`: 0 at
+            rest, 1 for the full shape. The last, of the tongue, is not measured and always 0. None if read
+            from a file of an older version, like the next two.
+        gaze: (2, 3) unit vectors in which the person's right and left eye look, head frame; (0, 0, -1) is
+            straight ahead.
+        gaze_confidence: (2,) in [0, 1]; small where the iris is hidden.
         width: of the photo, pixels; 0 where it is not known.
         height: of the photo, pixels.
         file: name of the photo, if it came from a file.
@@ -60,6 +66,7 @@ class Face(Record, OfPhoto, Measures):
     """
 
     shapes: ClassVar[Mapping[str, tuple[int, ...]]] = FACE_SHAPES
+    motion: ClassVar[Mapping[str, tuple[int, ...]]] = MOTION_SHAPES
     optional: ClassVar[tuple[str, ...]] = ("depth",)
     shared: ClassVar[tuple[str, ...]] = ("width", "height", "file")
 
@@ -73,6 +80,9 @@ class Face(Record, OfPhoto, Measures):
     rotation: Float32Array
     translation_mm: Float32Array
     depth: DepthMap | None = None
+    expression: Float32Array | None = None
+    gaze: Float32Array | None = None
+    gaze_confidence: Float32Array | None = None
     width: int = field(default=0, compare=False)
     height: int = field(default=0, compare=False)
     file: str | None = field(default=None, compare=False)
@@ -126,6 +136,9 @@ class Faces(Table[Face], Measures):
     fov_source: FovSource = "assumed"
     turned_deg: int = 0
     min_face_px: float = 0.0
+    expression: Float32Array | None = None
+    gaze: Float32Array | None = None
+    gaze_confidence: Float32Array | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -148,12 +161,18 @@ class Faces(Table[Face], Measures):
         names = ("file", "width", "height", "fov_deg", "fov_source", "turned_deg", "min_face_px")
         return {name: getattr(self, name) for name in names}
 
+    @property
+    def arrays(self) -> dict[str, Float32Array]:
+        """The arrays of the faces by name, those that are None left out."""
+        arrays = {name: getattr(self, name) for name in (*FACE_SHAPES, *MOTION_SHAPES)}
+        return {name: array for name, array in arrays.items() if array is not None}
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and numbers as in the JSON file, coordinates rounded to 3 decimals.
 
         The schema ships as ``facegeom/data/faces.schema.json``.
         """
-        return faces_json.to_dict({name: getattr(self, name) for name in FACE_SHAPES}, self.about)
+        return faces_json.to_dict(self.arrays, self.about)
 
     def to_rows(self, points: bool = False) -> list[dict[str, Any]]:
         """Return a row of plain numbers for each face, best first.
@@ -191,6 +210,8 @@ class Faces(Table[Face], Measures):
         with faces_json.explained_errors():
             fields, about = faces_json.from_dict(data)
             size = {key: about.pop(key) for key in ("width", "height", "file")}
+            if fields:
+                fields = dict.fromkeys(MOTION_SHAPES) | fields
             return _checked(replace(Faces.empty(**size), **about, **fields))
 
     def aligned(
@@ -283,13 +304,16 @@ class Faces(Table[Face], Measures):
 def _checked(faces: Faces) -> Faces:
     """Return faces from a file whose values are possible ones, beyond shapes and finite numbers."""
     square = faces.rotation @ np.swapaxes(faces.rotation, -1, -2)
-    shares = (faces.score, faces.landmarks_confidence, faces.mesh_confidence)
+    shares = [faces.score, faces.landmarks_confidence, faces.mesh_confidence]
+    shares += [each for each in (faces.expression, faces.gaze_confidence) if each is not None]
     wrong = {
         "box_xyxy: expected left <= right and top <= bottom": faces.box_xyxy[:, 2:] < faces.box_xyxy[:, :2],
         "pose.rotation: expected a rotation, R Rᵀ = 1": ~(np.abs(square - np.eye(3)) < _NEARLY),
         "pose.rotation: expected a rotation, det R = 1": ~(np.linalg.det(faces.rotation) > 0),
         "translation_mm: expected a head before the camera, z > 0": ~(faces.translation_mm[:, 2] > 0),
-        "score, confidence: expected numbers from 0 to 1": [
+        "gaze: expected vectors of length 1": faces.gaze is not None
+        and ~(np.abs(np.linalg.norm(faces.gaze, axis=-1) - 1) < _NEARLY),
+        "score, confidence, expression: expected numbers from 0 to 1": [
             ~(np.abs(each - 0.5) < 0.5 + _NEARLY).all() for each in shares
         ],
     }

@@ -7,8 +7,10 @@ person's right and left.
 import numpy as np
 import numpy.typing as npt
 
+from facegeom.errors import InputError
 from facegeom.geometry import schemes
 from facegeom.geometry.camera import pose_matrix
+from facegeom.geometry.gaze import gaze_angles_deg
 from facegeom.geometry.rotation import rotation_in_camera
 from facegeom.results.base import Float32Array
 
@@ -25,6 +27,41 @@ class Measures:
     mesh_mm: Float32Array
     rotation: Float32Array
     translation_mm: Float32Array
+    expression: Float32Array | None
+    gaze: Float32Array | None
+    gaze_confidence: Float32Array | None
+
+    @property
+    def coefficients(self) -> dict[str, Float32Array]:
+        """The expression coefficients (...) by ARKit's names, each in [0, 1].
+
+        Raises:
+            InputError: the faces come from a file of an older version, without them.
+        """
+        values = np.moveaxis(_known(self.expression, "expression"), -1, 0)
+        return dict(zip(schemes.ARKIT52, values, strict=True))
+
+    @property
+    def gaze_yaw_deg(self) -> Float32Array:
+        """Degrees (...) of both eyes' look as seen: 0 into the lens, positive to the picture's right edge.
+
+        Raises:
+            InputError: the faces come from a file of an older version, without gaze.
+        """
+        return self._gaze_deg(0)
+
+    @property
+    def gaze_pitch_deg(self) -> Float32Array:
+        """Degrees (...) of both eyes' look as seen: 0 into the lens, positive upwards.
+
+        Raises:
+            InputError: the faces come from a file of an older version, without gaze.
+        """
+        return self._gaze_deg(1)
+
+    def _gaze_deg(self, axis: int) -> Float32Array:
+        gaze, confidence = _known(self.gaze, "gaze"), _known(self.gaze_confidence, "gaze_confidence")
+        return np.asarray(gaze_angles_deg(self.rotation, gaze, confidence)[..., axis], np.float32)
 
     @property
     def camera_rotation(self) -> Float32Array:
@@ -100,3 +137,11 @@ class Measures:
             InputError: an unknown convention.
         """
         return pose_matrix(convention, self.camera_rotation, self.translation_mm)
+
+
+def _known(array: Float32Array | None, name: str) -> Float32Array:
+    if array is None:
+        raise InputError(
+            f"{name}: these faces come from a file of an older version, without it; analyze again"
+        )
+    return array

@@ -17,7 +17,6 @@ from facegeom.export import depth_png, faces_json, glb, images, obj, ply
 from facegeom.export.files import write
 from facegeom.geometry.alignment import Template, crop_from_photo
 from facegeom.image.reading import Source, UInt8Array
-from facegeom.results.base import FACE_SHAPES
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +110,7 @@ def _encoded(
 ) -> Iterator[tuple[Path, bytes]]:
     """Yield the files of one format."""
     if kind == "json":
-        fields = {name: getattr(faces, name) for name in FACE_SHAPES}
+        fields = faces.arrays
         pictures = {key: list(_DESCRIBE[key](faces, stem, crop)) for key in _DESCRIBE if key in kinds}
         yield _path(stem, ".json"), faces_json.encode(fields, faces.about, pictures)
     elif kind == "overlay" and pixels is not None:

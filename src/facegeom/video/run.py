@@ -6,14 +6,15 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from math import inf, isfinite
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.errors import InputError
+from facegeom.video.animation import ANIMATIONS, open_animation
 from facegeom.video.frames import Frame, VideoError
 from facegeom.video.overlay import draw_overlay
 from facegeom.video.reading import Source, Video, open_video
@@ -22,8 +23,8 @@ from facegeom.video.table import FACES, FRAMES, open_table
 from facegeom.video.tracking import DETECT_EVERY, FaceTracker, TrackedFaces
 from facegeom.video.writing import open_writer, suffix_for
 
-FORMATS = ("parquet", "csv")
-"""Formats of the tables."""
+FORMATS = ("parquet", "csv", *ANIMATIONS)
+"""Formats of the tables, then those of animations."""
 
 TABLES = {"": FACES, "frames.": FRAMES}
 """Tables of a video, by what stands between the name of the video and the format."""
@@ -66,7 +67,10 @@ class FrameAnalyzer:
     def __call__(self, frame: Frame) -> TrackedFaces:
         """Return the faces of the next frame."""
         tracked = self._track(frame.pixels, frame.time_s)
-        return self._smooth(tracked, frame.time_s) if self._smooth else tracked
+        if self._smooth is None:
+            return tracked
+        calm = self._smooth(tracked, frame.time_s)
+        return replace(calm, faces=self.analyzer.with_motion(calm.faces))
 
 
 def analyze_video(
@@ -113,7 +117,7 @@ def end_time(start: float, seconds: float | None) -> float:
 
 
 def check_formats(formats: Iterable[str]) -> list[str]:
-    """Return the formats of the tables, each once; raise an InputError for an unknown one."""
+    """Return the formats, each once; raise an InputError for an unknown one."""
     kinds = list(dict.fromkeys(formats))
     if not set(kinds) <= set(FORMATS):
         raise InputError(f"formats: expected some of {','.join(FORMATS)}, got {','.join(kinds)!r}")
@@ -157,7 +161,8 @@ def run_video(
     """Write the tables of a video and ``OUT/NAME.overlay.mp4``, each file as a whole or not at all.
 
     ``OUT/NAME.parquet`` has a row for each face of each frame, ``OUT/NAME.frames.parquet`` a row for each
-    frame. A damaged video, or Ctrl-C, ends the run early; the results up to that point are kept.
+    frame. ``OUT/NAME.livelink.csv`` and ``OUT/NAME.glb`` animate the face that is known longest. A damaged
+    video, or Ctrl-C, ends the run early; the results up to that point are kept.
 
     Args:
         source: a file or a camera.
@@ -187,9 +192,16 @@ def run_video(
             "version": version("facegeom"),
         }
         base = f"{name or source.stem}."
-        files = [(out / (base + part + kind), rows) for kind in kinds for part, rows in TABLES.items()]
-        tables = [stack.enter_context(open_table(path, rows, metadata)) for path, rows in files]
-        summary.files = [path for path, _ in files]
+        writers: list[Any] = []
+        for kind in kinds:
+            if kind in ANIMATIONS:
+                summary.files.append(out / (base + ANIMATIONS[kind]))
+                opened = open_animation(summary.files[-1], kind, video.rate)
+                writers.append(stack.enter_context(opened))
+                continue
+            for part, rows in TABLES.items():
+                summary.files.append(out / (base + part + kind))
+                writers.append(stack.enter_context(open_table(summary.files[-1], rows, metadata)))
         if overlay:
             summary.files.append(out / f"{base}overlay{suffix_for(video)}")
             drawn = stack.enter_context(open_writer(summary.files[-1], video))
@@ -200,8 +212,8 @@ def run_video(
                     faces = tracked.faces
                     metadata |= {"width": str(faces.width), "height": str(faces.height)}
                     metadata |= {"fov_deg": str(faces.fov_deg), "fov_source": faces.fov_source}
-                for table in tables:
-                    table.write(frame, tracked)
+                for writer in writers:
+                    writer.write(frame, tracked)
                 if overlay:
                     drawn.write(draw_overlay(frame, tracked), frame.time_s)
                 summary.frames, summary.seconds = summary.frames + 1, frame.time_s

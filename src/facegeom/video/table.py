@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from facegeom.errors import InputError
 from facegeom.export.files import replacing
-from facegeom.results import FACE_SHAPES
+from facegeom.geometry.schemes import ARKIT52
+from facegeom.results import FACE_SHAPES, MOTION_SHAPES
 from facegeom.video.frames import Frame
 from facegeom.video.tracking import TrackedFaces
 
@@ -59,7 +60,7 @@ class Kind:
 def _csv_names(field: str, shape: tuple[int, ...]) -> list[str]:
     if field == "box_xyxy":
         return [f"box_{side}" for side in ("left", "top", "right", "bottom")]
-    parts: list[Any] = [range(size) for size in shape]
+    parts: list[Any] = [ARKIT52 if field == "expression" else range(size) for size in shape]
     if shape and shape[-1] <= 3 and not field.endswith("rotation"):
         parts[-1] = "xyz"[: shape[-1]]
     return ["_".join(map(str, (field, *part))) for part in product(*parts)]
@@ -81,7 +82,14 @@ def _frame_rows(frame: Frame, tracked: TrackedFaces) -> Columns:
 
 _PLACE: dict[str, tuple[str, tuple[int, ...]]] = {"frame": ("int64", ()), "time_s": ("float64", ())}
 _ANGLES: dict[str, tuple[int, ...]] = {"yaw_deg": (), "pitch_deg": (), "roll_deg": ()}
-_FACE_FIELDS: dict[str, tuple[int, ...]] = {**FACE_SHAPES, **_ANGLES, "camera_rotation": (3, 3)}
+_LOOKS: dict[str, tuple[int, ...]] = {"gaze_yaw_deg": (), "gaze_pitch_deg": ()}
+_FACE_FIELDS: dict[str, tuple[int, ...]] = {
+    **FACE_SHAPES,
+    **_ANGLES,
+    "camera_rotation": (3, 3),
+    **MOTION_SHAPES,
+    **_LOOKS,
+}
 _OPENINGS = ("eye_open_right", "eye_open_left", "mouth_open")
 _FACE_SHAPES = _FACE_FIELDS | dict.fromkeys(_OPENINGS, ())
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.errors import InputError
 from facegeom.geometry.boxes import iou, nms
-from facegeom.results import FACE_SHAPES, Faces
+from facegeom.results import Faces
 from facegeom.video.cuts import CutDetector
 from facegeom.video.matching import Track, angle_between_deg, assign, roll_in_image
 
@@ -226,6 +226,8 @@ def concatenate(first: Faces, second: Faces) -> Faces:
     """Return the faces of both, in this order."""
     if not len(first):
         return second
-    parts: Any = {name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in FACE_SHAPES}
+    parts: Any = {
+        name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in first.arrays
+    }
     depth = None if first.depth is None or second.depth is None else first.depth + second.depth
     return replace(first, depth=depth, **parts)

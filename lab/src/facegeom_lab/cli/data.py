@@ -123,6 +123,27 @@ def synth(
     typer.echo(f"{count} images in {len(shards)} files under {out}")
 
 
+def expressions(
+    data: Data,
+    count: Annotated[int, typer.Option(min=1, help="Total number of heads.")],
+    out: Shards,
+    seed: Seed = 0,
+    split: Annotated[
+        Literal["train", "test"], typer.Option(help="Split; they share no person and no background.")
+    ] = "train",
+) -> None:
+    """Render heads with known expressions and looks, and analyze them: samples of the expression network.
+
+    Resumes. The same seed gives the same heads.
+
+    Example: facegeom lab expressions --data data --count 16000 --seed 1 -o runs/expressions
+    """
+    from facegeom_lab.datasets.training.expression_samples import make_samples
+
+    shards = make_samples(data, count, out, seed, split)
+    typer.echo(f"{count} heads in {len(shards)} files under {out}")
+
+
 def profile(
     data: Data,
     count: Annotated[int, typer.Option(min=1, help="Total number of images.")],

@@ -15,6 +15,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
         "inspect": data.inspect,
         "canonical": data.canonical,
         "synth": data.synth,
+        "expressions": data.expressions,
         "profile": data.profile,
         "fit": data.fit,
         "build-pose-set": data.build_pose_set,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facegeom.errors import InputError
+from facegeom.geometry.rotation import rotation_from_angles
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
@@ -43,6 +44,10 @@ EYEBALLS = ((23021, 24591), (21451, 23021))
 
 INNER_EYES = ((22221, 23021), (23791, 24591))
 """Shells under the corneas; the outer shells are coloured, so these are not drawn."""
+
+
+LOOK_DEG = 30.0
+"""Turn of an eyeball at a coefficient of 1 of its look inwards, outwards, up or down."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +87,23 @@ class HeadModel:
         person = self.neutral_mm + np.tensordot(identity.astype(np.float32), self.identity_mm, 1)
         person -= self.eyes_midpoint(person)
         active = np.flatnonzero(expression)
-        return person + np.tensordot(expression[active].astype(np.float32), self.expression_mm[active], 1)
+        moved = person + np.tensordot(expression[active].astype(np.float32), self.expression_mm[active], 1)
+        yaw_deg, pitch_deg = self.look_deg(expression).T
+        turns = rotation_from_angles(yaw_deg, pitch_deg, 0).astype(np.float32)
+        for eyeball, turn in zip(self.eyeballs, turns, strict=True):
+            centre = moved[eyeball].mean(axis=0)
+            moved[eyeball] = (moved[eyeball] - centre) @ turn.T + centre
+        return moved
+
+    def look_deg(self, expression: Floats) -> Floats:
+        """Return yaw and pitch (2, 2) by which the right and the left eyeball are turned, degrees.
+
+        The model's own shapes of a look move the lids alone.
+        """
+        value = dict(zip(self.expression_names, expression, strict=True))
+        inwards = [value.get(f"eyeLookIn_{s}", 0) - value.get(f"eyeLookOut_{s}", 0) for s in "RL"]
+        up = [value.get(f"eyeLookUp_{s}", 0) - value.get(f"eyeLookDown_{s}", 0) for s in "RL"]
+        return LOOK_DEG * np.stack([np.array(inwards) * (1, -1), up], axis=-1)
 
     def eyes_midpoint(self, vertices: Floats) -> Floats:
         """Return the point (3,) midway between the centroids of the eyeballs of `vertices` (V, 3)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -46,6 +46,7 @@ class Sample:
         fov_deg: field of view across the longer side of the image; the principal point is its middle.
         depth_mm: (H, W) z of the bare face in the camera frame, 0 elsewhere; None if not asked for.
         mesh_mm: (478, 3) points of the mesh in the camera frame; None if not asked for.
+        expression: (E,) coefficients of the model, 0 to 1.
     """
 
     image: Image
@@ -56,6 +57,11 @@ class Sample:
     fov_deg: float
     depth_mm: Floats | None = None
     mesh_mm: Floats | None = None
+    expression: Floats | None = None
+
+
+Expressions = Callable[[np.random.Generator, HeadModel], Floats]
+"""Draws expression coefficients (E,) of a model, 0 to 1."""
 
 
 def render(
@@ -69,6 +75,7 @@ def render(
     roll_deg: Range = (-35, 35),
     extent: Range = (0.36, 0.6),
     depth: bool = False,
+    expressions: Expressions = sample_expression,
 ) -> Sample:
     """Render one random person near the middle of a square image.
 
@@ -82,6 +89,7 @@ def render(
         roll_deg: like pitch_deg.
         extent: range of the longer side of the box of the 68 points, relative to `size`.
         depth: whether the sample has a depth map and a mesh.
+        expressions: draws the expression.
     """
     rotation = rotation_from_angles(
         rng.uniform(*yaw_deg), _clipped_normal(rng, pitch_deg), _clipped_normal(rng, roll_deg)
@@ -89,7 +97,8 @@ def render(
     camera = Camera(size, size, float(rng.uniform(15, 60)))
     target = camera.centre_px + rng.uniform(-0.06, 0.06, 2) * size
     background = backdrop(rng, backgrounds, (size, size))
-    return _draw(rng, model, background, camera, rotation, target, rng.uniform(*extent) * size, depth)
+    extent_px = rng.uniform(*extent) * size
+    return _draw(rng, model, background, camera, rotation, target, extent_px, depth, expressions=expressions)
 
 
 def render_scene(
@@ -162,12 +171,13 @@ def _draw(
     extent_px: float,
     with_depth: bool,
     as_seen: bool = False,
+    expressions: Expressions = sample_expression,
 ) -> Sample:
     """Dress, place, light and rasterise a head, and blend it over the linear `background` (H, W, 3).
 
     Its rotation is in the camera frame, or as seen.
     """
-    mesh, bare = dressed_head(rng, model)
+    mesh, bare, expression = dressed_head(rng, model, expressions)
     marks = bare[model.landmarks]
     if as_seen:
         rotation = _in_camera(rotation, marks, camera, target_px, extent_px)
@@ -187,19 +197,27 @@ def _draw(
         fov_deg=camera.fov_deg,
         depth_mm=face_depth(skin, model, camera) if with_depth else None,
         mesh_mm=skin[find_anatomy(model).mesh478].astype(np.float32) if with_depth else None,
+        expression=expression,
     )
 
 
-def dressed_head(rng: np.random.Generator, model: HeadModel) -> tuple[Mesh, Floats]:
-    """Make a random person, head frame, millimetres: dressed mesh and vertices (V, 3) of the bare head."""
+def dressed_head(
+    rng: np.random.Generator, model: HeadModel, expressions: Expressions = sample_expression
+) -> tuple[Mesh, Floats, Floats]:
+    """Make a random person, head frame, millimetres.
+
+    Returns:
+        The dressed mesh; vertices (V, 3) of the bare head; coefficients (E,) of its expression.
+    """
     masks, open_share = _fixed(model)
-    bare = model.vertices(sample_identity(rng, model), sample_expression(rng, model))
+    identity, expression = sample_identity(rng, model), expressions(rng, model)
+    bare = model.vertices(identity, expression)
     albedo, hair, gloss = paint(rng, masks, model.neutral_mm)
     head = Mesh(bare.copy(), model.triangles, albedo, gloss, open_share)
     parts = [head, *grow_hair(rng, head, model.neutral_mm, hair), clothes(rng)]
     if rng.random() < 0.2:
         parts += glasses(rng, bare[model.landmarks[36:48]])
-    return join(parts), bare
+    return join(parts), bare, expression
 
 
 def place(marks_mm: Floats, camera: Camera, target_px: Floats, extent_px: float) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ TRAINERS: dict[str, tuple[str, str]] = {
     "depth1": ("facegeom_lab.training.tasks.depth1", "Depth1Recipe"),
     "depth2": ("facegeom_lab.training.tasks.depth2", "Depth2Recipe"),
     "detector": ("facegeom_lab.training.tasks.detector", "DetectorRecipe"),
+    "expression": ("facegeom_lab.training.tasks.expression", "ExpressionRecipe"),
     "face": ("facegeom_lab.training.tasks.face", "FaceRecipe"),
     "fpnet": ("facegeom_lab.training.tasks.fpnet", "FPNetRecipe"),
     "heatmap": ("facegeom_lab.training.tasks.heatmap", "HeatmapRecipe"),
@@ -40,7 +41,7 @@ class Inputs:
         out: folder of the run.
         dataset: key of ``facegeom_lab.datasets.registry.DATASETS``, for the tasks that read any data set.
         labels: mesh labels, the file of ``facegeom lab label``.
-        rendered: folder of ``facegeom lab synth``; None for none.
+        rendered: folder of ``facegeom lab synth``, or ``lab expressions``; None for none.
         hard_negatives: file of ``facegeom lab mine``; None for none.
         start: checkpoint with the initial weights; None for random ones.
         workers: processes that prepare samples.

@@ -1,0 +1,232 @@
+"""Samples of the expression network: rendered heads with known coefficients and gaze, as they are analyzed.
+
+Image ``i`` of a set takes all random numbers from one generator, as in :mod:`facegeom_lab.synth.generate`:
+the splits ``train`` and ``test`` share no person and no background.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from facegeom.analyzer import FaceAnalyzer
+from facegeom.errors import InputError
+from facegeom.geometry.boxes import face_box, iou
+from facegeom.geometry.gaze import gaze_from_angles
+from facegeom.geometry.placement import in_canonical_frame
+from facegeom.geometry.rotation import rotation_to_line_of_sight
+from facegeom.geometry.schemes import ARKIT52
+from facegeom_lab.files import save_npz
+from facegeom_lab.synth.generate import MODEL_FILE, load_backgrounds
+from facegeom_lab.synth.model import LOOK_DEG, Floats, HeadModel, load_model
+from facegeom_lab.synth.scene import Image, Sample, render
+
+SHARD = 1000
+SIZE_PX = 256
+YAW_DEG, PITCH_DEG, ROLL_DEG = (-50.0, 50.0), (-30.0, 30.0), (-25.0, 25.0)
+ALIGNED_PX = 64
+SAME_FACE_IOU = 0.5
+
+NEUTRAL_SHARE = 0.08
+ALIKE_SHARE = 0.7
+"""Shares of neutral faces, and of shapes that move alike on both sides."""
+
+PARTS: tuple[tuple[tuple[str, ...], ...], ...] = (
+    (
+        ("browDown",),
+        ("browInnerUp", "browOuterUp"),
+        ("browInnerUp",),
+        ("browOuterUp",),
+        ("browDown", "browInnerUp"),
+    ),
+    (("eyeBlink",), ("eyeBlink",), ("eyeSquint",), ("eyeWide",), ("cheekSquint", "eyeSquint")),
+    (("jawOpen",), ("jawOpen",), ("jawForward",), ("jawLeft",), ("jawRight",), ("jawOpen", "mouthClose")),
+    (
+        *(("mouthSmile",), ("mouthSmile",), ("mouthSmile", "cheekSquint"), ("mouthFrown",), ("mouthPucker",)),
+        *(("mouthFunnel",), ("mouthLeft",), ("mouthRight",), ("mouthDimple",), ("mouthStretch",)),
+        *(("mouthPress",), ("mouthRollLower",), ("mouthRollUpper",), ("mouthPucker",), ("cheekPuff",)),
+    ),
+    (("mouthShrugLower",), ("mouthShrugUpper",), ("mouthUpperUp",), ("mouthLowerDown",), ("noseSneer",)),
+)
+"""Families of shapes without their sides: of each part of the face at most one family moves."""
+
+PART_SHARES = (0.5, 0.5, 0.5, 0.7, 0.35)
+"""How often each of the parts moves."""
+
+
+@dataclass(frozen=True)
+class ExpressionSamples:
+    """N faces: what the analyzer says of each, and the truth.
+
+    Attributes:
+        points_mm: (N, 478, 3) mesh in the canonical head's frame and size.
+        rotation: (N, 3, 3) as seen, predicted.
+        confidence: (N, 478) of the mesh.
+        expression: (N, 52) true coefficients by :data:`facegeom.geometry.schemes.ARKIT52`.
+        gaze_seen: (N, 2, 3) true directions of the right and the left eye, frame of the line of sight.
+        true_rotation: (N, 3, 3) as seen.
+        crops: (N, 64, 64, 3) uint8 RGB aligned crops.
+    """
+
+    points_mm: Floats
+    rotation: Floats
+    confidence: Floats
+    expression: Floats
+    gaze_seen: Floats
+    true_rotation: Floats
+    crops: Image
+
+    def __len__(self) -> int:
+        return len(self.points_mm)
+
+    def __getitem__(self, chosen: "slice | np.ndarray") -> "ExpressionSamples":
+        return ExpressionSamples(*(getattr(self, f.name)[chosen] for f in fields(self)))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["ExpressionSamples"]) -> "ExpressionSamples":
+        """Join several sets into one."""
+        return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
+
+
+def sample_motion(rng: np.random.Generator, model: HeadModel) -> Floats:
+    """Draw expression coefficients (E,), 0 to 1: one family of shapes in each of some parts, and a look."""
+    values = dict.fromkeys(model.expression_names, 0.0)
+    if rng.random() >= NEUTRAL_SHARE:
+        for families, share in zip(PARTS, PART_SHARES, strict=True):
+            if rng.random() < share:
+                for shape in families[int(rng.integers(len(families)))]:
+                    _move(values, shape, rng)
+    values["mouthClose"] = min(values.get("mouthClose", 0.0), values.get("jawOpen", 0.0))
+    _look(values, rng)
+    return np.array([values[name] for name in model.expression_names], np.float32)
+
+
+def _move(values: dict[str, float], shape: str, rng: np.random.Generator) -> None:
+    """Set a shape, or those of both sides, mostly to nearly the same value."""
+    if shape in values:
+        values[shape] = rng.uniform(0.1, 1)
+        return
+    left, right = rng.uniform(0.1, 1, 2)
+    if rng.random() < ALIKE_SHARE:
+        right = np.clip(left + rng.normal(0, 0.08), 0, 1)
+    elif rng.random() < 0.5:
+        left, right = (left, 0.0) if rng.random() < 0.5 else (0.0, right)
+    values[f"{shape}_L"], values[f"{shape}_R"] = left, right
+
+
+def _look(values: dict[str, float], rng: np.random.Generator) -> None:
+    """Turn both eyes nearly alike; half of the looks are nearly straight."""
+    spread = (14, 9) if rng.random() < 0.6 else (4, 3)
+    yaw, pitch = rng.normal(0, spread) - (0, 2)
+    vergence = abs(rng.normal(0, 2))
+    for side, inwards in (("R", yaw + vergence), ("L", -yaw + vergence)):
+        for shape, angle in (("eyeLookIn", inwards), ("eyeLookOut", -inwards)):
+            values[f"{shape}_{side}"] = float(np.clip(angle / LOOK_DEG, 0, 1))
+        for shape, angle in (("eyeLookUp", pitch), ("eyeLookDown", -pitch)):
+            values[f"{shape}_{side}"] = float(np.clip(angle / LOOK_DEG, 0, 1))
+
+
+def arkit_coefficients(expression: Floats, names: Sequence[str]) -> Floats:
+    """Return the coefficients (52,) by ARKit's names for those (E,) of a model; both sides' mean for one."""
+    value = dict(zip(names, expression, strict=True))
+
+    def of(name: str) -> float:
+        if name in value:
+            return value[name]
+        for ending, side in (("Left", "_L"), ("Right", "_R")):
+            if name.removesuffix(ending) + side in value and name.endswith(ending):
+                return value[name.removesuffix(ending) + side]
+        return (value.get(f"{name}_L", 0.0) + value.get(f"{name}_R", 0.0)) / 2
+
+    return np.array([of(name) for name in ARKIT52], np.float32)
+
+
+def rendered_samples(
+    model: HeadModel, backgrounds: Sequence[Image], numbers: Sequence[int], seed: int, split: str
+) -> Iterator[Sample]:
+    """Render the heads of some numbers of a set."""
+    for number in numbers:
+        rng = np.random.default_rng(2 * (seed * 1_000_000 + number) + (split == "test"))
+        yield render(
+            rng,
+            model,
+            backgrounds,
+            SIZE_PX,
+            yaw_deg=YAW_DEG,
+            pitch_deg=PITCH_DEG,
+            roll_deg=ROLL_DEG,
+            expressions=sample_motion,
+        )
+
+
+def analyzed(samples: Sequence[Sample], model: HeadModel, analyzer: FaceAnalyzer) -> ExpressionSamples:
+    """Analyze rendered heads and keep those that are found."""
+    rows = []
+    for sample in samples:
+        faces = analyzer(sample.image)
+        box = face_box(sample.landmarks_px)
+        overlaps = iou(faces.box_xyxy, box[None])[:, 0] if len(faces) else np.zeros(0)
+        if not len(faces) or overlaps.max() < SAME_FACE_IOU:
+            continue
+        face = faces[int(overlaps.argmax())]
+        assert sample.expression is not None
+        seen = rotation_to_line_of_sight(sample.translation_mm).T @ sample.rotation
+        look = gaze_from_angles(*model.look_deg(sample.expression).T)
+        rows.append(
+            (
+                in_canonical_frame(face.mesh_mm[None])[0],
+                face.rotation,
+                face.mesh_confidence,
+                arkit_coefficients(sample.expression, model.expression_names),
+                look @ seen.T,
+                seen,
+                face.aligned(sample.image, ALIGNED_PX).pixels,
+            )
+        )
+    if not rows:
+        raise InputError("expected rendered heads that are found, found none")
+    columns = zip((f.name for f in fields(ExpressionSamples)), zip(*rows, strict=True), strict=True)
+    arrays: dict[str, Any] = {name: np.stack(column) for name, column in columns}
+    crops = arrays.pop("crops")
+    return ExpressionSamples(**{name: each.astype(np.float32) for name, each in arrays.items()}, crops=crops)
+
+
+def make_samples(data: Path, count: int, out: Path, seed: int = 0, split: str = "train") -> list[Path]:
+    """Render and analyze a set; finished shards ``expression_0000.npz`` … of ``out`` are kept."""
+    model, analyzer = load_model(data / MODEL_FILE), FaceAnalyzer(threads=1)
+    backgrounds = load_backgrounds(data / "backgrounds", split)
+    shards = [out / f"expression_{start // SHARD:04d}.npz" for start in range(0, count, SHARD)]
+    with tqdm(total=count, desc=f"{split} heads", unit="head") as bar:
+        for shard, start in zip(shards, range(0, count, SHARD), strict=True):
+            numbers = range(start, min(start + SHARD, count))
+            if not shard.is_file():
+                heads = []
+                for sample in rendered_samples(model, backgrounds, numbers, seed, split):
+                    heads.append(sample)
+                    bar.update()
+                found = analyzed(heads, model, analyzer)
+                save_npz(shard, **{f.name: getattr(found, f.name) for f in fields(found)})
+            else:
+                bar.update(len(numbers))
+    return shards
+
+
+def read_samples(folder: Path) -> ExpressionSamples:
+    """Read the shards of a folder.
+
+    Raises:
+        InputError: there are none.
+    """
+    shards = sorted(folder.glob("expression_*.npz"))
+    if not shards:
+        raise InputError(
+            f"expected expression_*.npz in {str(folder)!r}; make them by `facegeom lab expressions`"
+        )
+    parts = []
+    for shard in shards:
+        with np.load(shard) as arrays:
+            parts.append(ExpressionSamples(**{f.name: arrays[f.name] for f in fields(ExpressionSamples)}))
+    return ExpressionSamples.concatenate(parts)

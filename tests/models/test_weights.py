@@ -53,7 +53,7 @@ def fits(actual: tuple[int, ...], promised: list[int | None]) -> bool:
 
 def test_the_networks_that_ship() -> None:
     others = ["depth1", "depth2", "expression", "eyes", "face", "fpnet", "mouth"]
-    assert NAMES == [*others, "onepass", "pnet", "rnet"]
+    assert [*others, "onepass", "pnet", "rnet"] == NAMES
     assert ONNX == NAMES
 
 

@@ -103,24 +103,31 @@ def test_too_large_photos_are_not_read(tmp_path: Path, monkeypatch: pytest.Monke
         Reader()(photo)
 
 
+class ClientError(Exception):
+    """As botocore raises it: no OSError."""
+
+
 class Failing:
     """A store whose first calls fail."""
 
-    def __init__(self, store: Any, failures: int) -> None:
-        self.store, self.failures = store, failures
+    def __init__(self, store: Any, failures: int, error: type[Exception]) -> None:
+        self.store, self.failures, self.error = store, failures, error
 
     def open(self, path: str, mode: str) -> Any:
         self.failures -= 1
         if self.failures >= 0:
-            raise OSError("the line is busy")
+            raise self.error("the line is busy")
         return self.store.open(path, mode)
 
 
+@pytest.mark.parametrize("error", [OSError, ClientError])
 @pytest.mark.parametrize("failures", [0, 2, 3])
-def test_a_store_is_tried_three_times(memory: Any, monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+def test_a_store_is_tried_three_times(
+    memory: Any, monkeypatch: pytest.MonkeyPatch, failures: int, error: type[Exception]
+) -> None:
     memory.pipe_file("/lake/a.jpg", jpeg())
     (photo,) = list_photos(["memory://lake/a.jpg"])
-    failing = Failing(memory, failures)
+    failing = Failing(memory, failures, error)
     monkeypatch.setattr(reading, "open_store", lambda location: (failing, "/lake/a.jpg"))
     monkeypatch.setattr(reading, "_RETRY_DELAYS_S", (0.0, 0.0))
     if failures < 3:

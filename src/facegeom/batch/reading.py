@@ -17,7 +17,7 @@ from fsspec.implementations.arrow import ArrowFSWrapper
 from pyarrow.fs import FileSystem
 
 from facegeom.batch.input_index import PhotoRef
-from facegeom.errors import ImageError, InputError
+from facegeom.errors import FacegeomError, ImageError, InputError
 
 MAX_BYTES = 1 << 30
 """Largest photo that is read, bytes."""
@@ -138,7 +138,9 @@ class Reader:
         while True:
             try:
                 return self._read(photo)
-            except (OSError, pa.ArrowException) as error:
+            except FacegeomError:
+                raise
+            except Exception as error:  # drivers of stores raise errors of any type
                 self._close()
                 if not delays_s or isinstance(error, _PERMANENT_ERRORS):
                     raise ImageError(f"cannot be read: {reason_of(error)}") from error
@@ -174,7 +176,7 @@ class Reader:
 
     def _close(self) -> None:
         """Close the open tar or Parquet file."""
-        with suppress(OSError):  # a store that has failed may fail again on closing
+        with suppress(Exception):  # a store that has failed may fail again on closing
             if self._stream is not None:
                 self._stream.close()
         self._path = self._stream = self._rows = None

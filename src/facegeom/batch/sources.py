@@ -196,7 +196,7 @@ def _key(source: Source, path: str) -> str:
         return source.text
     below = path[len(source.root) :].lstrip("/")
     if source.glob is None:
-        return f"{source.text}/{below}"
+        return f"{source.text}/{below}" if below else source.text
     root = _WILDCARD.split(source.text, maxsplit=1)[0].rpartition("/")[0]
     return f"{root}/{below}" if root else below
 

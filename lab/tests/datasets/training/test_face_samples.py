@@ -274,8 +274,20 @@ def test_hidden_parts_leave_the_labels(make_head: Maker) -> None:
 def test_hidden_parts_of_negatives(make_head: Maker) -> None:
     head = make_head(0, 0, 0)
     crops = FaceCrops([dotted(head)], labels_of(head), [dotted(head)], hidden_share=0.5)
-    flat = [int(np.ptp(crops._negative(np.random.default_rng(seed))["crop"].numpy())) for seed in range(200)]
+    flat = [
+        int(np.ptp(crops._negative(0, np.random.default_rng(seed))["crop"].numpy())) for seed in range(200)
+    ]
     assert 60 < np.count_nonzero(flat) < 110  # the rest is 77 everywhere, or a repeated or mean 77
+
+
+def test_some_negatives_are_faces_upside_down(make_head: Maker) -> None:
+    head = make_head(0, 0, 0)
+    crops = FaceCrops([dotted(head)], labels_of(head), [], upside_down_share=0.5)
+    chosen = [crops._negative(0, np.random.default_rng(seed)) for seed in range(100)]
+    assert all(float(sample["face"]) == 0 for sample in chosen)
+    faces = [dot(sample["crop"].numpy()) for sample in chosen if np.ptp(sample["crop"].numpy())]
+    assert 30 < len(faces) < 70
+    assert np.mean([y for _, y in faces]) > 0.05  # the eye that stands above the middle of an upright face
 
 
 def test_half_of_the_photos_end_as_in_the_runtime(make_head: Maker) -> None:

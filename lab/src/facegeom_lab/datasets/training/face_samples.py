@@ -55,6 +55,7 @@ class FaceCrops(Dataset):
         view: chooses the crop of an image; :func:`close_view` by default.
         hidden_share: fraction of the crops, in [0, 1], faces or not, of which a side is cut off or a part has
             one colour; the labels stay.
+        upside_down_share: fraction of the negatives, in [0, 1]: faces turned by 150 to 210 degrees.
     """
 
     def __init__(
@@ -71,13 +72,14 @@ class FaceCrops(Dataset):
         size_px: int = CROP_PX,
         view: "View | None" = None,
         hidden_share: float = 0.0,
+        upside_down_share: float = 0.0,
     ) -> None:
         self.images, self.labels, self.backgrounds = images, labels, backgrounds
         self.hard_negatives, self.negatives = hard_negatives, negatives
         self.seed, self.size_px = seed, size_px
         self.strength, self.mild_share, self.mild_strength = strength, mild_share, mild_strength
         self.view = view or close_view
-        self.hidden_share = hidden_share
+        self.hidden_share, self.upside_down_share = hidden_share, upside_down_share
         self.mirror478 = topology.mirror()
         self.rng: np.random.Generator | None = None
 
@@ -89,11 +91,14 @@ class FaceCrops(Dataset):
         if self.rng is None:
             self.rng = np.random.default_rng((self.seed, torch.initial_seed() % 2**32))
         if self.rng.random() < self.negatives:
-            return self._negative(self.rng)
+            return self._negative(index, self.rng)
         return self._positive(index, self.rng)
 
-    def _negative(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        if len(self.hard_negatives) and rng.random() < 0.6:
+    def _negative(self, index: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        if self.upside_down_share and rng.random() < self.upside_down_share:
+            matrix = random_crop(rng, self.labels.landmarks[index], rng.uniform(150, 210), 1.0, self.size_px)
+            crop = warp(self.images[index], matrix, self._outside(rng))
+        elif len(self.hard_negatives) and rng.random() < 0.6:
             crop = self.hard_negatives[int(rng.integers(len(self.hard_negatives)))]
             crop = crop[:, ::-1] if rng.random() < 0.5 else crop
         else:

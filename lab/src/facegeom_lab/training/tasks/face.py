@@ -45,6 +45,7 @@ class FaceRecipe:
     mild_from_step: int
     mild_strength: float
     hidden_share: float
+    upside_down_share: float
     blend_share: float
     landmarks_rounds: int
     confidence_rounds: int
@@ -179,6 +180,7 @@ class FaceData(L.LightningDataModule):
             1.0,
             *gentle,
             hidden_share=r.hidden_share,
+            upside_down_share=r.upside_down_share,
         )
         sampler = WeightedRandomSampler(weights, self.recipe.samples_per_epoch)
         return DataLoader(crops, self.recipe.batch, sampler=sampler, num_workers=self.workers, drop_last=True)

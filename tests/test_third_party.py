@@ -88,7 +88,7 @@ def test_the_sbom_agrees_with_the_manifest_and_the_requirements(wheel: zipfile.Z
     packages = [part for part in parts if part["bom-ref"].startswith("pkg:pypi/")]
     assert {(need, part["scope"]) for part in packages for need in values(part, "requirement")} == wanted
     av = next(part for part in packages if part["name"] == "av")
-    assert "GPL" in av["description"] and values(av, "extra") == ["video"]
+    assert "GPL" in av["description"] and values(av, "extra") == ["live", "video"]
 
 
 def values(part: dict[str, Any], name: str) -> list[str]:

@@ -164,7 +164,7 @@ def networks(scene: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         scene.built = {"device": device, **options}
         return FrameAnalyzer(scene, **tracking)
 
-    monkeypatch.setattr("facegeom.cli.video._analyzer", build)
+    monkeypatch.setattr("facegeom.cli.video.load_analyzer", build)
     return scene
 
 

@@ -59,6 +59,29 @@ Fov: TypeAlias = Annotated[
         " frame depend on it; the angles do not, except that a known wide lens is corrected.",
     ),
 ]
+VideoFov: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        min=1,
+        max=179,
+        metavar="DEG",
+        show_default="50",
+        help="Angle of view across the longer side. Distances, millimetres and the rotation in the"
+        " camera frame depend on it; the angles do not, except that a given wide lens is corrected.",
+    ),
+]
+CameraName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="A camera instead of IN: its number from 0, or its name on Windows."),
+]
+Smooth: TypeAlias = Annotated[bool, typer.Option(help="Smooth points, mesh, pose and box over time.")]
+DetectEvery: TypeAlias = Annotated[
+    int, typer.Option(min=1, metavar="K", help="Look for new faces every K frames.")
+]
+NewScore: TypeAlias = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, show_default="0.9", help="Lowest score of a new face, from 0 to 1."),
+]
 Weights: TypeAlias = Annotated[
     Literal["float32", "int8"] | None,
     typer.Option(

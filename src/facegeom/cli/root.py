@@ -23,6 +23,7 @@ _LAB_COMMANDS = {
 
 _EXTRAS = {
     "video": ("Track the faces of a video or of a camera.", ("av", "pyarrow")),
+    "live": ("Send the faces of a camera or of a video to other programs.", ("av", "pythonosc")),
     "serve": (
         "Serve the analyzer over HTTP, with a page for people.",
         ("fastapi", "prometheus_client", "python_multipart", "uvicorn"),

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facegeom.cli.options import (
+    CameraName,
+    DetectEvery,
     DetectorName,
     Device,
     MinFace,
+    NewScore,
     OrientationName,
     Out,
     PoseNet,
+    Smooth,
     Threads,
+    VideoFov,
     Weights,
     without_none,
 )
@@ -33,18 +38,18 @@ def video(
         list[Path] | None, typer.Argument(metavar="IN", show_default=False, help="The videos.")
     ] = None,
     out: Out = Path("out"),
-    camera: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="A camera instead of IN: its number from 0, or its name on Windows."),
-    ] = None,
+    camera: CameraName = None,
     overlay: Annotated[bool, typer.Option(help="Write the video with the faces drawn on it.")] = True,
     formats: Annotated[
-        str, typer.Option("--format", help="Formats of the tables, separated by commas: parquet, csv.")
+        str,
+        typer.Option(
+            "--format",
+            help="Formats, separated by commas: tables as parquet, csv; the face that is seen longest as an"
+            " animation, livelink (CSV of Live Link Face), glb (moving mesh).",
+        ),
     ] = "parquet",
-    smooth: Annotated[bool, typer.Option(help="Smooth points, mesh, pose and box over time.")] = True,
-    detect_every: Annotated[
-        int, typer.Option(min=1, metavar="K", help="Look for new faces every K frames.")
-    ] = 30,
+    smooth: Smooth = True,
+    detect_every: DetectEvery = 30,
     start: Annotated[
         float,
         typer.Option(metavar="S", help="Start at this time of the video, seconds."),
@@ -57,23 +62,10 @@ def video(
     max_faces: Annotated[
         int | None, typer.Option(min=1, help="Track at most this many faces at a time.")
     ] = None,
-    min_score: Annotated[
-        float | None,
-        typer.Option(min=0, max=1, show_default="0.9", help="Lowest score of a new face, from 0 to 1."),
-    ] = None,
+    min_score: NewScore = None,
     device: Device = "cpu",
     threads: Threads = None,
-    fov: Annotated[
-        float | None,
-        typer.Option(
-            min=1,
-            max=179,
-            metavar="DEG",
-            show_default="50",
-            help="Angle of view across the longer side. Distances, millimetres and the rotation in the"
-            " camera frame depend on it; the angles do not, except that a given wide lens is corrected.",
-        ),
-    ] = None,
+    fov: VideoFov = None,
     pose_net: PoseNet = "face",
     detector: DetectorName = "onepass",
     weights: Weights = None,
@@ -99,7 +91,7 @@ def video(
     limits = {"min_face": min_face, "max_faces": max_faces, "min_score": min_score, "fov_deg": fov}
     networks = {"pose_net": pose_net, "detector": detector, "weights": weights, "threads": threads}
     options = {**limits, **networks, "orientation": orientation}
-    analyze = _analyzer(device, options, {"detect_every": detect_every, "smooth": smooth})
+    analyze = load_analyzer(device, options, {"detect_every": detect_every, "smooth": smooth})
     failed = False
     for name, source in sources.items():
         try:
@@ -145,7 +137,7 @@ def _sources(paths: Sequence[Path], camera: str | None) -> "dict[str, Source]":
     return sources
 
 
-def _analyzer(device: str, options: dict[str, Any], tracking: dict[str, Any]) -> "FrameAnalyzer":
+def load_analyzer(device: str, options: dict[str, Any], tracking: dict[str, Any]) -> "FrameAnalyzer":
     """Load the networks; a function of its own, so that tests can replace it."""
     from facegeom.analyzer import FaceAnalyzer
     from facegeom.video.run import FrameAnalyzer

@@ -72,6 +72,17 @@ def angles_from_rotation(rotation: FloatArray) -> FloatArray:
     return np.asarray(np.rad2deg(angles))
 
 
+def rotation_to_quaternion(rotation: FloatArray) -> FloatArray:
+    """Return unit quaternions (..., 4) as x, y, z, w, with w of at least 0, of rotations (..., 3, 3)."""
+    trace = np.trace(rotation, axis1=-2, axis2=-1)[..., None, None]
+    full = np.zeros((*rotation.shape[:-2], 4, 4))
+    full[..., :3, :3] = rotation + np.swapaxes(rotation, -1, -2) - trace * np.eye(3)
+    full[..., 3, :3] = (rotation - np.swapaxes(rotation, -1, -2))[..., _LAST, _NEXT]
+    full[..., 3, 3] = trace[..., 0, 0]
+    vector = np.linalg.eigh(full)[1][..., -1]  # Bar-Itzhack 2000: the lower triangle is read
+    return np.asarray(vector * np.where(vector[..., 3:] < 0, -1, 1))
+
+
 def geodesic_deg(first: FloatArray, second: FloatArray) -> FloatArray:
     """Return the angle (...,) in [0, 180] degrees between rotations (..., 3, 3), acos((tr(AᵀB) - 1) / 2)."""
     trace = np.einsum("...ij,...ij->...", first, second)

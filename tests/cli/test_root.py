@@ -27,7 +27,7 @@ def test_help_names_the_commands() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[], *([name] for name in ("analyze", "detect", "video", "serve", "batch"))]
+    "command", [[], *([name] for name in ("analyze", "detect", "video", "live", "serve", "batch"))]
 )
 def test_short_help_is_the_help(command: list[str]) -> None:
     short, long = (runner.invoke(app, [*command, flag]) for flag in ("-h", "--help"))

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
+from receivers import Receiver, VmcAvatar
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PORTRAIT = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
 
 sys.path.insert(0, str(EXAMPLES))  # the examples import one another as scripts of one folder
 
+import avatar  # noqa: E402
 import blink  # noqa: E402
 import driver_attention  # noqa: E402
 import mask_texture  # noqa: E402
@@ -194,6 +196,25 @@ def test_a_sheet_of_aligned_crops(tmp_path: Path) -> None:
     done = example("aligned_crops", PORTRAIT, PORTRAIT, "-o", tmp_path / "sheet.png")
     assert (done.returncode, done.stderr) == (0, "")
     assert Image.open(tmp_path / "sheet.png").size == (4 * 224, 2 * 224)
+
+
+def test_an_avatars_face_is_printed_and_sent(face: Face) -> None:
+    done = example("avatar", PORTRAIT)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.count("\n") == 1
+    assert f"head {face.yaw_deg:+.0f} {face.pitch_deg:+.0f} {face.roll_deg:+.0f}  gaze " in done.stdout
+    receiver, drawn = Receiver(), VmcAvatar()
+    done = example("avatar", PORTRAIT, "--send", f"vmc://127.0.0.1:{receiver.port}")
+    for datagram in receiver.datagrams():
+        drawn.take(datagram)
+    receiver.close()
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "3 packets\n")
+    assert drawn.shapes["MouthSmileLeft"] == pytest.approx(face.coefficients["mouthSmileLeft"], abs=0.02)
+
+
+def test_an_avatars_face_from_a_video(tmp_path: Path) -> None:
+    turning_head.write_clip(tmp_path / "clip.mp4", 0.3)
+    frames = list(avatar.frames_of(tmp_path / "clip.mp4"))
+    assert [frame.index for frame in frames] == [0, 1, 2] and all(frame.faces for frame in frames)
 
 
 def blinks_of(openings: list[float], rate: float = 30) -> list[float]:

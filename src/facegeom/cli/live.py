@@ -34,8 +34,8 @@ def live(
         typer.Option(
             metavar="URL",
             show_default=False,
-            help="Receiver, several with several --send: vmc://HOST[:39539], livelink://HOST[:11111][/NAME],"
-            " osc://HOST:PORT[/PREFIX], json://HOST:PORT.",
+            help="Receiver, several with several --send: vmc://HOST, livelink://HOST/SUBJECT,"
+            " osc://HOST:PORT/PREFIX, json://HOST:PORT; vmc has port 39539, livelink 11111, unless given.",
         ),
     ] = None,
     camera: CameraName = None,

@@ -66,8 +66,8 @@ def live(
 
     Expression coefficients, head and gaze of each frame go to avatars and engines
     as UDP packets: VMC, Live Link Face, plain OSC or JSON. A camera runs until
-    Ctrl-C and is opened again when it was lost; a video ends by itself. Then it is
-    printed what was sent, and the time from a frame to its packets.
+    Ctrl-C and is opened again when it was lost; a video ends by itself. At the
+    end it prints what was sent, and the time from a frame to its packets.
 
     Example: facegeom live --camera 0 --send vmc://127.0.0.1:39539
     """

@@ -169,6 +169,21 @@ def video(
 
 
 @app.command()
+def live(
+    out: Out = OUT, frames: Annotated[int, typer.Option(min=1, help="Frames of the clip.")] = 300
+) -> None:
+    """Measure frames per second and the time from a frame to its packets. Needs an idle machine.
+
+    Example: facegeom bench live -o results
+    """
+    from facegeom.analyzer import FaceAnalyzer
+    from facegeom_lab.bench.video.live import run_live_bench
+
+    run_live_bench(out, FaceAnalyzer(), frames, _print_table)
+    typer.echo(f"saved {out / 'live.md'} and {out / 'live.json'}")
+
+
+@app.command()
 def browser(
     out: Out = OUT,
     chromium: Annotated[

@@ -18,7 +18,6 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from facegeom import FaceAnalyzer
-from facegeom.geometry.rotation import geodesic_deg
 
 Answers = dict[str, np.ndarray]
 ARRAYS = ("box_xyxy", "score", "landmarks_px", "mesh_px", "mesh_confidence", "rotation", "translation_mm")
@@ -62,7 +61,8 @@ def compare(first: Answers, second: Answers, weights: tuple[str, str]) -> str:
         width = np.linalg.norm(one["mesh_px"][:, 33, :2] - one["mesh_px"][:, 263, :2], axis=1)
         apart = np.linalg.norm(one["mesh_px"] - other["mesh_px"], axis=2) / width[:, None]
         eyes += apart.mean(axis=1).tolist()
-        changes = [100 * apart, geodesic_deg(one["rotation"], other["rotation"])]
+        chord = np.linalg.norm(one["rotation"] - other["rotation"], axis=(1, 2)) / np.sqrt(8)
+        changes = [100 * apart, np.rad2deg(2 * np.arcsin(chord))]  # exact for small angles, as no arccos is
         changes += [abs(one[name] - other[name]) for name in ("score", "box_xyxy", "translation_mm")]
         worst = np.maximum(worst, [each.max(initial=0) for each in changes])
     cells = [f"{100 * float(np.mean(eyes)):.2g}", *(f"{each:.2g}" for each in worst)]

@@ -95,7 +95,7 @@ class Video:
         self.source = source
         self._container = container
         self._stream = _video_streams(container)[0]
-        self._stream.thread_type = "AUTO"
+        self._stream.thread_type = "SLICE" if source.device else "AUTO"  # threads by frames keep frames back
         if not source.device and self._stream.codec_context.name == "mjpeg":  # conceals damage in silence
             self._stream.codec_context.options = {"err_detect": "explode"}
         self.rate = float(self._stream.average_rate or 0) or _DEFAULT_RATE

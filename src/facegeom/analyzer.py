@@ -250,10 +250,6 @@ class FaceAnalyzer:
             faces = replace(faces, rotation=np.where(rolled, own, faces.rotation))
         return faces
 
-    def with_motion(self, faces: Faces) -> Faces:
-        """Return the faces with the expression and gaze that follow from their meshes and rotations."""
-        return replace(faces, **self.expression_net(faces.mesh_mm, faces.rotation)._asdict())
-
     @property
     def max_faces(self) -> int | None:
         """Number of faces to keep at most; None for all."""
@@ -334,14 +330,17 @@ class FaceAnalyzer:
     ) -> list[Faces]:
         """Convert predictions to results in the photos' pixels and in millimetres; add depth if wanted."""
         images = [photo.pyramid for photo in photos]
-        predictions = self.region_nets(images, predictions)
+        predictions, features = self.region_nets(images, predictions)
+        rotations6d = [each.rotation6d for each in predictions]
         if self.fpnet is not None:
             heads = self.fpnet(images, [square(each.box_xyxy) for each in predictions])
             predictions = [
                 replace(each, rotation6d=rotation_to_6d(head.rotation))
                 for each, head in zip(predictions, heads, strict=True)
             ]
-        faces = [self.with_motion(faces) for faces in map(_to_faces, predictions, photos, min_face_px)]
+        faces = list(map(_to_faces, predictions, photos, min_face_px))
+        motions = self.expression_net(features, [each.mesh_mm for each in faces], rotations6d)
+        faces = [faces.moved(*motion) for faces, motion in zip(faces, motions, strict=True)]
         if self.depth is None:
             return faces
         meshes = [PlacedMeshes(each.mesh_px, each.mesh_mm, each.translation_mm) for each in faces]

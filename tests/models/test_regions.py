@@ -13,7 +13,7 @@ from facegeom.geometry.transforms import apply, invert
 from facegeom.image.pyramid import Pyramid
 from facegeom.models.engine import Engine
 from facegeom.models.face import FacePredictions
-from facegeom.models.regions import CROP_PX, EYES, MOUTH, REGIONS, Region, RegionNets
+from facegeom.models.regions import CROP_PX, EYES, FEATURES, MOUTH, REGIONS, Region, RegionNets
 
 CROP = np.array([[100.0, 50, 400, 350]])  # of the face, pixels
 MEAN_HEAD = topology.canonical_mm() / 200  # in crop units, upright
@@ -35,7 +35,9 @@ class FakeNet:
         self.crops += list(crops)
         self.first += list(first)
         points = np.tile(np.float32([0.25, 0.125]), (len(crops), self.count, 1))
-        return [points]
+        features = np.zeros((len(crops), FEATURES // 3), np.float32)
+        features[:, 0] = crops[:, 0, 0, 0]
+        return [points, features]
 
 
 def predictions(mesh: np.ndarray = MEAN_HEAD, count: int = 1) -> FacePredictions:
@@ -54,7 +56,7 @@ def looked(
 ) -> tuple[list[FacePredictions], dict[str, FakeNet]]:
     """Return the faces after the closer look, and the networks that looked."""
     nets = {region.name: FakeNet(region) for region in REGIONS}
-    return RegionNets(list(nets.values()))(images, faces), nets
+    return RegionNets(list(nets.values()))(images, faces)[0], nets
 
 
 def frames_of(region: Region, mesh: np.ndarray, rotation: np.ndarray) -> np.ndarray:
@@ -181,3 +183,20 @@ def test_faces_of_several_photos_share_a_call_and_keep_their_order() -> None:
 def test_no_face_needs_no_call() -> None:
     after, nets = looked([Pyramid(photo())], [FacePredictions.empty()])
     assert len(after[0].score) == 0 and nets["eyes"].crops == []
+
+
+def test_features_are_those_of_right_eye_left_eye_and_mouth() -> None:
+    nets = [FakeNet(region) for region in REGIONS]
+    image = Pyramid(Image.fromarray(np.random.default_rng(2).integers(0, 256, (400, 500, 3), np.uint8)))
+    faces = [predictions(count=2), predictions(count=0), predictions()]
+    _, features = RegionNets(nets)([image] * 3, faces)
+    assert [each.shape for each in features] == [(2, FEATURES), (0, FEATURES), (1, FEATURES)]
+    eyes, mouth = ([crop[0, 0, 0] for crop in net.crops] for net in nets)
+    found = np.concatenate(features)[:, :: FEATURES // 3]
+    np.testing.assert_array_equal(found, np.column_stack([eyes[::2], eyes[1::2], mouth]))
+
+
+def test_no_face_has_no_features() -> None:
+    image = Pyramid(Image.new("RGB", (64, 64)))
+    faces, features = RegionNets([FakeNet(region) for region in REGIONS])([image], [predictions(count=0)])
+    assert len(faces[0].score) == 0 and features[0].shape == (0, FEATURES)

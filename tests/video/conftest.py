@@ -132,10 +132,6 @@ class Scene:
         boxes = self.boxes[: self.max_faces]
         return build_faces(boxes, [0.99] * len(boxes), (source.shape[1], source.shape[0]))
 
-    def with_motion(self, faces: Faces) -> Faces:
-        """Return the faces: they keep their expression and gaze."""
-        return faces
-
     def at(self, source: np.ndarray, boxes_xyxy: np.ndarray, roll_deg: np.ndarray | None = None) -> Faces:
         """Return the nearest face within half the side of each box, else a low score."""
         self.reads.append(np.asarray(boxes_xyxy).tolist())

@@ -48,14 +48,14 @@ STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
 """Side of an example input of the cascade's stages, and their outputs."""
 
 
-Example: TypeAlias = torch.Tensor | tuple[torch.Tensor, torch.Tensor]
+Example: TypeAlias = torch.Tensor | tuple[torch.Tensor, ...]
 
 
 def runtime_network(name: str, net: nn.Module) -> tuple[nn.Module, Example, tuple[str, ...]]:
     """Return the runtime form of a network, an example of its input or inputs, the names of its outputs."""
     if name == "expression":
-        points, rotation6d = 50 * torch.randn(2, 478, 3), torch.randn(2, 6)
-        return expression.ExpressionNetForExport(net.eval()), (points, rotation6d), expression.OUTPUTS
+        example = (torch.randn(2, regions.FEATURES), 50 * torch.randn(2, 478, 3), torch.randn(2, 6))
+        return expression.ExpressionNetForExport(net.eval()), example, expression.OUTPUTS
     if name == "face":
         return FaceNetForExport(fold(copy.deepcopy(net).eval())), _example_images(CROP_PX), OUTPUTS
     if name in REGION_NAMES:

@@ -27,6 +27,9 @@ IntArray = npt.NDArray[np.intp]
 
 CROP_PX = 64
 
+FEATURES = 3 * 544
+"""Features of both eyes and the mouth."""
+
 RINGS = 2
 """Rings of mesh points around a region's outlines that move with them."""
 
@@ -136,16 +139,22 @@ class RegionNets:
 
     def __call__(
         self, images: Sequence[Pyramid], predictions: Sequence[FacePredictions]
-    ) -> list[FacePredictions]:
-        """Look at the regions of each image's faces and return the faces with their points replaced."""
+    ) -> tuple[list[FacePredictions], list[FloatArray]]:
+        """Look at the regions of each image's faces.
+
+        Returns:
+            The faces with their points replaced; features (K, 1632) of what is seen of right eye, left eye,
+            mirrored, and mouth.
+        """
         faces = reduce(FacePredictions.joined, predictions)
         if not len(faces.score):
-            return list(predictions)
+            return list(predictions), [np.zeros((0, FEATURES), np.float32) for _ in predictions]
         ends = [0, *accumulate(len(each.score) for each in predictions)]
         low, high = faces.crop_xyxy[:, None, :2], faces.crop_xyxy[:, None, 2:]
         size, centre = high - low, (low + high) / 2
         rotation = rotation_from_6d(faces.rotation6d)
         better_mesh, better_landmarks = faces.mesh.copy(), faces.landmarks.copy()
+        features = []
         for region, engine in zip(REGIONS, self.engines, strict=True):
             frames = region.frames(faces.mesh, rotation)  # in units of the face's crop
             in_image = frames * size[..., None]
@@ -157,7 +166,8 @@ class RegionNets:
             mesh, landmarks = region.mesh_indices, region.ibug68_indices
             seen = np.concatenate([faces.mesh[:, mesh, :2], faces.landmarks[:, landmarks]], axis=2)
             first = apply(invert(frames), seen).astype(np.float32)
-            (found,) = engine.batched(np.concatenate(crops), first=first.reshape(-1, *first.shape[2:]))
+            found, seen = engine.batched(np.concatenate(crops), first=first.reshape(-1, *first.shape[2:]))
+            features.append(seen.reshape(len(first), -1))
             found = apply(frames, found.reshape(first.shape))
             count = mesh.shape[1]
             better_mesh[:, mesh, :2], better_landmarks[:, landmarks] = (
@@ -165,4 +175,6 @@ class RegionNets:
                 found[:, :, count:],
             )
         better = replace(faces, mesh=better_mesh, landmarks=better_landmarks)
-        return [better[start:end] for start, end in pairwise(ends)]
+        all_seen = np.concatenate(features, axis=1)
+        parts = [slice(start, end) for start, end in pairwise(ends)]
+        return [better[part] for part in parts], [all_seen[part] for part in parts]

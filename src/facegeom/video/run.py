@@ -6,7 +6,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from math import inf, isfinite
 from pathlib import Path
@@ -69,8 +69,7 @@ class FrameAnalyzer:
         tracked = self._track(frame.pixels, frame.time_s)
         if self._smooth is None:
             return tracked
-        calm = self._smooth(tracked, frame.time_s)
-        return replace(calm, faces=self.analyzer.with_motion(calm.faces))
+        return self._smooth(tracked, frame.time_s)
 
 
 def analyze_video(

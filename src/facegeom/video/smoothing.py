@@ -95,10 +95,13 @@ RESET_AFTER_S = 0.5
 """A face that was absent for longer starts with a new filter."""
 
 _LANDMARKS, _MESH, _BOX, _ROTATION = slice(0, 68), slice(68, 546), slice(546, 548), slice(548, 550)
+_GAZE, _EXPRESSION = slice(550, 552), slice(552, 604)
 _LEARNED = slice(68, 546, 4)  # enough points of the mesh to learn the noise from
-_COUNT = np.repeat(np.array([2, 3, 2, 3], np.float32), [68, 478, 2, 2])
-_SHARE = np.repeat(np.array([0.55, 1.1, 1.5, 2.2], np.float32), [68, 478, 2, 2])
-"""Noise of landmarks, mesh, box and rotation over that of the mesh's x and y, on clips of noisy frames."""
+_KINDS = [68, 478, 2, 2, 2, 52]
+_COUNT = np.repeat(np.array([2, 3, 2, 3, 3, 1], np.float32), _KINDS)
+_SHARE = np.repeat(np.array([0.55, 1.1, 1.5, 2.2, 5.5, 5.5], np.float32), _KINDS)
+"""Noise of landmarks, mesh, box, rotation, gaze and expression over that of the mesh's x and y, on clips of
+noisy frames; for the last three that as a fraction of the eye distance."""
 
 
 class _FaceFilter:
@@ -115,10 +118,11 @@ class _FaceFilter:
         return self._filter.time_s
 
     def __call__(self, rows: FloatArray, error_px: FloatArray, eyes_px: float, time_s: float) -> FloatArray:
-        """Filter the next rows (550, 3) of a face with expected errors (546,), pixels."""
+        """Filter the next rows (604, 3) of a face with expected errors (546,), pixels."""
         self._learn(rows[_LEARNED, :2], error_px[_LEARNED], time_s - self.time_s)
         typical = error_px[_LEARNED].mean()
-        noise = np.concatenate([error_px, [typical] * 2, [typical / eyes_px] * 2])
+        free = _SHARE[_ROTATION.start :]
+        noise = np.concatenate([error_px, [typical] * 2, np.full(len(free), typical / eyes_px)])
         return self._filter(rows, noise * (_SHARE * sqrt(self._level)), time_s, _COUNT)
 
     def _learn(self, mesh_px: FloatArray, error_px: FloatArray, step_s: float) -> None:
@@ -138,10 +142,11 @@ class _FaceFilter:
 class FaceSmoother:
     """Smooth positions and rotations of tracked faces over time.
 
-    Landmarks, mesh and box are filtered in pixels, each point by its own expected error. Millimetres are
-    computed from the smoothed mesh, with the angle of view of the faces. A rotation, of the head as seen, is
-    filtered as its first two columns (6D) and made orthonormal again. Depth maps are left as they are. A
-    track id that was not seen before, as after a cut, starts with a new filter.
+    Landmarks, mesh and box are filtered in pixels, each point by its own expected error, coefficients and
+    looks by that of the mesh. Millimetres are computed from the smoothed mesh, with the angle of view of the
+    faces. A rotation, of the head as seen, is filtered as its first two columns (6D) and made orthonormal
+    again. Depth maps are left as they are. A track id that was not seen before, as after a cut, starts with a
+    new filter.
 
     Args:
         settings: of the filter.
@@ -179,18 +184,25 @@ def _expected_errors_px(faces: Faces) -> tuple[FloatArray, FloatArray]:
 
 
 def _stack_fields(faces: Faces) -> FloatArray:
-    """Stack all filtered fields as (N, 550, 3): 68 landmarks, mesh, box corners, rotation columns."""
+    """Stack all filtered fields as (N, 604, 3).
+
+    They are 68 landmarks, mesh, box corners, columns of the rotation, looks of both eyes, and coefficients,
+    one component each.
+    """
     rows = np.zeros((len(faces), len(_COUNT), 3), np.float32)
     rows[:, _LANDMARKS, :2] = faces.landmarks_px
     rows[:, _MESH] = faces.mesh_px
     rows[:, _BOX, :2] = faces.box_xyxy.reshape(-1, 2, 2)
     rows[:, _ROTATION] = rotation_to_6d(faces.rotation).reshape(-1, 2, 3)
+    if faces.gaze is not None and faces.expression is not None:
+        rows[:, _GAZE], rows[:, _EXPRESSION, 0] = faces.gaze, faces.expression
     return rows
 
 
 def _unstack_fields(faces: Faces, rows: FloatArray) -> Faces:
-    """Return the faces with the smoothed fields (N, 550, 3) and the millimetres that follow from them."""
+    """Return the faces with the smoothed fields (N, 604, 3) and the millimetres that follow from them."""
     mesh_mm, translation_mm = place(rows[:, _MESH], Camera(faces.width, faces.height, faces.fov_deg))
+    gaze = rows[:, _GAZE]
     return replace(
         faces,
         box_xyxy=rows[:, _BOX, :2].reshape(-1, 4),
@@ -199,4 +211,8 @@ def _unstack_fields(faces: Faces, rows: FloatArray) -> Faces:
         mesh_mm=mesh_mm,
         rotation=rotation_from_6d(rows[:, _ROTATION].reshape(-1, 6)),
         translation_mm=translation_mm,
+        gaze=None
+        if faces.gaze is None
+        else gaze / np.maximum(np.linalg.norm(gaze, axis=-1, keepdims=True), 1e-6),
+        expression=None if faces.expression is None else np.clip(rows[:, _EXPRESSION, 0], 0, 1),
     )

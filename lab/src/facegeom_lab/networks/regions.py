@@ -1,6 +1,7 @@
 """Networks of the face's regions: a crop of an eye or of the mouth and its points in, better points out."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from facegeom.models.regions import CROP_PX, Region
@@ -41,31 +42,36 @@ class RegionNet(nn.Module):
         self.hidden = nn.Sequential(nn.Linear(channels * cells + 2 * self.points, 160), nn.ReLU())
         self.answer = nn.Linear(160, self.points * 3)
 
-    def forward(self, crops: torch.Tensor, first: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Predict points (N, K + L, 2) and log scales (N, K + L).
+    def forward(
+        self, crops: torch.Tensor, first: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Predict points (N, K + L, 2), log scales (N, K + L) and features (N, 544) of what is seen.
 
         Args:
             crops: (N, 3, 64, 64) RGB in [0, 255].
             first: (N, K + L, 2) points of the first look.
         """
-        seen = self.body((crops - 127.5) / 64).flatten(1)
+        seen = self.body((crops - 127.5) / 64)
         with torch.autocast(seen.device.type, enabled=False):  # bfloat16 is too coarse for points
-            joined = torch.cat([seen.float(), 4 * first.flatten(1)], dim=1)
-            answer = self.answer(self.hidden(joined))
+            joined = torch.cat([seen.float().flatten(1), 4 * first.flatten(1)], dim=1)
+            hidden = self.hidden(joined)
+            answer = self.answer(hidden)
+            features = torch.cat([F.avg_pool2d(seen.float(), 2).flatten(1), hidden], dim=1)
         moves = answer[:, : 2 * self.points].reshape(-1, self.points, 2)
-        return first + moves / 8, answer[:, 2 * self.points :]
+        return first + moves / 8, answer[:, 2 * self.points :], features
 
 
 class RegionNetForExport(nn.Module):
-    """Runtime form of a region's network: bytes in, points out."""
+    """Runtime form of a region's network: bytes in, points and features out."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, crops: torch.Tensor, first: torch.Tensor) -> tuple[torch.Tensor]:
-        """Predict points (N, K + L, 2) from crops (N, 64, 64, 3) uint8 RGB."""
-        return (self.net(crops.permute(0, 3, 1, 2).float(), first)[0],)
+    def forward(self, crops: torch.Tensor, first: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Predict points (N, K + L, 2) and features (N, 544) from crops (N, 64, 64, 3) uint8 RGB."""
+        points, _, features = self.net(crops.permute(0, 3, 1, 2).float(), first)
+        return points, features
 
 
-OUTPUTS = ("points",)
+OUTPUTS = ("points", "features")

@@ -4,12 +4,13 @@ Image ``i`` of a set takes all random numbers from one generator, as in :mod:`fa
 the splits ``train`` and ``test`` share no person and no background.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from facegeom.analyzer import FaceAnalyzer
@@ -19,15 +20,16 @@ from facegeom.geometry.gaze import gaze_from_angles
 from facegeom.geometry.placement import in_canonical_frame
 from facegeom.geometry.rotation import rotation_to_line_of_sight
 from facegeom.geometry.schemes import ARKIT52
+from facegeom.models.expression import ExpressionNet, Motion
+from facegeom.results import Faces
 from facegeom_lab.files import save_npz
 from facegeom_lab.synth.generate import MODEL_FILE, load_backgrounds
 from facegeom_lab.synth.model import LOOK_DEG, Floats, HeadModel, load_model
 from facegeom_lab.synth.scene import Image, Sample, render
 
-SHARD = 1000
+SHARD = 500
 SIZE_PX = 256
 YAW_DEG, PITCH_DEG, ROLL_DEG = (-50.0, 50.0), (-30.0, 30.0), (-25.0, 25.0)
-ALIGNED_PX = 64
 SAME_FACE_IOU = 0.5
 
 NEUTRAL_SHARE = 0.08
@@ -68,7 +70,7 @@ class ExpressionSamples:
         expression: (N, 52) true coefficients by :data:`facegeom.geometry.schemes.ARKIT52`.
         gaze_seen: (N, 2, 3) true directions of the right and the left eye, frame of the line of sight.
         true_rotation: (N, 3, 3) as seen.
-        crops: (N, 64, 64, 3) uint8 RGB aligned crops.
+        features: (N, 1632) of what the regions' networks see.
     """
 
     points_mm: Floats
@@ -77,7 +79,7 @@ class ExpressionSamples:
     expression: Floats
     gaze_seen: Floats
     true_rotation: Floats
-    crops: Image
+    features: Floats
 
     def __len__(self) -> int:
         return len(self.points_mm)
@@ -145,7 +147,7 @@ def arkit_coefficients(expression: Floats, names: Sequence[str]) -> Floats:
 
 
 def rendered_samples(
-    model: HeadModel, backgrounds: Sequence[Image], numbers: Sequence[int], seed: int, split: str
+    model: HeadModel, backgrounds: Sequence[Image], numbers: Iterable[int], seed: int, split: str
 ) -> Iterator[Sample]:
     """Render the heads of some numbers of a set."""
     for number in numbers:
@@ -162,36 +164,88 @@ def rendered_samples(
         )
 
 
-def analyzed(samples: Sequence[Sample], model: HeadModel, analyzer: FaceAnalyzer) -> ExpressionSamples:
-    """Analyze rendered heads and keep those that are found."""
-    rows = []
+class Truth(NamedTuple):
+    """What a rendered head does: coefficients (52,), directions of its eyes (2, 3) and rotation as seen."""
+
+    expression: Floats
+    gaze_seen: Floats
+    rotation: Floats
+
+
+def truth_of(sample: Sample, model: HeadModel) -> Truth:
+    """Return what a rendered head does."""
+    if sample.expression is None:
+        raise InputError("expected a sample with its expression, got one without")
+    seen = rotation_to_line_of_sight(sample.translation_mm).T @ sample.rotation
+    look = gaze_from_angles(*model.look_deg(sample.expression).T)
+    return Truth(arkit_coefficients(sample.expression, model.expression_names), look @ seen.T, seen)
+
+
+def mirrored_names() -> NDArray[np.intp]:
+    """Return for each of the 52 coefficients the index of the one that a mirror makes of it."""
+    swap = {"Left": "Right", "Right": "Left"}
+    sides = [next((side for side in swap if name.endswith(side)), "") for name in ARKIT52]
+    pairs = zip(ARKIT52, sides, strict=True)
+    return np.array([ARKIT52.index(name.removesuffix(side) + swap.get(side, "")) for name, side in pairs])
+
+
+def mirrored(truth: Truth) -> Truth:
+    """Return what the head does in a mirror."""
+    flip = np.array([-1, 1, 1])
+    return Truth(
+        truth.expression[mirrored_names()],
+        truth.gaze_seen[::-1] * flip,
+        truth.rotation * np.outer(flip, flip),
+    )
+
+
+def found_heads(
+    samples: Iterable[Sample], model: HeadModel, analyze: Callable[[Image], Faces], mirrors: bool = False
+) -> Iterator[tuple[Truth, Faces, int]]:
+    """Yield what rendered heads do that are found, each with the faces of its photo and its own number.
+
+    With ``mirrors`` each photo is followed by its mirror image.
+    """
     for sample in samples:
-        faces = analyzer(sample.image)
-        box = face_box(sample.landmarks_px)
-        overlaps = iou(faces.box_xyxy, box[None])[:, 0] if len(faces) else np.zeros(0)
-        if not len(faces) or overlaps.max() < SAME_FACE_IOU:
-            continue
-        face = faces[int(overlaps.argmax())]
-        assert sample.expression is not None
-        seen = rotation_to_line_of_sight(sample.translation_mm).T @ sample.rotation
-        look = gaze_from_angles(*model.look_deg(sample.expression).T)
-        rows.append(
-            (
-                in_canonical_frame(face.mesh_mm[None])[0],
-                face.rotation,
-                face.mesh_confidence,
-                arkit_coefficients(sample.expression, model.expression_names),
-                look @ seen.T,
-                seen,
-                face.aligned(sample.image, ALIGNED_PX).pixels,
-            )
-        )
+        truth = truth_of(sample, model)
+        views = [(sample.image, sample.landmarks_px, truth)]
+        if mirrors:
+            marks = sample.landmarks_px * (-1, 1) + (sample.image.shape[1] - 1, 0)
+            views.append((np.ascontiguousarray(sample.image[:, ::-1]), marks, mirrored(truth)))
+        for image, marks, what in views:
+            faces = analyze(image)
+            overlap = iou(faces.box_xyxy, face_box(marks)[None])[:, 0] if len(faces) else ()
+            if len(overlap) and max(overlap) >= SAME_FACE_IOU:
+                yield what, faces, int(np.argmax(overlap))
+
+
+class _Recorder:
+    """Stands for the expression network and keeps what it would see of the last photo."""
+
+    features: Floats
+
+    def __call__(
+        self, features: Sequence[Floats], meshes_mm: Sequence[Floats], _: Sequence[Floats]
+    ) -> list[Motion]:
+        (self.features,), count = features, len(meshes_mm[0])
+        return [Motion(np.zeros((count, len(ARKIT52))), np.zeros((count, 2, 3)), np.zeros((count, 2)))]
+
+
+def analyzed(samples: Iterable[Sample], model: HeadModel, analyzer: FaceAnalyzer) -> ExpressionSamples:
+    """Analyze rendered heads and keep those that are found; the analyzer is of no other use afterwards.
+
+    Raises:
+        InputError: none is found.
+    """
+    seen, rows = _Recorder(), []
+    analyzer.expression_net = cast(ExpressionNet, seen)
+    for truth, faces, number in found_heads(samples, model, analyzer, mirrors=True):
+        face = faces[number]
+        points = in_canonical_frame(face.mesh_mm[None])[0]
+        rows.append((points, face.rotation, face.mesh_confidence, *truth, seen.features[number]))
     if not rows:
         raise InputError("expected rendered heads that are found, found none")
-    columns = zip((f.name for f in fields(ExpressionSamples)), zip(*rows, strict=True), strict=True)
-    arrays: dict[str, Any] = {name: np.stack(column) for name, column in columns}
-    crops = arrays.pop("crops")
-    return ExpressionSamples(**{name: each.astype(np.float32) for name, each in arrays.items()}, crops=crops)
+    return ExpressionSamples(*(np.stack(column).astype(np.float32) for column in zip(*rows, strict=True)))
 
 
 def make_samples(data: Path, count: int, out: Path, seed: int = 0, split: str = "train") -> list[Path]:
@@ -203,15 +257,18 @@ def make_samples(data: Path, count: int, out: Path, seed: int = 0, split: str = 
         for shard, start in zip(shards, range(0, count, SHARD), strict=True):
             numbers = range(start, min(start + SHARD, count))
             if not shard.is_file():
-                heads = []
-                for sample in rendered_samples(model, backgrounds, numbers, seed, split):
-                    heads.append(sample)
-                    bar.update()
-                found = analyzed(heads, model, analyzer)
+                heads = rendered_samples(model, backgrounds, numbers, seed, split)
+                found = analyzed(_counted(heads, bar), model, analyzer)
                 save_npz(shard, **{f.name: getattr(found, f.name) for f in fields(found)})
             else:
                 bar.update(len(numbers))
     return shards
+
+
+def _counted(heads: Iterator[Sample], bar: Any) -> Iterator[Sample]:
+    for head in heads:
+        yield head
+        bar.update()
 
 
 def read_samples(folder: Path) -> ExpressionSamples:

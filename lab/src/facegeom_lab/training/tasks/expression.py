@@ -6,11 +6,10 @@ from pathlib import Path
 import lightning as L
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from facegeom.geometry import topology
 from facegeom.geometry.rotation import rotation_to_6d
-from facegeom.geometry.schemes import ARKIT52
 from facegeom_lab.datasets.training.expression_samples import ExpressionSamples, read_samples
 from facegeom_lab.networks.checkpoint import initial_network
 from facegeom_lab.networks.expression import COEFFICIENTS, ExpressionNet
@@ -32,43 +31,17 @@ class ExpressionRecipe:
     warmup_epochs: float
     ema_decay: float
     noise_mm: float
+    square_weight: float
     gaze_weight: float
     scale_weight: float
     seed: int
 
 
-def mirrored_names() -> np.ndarray:
-    """Return for each of the 52 coefficients the index of the one that a mirror makes of it."""
-    swap = {"Left": "Right", "Right": "Left"}
-    return np.array(
-        [
-            next(
-                (ARKIT52.index(name.removesuffix(a) + b) for a, b in swap.items() if name.endswith(a)), index
-            )
-            for index, name in enumerate(ARKIT52)
-        ]
-    )
-
-
-def mirrored(samples: ExpressionSamples) -> ExpressionSamples:
-    """Return the samples as seen in a mirror."""
-    flip, both = np.array([-1, 1, 1], np.float32), np.outer((-1, 1, 1), (-1, 1, 1)).astype(np.float32)
-    order = topology.mirror()
-    return ExpressionSamples(
-        points_mm=samples.points_mm[:, order] * flip,
-        rotation=samples.rotation * both,
-        confidence=samples.confidence[:, order],
-        expression=samples.expression[:, mirrored_names()],
-        gaze_seen=samples.gaze_seen[:, ::-1] * flip,
-        true_rotation=samples.true_rotation * both,
-        crops=samples.crops[:, :, ::-1],
-    )
-
-
 def tensors(samples: ExpressionSamples) -> TensorDataset:
-    """Return points, rotations (6D), coefficients, and the directions in the predicted head's frame."""
+    """Return the network's inputs, the coefficients, and directions in the predicted head's frame."""
     gaze = np.einsum("nkd,nde->nke", samples.gaze_seen, samples.rotation)
-    arrays = (samples.points_mm, rotation_to_6d(samples.rotation), samples.expression[:, :COEFFICIENTS], gaze)
+    inputs = (samples.features, samples.points_mm, rotation_to_6d(samples.rotation))
+    arrays = (*inputs, samples.expression[:, :COEFFICIENTS], gaze)
     return TensorDataset(*(torch.from_numpy(np.ascontiguousarray(array, np.float32)) for array in arrays))
 
 
@@ -83,12 +56,14 @@ class ExpressionTask(L.LightningModule):
 
     def training_step(self, batch: list[torch.Tensor], _: int) -> torch.Tensor:
         """Return the loss of a batch: coefficients, directions, their expected errors."""
-        points, rotation6d, expression, gaze = batch
+        features, points, rotation6d, expression, gaze = batch
         points = points + self.recipe.noise_mm * torch.randn_like(points)
-        found, looks, log_error_deg = self.net(points, rotation6d)
+        found, looks, log_error_deg = self.net(features, points, rotation6d)
         angle_deg = angles_deg(looks, gaze)
         losses = {
-            "expression": torch.nn.functional.smooth_l1_loss(found, expression, beta=0.05),
+            # absolute errors alone would answer 0, the median of every coefficient
+            "square": self.recipe.square_weight * F.mse_loss(found, expression),
+            "absolute": F.smooth_l1_loss(found, expression, beta=0.05),
             "gaze": self.recipe.gaze_weight * angle_deg.mean(),
             "scale": self.recipe.scale_weight * scale_nll(angle_deg.detach(), log_error_deg).mean(),
         }
@@ -96,8 +71,8 @@ class ExpressionTask(L.LightningModule):
 
     def validation_step(self, batch: list[torch.Tensor], _: int) -> None:
         """Log the mean absolute error of the coefficients, over the mean answer's, and of the gaze."""
-        points, rotation6d, expression, gaze = batch
-        found, looks, _ = self.net(points, rotation6d)
+        *inputs, expression, gaze = batch
+        found, looks, _ = self.net(*inputs)
         error = (found.clamp(0, 1) - expression).abs().mean()
         self.log("val/expression", error, prog_bar=True)
         self.log("val/share", error / (expression - expression.mean(dim=0)).abs().mean(), prog_bar=True)
@@ -117,14 +92,13 @@ def angles_deg(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 
 class ExpressionData(L.LightningDataModule):
-    """Rendered heads and their mirror images; the last tenth of the heads for validation."""
+    """Rendered heads; the last tenth for validation."""
 
     def __init__(self, recipe: ExpressionRecipe, folder: Path) -> None:
         super().__init__()
         samples = read_samples(folder)
         known = int(len(samples) * (1 - VALIDATION_SHARE))
-        first = samples[:known]
-        self.training = tensors(ExpressionSamples.concatenate([first, mirrored(first)]))
+        self.training = tensors(samples[:known])
         self.checks = tensors(samples[known:])
         self.batch = recipe.batch
 
@@ -148,7 +122,7 @@ def train(recipe: ExpressionRecipe, inputs: Inputs) -> Path:
     steps = recipe.epochs * len(data.train_dataloader())
     task = ExpressionTask(recipe, steps, inputs.start)
     if inputs.start is None:
-        task.net.mean_mm.copy_(data.training.tensors[0].mean(dim=0))
+        task.net.normalise(task.net.joined(*data.training.tensors[:3]))
     trainer = loop.trainer(
         inputs.out, "32-true", "val/expression", ema_decay=recipe.ema_decay, max_epochs=recipe.epochs
     )

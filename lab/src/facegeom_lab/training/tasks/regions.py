@@ -75,9 +75,10 @@ class RegionTask(L.LightningModule):
         self.checked: list[torch.Tensor] = []
 
     def forward(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Predict from crops (N, 3, 64, 64) uint8 and first looks."""
+        """Predict points and log scales from crops (N, 3, 64, 64) uint8 and first looks."""
         crops = batch["crop"].float().contiguous(memory_format=torch.channels_last)
-        return self.net(crops, batch["first"])
+        points, log_scale, _ = self.net(crops, batch["first"])
+        return points, log_scale
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
         """Return the loss of a batch: points, differences of the pairs, scales."""

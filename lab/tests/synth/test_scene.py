@@ -123,3 +123,19 @@ def test_place_refuses_what_does_not_fit() -> None:
 def test_no_background(ball_head: HeadModel) -> None:
     with pytest.raises(InputError, match="at least one background"):
         seeded(ball_head, [])
+
+
+def test_a_tone_changes_the_skin_alone(ball_head: HeadModel, photos: Photos) -> None:
+    """The same person in the lightest and the darkest tone: place, points and background are equal."""
+    camera, target = Camera(120, 96, 50), np.array([60.0, 48.0])
+    light, dark = (
+        render_seen(
+            *(np.random.default_rng(5), ball_head, photos),
+            **{"camera": camera, "seen": np.eye(3), "target_px": target, "face_px": 40, "tone": tone},
+        )
+        for tone in (0.0, 6.0)
+    )
+    np.testing.assert_array_equal(light.landmarks_px, dark.landmarks_px)
+    inside = (slice(40, 56), slice(52, 68))
+    assert light.image[inside].mean() > 1.5 * dark.image[inside].mean()
+    assert abs(light.image[:8, :8].astype(int) - dark.image[:8, :8].astype(int)).mean() < 8

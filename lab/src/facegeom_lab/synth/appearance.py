@@ -105,20 +105,23 @@ def find_masks(model: HeadModel) -> Masks:
     )
 
 
-def paint(rng: np.random.Generator, masks: Masks, points: Floats) -> tuple[Floats, Floats, Floats]:
+def paint(
+    rng: np.random.Generator, masks: Masks, points: Floats, tone: float | None = None
+) -> tuple[Floats, Floats, Floats]:
     """Colour a random person.
 
     Args:
         rng: of the image.
         masks: of the model.
         points: (V, 3) neutral vertices, millimetres; noise is fixed to them.
+        tone: place on the ramp of skin tones; None for a random one. Hair and the rest stay as they are.
 
     Returns:
         Albedo (V, 3) and hair colour (3,), linear, and gloss (V,).
     """
-    tone = rng.uniform(0, len(SKIN_RAMP) - 1)
-    skin = linear(_between(SKIN_RAMP, tone) * rng.normal(1, 0.04, 3))
-    dark = rng.random() < 0.35 + 0.1 * tone
+    own_tone = rng.uniform(0, len(SKIN_RAMP) - 1)
+    skin = linear(_between(SKIN_RAMP, own_tone if tone is None else tone) * rng.normal(1, 0.04, 3))
+    dark = rng.random() < 0.35 + 0.1 * own_tone
     hair = linear(
         HAIR_TONES[rng.integers(0, 3) if dark else rng.integers(0, len(HAIR_TONES))]
         * rng.normal(1, 0.03, 3)

@@ -145,6 +145,7 @@ def render_seen(
     seen: Floats,
     target_px: Floats,
     face_px: float,
+    tone: float | None = None,
 ) -> Sample:
     """Render one random person at a known place of a whole photo; equal random numbers repeat the person.
 
@@ -156,9 +157,10 @@ def render_seen(
         seen: (3, 3) the head's rotation as seen, the identity for a look into the lens.
         target_px: (2,) middle of the box of the 68 points.
         face_px: its longer side.
+        tone: place on the ramp of skin tones; None for the person's own.
     """
     background = backdrop(rng, backgrounds, (camera.width, camera.height))
-    return _draw(rng, model, background, camera, seen, target_px, face_px, False, as_seen=True)
+    return _draw(rng, model, background, camera, seen, target_px, face_px, False, as_seen=True, tone=tone)
 
 
 def _draw(
@@ -172,12 +174,13 @@ def _draw(
     with_depth: bool,
     as_seen: bool = False,
     expressions: Expressions = sample_expression,
+    tone: float | None = None,
 ) -> Sample:
     """Dress, place, light and rasterise a head, and blend it over the linear `background` (H, W, 3).
 
     Its rotation is in the camera frame, or as seen.
     """
-    mesh, bare, expression = dressed_head(rng, model, expressions)
+    mesh, bare, expression = dressed_head(rng, model, expressions, tone)
     marks = bare[model.landmarks]
     if as_seen:
         rotation = _in_camera(rotation, marks, camera, target_px, extent_px)
@@ -202,9 +205,12 @@ def _draw(
 
 
 def dressed_head(
-    rng: np.random.Generator, model: HeadModel, expressions: Expressions = sample_expression
+    rng: np.random.Generator,
+    model: HeadModel,
+    expressions: Expressions = sample_expression,
+    tone: float | None = None,
 ) -> tuple[Mesh, Floats, Floats]:
-    """Make a random person, head frame, millimetres.
+    """Make a random person, head frame, millimetres; with a tone, of that skin.
 
     Returns:
         The dressed mesh; vertices (V, 3) of the bare head; coefficients (E,) of its expression.
@@ -212,7 +218,7 @@ def dressed_head(
     masks, open_share = _fixed(model)
     identity, expression = sample_identity(rng, model), expressions(rng, model)
     bare = model.vertices(identity, expression)
-    albedo, hair, gloss = paint(rng, masks, model.neutral_mm)
+    albedo, hair, gloss = paint(rng, masks, model.neutral_mm, tone)
     head = Mesh(bare.copy(), model.triangles, albedo, gloss, open_share)
     parts = [head, *grow_hair(rng, head, model.neutral_mm, hair), clothes(rng)]
     if rng.random() < 0.2:

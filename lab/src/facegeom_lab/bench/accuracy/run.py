@@ -10,6 +10,7 @@ from facegeom_lab.bench.accuracy.groups import groups
 from facegeom_lab.bench.accuracy.hard_cases import hard_cases
 from facegeom_lab.bench.accuracy.landmarks import aligned, confidence, end_to_end
 from facegeom_lab.bench.accuracy.mesh import mesh
+from facegeom_lab.bench.accuracy.people import people
 from facegeom_lab.bench.accuracy.stability import stability
 from facegeom_lab.bench.context import Analyze, Bench, choose_sections
 from facegeom_lab.bench.peers import started
@@ -27,6 +28,7 @@ SECTIONS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "mesh": mesh,
     "eyes": eyes,
     "stability": stability,
+    "people": people,
     "confidence": confidence,
     "aligned": aligned,
     "rotation": rendered_heads,

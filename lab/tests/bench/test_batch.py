@@ -56,7 +56,11 @@ def test_smallest_run(album: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["batch", str(album), "-o", str(tmp_path / "out"), *options])
     assert result.exit_code == 0, result.output
     speed, kills = json.loads((tmp_path / "out/batch.json").read_text())["tables"]
-    assert [row[0] for row in speed["rows"]] == ["one process alone", "local, 2 workers"]
+    assert [row[0] for row in speed["rows"]] == [
+        "one process alone",
+        "2 processes at once",
+        "local, 2 workers",
+    ]
     (row,) = kills["rows"]
     assert row[0] == "local" and row[1] + row[2] >= 1 and row[4:] == [200, 200, 200, 0]
 

@@ -1,16 +1,22 @@
 """Small sets in the published layouts."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
+from damage import mutations
 from PIL import Image
 
+from facegeom.errors import FacegeomError
 from facegeom_lab.datasets.records import FaceRecord
+from facegeom_lab.datasets.registry import load
 
 WritePhoto = Callable[..., Path]
 CheckRecords = Callable[[list[FaceRecord], str], None]
+PHOTOS = (".jpg", ".png")
 
 
 @pytest.fixture
@@ -45,5 +51,23 @@ def check_records() -> CheckRecords:
                 assert record.box_xyxy.shape == (4,) and (record.box_xyxy[2:] > record.box_xyxy[:2]).all()
             image = record.read()
             assert image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
+
+    return check
+
+
+@pytest.fixture
+def check_damaged() -> Callable[[str, Path], None]:
+    """Damage the files of a set again and again: it is read, or an error of facegeom says why not."""
+
+    def check(name: str, root: Path) -> None:
+        contents = {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        tables = {path: data for path, data in contents.items() if not path.endswith(PHOTOS)} or contents
+        assert load(name, root)
+        for path, data in islice(mutations(tables, 0), 40):
+            Path(path).write_bytes(data)
+            with suppress(FacegeomError):
+                for record in load(name, root):
+                    record.read()
+            Path(path).write_bytes(tables[path])
 
     return check

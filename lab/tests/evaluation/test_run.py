@@ -1,15 +1,20 @@
 """The files of a run folder, as a training leaves them, and damaged ones."""
 
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from damage import mutations
 
-from facegeom.errors import InputError
+from facegeom.errors import FacegeomError, InputError
 from facegeom_lab.evaluation import run
 from facegeom_lab.evaluation.run import RECIPE, read_recipe, save_recipe
+from facegeom_lab.networks.checkpoint import network_from_checkpoint
 
 FIRST = """epoch,step,train/loss,val/loss,lr
 0,9,0.9,,
@@ -166,3 +171,21 @@ def test_a_damaged_run(tmp_path: Path, text: str) -> None:
         read_recipe(tmp_path)
     with pytest.raises(InputError, match="it is damaged"):
         save_recipe(tmp_path, "one", "small", Settings())
+
+
+def test_damaged_yaml_gives_settings_or_an_error_of_facegeom(tmp_path: Path) -> None:
+    text = yaml.safe_dump({"recipe": "face", "kind": "face", "steps": 10, "weights": {"mesh": [1.0, 2.0]}})
+    for _, data in islice(mutations({RECIPE: text.encode()}, 0), 300):
+        (tmp_path / RECIPE).write_bytes(data)
+        with suppress(FacegeomError):
+            assert {"recipe", "kind"} <= read_recipe(tmp_path).keys()
+
+
+def test_damaged_checkpoints_give_a_network_or_an_error_of_facegeom(tmp_path: Path) -> None:
+    net, file = torch.nn.Linear(3, 2), tmp_path / "last.ckpt"
+    torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, file)
+    network_from_checkpoint(file, torch.nn.Linear(3, 2))
+    for _, data in islice(mutations({"a": file.read_bytes()}, 0), 300):
+        file.write_bytes(data)
+        with suppress(FacegeomError):
+            network_from_checkpoint(file, torch.nn.Linear(3, 2))

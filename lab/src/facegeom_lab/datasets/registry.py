@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from facegeom.errors import InputError
+from facegeom.errors import FacegeomError, InputError
 from facegeom_lab.datasets.published import (
     aflw,
     aflw19,
@@ -64,12 +64,23 @@ def load(name: str, root: Path, split: str | None = None) -> list[FaceRecord]:
     Raises:
         InputError: the name or the split is unknown; a file is missing or damaged.
     """
-    published, adapter = info(name).splits, _ADAPTERS[name]
+    published = info(name).splits
     if "val" in published or split not in ("train", "val", None):
-        records: list[FaceRecord] = adapter.records(root, split)
-        return records
-    divided = [_held_out(record) for record in adapter.records(root, split and "train")]
+        return _records(name, root, split)
+    divided = [_held_out(record) for record in _records(name, root, split and "train")]
     return [record for record in divided if split in (None, record.split)]
+
+
+def _records(name: str, root: Path, split: str | None) -> list[FaceRecord]:
+    """Read the records of an adapter; what it does not foresee in a damaged file is an InputError, too."""
+    try:
+        records: list[FaceRecord] = _ADAPTERS[name].records(root, split)
+    except FacegeomError:
+        raise
+    except Exception as error:  # parsers of MATLAB, HDF5, SQLite raise errors of any type
+        title, url = DATASETS[name].title, DATASETS[name].url
+        raise InputError(f"{title} in {root} is damaged ({error!r}); get it again from {url}") from error
+    return records
 
 
 def _held_out(record: FaceRecord) -> FaceRecord:

@@ -2,7 +2,6 @@
 
 import copy
 from pathlib import Path
-from pickle import UnpicklingError
 
 import onnx
 import torch
@@ -67,16 +66,19 @@ def read_state(checkpoint: Path) -> dict[str, torch.Tensor]:
     advice = f"expected a training's checkpoint at {checkpoint}, tensors alone"
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # torch raises errors of any type for damaged files
         raise InputError(f"{advice}; it cannot be read: {error}") from error
-    if not isinstance(state, dict) or "state_dict" not in state:
+    tensors = state.get("state_dict") if isinstance(state, dict) else None
+    if not isinstance(tensors, dict):
         raise InputError(f"{advice}; it has no state_dict")
-    return state["state_dict"]
+    if not all(isinstance(name, str) and torch.is_tensor(value) for name, value in tensors.items()):
+        raise InputError(f"{advice}; its state_dict holds something else")
+    return tensors
 
 
 def _tensors(file: Path) -> dict[str, torch.Tensor]:
     try:
         graph = onnx.load(file).graph
-    except DecodeError as error:
+    except (DecodeError, TypeError, ValueError) as error:
         raise InputError(f"expected a network in {file}; it cannot be read as ONNX: {error}") from error
     return {each.name: torch.from_numpy(numpy_helper.to_array(each).copy()) for each in graph.initializer}

@@ -183,3 +183,11 @@ def test_lists_that_are_no_matlab_file(lists_root: Path) -> None:
     (lists_root / "AFLWinfo_release.mat").write_bytes(b"broken")
     with pytest.raises(InputError, match=r"AFLWinfo_release.mat: expected the variables nameList"):
         aflw19.records(lists_root)
+
+
+def test_damaged_files_of_aflw(root: Path, check_damaged: Callable[[str, Path], None]) -> None:
+    check_damaged("aflw", root)
+
+
+def test_damaged_files_of_aflw19(lists_root: Path, check_damaged: Callable[[str, Path], None]) -> None:
+    check_damaged("aflw19", lists_root)

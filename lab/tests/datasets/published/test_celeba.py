@@ -107,3 +107,7 @@ def test_an_empty_list_is_named(root: Path) -> None:
     (root / "Anno/list_bbox_celeba.txt").write_text("")
     with pytest.raises(InputError, match=r"expected the number of photos in the first line.*got nothing"):
         celeba.records(root)
+
+
+def test_damaged_files(root: Path, check_damaged: Callable[[str, Path], None]) -> None:
+    check_damaged("celeba", root)

@@ -98,3 +98,7 @@ def test_a_file_that_is_not_hdf5(root: Path) -> None:
     (root / "COFW_train_color.mat").write_bytes(b"MATLAB 5.0")
     with pytest.raises(InputError, match="expected IsTr, phisTr and bboxesTr"):
         cofw.records(root)
+
+
+def test_damaged_files(root: Path, check_damaged: Callable[[str, Path], None]) -> None:
+    check_damaged("cofw", root)

@@ -155,3 +155,15 @@ def test_biwi_depth_cut_short(frame: Path, length: int) -> None:
     frame.write_bytes(frame.read_bytes()[:length])
     with pytest.raises(InputError, match=r"frame_00003_depth.bin: expected"):
         biwi.read_depth(frame)
+
+
+def test_damaged_files_of_texas3dfrd(texas_root: Path, check_damaged: Callable[[str, Path], None]) -> None:
+    check_damaged("texas3dfrd", texas_root)
+
+
+def test_damaged_files_of_eurecom(eurecom_root: Path, check_damaged: Callable[[str, Path], None]) -> None:
+    check_damaged("eurecom", eurecom_root)
+
+
+def test_damaged_files_of_superface(superface_root: Path, check_damaged: Callable[[str, Path], None]) -> None:
+    check_damaged("superface", superface_root)

@@ -77,3 +77,7 @@ def test_a_damaged_table_is_named(root: Path, content: str, message: str) -> Non
     (root / "test/gt.csv").write_text(content)
     with pytest.raises(InputError, match=message):
         facepoints14.records(root, "test")
+
+
+def test_damaged_files(root: Path, check_damaged: Callable[[str, Path], None]) -> None:
+    check_damaged("facepoints14", root)

@@ -71,3 +71,8 @@ def test_a_damaged_json_is_named(root: Path, content: str, message: str) -> None
     (root / "ffhq-dataset-v2.json").write_text(content)
     with pytest.raises(InputError, match=rf"ffhq-dataset-v2.json: {message}"):
         ffhq.records(root)
+
+
+def test_damaged_files(root: Path, check_damaged: Callable[[str, Path], None]) -> None:
+    (root / "ffhq-dataset-v2.json").write_text(json.dumps(entries()))
+    check_damaged("ffhq", root)

@@ -80,3 +80,7 @@ def test_a_folder_without_texts(root: Path) -> None:
 def test_an_unknown_split() -> None:
     with pytest.raises(InputError, match="expected one of train, val, test as the split of LaPa, got 'dev'"):
         lapa.records(Path("nowhere"), "dev")
+
+
+def test_damaged_files(root: Path, check_damaged: Callable[[str, Path], None]) -> None:
+    check_damaged("lapa", root)

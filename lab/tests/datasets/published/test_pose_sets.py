@@ -213,3 +213,15 @@ def test_damaged_texts_are_named(biwi_root: Path, file: str, content: str, messa
     (biwi_root / "hpdb" / "05" / file).write_text(content)
     with pytest.raises(InputError, match=rf"05/{file}: {message}"):
         biwi.records(biwi_root)
+
+
+def test_damaged_files_of_w300_lp(w300lp_root: Path, check_damaged: Callable[[str, Path], None]) -> None:
+    check_damaged("300w-lp", w300lp_root)
+
+
+def test_damaged_files_of_aflw2000(aflw2000_root: Path, check_damaged: Callable[[str, Path], None]) -> None:
+    check_damaged("aflw2000", aflw2000_root)
+
+
+def test_damaged_files_of_biwi(biwi_root: Path, check_damaged: Callable[[str, Path], None]) -> None:
+    check_damaged("biwi", biwi_root)

@@ -100,3 +100,7 @@ def test_a_folder_without_points(root: Path) -> None:
     (root / "afw/1051618982_1.pts").unlink()
     with pytest.raises(InputError, match=r"afw: expected a .pts file for each photo, got none"):
         w300.records(root, "train")
+
+
+def test_damaged_files(root: Path, check_damaged: Callable[[str, Path], None]) -> None:
+    check_damaged("300w", root)

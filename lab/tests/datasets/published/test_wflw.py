@@ -87,3 +87,7 @@ def test_a_list_that_is_no_text(root: Path) -> None:
     (root / LISTS / "list_98pt_rect_attr_test.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="expected a text file"):
         wflw.records(root)
+
+
+def test_damaged_files(root: Path, check_damaged: Callable[[str, Path], None]) -> None:
+    check_damaged("wflw", root)

@@ -3,6 +3,7 @@
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -26,7 +27,8 @@ _SPEED_PROTOCOL = (
     "{photos} photos made from a folder of photos (each changed a little, every 97th damaged): a third as "
     "files, a third in a tar file, a third in a Parquet file. Ideal: the number of workers times the rate of "
     "one process alone, FaceAnalyzer(threads=1) on the same photos one by one, read and decoded, nothing "
-    "written; mean of a measurement before and one after. The engines run as `facegeom batch`, the disk "
+    "written; mean of a measurement before and one after. At once: as many such processes, started together; "
+    "what is lost there is lost by the machine. The engines run as `facegeom batch`, the disk "
     "warm. Photos per second: between the moment when there are as many parts of {part_size} photos as "
     "workers, and the last part. Seconds: the whole command, including the start of Python, of the workers "
     "and of Ray."
@@ -129,15 +131,19 @@ def _job(sources: Sequence[Path], engine: str, config: BatchConfig) -> Job:
 
 
 def _throughput(jobs: Sequence[Job], runs: Path, config: BatchConfig) -> Table:
-    """Measure one process alone, each engine, and one process alone again."""
+    """Measure one process alone, several at once, each engine, and one process alone again."""
     baseline = [_single_process_rate(jobs[0])]
+    with ThreadPoolExecutor(config.workers) as pool:
+        together = sum(pool.map(_single_process_rate, [jobs[0]] * config.workers))
     seconds = [run_undisturbed(job, runs / job.engine) for job in jobs]
     baseline.append(_single_process_rate(jobs[0]))
     single = mean(baseline)
+    ideal = config.workers * single
     rows: list[tuple[Cell, ...]] = [("one process alone", single, None, None)]
+    rows.append((f"{config.workers} processes at once", together, percent(together, ideal), None))
     for job, total in zip(jobs, seconds, strict=True):
         rate = working_rate(job, runs / job.engine)
-        of_ideal = None if rate is None else percent(rate, job.workers * single)
+        of_ideal = None if rate is None else percent(rate, ideal)
         rows.append((f"{job.engine}, {job.workers} workers", rate, of_ideal, total))
     protocol = _SPEED_PROTOCOL.format(photos=config.photos, part_size=config.part_size)
     return Table("Throughput", protocol, _SPEED_COLUMNS, rows)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,13 +15,14 @@ import numpy as np
 import pytest
 import trimesh
 from receivers import UNREAL
-from trimesh.transformations import quaternion_matrix
+from trimesh.transformations import euler_matrix, quaternion_matrix
 
+from facegeom.geometry import topology
 from facegeom.geometry.gaze import gaze_from_angles
 from facegeom.geometry.schemes import ARKIT52
 from facegeom.results import Faces
 from facegeom.video import Frame, TrackedFaces
-from facegeom.video.animation import MAX_SHAPES, open_animation, shapes_of
+from facegeom.video.animation import MAX_SHAPES, open_animation, shapes_of, with_eyes
 
 CHIN = [152, 148, 176, 149, 377, 400, 378, 17, 14, 87, 317]
 
@@ -127,10 +129,20 @@ def test_between_two_frames_a_head_turns_the_short_way(clip: Any, tmp_path: Path
 def test_the_moving_mesh_opens_as_a_mesh(clip: Any, tmp_path: Path) -> None:
     content = write(tmp_path / "a.glb", "glb", clip).read_bytes()
     mesh = trimesh.load(BytesIO(content), file_type="glb", process=False, force="mesh")
-    assert mesh.vertices.shape == (478, 3) and len(mesh.faces) == 852 + 8  # and two irises
+    assert mesh.vertices.shape == (478, 3) and len(mesh.faces) == 852 + 32  # and both eyes
     assert mesh.visual.material.baseColorTexture.size[0] > 50
     flat = Gltf(content).document["materials"][0]
     assert flat["extensions"] == {"KHR_materials_unlit": {}}
+
+
+def test_eyes_are_closed_by_triangles_that_face_the_viewer() -> None:
+    corners = topology.canonical_mm()[with_eyes()]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    assert (normals[-32:, 2] < 0).all() and len(corners) == 852 + 32
+    edges = np.sort(np.concatenate([with_eyes()[:, pair] for pair in ([0, 1], [1, 2], [2, 0])]), axis=1)
+    _, uses = np.unique(edges, axis=0, return_counts=True)
+    rims = topology.openings()
+    assert np.count_nonzero(uses == 1) == len(rims[0]) + len(rims[1])  # the oval and the mouth stay open
 
 
 def test_a_still_face_needs_no_shapes(clip: Any, tmp_path: Path) -> None:
@@ -200,3 +212,55 @@ def test_timecodes(tmp_path: Path, clip: Any, time_s: float, rate: float, code: 
     with open_animation(tmp_path / "a.csv", "livelink", rate) as take:
         take.write(frame(0, time_s), clip[0][1])
     assert (tmp_path / "a.csv").read_text().splitlines()[1].startswith(f"{code},61,")
+
+
+class Skeleton:
+    """A BVH file, played: the joints with their offsets, and for each frame their matrices (4, 4)."""
+
+    def __init__(self, text: str) -> None:
+        head, motion = text.split("MOTION\n")
+        words = head.split()
+        assert words[:3] == ["HIERARCHY", "ROOT", "Head"] and words.count("{") == words.count("}")
+        count, step, *rows = motion.splitlines()
+        self.rows = np.array([list(map(float, row.split())) for row in rows]).reshape(-1, 12)
+        assert count == f"Frames: {len(rows)}"
+        self.step_s = float(step.removeprefix("Frame Time: "))
+        self.offsets = {}
+        for kind, name, offset in re.findall(r"(JOINT|End) (\w+)\n{\nOFFSET (.*)\n", head):
+            self.offsets[name if kind == "JOINT" else "Tip"] = np.array(list(map(float, offset.split())))
+        assert head.count("Zrotation Yrotation Xrotation") == 3
+
+    def matrices(self, frame: int) -> dict[str, np.ndarray]:
+        row = self.rows[frame]
+        head = self._matrix(row[:3], row[3:6])
+        eyes = {"RightEye": row[6:9], "LeftEye": row[9:]}
+        return {"Head": head} | {
+            name: head @ self._matrix(self.offsets[name], angles) for name, angles in eyes.items()
+        }
+
+    @staticmethod
+    def _matrix(offset: np.ndarray, angles_deg: np.ndarray) -> np.ndarray:
+        matrix = euler_matrix(*np.radians(angles_deg), axes="rzyx")
+        matrix[:3, 3] = offset
+        return np.asarray(matrix)
+
+
+def test_a_skeleton_moves_as_the_head_and_its_eyes(clip: Any, tmp_path: Path) -> None:
+    skeleton = Skeleton(write(tmp_path / "a.bvh", "bvh", clip).read_text())
+    assert skeleton.step_s == pytest.approx(0.04) and len(skeleton.rows) == len(clip)
+    for index, (_, tracked) in enumerate(clip):
+        if not len(tracked.ids):
+            np.testing.assert_array_equal(skeleton.rows[index], skeleton.rows[index - 1])
+            continue
+        face, joints = tracked.faces[0], skeleton.matrices(index)
+        for name, direction in (("Head", np.array([0, 0, -1])), ("RightEye", face.gaze[0])):
+            ahead = face.camera_rotation @ direction * (1, -1, -1)
+            np.testing.assert_allclose(joints[name][:3, 2], ahead, atol=2e-5)
+        np.testing.assert_allclose(joints["Head"][:3, 3], face.translation_mm * (0.1, -0.1, -0.1), atol=1e-4)
+        tips = [(joints[name] @ (*skeleton.offsets["Tip"], 1))[:3] for name in ("RightEye", "LeftEye")]
+        assert np.linalg.norm(np.subtract(*tips)) == pytest.approx(6.74, abs=0.7)  # pupils, centimetres
+
+
+def test_without_a_face_the_skeleton_has_no_frames(clip: Any, tmp_path: Path) -> None:
+    skeleton = Skeleton(write(tmp_path / "a.bvh", "bvh", clip[7:8]).read_text())
+    assert len(skeleton.rows) == 0 and skeleton.offsets["LeftEye"][0] == pytest.approx(3.37, abs=0.01)

@@ -45,7 +45,7 @@ def video(
         typer.Option(
             "--format",
             help="Formats, separated by commas: tables as parquet, csv; the face that is seen longest as an"
-            " animation, livelink (CSV of Live Link Face), glb (moving mesh).",
+            " animation, livelink (CSV of Live Link Face), glb (moving mesh), bvh (head, eyes).",
         ),
     ] = "parquet",
     smooth: Smooth = True,

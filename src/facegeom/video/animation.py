@@ -1,4 +1,4 @@
-"""Animations of one face of a video: the CSV of Live Link Face, and the moving mesh as glTF."""
+"""Animations of one face of a video: the CSV of Live Link Face, the moving mesh as glTF, the head as BVH."""
 
 import csv
 from collections.abc import Iterator
@@ -11,25 +11,24 @@ import numpy.typing as npt
 
 from facegeom.depth.surface import Surface
 from facegeom.errors import InputError
-from facegeom.export import glb, livelink
+from facegeom.export import bvh, glb, livelink
 from facegeom.export.files import replacing
 from facegeom.geometry import topology
 from facegeom.geometry.rotation import geodesic_deg
-from facegeom.geometry.schemes import MESH478_IRISES
+from facegeom.geometry.schemes import MESH478_EYE_ENDS, MESH478_IRISES
 from facegeom.results import Face
 from facegeom.video.frames import Frame, UInt8Array
 from facegeom.video.tracking import TrackedFaces
 
 FloatArray = npt.NDArray[np.floating]
 
-ANIMATIONS = {"livelink": "livelink.csv", "glb": "glb"}
+ANIMATIONS = {"livelink": "livelink.csv", "glb": "glb", "bvh": "bvh"}
 """Formats of animations, and the endings of their files."""
 
 TOLERANCE_MM, MAX_SHAPES = 0.1, 64
 """Shapes are added until they give the meshes back to so many millimetres, root mean square, or so many."""
 
 _MORE_FRONTAL_DEG = 2.0
-_IRISES = [(rim[0], rim[1 + i], rim[1 + (i + 1) % 4]) for rim in MESH478_IRISES for i in range(4)]
 
 
 def motion_of(face: Face) -> tuple[FloatArray, FloatArray]:
@@ -100,10 +99,47 @@ class MovingFace:
             return glb.encode_nothing()
         meshes, rotations, translations = map(np.stack, zip(*self._faces, strict=True))
         rest, shapes, weights = shapes_of(meshes)
-        triangles = np.concatenate([topology.triangles(), np.array(_IRISES, np.int32)])
-        surface, times_s = Surface(rest, triangles, self._pixels_xy), np.array(self._times_s)
+        surface, times_s = Surface(rest, with_eyes(), self._pixels_xy), np.array(self._times_s)
         moving = glb.MovingMesh(surface, shapes, times_s, weights, rotations, translations)
         return glb.encode_animation(moving, self._image)
+
+
+class MovingHead:
+    """Collect the head and the gaze of a face, of each frame."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._times_s: list[float] = []
+        self._faces: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+
+    def write(self, frame: Frame, tracked: TrackedFaces) -> None:
+        """Note the face of a frame."""
+        if (face := main_face(tracked)) is not None:
+            self._times_s.append(frame.time_s)
+            self._faces.append((face.camera_rotation, face.translation_mm, motion_of(face)[1]))
+
+    def encode(self) -> bytes:
+        """Encode the BVH from the first face on, at a steady rate: a face stays until the next one."""
+        if not self._times_s:
+            return bvh.encode(np.zeros((0, 3, 3)), np.zeros((0, 3)), np.zeros((0, 2, 3)), self._rate)
+        times_s = np.array(self._times_s) - self._times_s[0]
+        steady_s = np.arange(round(times_s[-1] * self._rate) + 1) / self._rate
+        last = np.searchsorted(times_s, steady_s + 0.5 / self._rate) - 1
+        rotations, translations, gaze = (np.stack(each)[last] for each in zip(*self._faces, strict=True))
+        return bvh.encode(rotations, translations, gaze, self._rate)
+
+
+def with_eyes() -> npt.NDArray[np.int32]:
+    """Return the triangles (T, 3) of the mesh, and others from the lids to the irises' centres."""
+    *_, first, second = topology.openings()
+    eyes = [
+        (after, point, iris[0])
+        for (corner, _), iris in zip(MESH478_EYE_ENDS, MESH478_IRISES, strict=True)
+        for lids in (first, second)
+        for point, after in zip(lids, lids[1:] + lids[:1], strict=True)
+        if corner in lids
+    ]
+    return np.concatenate([topology.triangles(), np.array(eyes, np.int32)])
 
 
 def shapes_of(meshes_mm: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -129,7 +165,7 @@ def shapes_of(meshes_mm: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray
 
 
 @contextmanager
-def open_animation(path: Path, kind: str, rate: float) -> Iterator[LiveLinkTake | MovingFace]:
+def open_animation(path: Path, kind: str, rate: float) -> Iterator[LiveLinkTake | MovingFace | MovingHead]:
     """Open an animation for writing; it appears under its name if the block ends without an error.
 
     Args:
@@ -145,6 +181,6 @@ def open_animation(path: Path, kind: str, rate: float) -> Iterator[LiveLinkTake 
             with temporary.open("w", newline="", encoding="ascii") as file:
                 yield LiveLinkTake(csv.writer(file), rate)
         else:
-            moving = MovingFace()
+            moving = MovingFace() if kind == "glb" else MovingHead(rate)
             yield moving
             temporary.write_bytes(moving.encode())

@@ -226,6 +226,16 @@ def test_tables_as_csv(networks: Any, film: Film, tmp_path: Path) -> None:
     assert code == 2 and "expected some of parquet,csv" in reported
 
 
+def test_animations(networks: Any, film: Film, tmp_path: Path) -> None:
+    networks.boxes = [BOX]
+    path = film(tmp_path / "a.mp4", UNEVEN)
+    code, printed, _ = run(path, "-o", tmp_path / "out", "--no-overlay", "--format", "livelink,glb,bvh")
+    assert code == 0 and names(tmp_path / "out") == ["a.bvh", "a.glb", "a.livelink.csv"]
+    assert len((tmp_path / "out/a.livelink.csv").read_text().splitlines()) == 9
+    assert (tmp_path / "out/a.glb").read_bytes().startswith(b"glTF")
+    assert all(f"a.{ending}" in printed for ending in ("bvh", "glb", "livelink.csv"))
+
+
 def test_a_part_of_a_video(networks: Any, film: Film, tmp_path: Path) -> None:
     networks.boxes = [BOX]
     path = film(tmp_path / "a.mp4", UNEVEN)

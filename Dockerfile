@@ -4,7 +4,7 @@ FROM python:3.12-slim AS build
 WORKDIR /source
 COPY pyproject.toml hatch_build.py README.md LICENSE THIRD_PARTY.md ./
 COPY src src
-# Whoever ships the image hands these packages on (THIRD_PARTY.md). [serve] holds no GPL encoder; [video] would bring x264 and x265 with
+# Whoever ships the image hands these packages on (THIRD_PARTY.md). [serve] holds no GPL encoder; [video] and [live] bring x264 and x265 with
 # PyAV, [heic] x265 with pillow-heif: offer their source then.
 RUN python -m venv /opt/facegeom \
     && /opt/facegeom/bin/pip install --no-cache-dir ".[serve]"

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from facegeom.errors import InputError
 from facegeom.models.engine import Engine
 from facegeom_lab.datasets.training.face_labels import real_faces
 from facegeom_lab.datasets.training.face_samples import FaceCropsPlain
 from facegeom_lab.export import export
+from facegeom_lab.networks.blocks import fold
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.networks.face import FaceNet
 from facegeom_lab.training import recipes
@@ -146,6 +148,23 @@ def test_a_round_in_the_folded_form(training_pack: object, tmp_path: Path) -> No
     for name in ("box", "rotation6d", "mesh"):  # it began where the first one ended
         torch.testing.assert_close(answers[1][name], answers[0][name], atol=0.02, rtol=0)
         assert not torch.equal(answers[1][name], answers[0][name])
+
+
+def test_weights_are_blended_with_the_initial_ones(tmp_path: Path) -> None:
+    files = []
+    for name in ("start.ckpt", "end.ckpt"):
+        folded = fold(FaceNet())
+        files.append(tmp_path / name)
+        state = {f"net.{key}": value for key, value in folded.state_dict().items()}
+        torch.save({"state_dict": state}, files[-1])
+    start, end = (network_from_checkpoint(file, FaceNet()) for file in files)
+    for fraction in (0.0, 0.25, 1.0):
+        net = network_from_checkpoint(files[1], FaceNet())
+        face.blend_weights(net, files[0], fraction)
+        for own, first, last in zip(net.parameters(), start.parameters(), end.parameters(), strict=True):
+            torch.testing.assert_close(own, fraction * first + (1 - fraction) * last)
+    with pytest.raises(InputError, match="give --start"):
+        face.blend_weights(end, None, 0.5)
 
 
 def test_rendered_heads_join_the_real_ones(training_pack: object, tmp_path: Path) -> None:

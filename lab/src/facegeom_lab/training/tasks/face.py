@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset, Subset, WeightedRandomSampler
 
+from facegeom.errors import InputError
 from facegeom_lab.datasets.published.pack import background_files, face_rows, mesh_labels, read_images
 from facegeom_lab.datasets.training.face_labels import FaceLabels, landmark_map, real_faces, synthetic_faces
 from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlain, SceneFaces, upright_view
@@ -46,6 +47,7 @@ class FaceRecipe:
     mild_strength: float
     hidden_share: float
     upside_down_share: float
+    start_share: float
     blend_share: float
     landmarks_rounds: int
     confidence_rounds: int
@@ -214,8 +216,13 @@ def train(recipe: FaceRecipe, inputs: Inputs) -> Path:
 
 
 def refit_last_layer(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> Path:
-    """Blend the 68 points with those of the mesh, refit them and the scales; write ``out/final.ckpt``."""
+    """Blend with the initial weights, and the 68 points with the mesh's; refit them and the scales.
+
+    Writes ``out/final.ckpt``.
+    """
     net = network_from_checkpoint(inputs.out / loop.LAST, FaceNet())
+    if recipe.start_share:
+        blend_weights(net, inputs.start, recipe.start_share)
     blend_landmarks(net, landmark_map(inputs.labels), recipe.blend_share)
     by_hand = np.flatnonzero(data.table.landmarks_weight[:, 0] == 1)
     samples, strength = (data.images, data.table, data.photos), recipe.mild_strength
@@ -230,3 +237,19 @@ def refit_last_layer(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> Path
     final = inputs.out / "final.ckpt"
     torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, final)
     return final
+
+
+@torch.no_grad()
+def blend_weights(net: FaceNet, start: Path | None, fraction: float) -> None:
+    """Blend the weights of a network trained in the folded form, in place, with those it started from.
+
+    Weights of one valley of the loss average well (WiSE-FT, Wortsman et al., CVPR 2022).
+
+    Raises:
+        InputError: there is no ``start``.
+    """
+    if start is None:
+        raise InputError("start_share asks for the weights to start from; give --start")
+    initial = network_from_checkpoint(start, FaceNet())
+    for own, other in zip(net.parameters(), initial.parameters(), strict=True):
+        own.lerp_(other, fraction)

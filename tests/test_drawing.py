@@ -1,6 +1,7 @@
 """Drawing: places and colours of each layer, pixels that stay as they were."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -112,6 +113,23 @@ def test_axes_of_poses_follow_the_rotation_as_seen() -> None:
     )
     np.testing.assert_array_equal(first, second)
     assert (first != other).any()
+
+
+@pytest.mark.parametrize("roll", [0, 90])
+def test_lines_of_gaze_lead_from_the_irises(make_faces: Callable[..., Faces], roll: float) -> None:
+    looks = np.array([[[-0.6, 0, -0.8], [0.6, 0, -0.8]]])
+    faces = replace(make_faces(angles_deg=(0, 0, roll)), gaze=looks, gaze_confidence=np.array([[1.0, 0.5]]))
+    drawing = np.asarray(faces.draw(photo(), gaze=True, **only())).astype(int) - GREY
+    size = float(np.ptp(faces.mesh_px[0, :, :2], axis=0).max())
+    for iris, aside, colour in zip((468, 473), (-1, 1), (165, 82), strict=True):
+        towards = np.array([np.cos(np.radians(roll)), np.sin(np.radians(roll))]) * aside
+        for share in (0.25, 0.6, 0.95):
+            x, y = np.rint(faces.mesh_px[0, iris, :2] + towards * 0.4 * 0.6 * share * size).astype(int)
+            pixel = drawing[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 3)
+            red, green, _ = pixel[pixel[:, 0].argmax()]
+            assert abs(red - colour) < 25 and green < 15
+    bare = {"gaze": None, "gaze_confidence": None}
+    assert (np.asarray(replace(faces, **bare).draw(photo(), gaze=True, **only())) == GREY).all()
 
 
 def test_mesh_hides_its_far_side(make_faces: Callable[..., Faces]) -> None:

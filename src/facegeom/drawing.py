@@ -22,8 +22,10 @@ _MESH: Colour = (0, 190, 255, 115)
 _BOX: Colour = (255, 255, 255, 230)
 _SHADE: Colour = (0, 0, 0, 150)
 _AXES: tuple[Colour, ...] = ((255, 64, 64, 255), (64, 220, 96, 255), (72, 136, 255, 255))
+_GAZE = (255, 102, 230)
 _AXIS_SIGNS = np.array([1, 1, -1])  # the third is drawn along the nose, which is -z of the head frame
 _CONFIDENCES = ((255, 48, 48), (255, 214, 64), (64, 255, 128))  # colours at 0, 0.5 and 1
+_PUPILS = [rim[0] for rim in schemes.MESH478_IRISES]  # the irises' centres
 
 _CANVAS_SIDE = 2048  # pixels that the larger side of an enlarged canvas may have
 _MAX_ENLARGEMENT = 4
@@ -42,6 +44,8 @@ def draw_faces(
     landmarks: bool = True,
     mesh: bool = True,
     axes: bool = True,
+    gaze: FloatArray | None = None,
+    gaze_confidence: FloatArray | None = None,
 ) -> Image.Image:
     """Draw N faces over a copy of their photo; line widths follow the size of each face.
 
@@ -57,6 +61,9 @@ def draw_faces(
         landmarks: draw the 68 points.
         mesh: draw the mesh.
         axes: draw the head's axes from midway between the eyes: x red, y green, z blue along the nose.
+        gaze: (N, 2, 3) looks of the right and the left eye, head frame, drawn as pink lines from the irises;
+            None draws none.
+        gaze_confidence: (N, 2) in [0, 1]; lines fade with it.
     """
     picture = Image.fromarray(image)
     for index, own_box in enumerate(box_xyxy):
@@ -77,6 +84,9 @@ def draw_faces(
         if axes:
             eyes = schemes.five_from_68(points)[:2]
             _draw_axes(sheet, eyes.mean(axis=0), rotation[index], 0.5 * size)
+        if gaze is not None and gaze_confidence is not None:
+            looks = np.clip(gaze[index], -1, 1) @ np.clip(rotation[index], -2, 2).T[:, :2] * (0.4 * size)
+            _draw_gaze(sheet, own_mesh[_PUPILS, :2], looks, gaze_confidence[index])
         sheet.blend_into(picture)
     return picture
 
@@ -208,3 +218,11 @@ def _draw_axes(sheet: _Sheet, origin_px: FloatArray, rotation: FloatArray, lengt
         sheet.line(ends, _SHADE, 5)
         sheet.line(ends, _AXES[axis], 3)
         sheet.dot(tips[axis], _AXES[axis], 3.5)
+
+
+def _draw_gaze(sheet: _Sheet, irises_px: FloatArray, looks_px: FloatArray, confidences: FloatArray) -> None:
+    """Draw a line from each of the irises (2, 2), the fainter the less sure."""
+    for iris, look, confidence in zip(irises_px, looks_px, confidences.tolist(), strict=True):
+        colour = (*_GAZE, round(255 * min(max(confidence, 0), 1)))
+        sheet.line(np.stack([iris, iris + look]), colour, 2.5)
+        sheet.dot(iris + look, colour, 3.5)

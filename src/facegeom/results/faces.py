@@ -247,7 +247,14 @@ class Faces(Table[Face], Measures):
         return cut_aligned(photo, self.landmarks_px, self.box_xyxy, size, template)
 
     def draw(
-        self, image: Source, *, box: bool = True, landmarks: bool = True, mesh: bool = True, axes: bool = True
+        self,
+        image: Source,
+        *,
+        box: bool = True,
+        landmarks: bool = True,
+        mesh: bool = True,
+        axes: bool = True,
+        gaze: bool = False,
     ) -> Image:
         """Draw the faces over a copy of their photo; line widths follow the size of each face.
 
@@ -257,6 +264,8 @@ class Faces(Table[Face], Measures):
             landmarks: draw the 68 points, from red (confidence 0) over yellow to green (1).
             mesh: draw the side of the 478-point mesh that the camera sees.
             axes: draw the head's axes from midway between the eyes: x red, y green, z blue along the nose.
+            gaze: draw a pink line from each iris to where it looks, the fainter the less sure; none for faces
+                without gaze.
 
         Returns:
             RGB image of the photo's size.
@@ -277,6 +286,8 @@ class Faces(Table[Face], Measures):
             landmarks=landmarks,
             mesh=mesh,
             axes=axes,
+            gaze=self.gaze if gaze else None,
+            gaze_confidence=self.gaze_confidence,
         )
 
     def save(

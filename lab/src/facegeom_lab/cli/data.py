@@ -125,23 +125,33 @@ def synth(
 
 def expressions(
     data: Data,
-    count: Annotated[int, typer.Option(min=1, help="Total number of heads.")],
     out: Shards,
+    count: Annotated[
+        int, typer.Option(min=0, help="Number of rendered heads; 0: labelled faces of the data pack.")
+    ] = 0,
     seed: Seed = 0,
     split: Annotated[
-        Literal["train", "test"], typer.Option(help="Split; they share no person and no background.")
+        Literal["train", "test"], typer.Option(help="Of rendered heads; they share no person.")
     ] = "train",
+    labels: Labels = LABELS,
+    every: Annotated[int, typer.Option(min=1, help="Of labelled faces: take only every N-th.")] = 1,
 ) -> None:
-    """Render heads with known expressions and looks, and analyze them: samples of the expression network.
+    """Analyze faces with known expressions and looks, rendered or fitted: samples of the expression network.
 
     Resumes. The same seed gives the same heads.
 
-    Example: facegeom lab expressions --data data --count 16000 --seed 1 -o runs/expressions
+    Example: facegeom lab expressions --data data --count 6000 --seed 11 -o runs/expressions
+
+    Example: facegeom lab expressions --data data --labels runs/labels.npz --every 2 -o runs/expressions
     """
+    from facegeom_lab.datasets.training.expression_faces import make_face_samples
     from facegeom_lab.datasets.training.expression_samples import make_samples
 
-    shards = make_samples(data, count, out, seed, split)
-    typer.echo(f"{count} heads in {len(shards)} files under {out}")
+    if count:
+        shards = make_samples(data, count, out, seed, split)
+    else:
+        shards = make_face_samples(data, labels, out, every)
+    typer.echo(f"{len(shards)} files under {out}")
 
 
 def profile(

@@ -88,6 +88,17 @@ class ExpressionSamples:
         return ExpressionSamples(*(getattr(self, f.name)[chosen] for f in fields(self)))
 
     @classmethod
+    def stacked(cls, rows: Sequence[tuple[Floats, ...]]) -> "ExpressionSamples":
+        """Join the values of single faces.
+
+        Raises:
+            InputError: there are none.
+        """
+        if not rows:
+            raise InputError("expected faces that are found, found none")
+        return cls(*(np.stack(column).astype(np.float32) for column in zip(*rows, strict=True)))
+
+    @classmethod
     def concatenate(cls, parts: Sequence["ExpressionSamples"]) -> "ExpressionSamples":
         """Join several sets into one."""
         return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
@@ -219,33 +230,39 @@ def found_heads(
                 yield what, faces, int(np.argmax(overlap))
 
 
-class _Recorder:
-    """Stands for the expression network and keeps what it would see of the last photo."""
+class Recorder:
+    """Stands for an analyzer's expression network and keeps what it would see of the last photo."""
 
     features: Floats
+
+    def stand_in(self, analyzer: FaceAnalyzer) -> None:
+        """Take the place of the expression network; the analyzer's own answers are zeros from then on."""
+        analyzer.expression_net = cast(ExpressionNet, self)
 
     def __call__(
         self, features: Sequence[Floats], meshes_mm: Sequence[Floats], _: Sequence[Floats]
     ) -> list[Motion]:
+        """Keep the features; answer with zeros."""
         (self.features,), count = features, len(meshes_mm[0])
         return [Motion(np.zeros((count, len(ARKIT52))), np.zeros((count, 2, 3)), np.zeros((count, 2)))]
 
+    def sample(self, faces: Faces, number: int, truth: Truth) -> tuple[Floats, ...]:
+        """Return the values of :class:`ExpressionSamples` for one face of the last photo."""
+        face = faces[number]
+        points = in_canonical_frame(face.mesh_mm[None])[0]
+        return (points, face.rotation, face.mesh_confidence, *truth, self.features[number])
+
 
 def analyzed(samples: Iterable[Sample], model: HeadModel, analyzer: FaceAnalyzer) -> ExpressionSamples:
-    """Analyze rendered heads and keep those that are found; the analyzer is of no other use afterwards.
+    """Analyze rendered heads and their mirror images; keep those that are found.
 
     Raises:
         InputError: none is found.
     """
-    seen, rows = _Recorder(), []
-    analyzer.expression_net = cast(ExpressionNet, seen)
-    for truth, faces, number in found_heads(samples, model, analyzer, mirrors=True):
-        face = faces[number]
-        points = in_canonical_frame(face.mesh_mm[None])[0]
-        rows.append((points, face.rotation, face.mesh_confidence, *truth, seen.features[number]))
-    if not rows:
-        raise InputError("expected rendered heads that are found, found none")
-    return ExpressionSamples(*(np.stack(column).astype(np.float32) for column in zip(*rows, strict=True)))
+    seen = Recorder()
+    seen.stand_in(analyzer)
+    heads = found_heads(samples, model, analyzer, mirrors=True)
+    return ExpressionSamples.stacked([seen.sample(faces, number, truth) for truth, faces, number in heads])
 
 
 def make_samples(data: Path, count: int, out: Path, seed: int = 0, split: str = "train") -> list[Path]:
@@ -258,8 +275,7 @@ def make_samples(data: Path, count: int, out: Path, seed: int = 0, split: str = 
             numbers = range(start, min(start + SHARD, count))
             if not shard.is_file():
                 heads = rendered_samples(model, backgrounds, numbers, seed, split)
-                found = analyzed(_counted(heads, bar), model, analyzer)
-                save_npz(shard, **{f.name: getattr(found, f.name) for f in fields(found)})
+                save_samples(shard, analyzed(_counted(heads, bar), model, analyzer))
             else:
                 bar.update(len(numbers))
     return shards
@@ -269,6 +285,11 @@ def _counted(heads: Iterator[Sample], bar: Any) -> Iterator[Sample]:
     for head in heads:
         yield head
         bar.update()
+
+
+def save_samples(path: Path, samples: ExpressionSamples) -> None:
+    """Write a shard."""
+    save_npz(path, **{f.name: getattr(samples, f.name) for f in fields(samples)})
 
 
 def read_samples(folder: Path) -> ExpressionSamples:

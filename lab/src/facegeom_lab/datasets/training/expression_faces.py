@@ -1,0 +1,124 @@
+"""Samples of the expression network from real faces: coefficients fitted to meshes, looks from irises."""
+
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from facegeom.analyzer import FaceAnalyzer
+from facegeom.geometry.boxes import face_box, iou
+from facegeom.geometry.gaze import gaze_from_angles
+from facegeom.geometry.placement import in_canonical_frame
+from facegeom.geometry.schemes import ARKIT52, MESH478_EYE_ENDS, MESH478_IRISES
+from facegeom_lab.datasets.published.pack import face_rows, mesh_labels, read_face_rgba
+from facegeom_lab.datasets.training.expression_samples import (
+    SAME_FACE_IOU,
+    ExpressionSamples,
+    Recorder,
+    Truth,
+    arkit_coefficients,
+    mirrored,
+    save_samples,
+)
+from facegeom_lab.datasets.training.face_labels import landmark_map
+from facegeom_lab.fitting.head_fit import find_bias, fit, make_basis
+from facegeom_lab.fitting.pose_fit import rotation_under_points
+from facegeom_lab.synth.generate import MODEL_FILE
+from facegeom_lab.synth.model import LOOK_DEG, Floats, load_model, simplify
+
+SHARD = 2_500
+FITTED_AT_ONCE = 500
+BIAS_EVERY = 3
+
+EYE_RADIUS_MM = 10.5
+"""Distance of an iris from the centre of its eyeball in the canonical head."""
+
+LARGEST_SINE = 0.8
+
+
+def looks_of_meshes(meshes: Floats) -> tuple[Floats, Floats]:
+    """Return yaw and pitch (N, 2) of right and left eye, degrees, head frame, from meshes (N, 478, 3).
+
+    An iris that lies aside of its usual place between the corners has turned with its eyeball. The usual
+    place is the median over the faces: people look into the lens.
+    """
+    points = in_canonical_frame(meshes)[..., :2]
+    irises = points[:, [iris[0] for iris in MESH478_IRISES]]
+    aside = irises - points[:, np.array(MESH478_EYE_ENDS)].mean(axis=2)
+    sine = np.clip((aside - np.median(aside, axis=0)) / EYE_RADIUS_MM, -LARGEST_SINE, LARGEST_SINE)
+    yaw_deg, down_deg = np.moveaxis(np.degrees(np.arcsin(sine)), -1, 0)
+    return yaw_deg, -down_deg
+
+
+def with_looks(expression: Floats, yaw_deg: Floats, pitch_deg: Floats) -> Floats:
+    """Return coefficients (N, 52) whose looks are those of the angles (N, 2) of right and left eye."""
+    found = expression.copy()
+    for side, name in enumerate(("Right", "Left")):
+        inwards, up = yaw_deg[:, side] * (1, -1)[side], pitch_deg[:, side]
+        for way, angle in (("In", inwards), ("Out", -inwards), ("Up", up), ("Down", -up)):
+            found[:, ARKIT52.index(f"eyeLook{way}{name}")] = np.clip(angle / LOOK_DEG, 0, 1)
+    return found
+
+
+def make_face_samples(data: Path, labels: Path, out: Path, every: int = 1) -> list[Path]:
+    """Fit the labelled faces of the training split and analyze them; finished shards of ``out`` are kept.
+
+    Masked faces are left out. The shards are ``expression_faces_0000.npz`` …
+
+    Args:
+        data: the data pack.
+        labels: meshes, the file of ``facegeom lab label``.
+        out: folder of the shards.
+        every: take every n-th face.
+    """
+    model, table, rows = simplify(load_model(data / MODEL_FILE)), mesh_labels(labels), face_rows(data)
+    known = [
+        index
+        for index, row in enumerate(rows)
+        if row.split == "train" and table["keep"][index] and row.source != "masks"
+    ]
+    basis = make_basis(model, find_bias(model, table["mesh"][known][::BIAS_EVERY]))
+    chosen = known[::every]
+    meshes = table["mesh"][chosen].astype(np.float64)
+    looks_deg = looks_of_meshes(meshes)
+    linear_map, shards = landmark_map(labels), []
+    for start in tqdm(range(0, len(chosen), SHARD), desc="faces"):
+        part = slice(start, start + SHARD)
+        shards.append(out / f"expression_faces_{start // SHARD:04d}.npz")
+        if shards[-1].is_file():
+            continue
+        coefficients = np.concatenate(
+            [
+                fit(basis, meshes[part][first : first + FITTED_AT_ONCE]).coefficients
+                for first in range(0, len(meshes[part]), FITTED_AT_ONCE)
+            ]
+        )[:, len(model.identity_mm) :]
+        yaw_deg, pitch_deg = (each[part] for each in looks_deg)
+        expression = np.stack([arkit_coefficients(each, model.expression_names) for each in coefficients])
+        marks = linear_map.apply(meshes[part][..., :2])
+        rotation = rotation_under_points(marks)
+        seen = gaze_from_angles(yaw_deg, pitch_deg) @ np.swapaxes(rotation, 1, 2)
+        truths = [
+            Truth(*each)
+            for each in zip(with_looks(expression, yaw_deg, pitch_deg), seen, rotation, strict=True)
+        ]
+        files = [data / "faces" / rows[index].file for index in chosen[part]]
+        save_samples(shards[-1], _analyzed(files, marks, truths))
+    return shards
+
+
+def _analyzed(files: list[Path], marks: Floats, truths: list[Truth]) -> ExpressionSamples:
+    """Analyze pictures and their mirror images; keep the faces that are found."""
+    analyzer, recorder = FaceAnalyzer(threads=1), Recorder()
+    recorder.stand_in(analyzer)
+    kept = []
+    for file, points, truth in zip(files, marks, truths, strict=True):
+        picture = np.ascontiguousarray(read_face_rgba(file)[..., :3])
+        turned = points * (-1, 1) + (picture.shape[1] - 1, 0)
+        flipped = np.ascontiguousarray(picture[:, ::-1])
+        for image, places, what in ((picture, points, truth), (flipped, turned, mirrored(truth))):
+            faces = analyzer(image)
+            overlap = iou(faces.box_xyxy, face_box(places)[None])[:, 0] if len(faces) else ()
+            if len(overlap) and max(overlap) >= SAME_FACE_IOU:
+                kept.append(recorder.sample(faces, int(np.argmax(overlap)), what))
+    return ExpressionSamples.stacked(kept)

@@ -1,0 +1,91 @@
+"""Samples of the expression network: names, sides, mirrors, what is drawn."""
+
+import numpy as np
+import pytest
+
+from facegeom.geometry import topology
+from facegeom.geometry.gaze import gaze_from_angles
+from facegeom.geometry.rotation import rotation_from_angles
+from facegeom.geometry.schemes import ARKIT52
+from facegeom_lab.datasets.training.expression_faces import EYE_RADIUS_MM, looks_of_meshes, with_looks
+from facegeom_lab.datasets.training.expression_samples import (
+    PARTS,
+    Truth,
+    arkit_coefficients,
+    mirrored,
+    mirrored_names,
+    sample_motion,
+)
+
+SHAPES = {shape for part in PARTS for family in part for shape in family} | {
+    f"eyeLook{way}" for way in ("In", "Out", "Up", "Down")
+}
+
+
+class NamedShapes:
+    """Stands for the head model: knows the names of its shapes."""
+
+    def __init__(self) -> None:
+        whole = {"jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel", "mouthLeft"}
+        whole |= {"mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper"}
+        whole |= {"mouthShrugLower", "mouthShrugUpper"}
+        sided = sorted(SHAPES - whole)
+        self.expression_names = (*sorted(whole), *(f"{name}_{side}" for name in sided for side in "LR"))
+
+
+def test_names_of_a_model_become_arkits() -> None:
+    names = ("jawOpen", "eyeBlink_L", "eyeBlink_R", "browInnerUp_L", "browInnerUp_R", "mouthLeft")
+    found = arkit_coefficients(np.array([0.5, 0.25, 0.75, 0.2, 0.4, 0.9]), names)
+    value = dict(zip(ARKIT52, found, strict=True))
+    assert value["jawOpen"] == 0.5 and value["mouthLeft"] == pytest.approx(0.9)
+    assert value["eyeBlinkLeft"] == 0.25 and value["eyeBlinkRight"] == 0.75
+    assert value["browInnerUp"] == pytest.approx(0.3)
+    assert sum(found) == pytest.approx(0.5 + 0.25 + 0.75 + 0.3 + 0.9)
+
+
+def test_a_mirror_swaps_the_sides_and_twice_changes_nothing() -> None:
+    order = mirrored_names()
+    assert sorted(order) == list(range(52)) and (order[order] == np.arange(52)).all()
+    for name, other in (("eyeBlinkLeft", "eyeBlinkRight"), ("mouthLeft", "mouthRight"), ("jawOpen",) * 2):
+        assert ARKIT52[order[ARKIT52.index(name)]] == other
+    rng = np.random.default_rng(2)
+    looks = gaze_from_angles(*rng.uniform(-20, 20, (2, 2)))
+    truth = Truth(rng.uniform(0, 1, 52), looks, rotation_from_angles(10, 20, 30))
+    for one, other in zip(mirrored(mirrored(truth)), truth, strict=True):
+        np.testing.assert_allclose(one, other)
+    np.testing.assert_allclose(mirrored(truth).rotation, rotation_from_angles(-10, 20, -30), atol=1e-12)
+
+
+def test_expressions_stay_within_their_range_and_move_every_shape() -> None:
+    rng, model = np.random.default_rng(3), NamedShapes()
+    drawn = np.stack([sample_motion(rng, model) for _ in range(600)])
+    assert drawn.min() == 0 and drawn.max() <= 1
+    assert (drawn.max(axis=0) > 0.3).all()
+    value = dict(zip(model.expression_names, drawn.T, strict=True))
+    assert (value["mouthClose"] <= value["jawOpen"]).all()
+    for one, other in (("mouthLeft", "mouthRight"), ("eyeLookUp_L", "eyeLookDown_L")):
+        assert not ((value[one] > 0) & (value[other] > 0)).any()
+    still = (drawn[:, [not name.startswith("eyeLook") for name in model.expression_names]] == 0).all(axis=1)
+    assert 0.05 < still.mean() < 0.3
+
+
+def test_irises_aside_of_their_usual_place_are_looks() -> None:
+    meshes = np.tile(topology.canonical_mm().astype(np.float64), (5, 1, 1))
+    meshes[1, 468:473, 0] += EYE_RADIUS_MM / 2  # the right iris towards the nose
+    meshes[2, 473:478, 1] -= EYE_RADIUS_MM / 2  # the left iris up
+    turned = meshes @ rotation_from_angles(20, -10, 15).T * 1.7 + (50, 20, 0)
+    for each in (meshes, turned):
+        yaw_deg, pitch_deg = looks_of_meshes(each)
+        np.testing.assert_allclose(yaw_deg[1], (30, 0), atol=1.5)
+        np.testing.assert_allclose(pitch_deg[2], (0, 30), atol=1.5)
+        np.testing.assert_allclose(yaw_deg[[0, 3, 4]], 0, atol=0.5)
+
+
+def test_looks_replace_those_of_a_fit() -> None:
+    start = np.full((1, 52), 0.5)
+    values = with_looks(start, np.array([[15.0, -6.0]]), np.array([[9.0, 0.0]]))[0]
+    found = dict(zip(ARKIT52, values, strict=True))
+    assert found["jawOpen"] == 0.5
+    assert found["eyeLookInRight"] == pytest.approx(0.5) and found["eyeLookOutRight"] == 0
+    assert found["eyeLookInLeft"] == pytest.approx(0.2) and found["eyeLookOutLeft"] == 0
+    assert found["eyeLookUpRight"] == pytest.approx(0.3) and found["eyeLookDownRight"] == 0

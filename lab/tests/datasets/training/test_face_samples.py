@@ -271,6 +271,18 @@ def test_hidden_parts_leave_the_labels(make_head: Maker) -> None:
     assert changed > 40  # the others got the colour they had
 
 
+def test_plain_crops_may_hide_parts(make_head: Maker) -> None:
+    head = make_head(0, 0, 0)
+    crops = [
+        FaceCropsPlain([dotted(head)] * 40, labels, [dotted(head)], hidden_share=share)
+        for labels in [FaceLabels.concatenate([labels_of(head)] * 40)]
+        for share in (0.0, 1.0)
+    ]
+    pairs = [(crops[0][index], crops[1][index]) for index in range(40)]
+    assert all(torch.equal(one["landmarks"], other["landmarks"]) for one, other in pairs)  # never mirrored
+    assert sum(not torch.equal(one["crop"], other["crop"]) for one, other in pairs) > 25
+
+
 def test_hidden_parts_of_negatives(make_head: Maker) -> None:
     head = make_head(0, 0, 0)
     crops = FaceCrops([dotted(head)], labels_of(head), [dotted(head)], hidden_share=0.5)

@@ -132,8 +132,8 @@ class FaceCrops(Dataset):
             weight = weight[IBUG68_MIRROR]
             mesh = mesh[self.mirror478] * (-1, 1, 1) + (self.size_px - 1, 0, 0)
             rotation = rotation * np.outer((-1, 1, 1), (-1, 1, 1))
-        if change:
-            crop = self._changed(crop, face_box(landmarks), rng, rng.random() < change)
+        degraded = bool(change) and rng.random() < change
+        crop = self._changed(crop, face_box(landmarks), rng, degraded)
         strength = (labels.mesh_weight[index], labels.rotation_weight[index])
         return _sample(crop, 1, landmarks, weight, mesh, strength[0], rotation, strength[1])
 
@@ -162,7 +162,7 @@ class FaceCrops(Dataset):
 
 
 class FaceCropsPlain(FaceCrops):
-    """Validation crops: a fixed view of each image, no augmentation."""
+    """Validation crops: a fixed view of each image, nothing changed but ``hidden_share``."""
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng((self.seed, index))

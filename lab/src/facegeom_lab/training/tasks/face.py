@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -225,14 +226,14 @@ def refit_last_layer(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> Path
         blend_weights(net, inputs.start, recipe.start_share)
     blend_landmarks(net, landmark_map(inputs.labels), recipe.blend_share)
     by_hand = np.flatnonzero(data.table.landmarks_weight[:, 0] == 1)
-    samples, strength = (data.images, data.table, data.photos), recipe.mild_strength
+    samples = (data.images, data.table, data.photos)
+    options: dict[str, Any] = {"strength": recipe.mild_strength, "hidden_share": recipe.hidden_share}
     views: list[Dataset] = []
     for seed in range(recipe.seed, recipe.seed + recipe.landmarks_rounds):
-        views.append(Subset(FaceCropsPlain(*samples, seed=seed, strength=strength), by_hand.tolist()))
-        views.append(SceneFaces(data.data, "train", seed, strength))
+        views.append(Subset(FaceCropsPlain(*samples, seed=seed, **options), by_hand.tolist()))
+        views.append(SceneFaces(data.data, "train", seed, recipe.mild_strength))
     fit_landmarks(net, views, inputs.workers)
-    hidden = recipe.hidden_share
-    crops = FaceCrops(*samples, negatives=0, seed=recipe.seed, strength=strength, hidden_share=hidden)
+    crops = FaceCrops(*samples, negatives=0, seed=recipe.seed, **options)
     fit_scales(net, crops, by_hand, recipe.confidence_rounds, inputs.workers)
     final = inputs.out / "final.ckpt"
     torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, final)

@@ -1,5 +1,8 @@
 """A whole run: a clip or a camera in, packets out; the command as a person types it."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -209,6 +212,19 @@ def test_what_is_wrong_is_said(
     monkeypatch.setitem(reading.CAMERAS, reading.sys.platform, ("lavfi", "nosuchfilter={}"))
     exit_code, printed, reported = typed(*arguments)
     assert (exit_code, printed) == (code, "") and message in reported
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C to all processes of a console")
+def test_ctrl_c_at_the_keyboard(clip: Clip, receiver: Receiver) -> None:
+    path = clip(range(600))  # ten minutes
+    command = [sys.executable, "-m", "facegeom", "live", path, "--send", f"json://127.0.0.1:{receiver.port}"]
+    process = subprocess.Popen(
+        [*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    receiver.wait()
+    process.send_signal(signal.SIGINT)
+    printed, reported = process.communicate(timeout=600)
+    assert (process.returncode, reported) == (0, "") and "0 faces tracked; from frame to packet" in printed
 
 
 def test_a_damaged_file_ends_with_its_fault(networks: Any, clip: Clip, receiver: Receiver) -> None:

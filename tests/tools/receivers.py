@@ -1,6 +1,7 @@
 """Receivers of ``facegeom live``, written from the published layouts, without the sender's code."""
 
 import json
+import select
 import socket
 import struct
 from typing import Any
@@ -23,6 +24,10 @@ class Receiver:
                 received.append(self._socket.recv(65_536))
             except BlockingIOError:
                 return received
+
+    def wait(self, limit_s: float = 600.0) -> None:
+        """Wait until a datagram is there; fail after a time in which one must have come."""
+        assert select.select([self._socket], [], [], limit_s)[0]
 
     def close(self) -> None:
         self._socket.close()

@@ -20,6 +20,7 @@ from facegeom.batch.run import locked, networks
 from facegeom.batch.sources import list_photos
 from facegeom.batch.work import Settings
 from facegeom.errors import InputError, OutputError
+from facegeom.models import weights
 
 from .conftest import jpeg, parts_of, portrait, write_parquet, write_tar
 
@@ -64,7 +65,9 @@ def test_folder_of_a_run(album: Path, tmp_path: Path) -> None:
     assert (manifest["photos"], manifest["parts"], manifest["sources"]) == (10, 4, [str(album)])
     made = manifest["made_with"]
     assert (made["min_score"], made["part_size"], made["mesh"], made["device"]) == (0.8, 3, True, "cpu")
-    assert made["networks"] == {name: sha256(f"{name}.onnx") for name in ("face.int8", "onepass.int8")}
+    assert made["networks"] == {
+        name: sha256(f"{name}.onnx") for name in {"face.int8", "onepass.int8"} | ALWAYS
+    }
     assert list(parts_of(tmp_path / "out")) == [f"part-{number:07d}.parquet" for number in range(4)]
 
 
@@ -72,6 +75,7 @@ def sha256(file: str) -> str:
     return hashlib.sha256((files("facegeom.models.weights") / file).read_bytes()).hexdigest()
 
 
+ALWAYS = {"eyes", "mouth", "expression"}
 USED: list[tuple[dict[str, Any], set[str]]] = [
     ({}, {"onepass.int8", "face.int8"}),
     ({"device": "cuda"}, {"onepass", "face"}),
@@ -83,9 +87,15 @@ USED: list[tuple[dict[str, Any], set[str]]] = [
 
 
 @pytest.mark.parametrize(("options", "expected"), USED)
-def test_networks_that_workers_use(options: dict[str, Any], expected: set[str]) -> None:
-    device = options.pop("device", "cpu")
-    assert networks(Settings(device, options=options)).keys() == expected
+def test_networks_that_workers_use(
+    options: dict[str, Any], expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are those whose files the analyzer opens."""
+    opened: set[str] = set()
+    monkeypatch.setattr(weights, "check", lambda path, content: opened.add(path.stem))
+    device = options.get("device", "cpu")
+    rest = {name: value for name, value in options.items() if name != "device"}
+    assert networks(Settings(device, options=rest)).keys() == opened == expected | ALWAYS
 
 
 def test_rows_and_analyzer_agree_on_every_option(album: Path, tmp_path: Path) -> None:

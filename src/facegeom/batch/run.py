@@ -163,18 +163,24 @@ def networks(settings: Settings) -> dict[str, str]:
     if settings.device != "cpu":
         options.setdefault("weights", "float32")  # the analyzer's default on a GPU
     analyzer = FaceAnalyzer(**{"threads": 1, **options})
-    used = [
-        value.path.name
-        for part in (analyzer.detector, analyzer.face_net, analyzer.fpnet)
-        for value in (vars(part).values() if part is not None else ())
-        if isinstance(value, Engine)
-    ]
+    used = {engine.path.name for engine in _engines(analyzer)}
     hashes = dict(
         entry.of(variant)
         for entry in weights.manifest().values()
         for variant in (weights.FLOAT32, *entry.variants)
     )
     return {path.stem: digest for path, digest in hashes.items() if path.name in used}
+
+
+def _engines(part: object) -> Iterator[Engine]:
+    """Yield the networks of an analyzer, or of a part of it, wherever it keeps them."""
+    if isinstance(part, Engine):
+        yield part
+    elif isinstance(part, (list, tuple)):
+        for each in part:
+            yield from _engines(each)
+    elif type(part).__module__.startswith("facegeom."):
+        yield from _engines(list(getattr(part, "__dict__", {}).values()))
 
 
 def _prepare(

@@ -21,9 +21,6 @@ from facegeom.video.tracking import TrackedFaces
 PAUSES_S = (0.5, 10.0)
 """A camera that vanished is opened again after the first pause, which doubles up to the last."""
 
-MAX_FACES = 16
-"""Largest number of faces: those of a frame must fit a datagram."""
-
 _KEPT_LATENCIES = 36_000
 _WAIT_S = 0.5  # a wait without an end would not see Ctrl-C on Windows
 _TICK_S = 1e-6  # frame times are rounded

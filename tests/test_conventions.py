@@ -9,6 +9,7 @@ from PIL import Image
 
 from facegeom import Faces
 from facegeom.geometry.camera import Camera
+from facegeom.geometry.gaze import gaze_angles_deg, gaze_from_angles
 from facegeom.geometry.placement import place
 from facegeom.geometry.rotation import (
     angles_from_rotation,
@@ -146,3 +147,13 @@ def test_the_json_keeps_what_is_seen_apart_from_the_camera(faces: Faces) -> None
     assert set(pose["camera"]) == {"rotation", "translation_mm", "fov_deg", "fov_source"}
     np.testing.assert_allclose(pose["camera"]["rotation"], given.camera_rotation[0], atol=1e-6)
     assert (pose["camera"]["fov_deg"], pose["camera"]["fov_source"]) == (70, "given")
+
+
+def test_gaze_of_both_eyes_as_seen() -> None:
+    aside = np.tile(gaze_from_angles(30, 0), (2, 1))
+    np.testing.assert_allclose(aside[0], (0.5, 0, -0.866), atol=1e-3)
+    ahead, even = np.tile((0.0, 0.0, -1.0), (2, 1)), np.ones(2)
+    np.testing.assert_allclose(
+        gaze_angles_deg(rotation_from_angles(25, -10, 0), ahead, even), (25, -10), atol=1e-9
+    )
+    np.testing.assert_allclose(gaze_angles_deg(rotation_from_angles(-30, 0, 0), aside, even), 0, atol=1e-6)

@@ -7,7 +7,13 @@ from facegeom.geometry import topology
 from facegeom.geometry.gaze import gaze_from_angles
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.schemes import ARKIT52
-from facegeom_lab.datasets.training.expression_faces import EYE_RADIUS_MM, looks_of_meshes, with_looks
+from facegeom_lab.datasets.training.expression_faces import (
+    EYE_RADIUS_MM,
+    OPEN_GAP,
+    SHUT_GAP,
+    looks_of_meshes,
+    with_eyes,
+)
 from facegeom_lab.datasets.training.expression_samples import (
     PARTS,
     Truth,
@@ -81,11 +87,18 @@ def test_irises_aside_of_their_usual_place_are_looks() -> None:
         np.testing.assert_allclose(yaw_deg[[0, 3, 4]], 0, atol=0.5)
 
 
-def test_looks_replace_those_of_a_fit() -> None:
-    start = np.full((1, 52), 0.5)
-    values = with_looks(start, np.array([[15.0, -6.0]]), np.array([[9.0, 0.0]]))[0]
-    found = dict(zip(ARKIT52, values, strict=True))
-    assert found["jawOpen"] == 0.5
+def test_looks_and_blinks_replace_those_of_a_fit() -> None:
+    angles, gaps = (np.array([[15.0, -6.0]]), np.array([[9.0, 0.0]])), np.array([[OPEN_GAP, OPEN_GAP]])
+    found = dict(zip(ARKIT52, with_eyes(np.full((1, 52), 0.5), *angles, gaps)[0], strict=True))
+    assert found["jawOpen"] == 0.5 and found["eyeBlinkRight"] == 0
     assert found["eyeLookInRight"] == pytest.approx(0.5) and found["eyeLookOutRight"] == 0
     assert found["eyeLookInLeft"] == pytest.approx(0.2) and found["eyeLookOutLeft"] == 0
     assert found["eyeLookUpRight"] == pytest.approx(0.3) and found["eyeLookDownRight"] == 0
+
+
+def test_shut_eyes_blink_and_do_not_look() -> None:
+    gaps = np.array([[SHUT_GAP, (SHUT_GAP + OPEN_GAP) / 2]])
+    found = with_eyes(np.zeros((1, 52)), np.full((1, 2), 30.0), np.zeros((1, 2)), gaps)[0]
+    value = dict(zip(ARKIT52, found, strict=True))
+    assert value["eyeBlinkRight"] == 1 and value["eyeBlinkLeft"] == pytest.approx(0.5)
+    assert value["eyeLookInRight"] == 0 and value["eyeLookOutLeft"] == pytest.approx(0.5)

@@ -23,6 +23,7 @@ from facegeom_lab.datasets.training.expression_samples import (
 from facegeom_lab.datasets.training.face_labels import landmark_map
 from facegeom_lab.fitting.head_fit import find_bias, fit, make_basis
 from facegeom_lab.fitting.pose_fit import rotation_under_points
+from facegeom_lab.measures.motion import lid_gap
 from facegeom_lab.synth.generate import MODEL_FILE
 from facegeom_lab.synth.model import LOOK_DEG, Floats, load_model, simplify
 
@@ -34,6 +35,9 @@ EYE_RADIUS_MM = 10.5
 """Distance of an iris from the centre of its eyeball in the canonical head."""
 
 LARGEST_SINE = 0.8
+
+OPEN_GAP, SHUT_GAP = 0.18, 0.06
+"""Openings of the lids, in widths of the eye, from which and to which a blink goes."""
 
 
 def looks_of_meshes(meshes: Floats) -> tuple[Floats, Floats]:
@@ -50,13 +54,26 @@ def looks_of_meshes(meshes: Floats) -> tuple[Floats, Floats]:
     return yaw_deg, -down_deg
 
 
-def with_looks(expression: Floats, yaw_deg: Floats, pitch_deg: Floats) -> Floats:
-    """Return coefficients (N, 52) whose looks are those of the angles (N, 2) of right and left eye."""
+def with_eyes(expression: Floats, yaw_deg: Floats, pitch_deg: Floats, gaps: Floats) -> Floats:
+    """Return coefficients (N, 52) whose blinks and looks are those of right and left eye.
+
+    A fit takes a shut eye for one that looks down: both shapes lower the upper lid. Shut eyes hide where they
+    look.
+
+    Args:
+        expression: (N, 52) fitted coefficients.
+        yaw_deg: (N, 2) of :func:`looks_of_meshes`.
+        pitch_deg: (N, 2).
+        gaps: (N, 2) openings of the lids in widths of the eye.
+    """
     found = expression.copy()
+    shut = np.clip((OPEN_GAP - gaps) / (OPEN_GAP - SHUT_GAP), 0, 1)
     for side, name in enumerate(("Right", "Left")):
+        found[:, ARKIT52.index(f"eyeBlink{name}")] = shut[:, side]
         inwards, up = yaw_deg[:, side] * (1, -1)[side], pitch_deg[:, side]
         for way, angle in (("In", inwards), ("Out", -inwards), ("Up", up), ("Down", -up)):
-            found[:, ARKIT52.index(f"eyeLook{way}{name}")] = np.clip(angle / LOOK_DEG, 0, 1)
+            look = np.clip(angle / LOOK_DEG, 0, 1) * (1 - shut[:, side])
+            found[:, ARKIT52.index(f"eyeLook{way}{name}")] = look
     return found
 
 
@@ -95,13 +112,11 @@ def make_face_samples(data: Path, labels: Path, out: Path, every: int = 1) -> li
         )[:, len(model.identity_mm) :]
         yaw_deg, pitch_deg = (each[part] for each in looks_deg)
         expression = np.stack([arkit_coefficients(each, model.expression_names) for each in coefficients])
+        expression = with_eyes(expression, yaw_deg, pitch_deg, lid_gap(meshes[part]))
         marks = linear_map.apply(meshes[part][..., :2])
         rotation = rotation_under_points(marks)
         seen = gaze_from_angles(yaw_deg, pitch_deg) @ np.swapaxes(rotation, 1, 2)
-        truths = [
-            Truth(*each)
-            for each in zip(with_looks(expression, yaw_deg, pitch_deg), seen, rotation, strict=True)
-        ]
+        truths = [Truth(*each) for each in zip(expression, seen, rotation, strict=True)]
         files = [data / "faces" / rows[index].file for index in chosen[part]]
         save_samples(shards[-1], _analyzed(files, marks, truths))
     return shards

@@ -18,7 +18,8 @@ from facegeom.options import SearchOptions
 from facegeom.serve.pages import DEMO
 
 TIMEOUT_MS = 120_000
-PARTS = ("box", "points", "mesh", "axes")
+PARTS = ("box", "points", "mesh", "axes", "gaze")
+PINK = (255, 102, 230)
 RAMP = ((255, 48, 48), (255, 214, 64), (64, 255, 128))  # confidence 0, 1/2, 1
 TIMES, MINUS = "\u00d7", "\u2212"
 expect.set_options(timeout=TIMEOUT_MS)
@@ -110,7 +111,7 @@ def test_points_lie_on_the_face(
     assert np.abs(bare - expected).max(axis=1).min() > 30  # the photo alone has no such colours there
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", PARTS[:-1])
 def test_each_part_can_be_switched(example: Page, expected_faces: Faces, name: str) -> None:
     left, top, right, bottom = expected_faces.box_xyxy[0]
     grid = [(x, y) for x in np.arange(left - 3, right + 25, 1.5) for y in np.arange(top - 3, bottom + 3, 1.5)]
@@ -129,6 +130,37 @@ def test_angles_are_shown(example: Page, expected_faces: Faces) -> None:
     ):
         sign = MINUS if angle < 0 else "+"
         expect(example.locator("#angles > div", has_text=row)).to_contain_text(f"{sign}{abs(angle):.1f}°")
+
+
+def test_lines_of_gaze(example: Page, expected_faces: Faces) -> None:
+    face = expected_faces[0]
+    assert face.gaze is not None and face.gaze_confidence is not None
+    size = np.ptp(face.mesh_px[:, :2], axis=0).max()
+    tips = face.mesh_px[[468, 473], :2] + 0.4 * size * (face.gaze @ face.rotation.T)[:, :2]
+    show_only(example)
+    bare = colours(example, tips)
+    show_only(example, "gaze")
+    expected = bare + (np.array(PINK) - bare) * face.gaze_confidence[:, None]
+    assert np.abs(colours(example, tips) - expected).max() < 25
+
+
+def test_gaze_and_expression_are_shown(example: Page, expected_faces: Faces) -> None:
+    face = expected_faces[0]
+    for row, angle in (("Yaw", face.gaze_yaw_deg), ("Pitch", face.gaze_pitch_deg)):
+        sign = MINUS if angle < 0 else "+"
+        expect(example.locator("#gaze > div", has_text=row)).to_contain_text(f"{sign}{abs(angle):.1f}°")
+    coefficients = sorted(face.coefficients.values(), reverse=True)
+    large = [value for value in coefficients if round(value, 4) >= 0.1][:10]
+    values = example.locator("#expression dd:last-child")
+    expect(values).to_have_count(len(large))
+    assert [float(text) for text in values.all_text_contents()] == pytest.approx(large, abs=0.0051)
+    button = example.get_by_role("button", name="All coefficients")
+    button.focus()
+    example.keyboard.press("Space")
+    expect(values).to_have_count(51)  # the tongue is not measured
+    smile = example.locator("#expression > div", has_text="Mouth smile left")
+    expect(smile).to_contain_text(f"{face.coefficients['mouthSmileLeft']:.2f}")
+    expect(button).to_have_attribute("aria-pressed", "true")
 
 
 def test_distance_and_angle_of_view_are_shown(page: Page, analyzer: FaceAnalyzer, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, Page
 
 Call = Callable[..., Any]
 
+TIMEOUT_MS = 120_000
+
 # Arguments and results travel as text: Playwright transfers it faster than lists. Typed arrays become lists.
 _CALLS = """async ([file, name, calls]) => {
   const module = await import(new URL(`/static/local/${file}`, location));
@@ -24,6 +26,7 @@ _CALLS = """async ([file, name, calls]) => {
 def module_page(browser: Browser, origin: str) -> Iterator[Page]:
     """Open the page, for calls of its modules."""
     page = browser.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
     page.goto(origin)
     yield page
     page.close()

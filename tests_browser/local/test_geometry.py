@@ -7,7 +7,8 @@ import pytest
 
 from facegeom.geometry import boxes, rotation
 from facegeom.geometry.camera import Camera
-from facegeom.geometry.placement import place
+from facegeom.geometry.gaze import gaze_angles_deg, gaze_from_angles
+from facegeom.geometry.placement import in_canonical_frame, place
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.topology import canonical_mm
 
@@ -112,6 +113,24 @@ def test_place(
     found = module_page.evaluate(_PLACE, [mesh.tolist(), canonical_mm().tolist(), 640, 480, 60])
     np.testing.assert_allclose(found["meshMm"], expected.mesh_mm[0], rtol=1e-6)
     np.testing.assert_allclose(found["translationMm"], expected.translation_mm[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("angles", ANGLES)
+def test_canonical_frame(call: Any, angles: tuple[float, float, float]) -> None:
+    mesh = 1.2 * canonical_mm() @ rotation_from_angles(*angles).T + (30, -200, 600)
+    mesh += np.random.default_rng(3).normal(0, 2, mesh.shape)
+    found = call("placement.js", "inCanonicalFrame", mesh, canonical_mm())
+    np.testing.assert_allclose(found, in_canonical_frame(mesh), atol=1e-4)
+
+
+@pytest.mark.parametrize("angles", ANGLES)
+@pytest.mark.parametrize("confidence", [(0.9, 0.8), (1.0, 0.0), (0.0, 0.0)])
+def test_gaze_angles(call: Any, angles: tuple[float, float, float], confidence: tuple[float, float]) -> None:
+    matrix, eyes = rotation_from_angles(*angles), gaze_from_angles((12, 30), (-8, 3))
+    expected = gaze_angles_deg(matrix, eyes, np.array(confidence))
+    np.testing.assert_allclose(
+        call("expression.js", "gazeAngles", matrix, eyes, confidence), expected, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("value", [0.5, 1.5, 2.5, -0.5, -1.5, 2.4999, 2.5001, -2.6, 7.0, 1e15 + 0.5])

@@ -10,10 +10,14 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
+from facegeom.geometry.rotation import rotation_from_angles, rotation_to_6d
+from facegeom.geometry.topology import canonical_mm
 from facegeom.image.pyramid import Pyramid
 from facegeom.models import weights
 from facegeom.models.detector import STRIDE, OnePassDetector, scales
 from facegeom.models.engine import Engine
+from facegeom.models.expression import ExpressionNet
+from facegeom.models.regions import FEATURES
 from facegeom.serve.pages import model_data
 
 SETTINGS = model_data()["detection"]
@@ -26,6 +30,14 @@ _RUN = """async ([name, threads, text, dims]) => {
   const outputs = await engine.run(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)), dims);
   const plain = ([key, { dims, data }]) => [key, { dims, data: Array.from(data) }];
   return JSON.stringify(Object.fromEntries(Object.entries(outputs).map(plain)));
+}"""
+_LOOK = """async ([faces, head]) => {
+  const { Engine, RUNTIME_URL, prepare } = await import("/static/local/engine.js");
+  const { ExpressionNet } = await import("/static/local/expression.js");
+  const bytes = async (url) => new Uint8Array(await (await fetch(url)).arrayBuffer());
+  prepare(await bytes(RUNTIME_URL), 1);
+  const engine = await Engine.open("expression", await bytes("/weights/expression.onnx"));
+  return new ExpressionNet(engine, head).look(faces);
 }"""
 _CANVASES = """async ([width, height, pixels, minFace, settings]) => {
   const { levels, toCanvas } = await import(new URL("/static/local/detector.js", location));
@@ -48,6 +60,27 @@ def test_outputs(browser: Browser, origin: str, name: str, shape: tuple[int, ...
     for output, expected in zip(found.values(), Engine(weights.path(name), threads=1)(batch), strict=True):
         assert output["dims"] == list(expected.shape)
         np.testing.assert_allclose(np.reshape(output["data"], expected.shape), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_expression(module_page: Page, count: int) -> None:
+    rng = np.random.default_rng(9)
+    features = rng.normal(size=(count, FEATURES)).astype(np.float32)
+    rotation = rotation_from_angles(*rng.uniform(-40, 40, (3, count)))
+    meshes = canonical_mm() @ np.swapaxes(rotation, -1, -2) + (40, -30, 700)
+    meshes = (meshes + rng.normal(0, 1, meshes.shape)).astype(np.float32)
+    vectors = 2 * rotation_to_6d(rotation)  # as networks give them: of any length
+    names = ("features", "meshMm", "rotation6d")
+    arrays = (features.tolist(), meshes.tolist(), vectors.tolist())
+    faces = [dict(zip(names, face, strict=True)) for face in zip(*arrays, strict=True)]
+    found = module_page.evaluate(_LOOK, [faces, canonical_mm().tolist()])
+    network = ExpressionNet(Engine(weights.path("expression"), threads=1))
+    (expected,) = network([features], [meshes], [vectors])
+    assert len(found) == count
+    for face, expression, seen, confidence, turn in zip(found, *expected, rotation, strict=True):
+        np.testing.assert_allclose(face["expression"], expression, atol=1e-4)
+        np.testing.assert_allclose(face["gaze"], seen @ turn, atol=1e-4)
+        np.testing.assert_allclose(face["gazeConfidence"], confidence, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_sizes_of_the_networks(origin: str, name: str, variant: str) -> None:
 
 def test_networks_are_those_of_the_analyzer(analyzer: FaceAnalyzer) -> None:
     used = {analyzer.detector.engine.path, analyzer.face_net.engine.path}
-    used |= {engine.path for engine in analyzer.region_nets.engines}
+    used |= {engine.path for engine in (*analyzer.region_nets.engines, analyzer.expression_net.engine)}
     assert used == {weights.path(name, variant) for name, variant in NETWORKS.items()}
 
 

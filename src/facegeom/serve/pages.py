@@ -23,7 +23,7 @@ from starlette.staticfiles import StaticFiles
 from facegeom import analyzer, options
 from facegeom.geometry import topology
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
-from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
+from facegeom.geometry.schemes import ARKIT52, IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
 from facegeom.image import crop, exif, reading, rotated_crop
 from facegeom.models import detector, engine, face, regions, score_fusion, virtual_views, weights
 from facegeom.results import base, turning
@@ -33,7 +33,7 @@ STATIC = Path(str(files("facegeom.serve"))) / "static"
 DEMO = Path(str(files("facegeom"))) / "data" / "astronaut.jpg"
 RUNTIME = STATIC / "vendor" / "onnxruntime-web" / "ort-wasm-simd-threaded.wasm"
 
-NETWORKS = {"onepass": "int8", "face": "int8", "eyes": "float32", "mouth": "float32"}
+NETWORKS = {"onepass": "int8", "face": "int8"} | dict.fromkeys(("eyes", "mouth", "expression"), "float32")
 """Networks of the page and their variants, those of :class:`facegeom.FaceAnalyzer` on a CPU."""
 
 # Systems may lack these media types, and a browser refuses modules and wasm of any other type.
@@ -124,6 +124,7 @@ def model_data() -> dict[str, Any]:
                 "sure_confidence": turning.SURE_CONFIDENCE,
             },
             "options": {name: _option(name) for name in ANALYZER_OPTIONS},
+            "expression_names": list(ARKIT52),
         },
         "detection": {
             "stride": detector.STRIDE,

@@ -2,16 +2,16 @@
 
 import { glbBlob, jsonBlob, pngBlob, save } from "./downloads.js";
 import { closeUp, drawPhoto, whole } from "./overlay.js";
-import { showAngles, showFaces, showFacts, summary } from "./panel.js";
+import { showAngles, showExpression, showFaces, showFacts, showGaze, summary } from "./panel.js";
 import { analyze as remotely } from "./remote.js";
 import { listen } from "./sources.js";
 import { topology } from "./topology.js";
 
 const part = (id) => document.getElementById(id);
-const SHOWN = ["box", "points", "mesh", "axes"];
+const SHOWN = ["box", "points", "mesh", "axes", "gaze"];
 const SETTINGS = ["min_score", "min_face", "max_faces", "fov_deg", "orientation"];
 const REMOTE_NOTE = part("where-note").textContent;
-const LOCAL_NOTE = "Nowhere: the networks, 21 MB with what runs them, come here and run in this browser.";
+const LOCAL_NOTE = "Nowhere: the networks, 24 MB with what runs them, come here and run in this browser.";
 const MOST_CANVAS_PIXELS = 16e6; // some phones refuse larger ones
 
 /** The photo on the page, its faces and the selected face; null before the first photo. */
@@ -90,7 +90,7 @@ async function showAll() {
   part("main").classList.remove("empty");
   part("drop").hidden = true;
   part("photo").hidden = false;
-  part("head").hidden = none;
+  part("head").hidden = part("motion").hidden = none;
   part("found").hidden = answer.faces.length < 2;
   part("under").hidden = false;
   part("close").hidden = none;
@@ -107,7 +107,15 @@ async function select(index) {
   if (!face) return;
   showAngles(part("angles"), face);
   showFacts(part("facts"), face);
+  showGaze(part("gaze"), part("gaze-note"), face);
+  showBars();
   await showHead(face);
+}
+
+/** Show the selected face's coefficients. */
+function showBars() {
+  const { answer, selected } = current;
+  showExpression(part("expression"), part("expression-note"), answer.faces[selected], isPressed("all"));
 }
 
 /** Draw the photo, or the part around the selected face, to fit the layout at the screen's resolution. */
@@ -122,7 +130,9 @@ function drawOver() {
 
 function drawOn(canvas, view, scale) {
   const { picture, answer, selected, topology } = current;
-  const how = { selected, show: shown(), scale, part: view, triangles: topology.triangles };
+  const { triangles, mesh478: { regions } } = topology;
+  const irises = [regions.iris_right[0], regions.iris_left[0]];
+  const how = { selected, show: shown(), scale, part: view, triangles, irises };
   drawPhoto(canvas, picture, answer.faces, how);
 }
 
@@ -193,6 +203,7 @@ function wire() {
   });
   press("skin", updateHead);
   press("close", drawOver);
+  press("all", showBars);
   part("home").addEventListener("click", () => head?.reset());
   part("photo").addEventListener("click", selectAt);
   new ResizeObserver(drawOver).observe(part("picture"));

@@ -5,6 +5,7 @@ const UNSURE = [255, 214, 64];
 const SURE = [64, 255, 128];
 
 export const AXES = ["#ff4040", "#40dc60", "#4888ff"];
+export const GAZE = "#ff66e6";
 export const SHADE = "rgb(0 0 0 / 0.6)";
 export const BOX = "rgb(255 255 255 / 0.9)";
 

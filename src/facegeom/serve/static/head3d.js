@@ -2,12 +2,13 @@
 
 import * as THREE from "three";
 import { OrbitControls } from "./vendor/three/OrbitControls.js";
-import { AXES, channels } from "./colours.js";
+import { AXES, GAZE, channels } from "./colours.js";
 import { faceGeometry, photoTexture } from "./model3d.js";
 
 const TURN = THREE.MathUtils.degToRad(6); // per press of an arrow key
 const ZOOM = 1.1;
 const AXIS_MM = 95;
+const GAZE_MM = 75;
 const DISTANCE_MM = 430; // initial
 const HOLES = ["eye_right", "eye_left", "lips_inner"]; // regions without triangles, filled for the photo
 const KEYS = {
@@ -56,16 +57,18 @@ export class HeadView {
     geometry.setAttribute("color", confidenceColours(face));
     this.parts = buildParts(geometry, photoTexture(face, picture), topology);
     this.parts.axes = buildAxes(face, origin);
+    this.parts.gaze = buildGaze(face, origin, topology.mesh478.regions);
     this.scene.add(...Object.values(this.parts), ...buildLights());
     this.render();
   }
 
   /** Set the visible parts; without `skin` the surface shows the confidence. */
-  setShown({ points, mesh, axes, skin }) {
+  setShown({ points, mesh, axes, gaze, skin }) {
     if (!this.parts) return;
     this.parts.points.visible = points;
     this.parts.lines.visible = mesh;
     this.parts.axes.visible = axes;
+    this.parts.gaze.visible = gaze;
     this.parts.skin.visible = skin;
     this.parts.surface.visible = !skin;
     this.render();
@@ -165,6 +168,17 @@ function buildAxes(face, origin) {
     const direction = yUp(face.pose.camera.rotation.map((row) => row[axis] * sign));
     const arrow = new THREE.ArrowHelper(direction, start, AXIS_MM, AXES[axis], 14, 8);
     group.add(arrow);
+  });
+  return group;
+}
+
+/** Create arrows from the irises to where they look. */
+function buildGaze({ mesh_mm: points, pose, gaze }, origin, { iris_right: right, iris_left: left }) {
+  const group = new THREE.Group();
+  [right[0], left[0]].forEach((centre, eye) => {
+    const [x, y, z] = gaze.eyes[eye];
+    const direction = yUp(pose.camera.rotation.map((row) => row[0] * x + row[1] * y + row[2] * z));
+    group.add(new THREE.ArrowHelper(direction, yUp(points[centre]).sub(origin), GAZE_MM, GAZE, 8, 5));
   });
   return group;
 }

@@ -1,6 +1,6 @@
 /** Drawing of faces over their photo, at any scale. */
 
-import { AXES, BOX, SHADE, colour } from "./colours.js";
+import { AXES, BOX, GAZE, SHADE, colour } from "./colours.js";
 
 const SHADES_OF_MESH = 10; // lines of similar confidence are stroked together
 
@@ -10,10 +10,11 @@ const SHADES_OF_MESH = 10; // lines of similar confidence are stroked together
  * @param {HTMLCanvasElement} canvas is resized to the scaled part.
  * @param {ImageBitmap} picture the photo.
  * @param {object[]} faces of the published schema.
- * @param {{selected: number, show: object, scale: number, part: object, triangles: number[][]}} how scale:
- *   canvas pixels per photo pixel; part: left, top, width, height in the photo; show: flags box, points, mesh, axes.
+ * @param {{selected: number, show: object, scale: number, part: object, triangles: number[][], irises: number[]}} how
+ *   scale: canvas pixels per photo pixel; part: left, top, width, height in the photo; show: flags box, points, mesh,
+ *   axes, gaze; irises: indices of their centres, right and left.
  */
-export function drawPhoto(canvas, picture, faces, { selected, show, scale, part, triangles }) {
+export function drawPhoto(canvas, picture, faces, { selected, show, scale, part, triangles, irises }) {
   canvas.width = Math.round(part.width * scale);
   canvas.height = Math.round(part.height * scale);
   const pen = canvas.getContext("2d");
@@ -28,6 +29,7 @@ export function drawPhoto(canvas, picture, faces, { selected, show, scale, part,
     if (show.box) drawBox(sheet, face, index, faces.length);
     if (show.points) drawPoints(sheet, face);
     if (show.axes) drawAxes(sheet, face);
+    if (show.gaze) drawGaze(sheet, face, irises);
   });
 }
 
@@ -136,6 +138,23 @@ function drawAxes(sheet, face) {
     stroke(sheet, [origin, tip], AXES[axis], 3 * sheet.unit);
     dot(sheet, tip, AXES[axis], 3.5 * sheet.unit);
   }
+}
+
+/** Draw a line from each iris to where it looks, the fainter the less sure. */
+function drawGaze(sheet, face, irises) {
+  const { pen, unit } = sheet;
+  const [alpha, reach] = [pen.globalAlpha, 0.4 * sizeOf(face)];
+  irises.forEach((index, eye) => {
+    const start = face.mesh_px[index];
+    const look = face.gaze.eyes[eye];
+    const [x, y] = face.pose.rotation.map((row) => row[0] * look[0] + row[1] * look[1] + row[2] * look[2]);
+    const tip = [start[0] + x * reach, start[1] + y * reach];
+    pen.globalAlpha = alpha * face.gaze.confidence[eye];
+    stroke(sheet, [start, tip], SHADE, 4 * unit);
+    stroke(sheet, [start, tip], GAZE, 2.5 * unit);
+    dot(sheet, tip, GAZE, 3.5 * unit);
+  });
+  pen.globalAlpha = alpha;
 }
 
 /** Return the mean of the right eye's points (36 to 41) and the left eye's (42 to 47). */

@@ -1,10 +1,16 @@
-/** The panel beside the photo: summary, angles, facts, list of faces. */
+/** The panel beside the photo: summary, angles, facts, gaze, expression, list of faces. */
 
 const ANGLES = [
   ["yaw_deg", "Yaw", "to the picture's right", "to the picture's left"],
   ["pitch_deg", "Pitch", "lifted", "lowered"],
   ["roll_deg", "Roll", "clockwise", "counter-clockwise"],
 ];
+const LOOKS = [
+  ["yaw_deg", "Yaw", "to the picture's right", "to the picture's left"],
+  ["pitch_deg", "Pitch", "up", "down"],
+];
+const LEAST_SHOWN = 0.1; // coefficients below it, and above it
+const MOST_SHOWN = 10; // of them, are shown on demand only
 const FOV_SOURCES = { given: "as set", exif: "from the photo", assumed: "assumed" };
 const DIAL_DEG = 90; // from the centre of a dial to its end
 const THUMBNAIL = 112; // pixels
@@ -21,8 +27,12 @@ export function summary({ faces, image }) {
 
 /** Show the three angles of the head as seen, each with a dial. */
 export function showAngles(list, { pose }) {
-  const rows = ANGLES.map(([key, name, positive, negative]) => {
-    const degrees = pose[key];
+  showDials(list, pose, ANGLES);
+}
+
+function showDials(list, angles, names) {
+  const rows = names.map(([key, name, positive, negative]) => {
+    const degrees = angles[key];
     const dial = make("dd", { className: "dial" }, make("i"));
     const fraction = Math.max(-1, Math.min(1, degrees / DIAL_DEG));
     dial.firstChild.style.left = `${50 + 50 * fraction}%`;
@@ -51,6 +61,34 @@ export function showFacts(list, face) {
     ...Object.entries(facts).map(([name, value]) =>
       make("div", {}, make("dt", { textContent: name }), make("dd", { textContent: value }))),
   );
+}
+
+/** Show where both eyes together look as seen, and how sure that is. */
+export function showGaze(list, note, { gaze }) {
+  showDials(list, gaze, LOOKS);
+  const [right, left] = gaze.confidence.map((value) => value.toFixed(2));
+  note.textContent = `Yaw and pitch are 0 for a look into the lens. Confidence: right eye ${right}, left eye ${left}.`;
+}
+
+/** Show the coefficients of the expression as bars, the largest first: the largest few or all that are measured. */
+export function showExpression(list, note, { expression }, all) {
+  const measured = Object.entries(expression).filter(([name]) => name !== "tongueOut");
+  const sorted = measured.sort(([, one], [, other]) => other - one);
+  const shown = all ? sorted : sorted.filter(([, value]) => value >= LEAST_SHOWN).slice(0, MOST_SHOWN);
+  const rows = shown.map(([name, value]) => {
+    const bar = make("dd", { className: "bar", ariaHidden: "true" }, make("i"));
+    bar.firstChild.style.width = `${100 * value}%`;
+    return make("div", { title: name }, make("dt", { textContent: readable(name) }), bar, make("dd", { textContent: value.toFixed(2) }));
+  });
+  list.replaceChildren(...rows);
+  const rest = shown.length ? "" : `At rest: no coefficient reaches ${LEAST_SHOWN}. `;
+  note.textContent = `${rest}Left and right are the person's own.`;
+}
+
+/** Return "Eye blink left" for "eyeBlinkLeft". */
+function readable(name) {
+  const words = name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return words[0].toUpperCase() + words.slice(1);
 }
 
 /** Show a thumbnail of each face, to select one. */

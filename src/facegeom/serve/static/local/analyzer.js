@@ -6,6 +6,7 @@ import { OnePassDetector, fuse } from "./detector.js";
 import { download, request } from "./download.js";
 import { Engine, RUNTIME_URL, prepare } from "./engine.js";
 import { InputError } from "./errors.js";
+import { ExpressionNet } from "./expression.js";
 import { FaceNet } from "./face.js";
 import { toDict } from "./json_io.js";
 import { oriented, read } from "./photo.js";
@@ -14,7 +15,7 @@ import { Pyramid } from "./pyramid.js";
 import { RegionNet } from "./regions.js";
 import { bestTurn } from "./turning.js";
 
-const NETWORKS = ["onepass", "face", "eyes", "mouth"];
+const NETWORKS = ["onepass", "face", "eyes", "mouth", "expression"];
 const ORIENTATION_OF_TURN = { 90: 6, 180: 3, 270: 8 };
 
 /**
@@ -37,6 +38,7 @@ export class FaceAnalyzer {
     this.canonicalMm = model.canonical_mm;
     this.detector = new OnePassDetector(engines.onepass, model.detection);
     this.faceNet = new FaceNet(engines.face, model.face);
+    this.expressionNet = new ExpressionNet(engines.expression, model.canonical_mm);
     this.regionNets = Object.entries(model.regions).map(([name, region]) => new RegionNet(engines[name], region, model.face));
   }
 
@@ -77,10 +79,10 @@ export class FaceAnalyzer {
     }
     const minFacePx = Math.min(...this.faceSizes(image, chosen.min_face));
     const about = { file: blob.name ?? null, width, height, fovDeg, fovSource, turnedDeg: found.turnedDeg, minFacePx };
-    return toDict(found.faces, about);
+    return toDict(found.faces, about, this.settings.expression_names);
   }
 
-  /** Find the faces of an image as it is: detect, verify, suppress duplicates, refine, confirm, place. */
+  /** Find the faces of an image as it is: detect, verify, suppress duplicates, refine, confirm, place, see what they do. */
   async find(pixels, fovDeg, lensIsKnown, chosen) {
     const image = new Pyramid(pixels);
     const camera = new Camera(image.width, image.height, fovDeg);
@@ -91,7 +93,7 @@ export class FaceAnalyzer {
     const confirmed = await this.faceNet.confirm(image, refined, view.lens);
     let faces = confirmed.slice(0, chosen.max_faces ?? confirmed.length);
     for (const regionNet of this.regionNets) faces = await regionNet.look(image, faces);
-    return faces.map((face) => this.placed(face, camera));
+    return this.expressionNet.look(faces.map((face) => this.placed(face, camera)));
   }
 
   /** Return the smallest faces to look for everywhere and where something hints at small ones, pixels. */

@@ -6,7 +6,6 @@ import { EngineError } from "./errors.js";
 /** URL of ONNX Runtime's WebAssembly. */
 export const RUNTIME_URL = new URL("../vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm", import.meta.url).href;
 
-const INPUT = "pictures";
 const MAX_THREADS = 4;
 
 /**
@@ -51,14 +50,14 @@ export class Engine {
   /**
    * Run a batch.
    *
-   * @param {Uint8Array} data (N, H, W, 3) RGB
+   * @param {Uint8Array | Float32Array} data the first input, for most networks (N, H, W, 3) RGB
    * @param {number[]} dims N, H, W, 3
    * @param {Record<string, {dims: number[], data: Float32Array}>} others further inputs by name
    * @returns {Promise<Record<string, {dims: number[], data: Float32Array}>>} outputs by the manifest's names
    */
   run(data, dims, others = {}) {
-    const feeds = { [INPUT]: new ort.Tensor("uint8", data, dims) };
-    for (const [name, other] of Object.entries(others)) feeds[name] = new ort.Tensor("float32", other.data, other.dims);
-    return this.session.run(feeds);
+    const inputs = Object.entries({ [this.session.inputNames[0]]: { data, dims }, ...others });
+    const tensor = (input) => new ort.Tensor(input.data instanceof Uint8Array ? "uint8" : "float32", input.data, input.dims);
+    return this.session.run(Object.fromEntries(inputs.map(([name, input]) => [name, tensor(input)])));
   }
 }

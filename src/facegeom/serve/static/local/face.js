@@ -11,6 +11,7 @@
  * @property {number[]} meshScale 478 expected errors
  * @property {number[]} meshConfidence 478, in [0, 1]
  * @property {number[][]} rotation from the head frame to the frame of the line of sight
+ * @property {number[]} rotation6d the same as the network gives it
  * @property {import("./boxes.js").Box} square crop box without its margin
  */
 
@@ -141,7 +142,7 @@ function mean(values) {
 }
 
 /** Return one row of each output of the network as plain numbers. */
-function rowOf(outputs, row) {
+export function rowOf(outputs, row) {
   const rows = Object.entries(outputs).map(([name, { dims, data }]) => {
     const length = dims.slice(1).reduce((product, side) => product * side, 1);
     return [name, Array.from(data.subarray(row * length, (row + 1) * length))];
@@ -163,6 +164,7 @@ function inPhoto(crop, out, settings) {
     mesh: mesh.map((point) => point.map(moved)),
     meshScale: out.mesh_scale.map((scale) => scale * side),
     rotation: rotationFrom6d(out.rotation6d),
+    rotation6d: out.rotation6d,
     square: square(crop, 1 / settings.crop_scale),
   }, settings);
 }

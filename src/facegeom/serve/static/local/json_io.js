@@ -1,23 +1,26 @@
 /** Faces as JSON. Mirrors `facegeom.export.faces_json`; the schema is facegeom/data/faces.schema.json. */
 
+import { gazeAngles } from "./expression.js";
 import { rint } from "./numbers.js";
 import { anglesFromRotation, product, rotationToLineOfSight } from "./rotation.js";
 
 const SCHEMA = 2;
 
 /**
- * @param {object[]} faces predictions with `meshMm` and `translationMm`
+ * @param {object[]} faces predictions with millimetres, expression and gaze
  * @param {{file: string | null, width: number, height: number, fovDeg: number, fovSource: string, turnedDeg: number,
  *   minFacePx: number}}
  *   about of the photo
+ * @param {string[]} names of the coefficients
  */
-export function toDict(faces, about) {
+export function toDict(faces, about, names) {
   const { file, width, height, turnedDeg, minFacePx } = about;
   const image = { file, width, height, ...(turnedDeg ? { turned_deg: turnedDeg } : {}), min_face_px: to(minFacePx, 3) };
-  return { schema: SCHEMA, image, faces: faces.map((face) => faceToDict(face, about)) };
+  return { schema: SCHEMA, image, faces: faces.map((face) => faceToDict(face, about, names)) };
 }
 
-function faceToDict(face, about) {
+function faceToDict(face, about, names) {
+  const [yaw, pitch] = gazeAngles(...[face.rotation, face.gaze, face.gazeConfidence].map(single));
   return {
     box_xyxy: rounded(face.box, 3),
     score: rounded(face.score, 4),
@@ -26,13 +29,20 @@ function faceToDict(face, about) {
     mesh_px: rounded(face.mesh, 3),
     mesh_mm: rounded(face.meshMm, 3),
     pose: poseToDict(face, about),
+    expression: Object.fromEntries(names.map((name, index) => [name, rounded(face.expression[index], 4)])),
+    gaze: {
+      eyes: rounded(face.gaze, 4),
+      confidence: rounded(face.gazeConfidence, 4),
+      yaw_deg: to(yaw, 3),
+      pitch_deg: to(pitch, 3),
+    },
   };
 }
 
 function poseToDict({ rotation, translationMm }, { fovDeg, fovSource }) {
-  const kept = rotation.map((row) => row.map(Math.fround));
+  const kept = single(rotation);
   const [yaw, pitch, roll] = anglesFromRotation(kept).map((angle) => to(angle, 3));
-  const inCamera = product(rotationToLineOfSight(translationMm.map(Math.fround)), kept);
+  const inCamera = product(rotationToLineOfSight(single(translationMm)), kept);
   return {
     rotation: rounded(kept, 6),
     yaw_deg: yaw,
@@ -47,10 +57,14 @@ function poseToDict({ rotation, translationMm }, { fovDeg, fovSource }) {
   };
 }
 
-/** Round to single precision, as `Faces` stores it, then to decimals; values may be nested lists. */
+/** Round to single precision, as `Faces` stores it; values may be nested lists. */
+function single(values) {
+  return Array.isArray(values) ? values.map(single) : Math.fround(values);
+}
+
+/** Round to single precision, then to decimals; values may be nested lists. */
 function rounded(values, decimals) {
-  if (Array.isArray(values)) return values.map((value) => rounded(value, decimals));
-  return to(Math.fround(values), decimals);
+  return Array.isArray(values) ? values.map((value) => rounded(value, decimals)) : to(Math.fround(values), decimals);
 }
 
 function to(value, decimals) {

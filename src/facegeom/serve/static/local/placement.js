@@ -1,6 +1,6 @@
 /** Mesh in pixels to millimetres in front of the camera. Mirrors `facegeom.geometry.placement`. */
 
-import { apply, procrustes, rotationToLineOfSight, transpose } from "./rotation.js";
+import { apply, minus, procrustes, rotationToLineOfSight, transpose } from "./rotation.js";
 
 const NEAREST_MM = 1;
 const LEAST_AHEAD = 0.01; // of a face no point lies a right angle off the line
@@ -33,4 +33,11 @@ export function place(meshPx, canonicalMm, camera) {
     return ray.map((value) => value * (depth / ahead));
   });
   return { meshMm, translationMm: apply(sight, [translation[0] / scale, translation[1] / scale, distance]) };
+}
+
+/** Return a mesh in the frame and size of the canonical head that fits it best, all in millimetres. */
+export function inCanonicalFrame(meshMm, canonicalMm) {
+  const { scale, rotation, translation } = procrustes(canonicalMm, meshMm);
+  const back = transpose(rotation);
+  return meshMm.map((point) => apply(back, minus(point, translation)).map((value) => value / scale));
 }

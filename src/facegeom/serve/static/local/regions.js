@@ -14,7 +14,7 @@ export class RegionNet {
   }
 
   /**
-   * Look at the region of each face; return the faces with its points replaced.
+   * Look at the region of each face; return the faces with its points replaced, and what is seen joined to `features`.
    *
    * @param {import("./pyramid.js").Pyramid} image
    * @param {import("./face.js").Prediction[]} faces
@@ -29,7 +29,8 @@ export class RegionNet {
     const seen = frames.map((frame, index) => ({ frame, ...outputs[index] }));
     return faces.map((face, index) => {
       const own = seen.slice(index * spans.length, (index + 1) * spans.length);
-      return withConfidence(this.replaced(face, own), this.face);
+      const features = [...(face.features ?? []), ...own.flatMap((side) => side.features)];
+      return { ...withConfidence(this.replaced(face, own), this.face), features };
     });
   }
 

@@ -107,7 +107,7 @@ function cross([a, b, c], [x, y, z]) {
   return [b * z - c * y, c * x - a * z, a * y - b * x];
 }
 
-function minus(one, other) {
+export function minus(one, other) {
   return one.map((value, axis) => value - other[axis]);
 }
 

@@ -12,8 +12,7 @@ from facegeom.depth.two_stage import PlacedMeshes, depth_source
 from facegeom.errors import FacegeomError
 from facegeom.geometry.boxes import nms, overlap, square
 from facegeom.geometry.camera import Camera
-from facegeom.geometry.placement import place
-from facegeom.geometry.rotation import rotation_to_6d
+from facegeom.geometry.placement import Placement, place
 from facegeom.image.photo import Photo, answer_in_chunks, no_memory, open_photo
 from facegeom.image.pyramid import Pyramid
 from facegeom.image.reading import Source
@@ -21,8 +20,8 @@ from facegeom.models import weights as weight_files
 from facegeom.models.cascade import CascadeDetector
 from facegeom.models.detector import Candidates, Detector, OnePassDetector
 from facegeom.models.engine import Engine
-from facegeom.models.expression import ExpressionNet
-from facegeom.models.face import CROP_PX, CROP_SCALE, FaceNet, FacePredictions
+from facegeom.models.expression import ExpressionNet, Motion
+from facegeom.models.face import CROP_PX, CROP_SCALE, FaceGeometry, FaceNet, FacePredictions
 from facegeom.models.fpnet import FPNet
 from facegeom.models.regions import REGIONS, RegionNets
 from facegeom.options import Orientation, SearchOptions, check_name, check_places
@@ -333,14 +332,13 @@ class FaceAnalyzer:
         predictions, features = self.region_nets(images, predictions)
         rotations6d = [each.rotation6d for each in predictions]
         if self.fpnet is not None:
-            heads = self.fpnet(images, [square(each.box_xyxy) for each in predictions])
-            predictions = [
-                replace(each, rotation6d=rotation_to_6d(head.rotation))
-                for each, head in zip(predictions, heads, strict=True)
-            ]
-        faces = list(map(_to_faces, predictions, photos, min_face_px))
-        motions = self.expression_net(features, [each.mesh_mm for each in faces], rotations6d)
-        faces = [faces.moved(*motion) for faces, motion in zip(faces, motions, strict=True)]
+            predictions = self.fpnet.turned(images, predictions)
+        pairs = zip(predictions, photos, strict=True)
+        faces_px = [each.in_photo(photo.factor_xy, photo.offset_xy) for each, photo in pairs]
+        placed = [place(each.mesh_px, photo.camera) for each, photo in zip(faces_px, photos, strict=True)]
+        motions = self.expression_net(features, [each.mesh_mm for each in placed], rotations6d)
+        scores = [each.score for each in predictions]
+        faces = list(map(_to_faces, scores, faces_px, placed, motions, photos, min_face_px))
         if self.depth is None:
             return faces
         meshes = [PlacedMeshes(each.mesh_px, each.mesh_mm, each.translation_mm) for each in faces]
@@ -377,19 +375,22 @@ def _remaining(
     return np.flatnonzero(others)
 
 
-def _to_faces(predictions: FacePredictions, photo: Photo, min_face_px: float) -> Faces:
-    geometry = predictions.in_photo(photo.factor_xy, photo.offset_xy)
-    mesh_mm, translation_mm = place(geometry.mesh_px, photo.camera)
+def _to_faces(
+    score: FloatArray,
+    geometry: FaceGeometry,
+    placed: Placement,
+    motion: Motion,
+    photo: Photo,
+    min_face_px: float,
+) -> Faces:
+    gaze: Any = motion.gaze_seen @ geometry.rotation
     return Faces(
-        box_xyxy=geometry.box_xyxy,
-        score=predictions.score,
-        landmarks_px=geometry.landmarks_px,
-        landmarks_confidence=geometry.landmarks_confidence,
-        mesh_px=geometry.mesh_px,
-        mesh_confidence=geometry.mesh_confidence,
-        mesh_mm=mesh_mm,
-        rotation=geometry.rotation,
-        translation_mm=translation_mm,
+        **vars(geometry),
+        **placed._asdict(),
+        score=score,
+        expression=motion.expression,
+        gaze=gaze,
+        gaze_confidence=motion.gaze_confidence,
         width=photo.camera.width,
         height=photo.camera.height,
         file=photo.file,

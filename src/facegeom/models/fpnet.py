@@ -5,7 +5,7 @@ raw vectors of a rotation (Zhou et al., CVPR 2019; 6DRepNet, Hempel et al., ICIP
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from os import PathLike
 from pathlib import Path
@@ -14,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.errors import WeightsError
-from facegeom.geometry.rotation import rotation_from_6d
+from facegeom.geometry.boxes import square
+from facegeom.geometry.rotation import rotation_from_6d, rotation_to_6d
 from facegeom.image.crop import crop_images
 from facegeom.image.pyramid import Pyramid
 from facegeom.models import weights
 from facegeom.models.engine import Engine
+from facegeom.models.face import FacePredictions
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -76,6 +78,12 @@ class FPNet:
             WeightsError: the file is missing, damaged, or holds another network.
         """
         return cls(Engine(weights.path("fpnet") if path is None else Path(path), device, threads))
+
+    def turned(self, images: Sequence[Pyramid], faces: Sequence[FacePredictions]) -> list[FacePredictions]:
+        """Return the faces of each image with FPNet's rotations."""
+        heads = self(images, [square(each.box_xyxy) for each in faces])
+        pairs = zip(faces, heads, strict=True)
+        return [replace(face, rotation6d=rotation_to_6d(head.rotation)) for face, head in pairs]
 
     def __call__(
         self, images: Sequence[Pyramid], squares_xyxy: Sequence[FloatArray]

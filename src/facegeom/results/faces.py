@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 import numpy as np
-import numpy.typing as npt
 from PIL.Image import Image
 
 from facegeom.depth.depth_map import DepthMap
@@ -29,8 +28,6 @@ from facegeom.results.base import FACE_SHAPES, MOTION_SHAPES, Float32Array, OfPh
 from facegeom.results.crops import AlignedCrop, cut_aligned
 from facegeom.results.measures import Measures
 from facegeom.results.saving import save
-
-FloatArray = npt.NDArray[np.floating]
 
 FOV_SOURCES: tuple[str, ...] = get_args(FovSource)
 
@@ -163,12 +160,6 @@ class Faces(Table[Face], Measures):
         """Name and size of the photo, its angle of view, its turn, and the smallest face looked for."""
         names = ("file", "width", "height", "fov_deg", "fov_source", "turned_deg", "min_face_px")
         return {name: getattr(self, name) for name in names}
-
-    def moved(self, expression: FloatArray, gaze_seen: FloatArray, gaze_confidence: FloatArray) -> "Faces":
-        """Return the faces with an expression (N, 52) and looks (N, 2, 3), frame of the line of sight."""
-        gaze: Any = gaze_seen @ self.rotation
-        motion: dict[str, Any] = {"expression": expression, "gaze": gaze, "gaze_confidence": gaze_confidence}
-        return replace(self, **motion)
 
     @property
     def arrays(self) -> dict[str, Float32Array]:

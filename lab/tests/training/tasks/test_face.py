@@ -91,7 +91,7 @@ def test_pictures_without_a_face_teach_the_score_alone(training_pack: object) ->
     crops = FaceCropsPlain(
         *real_faces(training_pack.data, training_pack.labels, "val"), [np.zeros((9, 9, 3), np.uint8)]
     )
-    nothing = crops._negative(np.random.default_rng(0))
+    nothing = crops._negative(0, np.random.default_rng(0))
     batch = torch.utils.data.default_collate([nothing, nothing])
     task = FaceTask(recipe(1)).train()
     losses = task.losses(task(batch["crop"]), batch)

@@ -129,7 +129,7 @@ class OnePassDetector:
         limits: thresholds.
     """
 
-    fusion = ScoreFusion(weight=1.0, offset=-2.0)
+    fusion = ScoreFusion(weight=1.0, offset=-0.5)
     looks_closer = True
 
     def __init__(self, engine: Engine, limits: Limits = Limits()) -> None:

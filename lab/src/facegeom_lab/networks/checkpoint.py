@@ -53,6 +53,22 @@ def initial_network(net: nn.Module, start: Path | None, folded: bool) -> nn.Modu
     return (fold(net) if folded else net).train()
 
 
+@torch.no_grad()
+def blend_weights(net: nn.Module, start: Path | None, fraction: float) -> None:
+    """Blend the weights of a network trained in the folded form, in place, with those it started from.
+
+    Weights of one valley of the loss average well (WiSE-FT, Wortsman et al., CVPR 2022).
+
+    Raises:
+        InputError: there is no ``start``.
+    """
+    if start is None:
+        raise InputError("start_share asks for the weights to start from; give --start")
+    initial = network_from_checkpoint(start, type(net)())
+    for own, other in zip(net.parameters(), initial.parameters(), strict=True):
+        own.lerp_(other, fraction)
+
+
 def read_state(checkpoint: Path) -> dict[str, torch.Tensor]:
     """Read the tensors of a training's checkpoint or of an ``.onnx`` file by name; no pickled code is run.
 

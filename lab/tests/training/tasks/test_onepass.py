@@ -1,6 +1,7 @@
 """Training of the one-pass detector: what it is asked for, its losses, a run on a generated pack."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -99,3 +100,15 @@ def test_training_makes_a_network(training_pack: object, tmp_path: object) -> No
     net = network_from_checkpoint(onepass.train(recipe, inputs), OnePassNet())
     answer = net.eval()(torch.zeros(1, 3, 64, 64))
     assert all(bool(torch.isfinite(part).all()) for part in answer)
+
+
+def test_final_weights_are_blended_with_the_initial_ones(tmp_path: Path) -> None:
+    nets = OnePassNet(), OnePassNet()
+    files = []
+    for index, net in enumerate(nets):
+        state = {f"net.{name}": value for name, value in net.state_dict().items()}
+        files.append(tmp_path / f"{index}.ckpt")
+        torch.save({"state_dict": state}, files[-1])
+    final = onepass.blended(files[1], Inputs(tmp_path, tmp_path, start=files[0]), 0.25)
+    mixed = network_from_checkpoint(final, OnePassNet()).answer.weight
+    torch.testing.assert_close(mixed, 0.25 * nets[0].answer.weight + 0.75 * nets[1].answer.weight)

@@ -10,11 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset, Subset, WeightedRandomSampler
 
-from facegeom.errors import InputError
 from facegeom_lab.datasets.published.pack import background_files, face_rows, mesh_labels, read_images
 from facegeom_lab.datasets.training.face_labels import FaceLabels, landmark_map, real_faces, synthetic_faces
 from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlain, SceneFaces, upright_view
-from facegeom_lab.networks.checkpoint import initial_network, network_from_checkpoint
+from facegeom_lab.networks.checkpoint import blend_weights, initial_network, network_from_checkpoint
 from facegeom_lab.networks.face import CROP_PX, FaceNet
 from facegeom_lab.training import loop
 from facegeom_lab.training.losses import chordal, scale_nll, weighted_mean, wing
@@ -238,19 +237,3 @@ def refit_last_layer(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> Path
     final = inputs.out / "final.ckpt"
     torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, final)
     return final
-
-
-@torch.no_grad()
-def blend_weights(net: FaceNet, start: Path | None, fraction: float) -> None:
-    """Blend the weights of a network trained in the folded form, in place, with those it started from.
-
-    Weights of one valley of the loss average well (WiSE-FT, Wortsman et al., CVPR 2022).
-
-    Raises:
-        InputError: there is no ``start``.
-    """
-    if start is None:
-        raise InputError("start_share asks for the weights to start from; give --start")
-    initial = network_from_checkpoint(start, FaceNet())
-    for own, other in zip(net.parameters(), initial.parameters(), strict=True):
-        own.lerp_(other, fraction)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from facegeom import FaceAnalyzer
 from facegeom_lab.datasets.training.detection import FRAMED, DetectionImages
 from facegeom_lab.datasets.training.detection_photos import load_crowds, load_empty, load_scenes, load_tiles
-from facegeom_lab.networks.checkpoint import initial_network
+from facegeom_lab.networks.checkpoint import blend_weights, initial_network, network_from_checkpoint
 from facegeom_lab.networks.onepass import STRIDE, TYPICAL_SIDE_PX, OnePassNet, cell_centres
 from facegeom_lab.training import loop
 from facegeom_lab.training.tasks.detector import channels_last, fit
@@ -38,6 +38,7 @@ class OnePassRecipe:
     ema_decay: float
     samples_per_epoch: int
     folded: bool
+    start_share: float
     seed: int
 
 
@@ -149,7 +150,7 @@ class OnePassTask(L.LightningModule):
 
 
 def train(recipe: OnePassRecipe, inputs: Inputs) -> Path:
-    """Train or resume; return the last checkpoint.
+    """Train or resume; return the last checkpoint, or ``out/final.ckpt``, blended with the initial weights.
 
     A new run starts from the checkpoint ``inputs.start``, or from random weights without one.
     """
@@ -164,4 +165,14 @@ def train(recipe: OnePassRecipe, inputs: Inputs) -> Path:
         crowds=load_crowds(inputs.data, "train", FaceAnalyzer(threads=1)),
         framed=FRAMED,
     )
-    return fit(OnePassTask(recipe, inputs.start), images, recipe.batch, inputs.out, inputs.workers)
+    last = fit(OnePassTask(recipe, inputs.start), images, recipe.batch, inputs.out, inputs.workers)
+    return blended(last, inputs, recipe.start_share) if recipe.start_share else last
+
+
+def blended(last: Path, inputs: Inputs, start_share: float) -> Path:
+    """Write the checkpoint's weights, blended with the initial ones, as ``out/final.ckpt``."""
+    net = network_from_checkpoint(last, OnePassNet())
+    blend_weights(net, inputs.start, start_share)
+    final = inputs.out / "final.ckpt"
+    torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, final)
+    return final

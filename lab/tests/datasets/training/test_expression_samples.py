@@ -1,12 +1,19 @@
 """Samples of the expression network: names, sides, mirrors, what is drawn."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
 import numpy as np
 import pytest
 
+from facegeom.errors import InputError
 from facegeom.geometry import topology
 from facegeom.geometry.gaze import gaze_from_angles
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.schemes import ARKIT52
+from facegeom.models.regions import FEATURES
+from facegeom.results import Faces
 from facegeom_lab.datasets.training.expression_faces import (
     EYE_RADIUS_MM,
     OPEN_GAP,
@@ -17,11 +24,13 @@ from facegeom_lab.datasets.training.expression_faces import (
 from facegeom_lab.datasets.training.expression_samples import (
     PARTS,
     Truth,
+    analyzed,
     arkit_coefficients,
     mirrored,
     mirrored_names,
     sample_motion,
 )
+from facegeom_lab.synth.scene import Sample
 
 SHAPES = {shape for part in PARTS for family in part for shape in family} | {
     f"eyeLook{way}" for way in ("In", "Out", "Up", "Down")
@@ -102,3 +111,47 @@ def test_shut_eyes_blink_and_do_not_look() -> None:
     value = dict(zip(ARKIT52, found, strict=True))
     assert value["eyeBlinkRight"] == 1 and value["eyeBlinkLeft"] == pytest.approx(0.5)
     assert value["eyeLookInRight"] == 0 and value["eyeLookOutLeft"] == pytest.approx(0.5)
+
+
+@dataclass
+class Seer:
+    """Stands for the analyzer: sees the same face in each picture."""
+
+    faces: Faces
+    expression_net: Any = None
+    pictures: list[np.ndarray] = field(default_factory=list)
+
+    def __call__(self, image: np.ndarray) -> Faces:
+        self.pictures.append(image)
+        features = np.full((1, FEATURES), len(self.pictures), np.float32)
+        self.expression_net([features], [self.faces.mesh_mm], [np.zeros((1, 6))])
+        return self.faces
+
+
+def test_heads_and_their_mirror_images_are_analyzed(make_faces: Callable[..., Faces]) -> None:
+    seer, model = Seer(make_faces(translation_mm=(0, 0, 500))), NamedShapes()
+    model.look_deg = lambda expression: np.array([[10.0, 0.0], [10.0, 0.0]])
+    expression = np.zeros(len(model.expression_names))
+    expression[model.expression_names.index("eyeBlink_L")] = 1
+    sample = Sample(
+        image=np.arange(240 * 320 * 3, dtype=np.uint8).reshape(240, 320, 3),
+        landmarks_px=seer.faces.landmarks_px[0],
+        rotation=np.eye(3),
+        translation_mm=np.array([0.0, 0, 500]),
+        visible68=np.ones(68, bool),
+        fov_deg=50.0,
+        expression=expression,
+    )
+    found = analyzed([sample], model, seer)
+    assert len(found) == 2
+    np.testing.assert_array_equal(seer.pictures[1], seer.pictures[0][:, ::-1])
+    np.testing.assert_array_equal(found.features[:, 0], (1, 2))
+    blinks = found.expression[:, [ARKIT52.index("eyeBlinkLeft"), ARKIT52.index("eyeBlinkRight")]]
+    np.testing.assert_array_equal(blinks, [[1, 0], [0, 1]])
+    np.testing.assert_allclose(found.gaze_seen[0, 0], gaze_from_angles(10, 0), atol=1e-6)
+    np.testing.assert_allclose(found.gaze_seen[1, 0], gaze_from_angles(-10, 0), atol=1e-6)
+
+
+def test_heads_that_are_not_found_are_told(make_faces: Callable[..., Faces]) -> None:
+    with pytest.raises(InputError, match="faces that are found"):
+        analyzed([], NamedShapes(), Seer(make_faces()))

@@ -37,7 +37,6 @@ def samples(count: int) -> ExpressionSamples:
     return ExpressionSamples(
         points_mm=np.tile(topology.canonical_mm(), (count, 1, 1)),
         rotation=rotation,
-        confidence=np.ones((count, 478)),
         expression=truth,
         gaze_seen=np.einsum("nde,nke->nkd", rotation, look),
         true_rotation=rotation,

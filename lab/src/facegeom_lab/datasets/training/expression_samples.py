@@ -66,7 +66,6 @@ class ExpressionSamples:
     Attributes:
         points_mm: (N, 478, 3) mesh in the canonical head's frame and size.
         rotation: (N, 3, 3) as seen, predicted.
-        confidence: (N, 478) of the mesh.
         expression: (N, 52) true coefficients by :data:`facegeom.geometry.schemes.ARKIT52`.
         gaze_seen: (N, 2, 3) true directions of the right and the left eye, frame of the line of sight.
         true_rotation: (N, 3, 3) as seen.
@@ -75,7 +74,6 @@ class ExpressionSamples:
 
     points_mm: Floats
     rotation: Floats
-    confidence: Floats
     expression: Floats
     gaze_seen: Floats
     true_rotation: Floats
@@ -250,7 +248,7 @@ class Recorder:
         """Return the values of :class:`ExpressionSamples` for one face of the last photo."""
         face = faces[number]
         points = in_canonical_frame(face.mesh_mm[None])[0]
-        return (points, face.rotation, face.mesh_confidence, *truth, self.features[number])
+        return (points, face.rotation, *truth, self.features[number])
 
 
 def analyzed(samples: Iterable[Sample], model: HeadModel, analyzer: FaceAnalyzer) -> ExpressionSamples:

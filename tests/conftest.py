@@ -1,6 +1,7 @@
 """Faces of known geometry: the canonical head, rotated, placed before a camera and projected; an FPNet."""
 
 import builtins
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -45,6 +46,12 @@ def _deny(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_deny)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c() -> None:
+    """Give Ctrl-C Python's own handler: a shell's background job is started without one."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -24,17 +24,22 @@ def read_rows(out: str | os.PathLike[str]) -> Iterator[Row]:
         out: output folder of the run.
 
     Raises:
-        InputError: the folder has no part files, or they are without the mesh or of an earlier facegeom.
+        InputError: the folder has no part files, or they are damaged, without the mesh or of an earlier
+            facegeom.
     """
-    files = PartFiles(Path(out)).paths()
+    parts = PartFiles(Path(out))
+    files = parts.paths()
     if not files:
         raise InputError(f"expected the folder of a run, found no parts in {os.fspath(out)!r}")
     for file in files:
         try:
-            table = pq.read_table(file, page_checksum_verification=True)
+            content = file.read_bytes()
+            if parts.is_changed(file, content):
+                raise OSError("its SHA-256 is not that of parts.sha256")
+            table = pq.read_table(pa.BufferReader(content), page_checksum_verification=True)
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{str(file)!r} is damaged ({error}); run the same command again") from error
-        if "camera_rotation" not in table.schema.names:
+        if not {"camera_rotation", "expression"} <= set(table.schema.names):
             raise InputError(f"{str(file)!r} has other columns than this facegeom writes; make the run again")
         if "mesh_px" not in table.schema.names:
             raise InputError(f"expected rows with the mesh in {str(file)!r}; read it with pyarrow")

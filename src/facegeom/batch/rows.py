@@ -209,6 +209,11 @@ class PartFiles:
         except OSError as error:
             raise OutputError(f"cannot write {str(self._hash_file)!r}: {error.strerror or error}") from error
 
+    def is_changed(self, path: Path, content: bytes) -> bool:
+        """Return whether a part file has another hash than when it was written."""
+        stored = self._stored_hashes.get(f"parts/{path.name}")
+        return stored is not None and hashlib.sha256(content).hexdigest() != stored
+
     def verified_counts(self, part: int, metadata: dict[str, Any]) -> Counts | None:
         """Return the counts of a part file; None if it is missing, changed or has other metadata."""
         path = self.path(part)

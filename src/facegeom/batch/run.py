@@ -32,7 +32,7 @@ PART_SIZE = 128
 """Photos per part file by default."""
 
 MANIFEST_FILE = "run.json"
-_MANIFEST_FORMAT = 3
+_MANIFEST_FORMAT = 4
 _REPORT_EVERY = 1000
 
 _SEARCH_OPTIONS = {"min_face", "max_faces", "min_score", "fov_deg", "orientation"}

@@ -83,6 +83,7 @@ def test_faces_as_csv(tmp_path: Path, faces: Faces) -> None:
         table.write(frame(6), TrackedFaces(np.zeros(0, np.intp), faces[:0]))
     header, rows = rows_of(tmp_path / "t.csv")
     assert header == FACES.header() and len(set(header)) == len(header) < 16_384
+    assert {"expression_jawOpen", "gaze_1_z", "gaze_confidence_1", "gaze_yaw_deg"} <= set(header)
     assert len(rows) == 3 and all(len(row) == len(header) for row in rows)
     row = dict(zip(header, map(float, rows[1]), strict=True))
     face = faces[1]

@@ -61,7 +61,7 @@ def _csv_names(field: str, shape: tuple[int, ...]) -> list[str]:
     if field == "box_xyxy":
         return [f"box_{side}" for side in ("left", "top", "right", "bottom")]
     parts: list[Any] = [ARKIT52 if field == "expression" else range(size) for size in shape]
-    if shape and shape[-1] <= 3 and not field.endswith("rotation"):
+    if shape and shape[-1] <= 3 and not field.endswith(("rotation", "confidence")):
         parts[-1] = "xyz"[: shape[-1]]
     return ["_".join(map(str, (field, *part))) for part in product(*parts)]
 

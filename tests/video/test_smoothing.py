@@ -252,8 +252,13 @@ def test_jitter_and_lag_with_the_real_networks() -> None:
         np.tile(portrait_map(0), (75, 1, 1)),
         np.stack([portrait_map(i / RATE) for i in range(75)]),
     )
-    smooth, raw = (tracked_mesh(still, 5, analyzer, smooth)[15:] for smooth in (True, False))
-    assert jitter_px(smooth) <= jitter_px(raw) / 8
+    clips = {
+        calm: [tracked_mesh(still, seed, analyzer, calm)[15:] for seed in range(5, 9)]
+        for calm in (True, False)
+    }
+    jitter = {calm: np.mean([jitter_px(clip) for clip in each]) for calm, each in clips.items()}
+    assert jitter[True] <= jitter[False] / 8  # of several clips: one ends near its beginning or not by chance
+    smooth = clips[True][0]
     from_rest = moving @ np.linalg.inv(moving[0])
     truth = transforms.apply(from_rest[15:, :2], smooth.mean(axis=0))
     behind = lag_frames(tracked_mesh(moving, 6, analyzer, True)[15:], truth)

@@ -55,7 +55,7 @@ def runtime_network(name: str, net: nn.Module) -> tuple[nn.Module, Example, tupl
     """Return the runtime form of a network, an example of its input or inputs, the names of its outputs."""
     if name == "expression":
         example = (torch.randn(2, regions.FEATURES), 50 * torch.randn(2, 478, 3), torch.randn(2, 6))
-        return expression.ExpressionNetForExport(net.eval()), example, expression.OUTPUTS
+        return expression.ExpressionNetForExport(net).eval(), example, expression.OUTPUTS
     if name == "face":
         return FaceNetForExport(fold(copy.deepcopy(net).eval())), _example_images(CROP_PX), OUTPUTS
     if name in REGION_NAMES:

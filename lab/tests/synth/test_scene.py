@@ -70,8 +70,8 @@ def test_points_are_the_projected_vertices(
     drawn = []
     dressed = scene.dressed_head
 
-    def remember(rng: np.random.Generator, model: HeadModel) -> object:
-        drawn.append(dressed(rng, model))
+    def remember(*arguments: object) -> object:
+        drawn.append(dressed(*arguments))
         return drawn[-1]
 
     monkeypatch.setattr(scene, "dressed_head", remember)

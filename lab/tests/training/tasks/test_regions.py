@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from facegeom.models.engine import Engine
-from facegeom.models.regions import CROP_PX, EYES, MOUTH
+from facegeom.models.regions import CROP_PX, EYES, FEATURES, MOUTH
 from facegeom_lab.evaluation.run import read_metrics
 from facegeom_lab.export import export
 from facegeom_lab.training import recipes
@@ -61,4 +61,4 @@ def test_trains_resumes_and_is_exported(training_pack: object, tmp_path: Path) -
     count = MOUTH.mesh_indices.shape[1] + MOUTH.ibug68_indices.shape[1]
     crops, first = np.zeros((2, CROP_PX, CROP_PX, 3), np.uint8), np.zeros((2, count, 2), np.float32)
     found = Engine(export("mouth", last, tmp_path))(crops, first=first)
-    assert [each.shape for each in found] == [(2, count, 2)]
+    assert [each.shape for each in found] == [(2, count, 2), (2, FEATURES // 3)]

@@ -223,6 +223,19 @@ def test_fpnet_as_the_analyzers_pose(
     assert len(other(np.zeros((50, 60, 3), np.uint8))) == 0
 
 
+def test_gaze_as_seen_does_not_depend_on_where_the_rotation_comes_from(
+    fpnet_file: Path, fpnet_rotation: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FPNet knows upright heads only: a rolled one keeps the face network's rotation."""
+    ship(fpnet_file, monkeypatch)
+    own, other = FaceAnalyzer(), FaceAnalyzer(pose_net="fpnet")
+    boxes = np.tile(own(DEMO).box_xyxy, (2, 1))
+    plain, turned = (analyzer.at(DEMO, boxes, [0, 10]) for analyzer in (own, other))
+    np.testing.assert_allclose(turned.rotation, [fpnet_rotation, plain.rotation[1]], atol=1e-6)
+    np.testing.assert_allclose(turned.gaze_yaw_deg, plain.gaze_yaw_deg, atol=0.01)
+    np.testing.assert_allclose(turned.gaze_pitch_deg, plain.gaze_pitch_deg, atol=0.01)
+
+
 def test_unknown_pose_net() -> None:
     with pytest.raises(InputError, match="pose_net: expected one of face, fpnet, got 'dlib'"):
         FaceAnalyzer(pose_net="dlib")

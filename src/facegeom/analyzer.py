@@ -30,6 +30,7 @@ from facegeom.results.turning import best_turn
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.intp]
+BoolArray = npt.NDArray[np.bool_]
 
 SAME_FACE_IOU = 0.4
 """Intersection over union from which two predictions are of one face."""
@@ -240,14 +241,9 @@ class FaceAnalyzer:
         decoded = (boxes + 0.5 - np.tile(photo.offset_xy, 2)) / np.tile(photo.factor_xy, 2) - 0.5
         try:
             predictions = self.face_net([photo.pyramid], [square(decoded)], [photo.lens], [roll])
-            faces = self._results([photo], predictions)[0]
+            return self._results([photo], predictions, rolled=None if roll is None else [roll != 0])[0]
         except MemoryError as error:
             raise no_memory(photo.file, error) from error
-        if self.fpnet is not None and roll is not None:  # FPNet knows upright heads only
-            rolled = (roll != 0)[:, None, None]
-            own = predictions[0].in_photo().rotation
-            faces = replace(faces, rotation=np.where(rolled, own, faces.rotation))
-        return faces
 
     @property
     def max_faces(self) -> int | None:
@@ -326,13 +322,14 @@ class FaceAnalyzer:
         photos: Sequence[Photo],
         predictions: Sequence[FacePredictions],
         min_face_px: Sequence[float] = (0.0,),
+        rolled: Sequence[BoolArray] | None = None,
     ) -> list[Faces]:
         """Convert predictions to results in the photos' pixels and in millimetres; add depth if wanted."""
         images = [photo.pyramid for photo in photos]
         predictions, features = self.region_nets(images, predictions)
         rotations6d = [each.rotation6d for each in predictions]
         if self.fpnet is not None:
-            predictions = self.fpnet.turned(images, predictions)
+            predictions = self.fpnet.turned(images, predictions, rolled)
         pairs = zip(predictions, photos, strict=True)
         faces_px = [each.in_photo(photo.factor_xy, photo.offset_xy) for each, photo in pairs]
         placed = [place(each.mesh_px, photo.camera) for each, photo in zip(faces_px, photos, strict=True)]

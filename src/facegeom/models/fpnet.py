@@ -79,11 +79,22 @@ class FPNet:
         """
         return cls(Engine(weights.path("fpnet") if path is None else Path(path), device, threads))
 
-    def turned(self, images: Sequence[Pyramid], faces: Sequence[FacePredictions]) -> list[FacePredictions]:
-        """Return the faces of each image with FPNet's rotations."""
+    def turned(
+        self,
+        images: Sequence[Pyramid],
+        faces: Sequence[FacePredictions],
+        rolled: Sequence[npt.NDArray[np.bool_]] | None = None,
+    ) -> list[FacePredictions]:
+        """Return the faces of each image with FPNet's rotations, but for ``rolled`` (N,) ones.
+
+        FPNet knows upright heads only.
+        """
         heads = self(images, [square(each.box_xyxy) for each in faces])
-        pairs = zip(faces, heads, strict=True)
-        return [replace(face, rotation6d=rotation_to_6d(head.rotation)) for face, head in pairs]
+        own = [rotation_to_6d(head.rotation) for head in heads]
+        if rolled is not None:
+            kept = zip(faces, own, rolled, strict=True)
+            own = [np.where(which[:, None], face.rotation6d, each) for face, each, which in kept]
+        return [replace(face, rotation6d=each) for face, each in zip(faces, own, strict=True)]
 
     def __call__(
         self, images: Sequence[Pyramid], squares_xyxy: Sequence[FloatArray]

@@ -136,6 +136,7 @@ def test_procrustes_recovers_a_similarity(seed: int, scale: float) -> None:
     np.testing.assert_allclose(found.rotation, rotation, atol=1e-6)
     np.testing.assert_allclose(found.translation, shift, atol=1e-6 * (1 + scale))
     np.testing.assert_allclose(found.apply(source), target, atol=1e-6 * (1 + scale))
+    np.testing.assert_allclose(found.undo(target), source, atol=1e-6 * (1 + 1 / scale))
 
 
 @given(seeds)

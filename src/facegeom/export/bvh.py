@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from facegeom.geometry import topology
 from facegeom.geometry.camera import to_viewer_frame
-from facegeom.geometry.gaze import gaze_angles_deg
+from facegeom.geometry.gaze import gaze_to_angles
 from facegeom.geometry.rotation import angles_from_rotation
 from facegeom.geometry.schemes import MESH478_IRISES
 
@@ -39,7 +39,7 @@ def encode(rotations: FloatArray, translations_mm: FloatArray, gaze: FloatArray,
         ]
         lines += ["End Site", "{", f"OFFSET 0 0 {_EYEBALL_CM}", "}", "}"]
     lines += ["}", "MOTION", f"Frames: {len(rotations)}", f"Frame Time: {1 / rate:.8f}"]
-    eyes = gaze_angles_deg(np.eye(3), gaze[:, :, None], np.ones((len(gaze), 2, 1)))
+    eyes = gaze_to_angles(gaze)
     looks = np.stack([np.zeros(eyes.shape[:2]), eyes[..., 0], -eyes[..., 1]], axis=-1)
     turns = angles_from_rotation(rotations)[:, [2, 0, 1]] * (-1, 1, -1)  # of a frame half a turn about x
     places = to_viewer_frame(translations_mm) * _CENTIMETRES

@@ -36,6 +36,8 @@ _PLACES: dict[str, tuple[tuple[str, ...], int]] = {
     "mesh_mm": (("mesh_mm",), 3),
     "rotation": (("pose", "rotation"), 6),
     "translation_mm": (("pose", "camera", "translation_mm"), 3),
+}
+_GAZE_PLACES: dict[str, tuple[tuple[str, ...], int]] = {
     "gaze": (("gaze", "eyes"), 4),
     "gaze_confidence": (("gaze", "confidence"), 4),
 }
@@ -78,9 +80,8 @@ def _face_to_dict(fields: Mapping[str, Any], about: Mapping[str, Any]) -> dict[s
     in_camera = rotation_in_camera(fields["rotation"], fields["translation_mm"])
     camera: dict[str, Any] = {"rotation": np.round(in_camera.astype(np.float64), 6).tolist()}
     data: dict[str, Any] = {"pose": {"camera": camera}}
-    for name, (path, decimals) in _PLACES.items():
-        if name not in fields:
-            continue
+    places = _PLACES | _GAZE_PLACES if "gaze" in fields else _PLACES
+    for name, (path, decimals) in places.items():
         *groups, key = path
         group = reduce(lambda outer, inner: outer.setdefault(inner, {}), groups, data)
         group[key] = np.round(np.asarray(fields[name], np.float64), decimals).tolist()
@@ -117,8 +118,9 @@ def from_dict(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     if not faces:
         return {}, about
     places = _PLACES_1 if data["schema"] == 1 else _PLACES
-    known = {name: path for name, (path, _) in places.items() if path[0] in faces[0] or path[0] != "gaze"}
-    fields = {name: _stack(faces, path) for name, path in known.items()}
+    if "gaze" in faces[0]:
+        places = places | _GAZE_PLACES
+    fields = {name: _stack(faces, path) for name, (path, _) in places.items()}
     if "expression" in faces[0]:
         values = [[face["expression"][name] for name in ARKIT52] for face in faces]
         fields["expression"] = _numbers(values, ("expression",))

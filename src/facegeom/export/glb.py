@@ -79,7 +79,7 @@ def encode_animation(mesh: MovingMesh, image: UInt8Array | None = None) -> bytes
     """
     scene = _Scene()
     primitive = _add_surface(scene, mesh.surface, image)
-    targets = [{"POSITION": scene.add_points(to_viewer_frame(shape))} for shape in mesh.shapes_mm]
+    targets = [{"POSITION": scene.add_points(_vertices(shape))} for shape in mesh.shapes_mm]
     quaternions = rotation_to_quaternion(mesh.rotations) * (1, -1, -1, 1)  # of a frame half a turn about x
     flips = np.where((quaternions[1:] * quaternions[:-1]).sum(axis=1) < 0, -1, 1)
     quaternions[1:] *= np.cumprod(flips)[:, None]  # so that no step between two frames goes the long way
@@ -101,9 +101,9 @@ def encode_nothing() -> bytes:
 
 def _add_surface(scene: "_Scene", surface: Surface, image: UInt8Array | None) -> dict[str, Any]:
     """Add the arrays of a surface, and the part of the photo that shows it; return the primitive."""
-    vertices = to_viewer_frame(surface.points_mm) * np.float32(_METRES)
+    vertices = _vertices(surface.points_mm)
     attributes = {
-        "POSITION": scene.add_points(to_viewer_frame(surface.points_mm)),
+        "POSITION": scene.add_points(vertices),
         "NORMAL": scene.add_array(_normals(vertices, surface.triangles), "VEC3"),
     }
     if image is not None:
@@ -118,6 +118,11 @@ def _add_surface(scene: "_Scene", surface: Surface, image: UInt8Array | None) ->
             scene.add_photo(image[low[1] : high[1], low[0] : high[0]])
     indices = scene.add_array(surface.triangles.astype(np.uint16).reshape(-1), "SCALAR")
     return {"attributes": attributes, "indices": indices, "material": 0}
+
+
+def _vertices(points_mm: FloatArray) -> Float32Array:
+    """Return points (V, 3) of the camera's or the head's frame as glTF has them: metres, viewer frame."""
+    return np.asarray(to_viewer_frame(points_mm) * np.float32(_METRES), np.float32)
 
 
 def _normals(vertices: Float32Array, triangles: npt.NDArray[np.integer]) -> Float32Array:
@@ -145,9 +150,8 @@ class _Scene:
             "bufferViews": [],
         }
 
-    def add_points(self, points_mm: Float32Array) -> int:
-        """Append an accessor of points (V, 3) of the viewer frame, whose limits glTF wants."""
-        points = points_mm * np.float32(_METRES)
+    def add_points(self, points: Float32Array) -> int:
+        """Append an accessor of points (V, 3), whose limits glTF wants."""
         return self.add_array(points, "VEC3", min=points.min(0).tolist(), max=points.max(0).tolist())
 
     def add_array(

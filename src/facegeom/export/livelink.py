@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from facegeom.geometry.gaze import gaze_angles_deg
+from facegeom.geometry.gaze import gaze_to_angles
 from facegeom.geometry.rotation import angles_from_rotation
 from facegeom.geometry.schemes import ARKIT52
 
@@ -60,7 +60,7 @@ def values(expression: FloatArray, rotation: FloatArray, gaze: FloatArray) -> np
         gaze: (2, 3) unit vectors of the person's right and left eye, head frame.
     """
     head = np.radians(angles_from_rotation(rotation)) * (1, 1, -1)
-    right, left = -np.radians(gaze_angles_deg(np.eye(3), gaze[:, None], np.ones((2, 1))))
+    right, left = -np.radians(gaze_to_angles(gaze))
     return np.concatenate([expression[_ROWS], head, left, [0.0], right, [0.0]])
 
 

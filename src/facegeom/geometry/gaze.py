@@ -26,11 +26,16 @@ def gaze_angles_deg(rotation: FloatArray, gaze: FloatArray, confidence: FloatArr
     Both are 0 for a look into the lens; positive yaw looks to the picture's right edge, pitch up. The
     arguments are those of :func:`gaze_seen`.
     """
-    x, y, z = np.moveaxis(gaze_seen(rotation, gaze, confidence), -1, 0)
+    return gaze_to_angles(gaze_seen(rotation, gaze, confidence))
+
+
+def gaze_to_angles(vectors: FloatArray) -> FloatArray:
+    """Return yaw and pitch (..., 2), degrees, of unit vectors (..., 3), in whatever frame they are."""
+    x, y, z = np.moveaxis(vectors, -1, 0)
     return np.asarray(np.degrees(np.stack([np.arctan2(x, -z), np.arcsin(np.clip(-y, -1, 1))], axis=-1)))
 
 
 def gaze_from_angles(yaw_deg: npt.ArrayLike, pitch_deg: npt.ArrayLike) -> FloatArray:
-    """Return the unit vectors (..., 3) of looks with these angles: the inverse of the angles of a vector."""
+    """Return the unit vectors (..., 3) of looks with these angles: the inverse of :func:`gaze_to_angles`."""
     yaw, pitch = np.radians(yaw_deg), np.radians(pitch_deg)
     return np.stack([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)], axis=-1)

@@ -36,9 +36,7 @@ def fit_canonical_head(mesh_px: FloatArray) -> Similarity:
 
 def in_canonical_frame(mesh_mm: FloatArray) -> FloatArray:
     """Return meshes (..., 478, 3) in the frame and size of the canonical head that fits them best."""
-    fit = procrustes(_canonical_head(), mesh_mm.astype(np.float64))
-    scale = fit.scale[..., None, None]
-    return np.asarray((mesh_mm - fit.translation[..., None, :]) @ fit.rotation / scale, np.float32)
+    return fit_canonical_head(mesh_mm).undo(mesh_mm).astype(np.float32)
 
 
 @cache

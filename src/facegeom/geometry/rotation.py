@@ -125,6 +125,11 @@ class Similarity:
         turned = points @ np.swapaxes(self.rotation, -1, -2)
         return np.asarray(self.scale[..., None, None] * turned + self.translation[..., None, :])
 
+    def undo(self, points: FloatArray) -> FloatArray:
+        """Carry points (..., K, 3) back: the inverse of :meth:`apply`."""
+        moved = points - self.translation[..., None, :]
+        return np.asarray(moved @ self.rotation / self.scale[..., None, None])
+
 
 def procrustes(source: FloatArray, target: FloatArray, weights: FloatArray | None = None) -> Similarity:
     """Fit the least-squares similarity from points (..., K, 3) to points (..., K, 3), without reflection.

@@ -18,7 +18,7 @@ from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from facegeom.export import livelink
-from facegeom.geometry.gaze import gaze_angles_deg
+from facegeom.geometry.gaze import gaze_to_angles
 from facegeom.geometry.rotation import rotation_from_angles, rotation_to_quaternion
 from facegeom.geometry.schemes import ARKIT52
 from facegeom.results import Face
@@ -86,7 +86,7 @@ def _vmc_face(face: Face) -> list[OscMessage]:
 
 def _look(gaze: FloatArray) -> FloatArray:
     """Return the quaternion of an eye that looks along a vector (3,) of the head frame."""
-    yaw, pitch = gaze_angles_deg(np.eye(3), gaze[None], np.ones(1))
+    yaw, pitch = gaze_to_angles(gaze)
     return rotation_to_quaternion(rotation_from_angles(yaw, pitch, 0.0))
 
 

@@ -38,7 +38,7 @@ class Measures:
         Raises:
             InputError: the faces come from a file of an older version, without them.
         """
-        values = np.moveaxis(_known(self.expression, "expression"), -1, 0)
+        values = np.moveaxis(known(self.expression, "expression"), -1, 0)
         return dict(zip(schemes.ARKIT52, values, strict=True))
 
     @property
@@ -60,7 +60,7 @@ class Measures:
         return self._gaze_deg(1)
 
     def _gaze_deg(self, axis: int) -> Float32Array:
-        gaze, confidence = _known(self.gaze, "gaze"), _known(self.gaze_confidence, "gaze_confidence")
+        gaze, confidence = known(self.gaze, "gaze"), known(self.gaze_confidence, "gaze_confidence")
         return np.asarray(gaze_angles_deg(self.rotation, gaze, confidence)[..., axis], np.float32)
 
     @property
@@ -139,7 +139,8 @@ class Measures:
         return pose_matrix(convention, self.camera_rotation, self.translation_mm)
 
 
-def _known(array: Float32Array | None, name: str) -> Float32Array:
+def known(array: Float32Array | None, name: str) -> Float32Array:
+    """Return an array of faces; raise an InputError if it is None."""
     if array is None:
         raise InputError(
             f"{name}: these faces come from a file of an older version, without it; analyze again"

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.depth.surface import Surface
-from facegeom.errors import InputError
 from facegeom.export import bvh, glb, livelink
 from facegeom.export.files import replacing
 from facegeom.geometry import topology
 from facegeom.geometry.rotation import geodesic_deg
 from facegeom.geometry.schemes import MESH478_EYE_ENDS, MESH478_IRISES
 from facegeom.results import Face
+from facegeom.results.measures import known
 from facegeom.video.frames import Frame, UInt8Array
 from facegeom.video.tracking import TrackedFaces
 
@@ -37,9 +37,7 @@ def motion_of(face: Face) -> tuple[FloatArray, FloatArray]:
     Raises:
         InputError: it comes from a file of an older version, without them.
     """
-    if face.expression is None or face.gaze is None:
-        raise InputError("expected a face with expression and gaze, got one from a file of an older version")
-    return face.expression, face.gaze
+    return known(face.expression, "expression"), known(face.gaze, "gaze")
 
 
 def live_link_numbers(face: Face) -> npt.NDArray[np.float64]:

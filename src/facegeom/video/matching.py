@@ -129,7 +129,7 @@ def shape_difference(first_px: FloatArray, second_px: FloatArray) -> float:
     """Return the root mean square distance of two meshes (478, 3), aligned, in parts of the head's size."""
     meshes = np.stack([first_px, second_px]).astype(np.float64)
     fit = fit_canonical_head(meshes)
-    shapes = (meshes - fit.translation[:, None]) @ fit.rotation / fit.scale[:, None, None]
+    shapes = fit.undo(meshes)
     extent = np.sqrt(shapes.var(axis=1).sum(axis=1).mean())
     return float(np.sqrt(((shapes[0] - shapes[1]) ** 2).sum(axis=1).mean()) / max(float(extent), 1e-9))
 

@@ -67,9 +67,7 @@ class FrameAnalyzer:
     def __call__(self, frame: Frame) -> TrackedFaces:
         """Return the faces of the next frame."""
         tracked = self._track(frame.pixels, frame.time_s)
-        if self._smooth is None:
-            return tracked
-        return self._smooth(tracked, frame.time_s)
+        return self._smooth(tracked, frame.time_s) if self._smooth else tracked
 
 
 def analyze_video(

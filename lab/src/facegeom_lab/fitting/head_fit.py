@@ -116,19 +116,14 @@ def fit(basis: Basis, meshes_px: Floats) -> Fits:
     coefficients: Floats = np.zeros((len(target), len(basis.offsets_mm)))
     for _ in range(ROUNDS):
         pose = procrustes(basis.shapes(coefficients), target)
-        coefficients = _coordinate_descent(basis, coefficients, _in_head_frame(pose, target), pose.rotation)
+        coefficients = _coordinate_descent(basis, coefficients, pose.undo(target), pose.rotation)
     pose = procrustes(basis.shapes(coefficients), target)
-    return Fits(coefficients, pose, _in_head_frame(pose, target) - basis.shapes(coefficients))
+    return Fits(coefficients, pose, pose.undo(target) - basis.shapes(coefficients))
 
 
 def mean_residual(fits: Fits) -> Floats:
     """Return the mean (P, 3) of meshes minus fitted heads: millimetres, head frame."""
     return fits.residual_mm.mean(axis=0)
-
-
-def _in_head_frame(pose: Similarity, points: Floats) -> Floats:
-    moved = (points - pose.translation[:, None]) / pose.scale[:, None, None]
-    return moved @ pose.rotation
 
 
 def _coordinate_descent(basis: Basis, start: Floats, points_mm: Floats, rotation: Floats) -> Floats:

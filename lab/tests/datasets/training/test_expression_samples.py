@@ -29,6 +29,7 @@ from facegeom_lab.datasets.training.expression_samples import (
     mirrored,
     mirrored_names,
     sample_motion,
+    views_of,
 )
 from facegeom_lab.synth.scene import Sample
 
@@ -142,7 +143,7 @@ def test_heads_and_their_mirror_images_are_analyzed(make_faces: Callable[..., Fa
         fov_deg=50.0,
         expression=expression,
     )
-    found = analyzed([sample], model, seer)
+    found = analyzed(views_of([sample], model), seer)
     assert len(found) == 2
     np.testing.assert_array_equal(seer.pictures[1], seer.pictures[0][:, ::-1])
     np.testing.assert_array_equal(found.features[:, 0], (1, 2))
@@ -154,4 +155,4 @@ def test_heads_and_their_mirror_images_are_analyzed(make_faces: Callable[..., Fa
 
 def test_heads_that_are_not_found_are_told(make_faces: Callable[..., Faces]) -> None:
     with pytest.raises(InputError, match="faces that are found"):
-        analyzed([], NamedShapes(), Seer(make_faces()))
+        analyzed([], Seer(make_faces()))

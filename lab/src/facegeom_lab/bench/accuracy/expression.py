@@ -14,7 +14,7 @@ from facegeom_lab.bench.context import Bench
 from facegeom_lab.bench.matching import match
 from facegeom_lab.bench.progress import track
 from facegeom_lab.datasets.published.pack import LabelledPhoto
-from facegeom_lab.datasets.training.expression_samples import found_heads, rendered_samples
+from facegeom_lab.datasets.training.expression_samples import found_faces, rendered_samples, views_of
 from facegeom_lab.measures.tables import Cell, Table
 from facegeom_lab.synth.generate import MODEL_FILE, load_backgrounds
 from facegeom_lab.synth.model import load_model
@@ -97,7 +97,7 @@ def _answers(bench: Bench) -> Answers:
     numbers = track(range(HEADS), f"{HEADS} rendered heads")
     heads = rendered_samples(model, backgrounds, numbers, SEED, "test")
     rows = []
-    for truth, faces, number in found_heads(heads, model, bench.analyze):
+    for truth, faces, number in found_faces(views_of(heads, model), bench.analyze):
         face = faces[number]
         assert face.gaze is not None
         looks = face.gaze @ face.rotation.T

@@ -123,5 +123,5 @@ def shape_rows(ours: FloatArray, theirs: FloatArray) -> list[tuple[Cell, ...]]:
 def _deviations(meshes: FloatArray) -> FloatArray:
     """Return x and y (N, 478, 2) on the canonical head, less the mean over the faces, millimetres."""
     fit = fit_canonical_head(meshes)  # canonical head -> mesh
-    laid = (meshes - fit.translation[:, None]) @ fit.rotation / fit.scale[:, None, None]
+    laid = fit.undo(meshes)
     return np.asarray((laid - laid.mean(axis=0))[..., :2])

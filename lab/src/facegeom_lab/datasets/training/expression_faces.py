@@ -1,23 +1,21 @@
 """Samples of the expression network from real faces: coefficients fitted to meshes, looks from irises."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from facegeom.analyzer import FaceAnalyzer
-from facegeom.geometry.boxes import face_box, iou
 from facegeom.geometry.gaze import gaze_from_angles
 from facegeom.geometry.placement import in_canonical_frame
 from facegeom.geometry.schemes import ARKIT52, MESH478_EYE_ENDS, MESH478_IRISES
 from facegeom_lab.datasets.published.pack import face_rows, mesh_labels, read_face_rgba
 from facegeom_lab.datasets.training.expression_samples import (
-    SAME_FACE_IOU,
-    ExpressionSamples,
-    Recorder,
     Truth,
+    View,
+    analyzed,
     arkit_coefficients,
-    mirrored,
     save_samples,
 )
 from facegeom_lab.datasets.training.face_labels import landmark_map
@@ -118,22 +116,10 @@ def make_face_samples(data: Path, labels: Path, out: Path, every: int = 1) -> li
         seen = gaze_from_angles(yaw_deg, pitch_deg) @ np.swapaxes(rotation, 1, 2)
         truths = [Truth(*each) for each in zip(expression, seen, rotation, strict=True)]
         files = [data / "faces" / rows[index].file for index in chosen[part]]
-        save_samples(shards[-1], _analyzed(files, marks, truths))
+        save_samples(shards[-1], analyzed(_views(files, marks, truths), FaceAnalyzer(threads=1)))
     return shards
 
 
-def _analyzed(files: list[Path], marks: Floats, truths: list[Truth]) -> ExpressionSamples:
-    """Analyze pictures and their mirror images; keep the faces that are found."""
-    analyzer, recorder = FaceAnalyzer(threads=1), Recorder()
-    recorder.stand_in(analyzer)
-    kept = []
+def _views(files: Sequence[Path], marks: Floats, truths: Sequence[Truth]) -> Iterator[View]:
     for file, points, truth in zip(files, marks, truths, strict=True):
-        picture = np.ascontiguousarray(read_face_rgba(file)[..., :3])
-        turned = points * (-1, 1) + (picture.shape[1] - 1, 0)
-        flipped = np.ascontiguousarray(picture[:, ::-1])
-        for image, places, what in ((picture, points, truth), (flipped, turned, mirrored(truth))):
-            faces = analyzer(image)
-            overlap = iou(faces.box_xyxy, face_box(places)[None])[:, 0] if len(faces) else ()
-            if len(overlap) and max(overlap) >= SAME_FACE_IOU:
-                kept.append(recorder.sample(faces, int(np.argmax(overlap)), what))
-    return ExpressionSamples.stacked(kept)
+        yield View(np.ascontiguousarray(read_face_rgba(file)[..., :3]), points, truth)

@@ -208,24 +208,48 @@ def mirrored(truth: Truth) -> Truth:
     )
 
 
-def found_heads(
-    samples: Iterable[Sample], model: HeadModel, analyze: Callable[[Image], Faces], mirrors: bool = False
-) -> Iterator[tuple[Truth, Faces, int]]:
-    """Yield what rendered heads do that are found, each with the faces of its photo and its own number.
+class View(NamedTuple):
+    """A picture (H, W, 3), the 68 points of a face in it (68, 2), and what the face does."""
 
-    With ``mirrors`` each photo is followed by its mirror image.
-    """
+    image: Image
+    marks: Floats
+    truth: Truth
+
+
+def mirror_image(view: View) -> View:
+    """Return a view as a mirror shows it."""
+    marks = view.marks * (-1, 1) + (view.image.shape[1] - 1, 0)
+    return View(np.ascontiguousarray(view.image[:, ::-1]), marks, mirrored(view.truth))
+
+
+def found_faces(
+    views: Iterable[View], analyze: Callable[[Image], Faces]
+) -> Iterator[tuple[Truth, Faces, int]]:
+    """Yield what the faces do that are found, each with the faces of its picture and its own number."""
+    for image, marks, truth in views:
+        faces = analyze(image)
+        overlap = iou(faces.box_xyxy, face_box(marks)[None])[:, 0] if len(faces) else ()
+        if len(overlap) and max(overlap) >= SAME_FACE_IOU:
+            yield truth, faces, int(np.argmax(overlap))
+
+
+def views_of(samples: Iterable[Sample], model: HeadModel) -> Iterator[View]:
+    """Yield the views of rendered heads."""
     for sample in samples:
-        truth = truth_of(sample, model)
-        views = [(sample.image, sample.landmarks_px, truth)]
-        if mirrors:
-            marks = sample.landmarks_px * (-1, 1) + (sample.image.shape[1] - 1, 0)
-            views.append((np.ascontiguousarray(sample.image[:, ::-1]), marks, mirrored(truth)))
-        for image, marks, what in views:
-            faces = analyze(image)
-            overlap = iou(faces.box_xyxy, face_box(marks)[None])[:, 0] if len(faces) else ()
-            if len(overlap) and max(overlap) >= SAME_FACE_IOU:
-                yield what, faces, int(np.argmax(overlap))
+        yield View(sample.image, sample.landmarks_px, truth_of(sample, model))
+
+
+def analyzed(views: Iterable[View], analyzer: FaceAnalyzer) -> ExpressionSamples:
+    """Analyze views and their mirror images; keep the faces that are found.
+
+    Raises:
+        InputError: none is found.
+    """
+    seen = Recorder()
+    seen.stand_in(analyzer)
+    both = (each for view in views for each in (view, mirror_image(view)))
+    found = found_faces(both, analyzer)
+    return ExpressionSamples.stacked([seen.sample(faces, number, truth) for truth, faces, number in found])
 
 
 class Recorder:
@@ -251,18 +275,6 @@ class Recorder:
         return (points, face.rotation, *truth, self.features[number])
 
 
-def analyzed(samples: Iterable[Sample], model: HeadModel, analyzer: FaceAnalyzer) -> ExpressionSamples:
-    """Analyze rendered heads and their mirror images; keep those that are found.
-
-    Raises:
-        InputError: none is found.
-    """
-    seen = Recorder()
-    seen.stand_in(analyzer)
-    heads = found_heads(samples, model, analyzer, mirrors=True)
-    return ExpressionSamples.stacked([seen.sample(faces, number, truth) for truth, faces, number in heads])
-
-
 def make_samples(data: Path, count: int, out: Path, seed: int = 0, split: str = "train") -> list[Path]:
     """Render and analyze a set; finished shards ``expression_0000.npz`` … of ``out`` are kept."""
     model, analyzer = load_model(data / MODEL_FILE), FaceAnalyzer(threads=1)
@@ -273,7 +285,7 @@ def make_samples(data: Path, count: int, out: Path, seed: int = 0, split: str = 
             numbers = range(start, min(start + SHARD, count))
             if not shard.is_file():
                 heads = rendered_samples(model, backgrounds, numbers, seed, split)
-                save_samples(shard, analyzed(_counted(heads, bar), model, analyzer))
+                save_samples(shard, analyzed(views_of(_counted(heads, bar), model), analyzer))
             else:
                 bar.update(len(numbers))
     return shards

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -20,6 +21,7 @@ from facegeom import FaceAnalyzer
 from facegeom.image.reading import read
 from facegeom.serve.app import Application
 from facegeom.serve.limits import Settings
+from facegeom.serve.uploads import _Reading
 
 PATH = "/v1/analyze"
 
@@ -300,7 +302,18 @@ def test_too_slow_an_analysis(serve: Callable[..., TestClient], fake_analyzer: A
 
 def test_too_slow_an_upload(fake_analyzer: Any) -> None:
     status, body = asyncio.run(upload_that_stalls(Application([], Settings(timeout_s=1))))
-    assert status == 408 and "the upload took longer than 1 s" in json.loads(body)["detail"]
+    assert status == 408 and "the upload paused for more than 1 s" in json.loads(body)["detail"]
+
+
+def test_an_upload_may_take_as_long_as_it_flows(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 20.0, 50.0, 51.0, 81.0]).__next__
+    monkeypatch.setattr("facegeom.serve.uploads.time", SimpleNamespace(monotonic=clock))
+    reading = _Reading(None, bytearray(), flowed=0.0, started=clock())  # type: ignore[arg-type]
+    pauses = []
+    for size in (2_000_000, 10, 1_000_000, 250_000):  # since the last look
+        reading.received += bytes(size)
+        pauses.append(reading.paused_s())
+    assert pauses == [0.0, 30.0, 0.0, 30.0]
 
 
 async def upload_that_stalls(app: Application) -> tuple[int, bytes]:

@@ -1,6 +1,8 @@
 """What the service answers beside analyses: health, schema, topology, metrics, description, page, weights."""
 
 import hashlib
+import json
+import re
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +14,9 @@ from fastapi.testclient import TestClient
 
 from facegeom.geometry import topology
 from facegeom.models import weights
-from facegeom.serve.pages import STATIC
+from facegeom.serve.pages import RUNTIME, STATIC, version
+
+WASM = RUNTIME.relative_to(STATIC).as_posix()
 
 
 @pytest.fixture
@@ -110,9 +114,49 @@ def test_the_page_names_no_other_host() -> None:
 def test_every_link_of_the_page_is_there(plain_client: TestClient) -> None:
     page = plain_client.get("/")
     assert page.headers["content-type"].startswith("text/html")
-    for link in ("static/style.css", "static/app.js", "static/icon.svg", "openapi.json", "v1/schema"):
+    kept = f"static/{version()}"
+    for link in (f"{kept}/style.css", f"{kept}/app.js", f"{kept}/icon.svg", "openapi.json", "v1/schema"):
         assert f'"{link}"' in page.text
         assert plain_client.get(f"/{link}").status_code == 200
+    assert f'"./{kept}/vendor/three/three.module.min.js"' in page.text
+    again = plain_client.get("/", headers={"if-none-match": page.headers["etag"]})
+    assert again.status_code == 304 and not again.content
+
+
+def test_addresses_with_the_version_are_kept_for_ever(plain_client: TestClient) -> None:
+    model = plain_client.get("/model.json").json()
+    for path in (f"/static/{version()}/app.js", f"/weights/{model['files']['face']}"):
+        assert plain_client.get(path).headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert plain_client.get(path.replace(version(), "0" * 12)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/sw.js", "/model.json", "/static/app.js", f"/static/{version()}/{WASM}"]
+)
+def test_compression(plain_client: TestClient, path: str) -> None:
+    plain = plain_client.get(path, headers={"accept-encoding": "gzip;q=0, br"})
+    small = plain_client.get(path, headers={"accept-encoding": "br, gzip"})
+    assert plain.content == small.content and "content-encoding" not in plain.headers
+    assert small.headers["content-encoding"] == "gzip" and small.headers["vary"] == "Accept-Encoding"
+    assert int(small.headers["content-length"]) < 0.65 * len(plain.content)
+    for name in ("etag", "cache-control", "content-type"):
+        assert plain.headers[name] == small.headers[name]
+    again = plain_client.get(path, headers={"if-none-match": small.headers["etag"]})
+    assert again.status_code == 304 and not again.content
+
+
+def test_service_worker_keeps_the_page_and_the_networks(plain_client: TestClient) -> None:
+    text = plain_client.get("/sw.js").text
+    lists = {name: json.loads(value) for name, value in re.findall(r"^const ([A-Z]+) = (.*);$", text, re.M)}
+    assert lists["VERSION"] == version()
+    for path in lists["SHELL"] + lists["PAGE"] + lists["NETWORKS"]:
+        assert plain_client.get(f"/{path.removeprefix('./')}").status_code == 200, path
+    assert f"static/{version()}/app.js" in lists["SHELL"] and len(lists["NETWORKS"]) == 6
+
+
+def test_private_mode_may_be_the_default(serve: Callable[..., TestClient]) -> None:
+    assert "data-private" not in serve().get("/").text
+    assert '<html data-private="" ' in serve(private=True).get("/").text
 
 
 @pytest.mark.parametrize(
@@ -129,6 +173,7 @@ def test_types_of_files(plain_client: TestClient, name: str, kind: str) -> None:
     assert (first.status_code, first.headers["content-type"]) == (200, kind)
     again = plain_client.get(f"/static/{name}", headers={"if-none-match": first.headers["etag"]})
     assert again.status_code == 304 and first.headers["cache-control"] == "no-cache"
+    assert not again.content
 
 
 def test_types_that_the_system_may_not_know(

@@ -20,7 +20,9 @@ def serve(
     max_megapixels: Annotated[float, typer.Option(min=0.001, help="Largest photo, 10^6 pixels.")] = 25,
     queue: Annotated[int, typer.Option(min=1, help="Most photos in the queue; more are refused.")] = 64,
     batch: Annotated[int, typer.Option(min=1, help="Most photos in one batch of a worker.")] = 16,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds for an upload, and for its response.")] = 30,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds that an upload may pause, and for its response.")
+    ] = 30,
     wait: Annotated[
         float, typer.Option(min=0, help="Seconds in the queue after which a photo is refused with 503.")
     ] = 0.8,
@@ -30,6 +32,9 @@ def serve(
             help="Name by which clients ask, beside addresses and localhost; * for any. Repeatable."
         ),
     ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="The page keeps photos in the browser, unless its user chooses.")
+    ] = False,
     device: Device = "cpu",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Worker processes; by default one per core, up to 4.")
@@ -55,7 +60,7 @@ def serve(
 
     sizes = round(max_mb * 1e6), round(max_megapixels * 1e6)
     hosts = (host, *(allow_host or []))
-    limits = Settings(*sizes, queue, batch, timeout, detector, wait, hosts)
+    limits = Settings(*sizes, queue, batch, timeout, detector, wait, hosts, private)
     count, each = workers_and_threads(device, workers, threads)
     options = dict(device=device, threads=each, detector=detector, weights=weights, pose_net=pose_net)
     with listen(host, port) as listener, started_workers(count, options, timeout / 2) as started:

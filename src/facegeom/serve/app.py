@@ -50,8 +50,7 @@ class Application(FastAPI):
         self.add_middleware(KnownHosts, names=settings.hosts)
         add_error_handlers(self)
         self.include_router(router)
-        self.include_router(pages.router)
-        self.mount("/static", pages.PageFiles(directory=pages.STATIC))
+        pages.add_page(self)
 
     @asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:

@@ -27,10 +27,12 @@ class Settings:
         max_pixels: largest photo, width times height.
         queue: photos in work at once; further requests get status 503.
         batch: photos that one worker analyzes together.
-        timeout_s: longest time for an upload, again for its analysis, and for reading the response, seconds.
+        timeout_s: longest pause of an upload, and longest time for its analysis and for reading the
+            response, seconds.
         detector: of the workers' analyzers, "onepass" or "cascade"; it says how much a search costs.
         wait_s: longest time until a worker begins with a photo, seconds.
         hosts: names by which clients may ask beside "localhost" and addresses; "*" is any.
+        private: whether the page analyzes photos in the browser until its user chooses.
 
     Raises:
         InputError: a limit is below 1.
@@ -44,10 +46,11 @@ class Settings:
     detector: Literal["onepass", "cascade"] = "onepass"
     wait_s: float = 0.8
     hosts: tuple[str, ...] = ()
+    private: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value, least = getattr(self, field.name), 0 if field.name == "wait_s" else 1
+            value, least = getattr(self, field.name), 0 if field.name in ("wait_s", "private") else 1
             if isinstance(value, (int, float)) and not value >= least:
                 raise InputError(f"{field.name}: expected at least {least}, got {value!r}")
 

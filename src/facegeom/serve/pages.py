@@ -5,20 +5,24 @@ the runtime here and served as ``/model.json``, so that the two cannot disagree.
 """
 
 import base64
+import gzip
 import hashlib
+import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cache
+from functools import cache, lru_cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from facegeom import analyzer, options
 from facegeom.geometry import topology
@@ -45,27 +49,103 @@ _MEDIA_TYPES = {
     ".wasm": "application/wasm",
 }
 _REVALIDATE = {"Cache-Control": "no-cache"}  # the browser asks each time, with the ETag
+_FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # of addresses with the version
+_COMPRESSED = {".css", ".js", ".mjs", ".svg", ".wasm"}  # networks would lose a tenth only
 
 router = APIRouter(include_in_schema=False)
 
 
 class PageFiles(StaticFiles):
-    """Static files with the media types that browsers require."""
+    """Static files, compressed, with the media types that browsers require.
 
-    def file_response(self, full_path: str | os.PathLike[str], *others: Any, **more: Any) -> Response:
+    Args:
+        directory: of the files.
+        headers: of every file; by default the browser asks each time whether its copy is current.
+    """
+
+    def __init__(self, directory: Path, headers: Mapping[str, str] = _REVALIDATE) -> None:
+        super().__init__(directory=directory)
+        self._headers = headers
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
         """Return the file, or 304 if the client has it."""
-        response = super().file_response(full_path, *others, **more)
-        response.headers.update(_REVALIDATE)
-        media_type = _MEDIA_TYPES.get(Path(full_path).suffix)
-        if media_type is not None and response.status_code == 200:
-            response.headers["Content-Type"] = media_type
-        return response
+        response, suffix = await super().get_response(path, scope), Path(path).suffix
+        response.headers.update(self._headers)
+        if not isinstance(response, FileResponse):
+            return response
+        response.headers["Content-Type"] = _MEDIA_TYPES.get(suffix, response.headers["Content-Type"])
+        if suffix not in _COMPRESSED or not _reads_gzip(Request(scope)):
+            return response
+        body = await run_in_threadpool(_gzip_file, str(response.path), os.stat(response.path).st_mtime_ns)
+        return Response(body, headers=_encoded({**response.headers, "content-length": str(len(body))}))
+
+
+def _reads_gzip(request: Request) -> bool:
+    codings = (coding.split(";") for coding in request.headers.get("accept-encoding", "").split(","))
+    return any(name.strip() == "gzip" and "q=0" not in "".join(more) for name, *more in codings)
+
+
+def _encoded(headers: Mapping[str, str]) -> dict[str, str]:
+    return {**headers, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+
+
+@cache
+def _gzip_file(path: str, changed_ns: int) -> bytes:
+    return gzip.compress(Path(path).read_bytes(), 6, mtime=0)
+
+
+_gzip_text = lru_cache(8)(partial(gzip.compress, compresslevel=6, mtime=0))
+
+
+def _text(request: Request, body: bytes, media_type: str) -> Response:
+    """Return a text that the service makes, which changes with the version only."""
+    headers = {**_REVALIDATE, "ETag": f'"{hashlib.sha256(body).hexdigest()[:20]}"', "Vary": "Accept-Encoding"}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    if not _reads_gzip(request):
+        return Response(body, headers=headers, media_type=media_type)
+    return Response(_gzip_text(body), headers=_encoded(headers), media_type=media_type)
+
+
+@cache
+def version() -> str:
+    """Return a digest of all that the page loads: addresses with it may be kept for ever."""
+    digest = hashlib.sha256(repr(model_data()).encode())
+    for path in [*sorted(STATIC.rglob("*")), *_networks()]:
+        if path.is_file():
+            digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 @router.get("/")
-def page() -> FileResponse:
+def page(request: Request) -> Response:
     """Return the page."""
-    return FileResponse(STATIC / "index.html", headers=_REVALIDATE)
+    text = page_text(request.app.settings.private)
+    return _text(request, text.encode(), "text/html; charset=utf-8")
+
+
+@cache
+def page_text(private: bool) -> str:
+    """Return the page with addresses that hold the version; ``private`` is where photos go at first."""
+    text = (STATIC / "index.html").read_text(encoding="utf-8")
+    text = re.sub(r'(["/])static/', rf"\1static/{version()}/", text)
+    return text.replace("<html ", '<html data-private="" ', 1) if private else text
+
+
+@router.get("/sw.js")
+def service_worker(request: Request) -> Response:
+    """Return the service worker, with the lists of what it keeps: the page, and the networks once used."""
+    shell = [path for path in sorted(STATIC.rglob("*")) if path.suffix in (".css", ".js", ".mjs", ".svg")]
+    static = f"static/{version()}"
+    lists = {
+        "VERSION": version(),
+        "SHELL": [f"{static}/{path.relative_to(STATIC).as_posix()}" for path in shell],
+        "PAGE": ["./", "model.json", "v1/topology", "demo.jpg"],
+        "NETWORKS": [f"{static}/{RUNTIME.relative_to(STATIC).as_posix()}", *model_files().values()],
+    }
+    constants = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in lists.items())
+    text = constants + (STATIC / "sw.js").read_text(encoding="utf-8")
+    return _text(request, text.encode(), _MEDIA_TYPES[".js"])
 
 
 @router.get("/demo.jpg")
@@ -75,27 +155,46 @@ def demo() -> FileResponse:
 
 
 @router.get("/weights/{name}")
-def weight_file(name: str) -> FileResponse:
+@router.get("/weights/{wanted}/{name}")
+def weight_file(name: str, wanted: str | None = None) -> FileResponse:
     """Return ``manifest.json`` or a network that it lists."""
     networks = [path for each in weights.manifest().values() for path in each.paths if path.suffix == ".onnx"]
     manifest = Path(str(files("facegeom.models.weights"))) / "manifest.json"
     served = {path.name: path for path in [*networks, manifest]}
-    if name not in served:
+    if name not in served or wanted not in (None, version()):
         raise HTTPException(404, f"expected one of {', '.join(served)}")
     media_type = "application/json" if name.endswith(".json") else _MEDIA_TYPES[".onnx"]
-    return FileResponse(served[name], headers=_REVALIDATE, media_type=media_type)
+    return FileResponse(served[name], headers=_FOREVER if wanted else _REVALIDATE, media_type=media_type)
 
 
 @router.get("/model.json")
-def model_json() -> JSONResponse:
-    """Return the model data."""
-    return JSONResponse(model_data(), headers=_REVALIDATE)
+def model_json(request: Request) -> Response:
+    """Return the model data, with addresses of the networks that hold the version."""
+    text = json.dumps({**model_data(), "files": model_files("")}, separators=(",", ":"))
+    return _text(request, text.encode(), "application/json")
+
+
+def model_files(folder: str = "weights/") -> dict[str, str]:
+    """Return the addresses of the page's networks by name."""
+    return {
+        name: f"{folder}{version()}/{path.name}" for name, path in zip(NETWORKS, _networks(), strict=True)
+    }
+
+
+def _networks() -> list[Path]:
+    return [weights.path(name, variant) for name, variant in NETWORKS.items()]
+
+
+def add_page(app: FastAPI) -> None:
+    """Add the page's routes and files."""
+    app.include_router(router)
+    app.mount(f"/static/{version()}", PageFiles(STATIC, _FOREVER))
+    app.mount("/static", PageFiles(STATIC))
 
 
 def inline_scripts() -> str:
     """Return the sources of the page's inline scripts (its import map) for a content security policy."""
-    text = (STATIC / "index.html").read_text(encoding="utf-8")
-    scripts = re.findall(r"<script[^>]*>(.+?)</script>", text, re.DOTALL)
+    scripts = re.findall(r"<script[^>]*>(.+?)</script>", page_text(False), re.DOTALL)
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
     return " ".join(f"'sha256-{base64.b64encode(digest).decode('ascii')}'" for digest in digests)
 
@@ -103,7 +202,7 @@ def inline_scripts() -> str:
 @cache
 def model_data() -> dict[str, Any]:
     """Return what the page needs for its own analysis: the stages' constants, file sizes, canonical head."""
-    paths = {name: weights.path(name, variant) for name, variant in NETWORKS.items()}
+    paths = dict(zip(NETWORKS, _networks(), strict=True))
     return {
         "analyzer": {
             "max_pixels": reading.MAX_PIXELS,

@@ -47,6 +47,8 @@ class _Reading:
     task: "asyncio.Task[bytes]"
     received: bytearray
     started: float = field(default_factory=time.monotonic)
+    flowed: float = field(default_factory=time.monotonic)  # when it was last fast enough
+    counted: int = 0  # bytes until then
     refusal: RefusedError | None = None
 
     def seconds(self) -> float:
@@ -54,6 +56,13 @@ class _Reading:
 
     def rate(self) -> float:
         return len(self.received) / self.seconds()
+
+    def paused_s(self) -> float:
+        """Return for how long less than the least rate has come."""
+        now, size = time.monotonic(), len(self.received)
+        if size - self.counted > LEAST_BYTES_PER_S * (now - self.flowed):
+            self.flowed, self.counted = now, size
+        return now - self.flowed
 
     def refuse(self, refusal: RefusedError) -> None:
         self.refusal = self.refusal or refusal
@@ -119,14 +128,12 @@ class Uploads:
         min(settled, key=_Reading.rate).refuse(refusal)
 
     def _check(self, reading: _Reading) -> None:
-        """Refuse an upload that is too slow, now or later."""
+        """Refuse an upload that is too slow or pauses for too long, now or later."""
         if reading.task.done():
             return
         seconds, limit = reading.seconds(), self._settings.timeout_s
-        if seconds > limit:
-            reading.refuse(
-                RefusedError(408, f"the upload took longer than {limit:g} s, the limit; try again")
-            )
+        if reading.paused_s() > limit:
+            reading.refuse(RefusedError(408, f"the upload paused for more than {limit:g} s; try again"))
         elif len(reading.received) < LEAST_BYTES_PER_S * (seconds - GRACE_S):
             rate = f"{LEAST_BYTES_PER_S:,} bytes a second, got {reading.rate():,.0f}"
             reading.refuse(RefusedError(408, f"upload: expected at least {rate}; try again"))

@@ -269,11 +269,11 @@ def test_save_writes_each_format(faces: Faces, tmp_path: Path) -> None:
 
 
 def test_every_format_is_checked(faces: Faces, tmp_path: Path) -> None:
-    assert FORMATS == ("json", "overlay", "obj", "ply", "glb", "depth", "surface", "aligned")
+    assert FORMATS == ("json", "csv", "overlay", "obj", "ply", "glb", "depth", "surface", "aligned")
     for kind in FORMATS:
         faces[:0].save(tmp_path / kind, (kind,), image=photo())
     names = sorted(path.name for path in tmp_path.glob("*/*"))
-    assert names == ["group.json", "group.overlay.jpg"]  # all others are files of one face
+    assert names == ["group.csv", "group.json", "group.overlay.jpg"]  # all others are files of one face
 
 
 def test_save_takes_a_name(faces: Faces, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,6 +45,18 @@ def test_values_are_plain(faces: Faces) -> None:
     writer = csv.DictWriter(table, list(rows[0]))
     writer.writerows(rows)
     assert len(table.getvalue().splitlines()) == 3
+
+
+def test_a_csv_file(faces: Faces, tmp_path: Path) -> None:
+    (written,) = faces.save(tmp_path, ["csv"])
+    lines = list(csv.DictReader(written.read_text(encoding="utf-8").splitlines()))
+    assert written.name == "group.csv" and len(lines) == 3
+    for line, row in zip(lines, faces.to_rows(points=True), strict=True):
+        assert list(line) == list(row) and (line["file"], line["fov_source"]) == ("group.jpg", "assumed")
+        numbers = {name: value for name, value in row.items() if not isinstance(value, str)}
+        np.testing.assert_allclose([float(line[name]) for name in numbers], list(numbers.values()), atol=5e-4)
+    (empty,) = Faces.empty(10, 20).save(tmp_path, ["csv"], name="empty")
+    assert empty.read_text(encoding="utf-8").splitlines() == [",".join(lines[0])]
 
 
 @pytest.mark.parametrize("points", [False, True])

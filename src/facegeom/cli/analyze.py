@@ -56,7 +56,7 @@ def analyze(
         typer.Option(
             "--format",
             show_default=_FORMATS,
-            help="Formats, separated by commas: json, overlay, obj, ply, glb, aligned, depth, surface.",
+            help="Formats, separated by commas: json, csv, overlay, obj, ply, glb, aligned, depth, surface.",
         ),
     ] = None,
     min_face: options.MinFace = None,
@@ -87,9 +87,10 @@ def analyze(
     """Find the faces in photos and write their geometry.
 
     Writes OUT/PHOTO.json, OUT/PHOTO.overlay.jpg, and for each face
-    OUT/PHOTO.0.obj and OUT/PHOTO.0.glb. The format depth adds
-    OUT/PHOTO.0.depth.png; surface adds OUT/PHOTO.0.surface.glb and
-    OUT/PHOTO.0.points.ply; aligned adds OUT/PHOTO.0.aligned.png. A folder is
+    OUT/PHOTO.0.obj and OUT/PHOTO.0.glb. The format csv adds OUT/PHOTO.csv, a
+    line with the 68 points for each face; depth adds OUT/PHOTO.0.depth.png;
+    surface adds OUT/PHOTO.0.surface.glb and OUT/PHOTO.0.points.ply; aligned
+    adds OUT/PHOTO.0.aligned.png. A folder is
     searched with its sub-folders, and OUT gets the same sub-folders. Of photos
     in one folder that differ in the ending only, the first by name gives
     PHOTO, the others keep their ending: IMG_1.json for IMG_1.jpg,

@@ -294,8 +294,8 @@ class Faces(Table[Face], Measures):
 
         Args:
             directory: folder of the files; made if it is not there.
-            formats: of "json", "overlay", "obj", "ply", "glb", "aligned", "depth", "surface"; the last two
-                need faces with depth.
+            formats: of "json", "csv" (rows with the 68 points), "overlay", "obj", "ply", "glb", "aligned",
+                "depth", "surface"; the last two need faces with depth.
             image: the photo, for formats that show its pixels; by default ``file`` is read again.
             name: of the files, without ending; by default that of the photo.
             size: of aligned crops, as in :meth:`aligned`.

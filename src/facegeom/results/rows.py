@@ -1,5 +1,7 @@
 """Faces as rows of a table: plain numbers by name, for the csv module, pandas and the like."""
 
+import csv
+import io
 from typing import Any
 
 import numpy as np
@@ -34,3 +36,16 @@ def to_rows(faces: Any, points: bool) -> list[dict[str, Any]]:
         dict(zip(names, (faces.file, face, *values, *view, *places), strict=False))
         for face, (values, places) in enumerate(zip(numbers, landmarks, strict=True))
     ]
+
+
+def to_csv(faces: Any) -> bytes:
+    """Return the rows with the 68 points as CSV; scores have 6 decimals, other fractions 3."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns(points=True))
+    for row in to_rows(faces, points=True):
+        writer.writerow(
+            f"{value:.{6 if name == 'score' else 3}f}" if isinstance(value, float) else value
+            for name, value in row.items()
+        )
+    return text.getvalue().encode()

@@ -17,6 +17,7 @@ from facegeom.export import depth_png, faces_json, glb, images, obj, ply
 from facegeom.export.files import write
 from facegeom.geometry.alignment import Template, crop_from_photo
 from facegeom.image.reading import Source, UInt8Array
+from facegeom.results import rows
 
 _log = logging.getLogger(__name__)
 
@@ -41,8 +42,8 @@ _DEPTH: dict[str, dict[str, _Encode]] = {
 
 _FILES = {kind: {kind: encode} for kind, encode in _MESH.items()} | _DEPTH
 
-FORMATS = ("json", "overlay", *_FILES, "aligned")
-"""Formats of :func:`save`. All but "json" and "overlay" give files for each face."""
+FORMATS = ("json", "csv", "overlay", *_FILES, "aligned")
+"""Formats of :func:`save`. All but "json", "csv" and "overlay" give files for each face."""
 
 _SHOWING = {"overlay", "glb", "surface", "aligned"}
 """Formats that show the photo's pixels."""
@@ -113,6 +114,8 @@ def _encoded(
         fields = faces.arrays
         pictures = {key: list(_DESCRIBE[key](faces, stem, crop)) for key in _DESCRIBE if key in kinds}
         yield _path(stem, ".json"), faces_json.encode(fields, faces.about, pictures)
+    elif kind == "csv":
+        yield _path(stem, ".csv"), rows.to_csv(faces)
     elif kind == "overlay" and pixels is not None:
         path = _path(stem, ".overlay.jpg")
         picture, note = images.fitted(faces.draw(pixels), ".jpg")

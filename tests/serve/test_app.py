@@ -255,3 +255,22 @@ def references(part: Any) -> list[str]:
         own = [part["$ref"]] if isinstance(part.get("$ref"), str) else []
         return own + [reference for value in part.values() for reference in references(value)]
     return [reference for value in part for reference in references(value)] if isinstance(part, list) else []
+
+
+def test_the_api_is_described_for_people(plain_client: TestClient) -> None:
+    page = plain_client.get("/docs")
+    assert page.status_code == 200 and page.headers["content-type"].startswith("text/html")
+    description = plain_client.get("/openapi.json").json()
+    for path, methods in description["paths"].items():
+        for method, about in methods.items():
+            assert f"{method.upper()} {path}</h2>" in page.text
+            assert all(
+                f"<code>{option['name']}</code>" in page.text for option in about.get("parameters", ())
+            )
+    targets = set(re.findall(r'href="#(.+?)"', page.text))
+    assert targets and targets <= set(re.findall(r'id="(.+?)"', page.text))
+    loaded = re.findall(r'<link[^>]*href="(.+?)"|src="(.+?)"', page.text)
+    assert len(loaded) == 2 and "<script" not in page.text and "style=" not in page.text
+    assert all(plain_client.get(f"/{link or source}").status_code == 200 for link, source in loaded)
+    for field in ("faces", "landmarks.ibug68", "pose.camera.fov_source", "detail"):
+        assert f"<code>{field}</code>" in page.text

@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from facegeom.serve import openapi, pages
+from facegeom.serve import api_page, openapi, pages
 from facegeom.serve.batching import Service
 from facegeom.serve.formats import FORMATS, choose_format
 from facegeom.serve.limits import HeldBytes, Settings
@@ -39,7 +39,7 @@ class Application(FastAPI):
             title="facegeom",
             summary="One photo in, the geometry of every face out.",
             version=version("facegeom"),
-            docs_url=None,  # these pages load scripts from another host
+            docs_url=None,  # these pages load scripts from another host; /docs is that of api_page
             redoc_url=None,
             lifespan=self._lifespan,
         )
@@ -50,6 +50,7 @@ class Application(FastAPI):
         self.add_middleware(KnownHosts, names=settings.hosts)
         add_error_handlers(self)
         self.include_router(router)
+        self.include_router(api_page.router)
         pages.add_page(self)
 
     @asynccontextmanager

@@ -51,7 +51,8 @@ def test_jpeg_files_are_decoded_reduced(
             return super().in_photo(width, height)
 
     for source in (path, path.read_bytes()):
-        pixels, full_wh, fov_deg, *_ = reading.decode(source, Asked(most * 10), face_px=10)
+        decoded = reading.decode(source, Asked(most * 10), face_px=10)
+        pixels, (_, full_wh, fov_deg, *_) = decoded.pixels, decoded
         assert pixels.shape == (*shape, 3) and full_wh == size_wh and fov_deg is None
     assert set(asked) == {size_wh}
     assert reading.decode(path).pixels.shape == (size_wh[1], size_wh[0], 3)
@@ -65,7 +66,8 @@ def test_a_reduced_photo_is_upright_and_shows_the_same(tmp_path: Path) -> None:
     image.paste((255, 255, 255), (40, 60, 72, 92))
     image.save(path, exif=exif, quality=95)
     whole = reading.read(path)
-    pixels, full_wh, *_ = reading.decode(path, FaceSize(2.0))
+    decoded = reading.decode(path, FaceSize(2.0))
+    pixels, full_wh = decoded.pixels, decoded.full_wh
     assert full_wh == (whole.shape[1], whole.shape[0]) == (301, 403)
     assert pixels.shape == (202, 151, 3)
     bright = (np.argwhere(image[..., 0] > 128).mean(axis=0) for image in (whole, pixels))
@@ -78,7 +80,8 @@ def test_other_sources_are_decoded_whole(tmp_path: Path) -> None:
     image = Image.new("RGB", (64, 48), (1, 2, 3))
     image.save(tmp_path / "photo.png")
     for source in (tmp_path / "photo.png", image, np.asarray(image)):
-        pixels, full_wh, *_ = reading.decode(source, FaceSize(8.0))
+        decoded = reading.decode(source, FaceSize(8.0))
+        pixels, full_wh = decoded.pixels, decoded.full_wh
         assert pixels.shape == (48, 64, 3) and full_wh == (64, 48)
 
 

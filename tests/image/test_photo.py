@@ -60,10 +60,21 @@ def test_an_open_photo_is_not_opened_again(file: Path, opened: list[str]) -> Non
     opened.clear()
     photo.pyramid.level(2)
     for fov_deg, other in ((photo.camera.fov_deg, open_photo(photo)), (20, open_photo(photo, 20.0))):
-        assert np.shares_memory(other.pyramid.stored, photo.pyramid.stored) and not other.pyramid.levels
+        assert other.pyramid.image is photo.pyramid.image and list(other.pyramid.levels) == [1]
         assert other.camera == replace(photo.camera, fov_deg=fov_deg)
         assert (other.factor_xy, other.file) == (photo.factor_xy, photo.file)
     assert opened == []
+
+
+def test_the_frame_of_an_animation_stays_that_of_its_photo() -> None:
+    stream = BytesIO()
+    first, second = (Image.new("RGB", (8, 6), colour) for colour in ("red", "blue"))
+    first.save(stream, "WEBP", save_all=True, append_images=[second], lossless=True)
+    animation = Image.open(stream)
+    photo = open_photo(animation)
+    animation.seek(1)
+    animation.load()
+    assert photo.pyramid.pixels[0, 0].tolist() == [255, 0, 0]
 
 
 def test_a_file_is_opened_once(file: Path, opened: list[str]) -> None:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from facegeom.image.crop import crop_squares
-from facegeom.image.pyramid import Pyramid
+from facegeom.image.pyramid import BAND_PIXELS, Pyramid
 
 NOISE = np.random.default_rng(2).integers(0, 256, (90, 120, 3), dtype=np.uint8)
 
@@ -38,6 +38,25 @@ def test_an_array_is_converted_on_demand() -> None:
     assert pyramid.pixels is NOISE and pyramid.size_wh == (120, 90) and not pyramid.levels
     np.testing.assert_array_equal(np.asarray(pyramid.level(1)), NOISE)
     np.testing.assert_array_equal(Pyramid(Image.fromarray(NOISE)).pixels, NOISE)
+
+
+def test_a_large_array_is_reduced_in_bands_and_never_converted_whole() -> None:
+    rows = BAND_PIXELS // 64 + 100
+    large = np.random.default_rng(3).integers(0, 256, (rows, 64, 3), dtype=np.uint8)
+    whole, pyramid = Image.fromarray(large), Pyramid(large)
+    for factor in (3, 7):
+        np.testing.assert_array_equal(np.asarray(pyramid.level(factor)), np.asarray(whole.reduce(factor)))
+    assert 1 not in pyramid.levels
+    box = (5, rows // 2 - 20, 11, rows // 2)
+    np.testing.assert_array_equal(np.asarray(pyramid.part(2, box)), np.asarray(Pyramid(whole).part(2, box)))
+
+
+@pytest.mark.parametrize("side", [11.7, 40.123, 61.4])
+def test_crops_of_an_array_are_those_of_its_image(side: float) -> None:
+    """They are equal to the byte, whether the array was converted whole or only under the crop."""
+    squares = np.array([[20.37, 10.91, 20.37 + side, 10.91 + side], [-5.2, -7.1, side, side - 1.9]])
+    of_image = crop_squares(Image.fromarray(NOISE), squares, 16, reducing_gap=1.0)
+    np.testing.assert_array_equal(crop_squares(NOISE, squares, 16, reducing_gap=1.0), of_image)
 
 
 def crop_level(pyramid: Pyramid, step: float) -> int:

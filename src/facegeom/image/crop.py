@@ -47,12 +47,14 @@ def crop_squares(
     for crop, (left, top, right, bottom), box, step in zip(crops, cells, boxes, steps, strict=True):
         if right <= left or bottom <= top or min(box[2] - box[0], box[3] - box[1]) <= 1e-3:
             continue
-        if pyramid.levels:
-            largest = max(1, step / reducing_gap) if reducing_gap else 1
-            factor = max(each for each in pyramid.levels if each <= largest)
-            source, box = pyramid.levels[factor], [edge / factor for edge in box]
+        largest = max(1, step / reducing_gap) if reducing_gap else 1
+        factor = max((each for each in pyramid.levels if each <= largest), default=None)
+        if factor is None:
+            source, box = _part(
+                pyramid, box, step + 1, reduced=bool(reducing_gap) and step >= 2 * reducing_gap
+            )
         else:
-            source, box = _part(pyramid.stored, box, step + 1)
+            source, box = pyramid.levels[factor], [edge / factor for edge in box]
         size_wh = (right - left, bottom - top)
         piece = source.resize(size_wh, Image.Resampling.BILINEAR, box=box, reducing_gap=reducing_gap)
         crop[top:bottom, left:right] = np.asarray(pyramid.to_srgb(piece) if pyramid.to_srgb else piece)
@@ -75,11 +77,17 @@ def crop_images(
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _part(pixels: UInt8Array, box: Box, reach_px: float) -> tuple[Image.Image, Box]:
-    """Return the pixels that the filter needs for a box, and the box within them."""
+def _part(image: Pyramid, box: Box, reach_px: float, reduced: bool) -> tuple[Image.Image, Box]:
+    """Return the pixels that the filter needs for a box, and the box within them.
+
+    Pillow rounds the box to 32 bits, unless it reduces the image first: rounded before it is moved, it gives
+    the same crop as from the whole image.
+    """
+    if not reduced:
+        box = np.float32(box).tolist()
     left, top = (max(0, int(edge - reach_px)) for edge in box[:2])
     right, bottom = (int(edge + reach_px) + 1 for edge in box[2:])
-    part = Image.fromarray(np.ascontiguousarray(pixels[top:bottom, left:right]))
+    part = image.stored_part(1, (left, top, right, bottom))
     return part, (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
 
 

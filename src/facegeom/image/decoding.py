@@ -68,8 +68,8 @@ class Decoded(NamedTuple):
     Pixel i of the decoded image shows (i + 0.5) · factor - 0.5 + offset of the whole one.
 
     Attributes:
-        stored: (H, W, 3) uint8 RGB, upright, C-contiguous, in the colour space of the file; possibly reduced,
-            possibly read-only.
+        image: RGB, upright, in the colour space of the file, possibly reduced: one of Pillow's, or an array
+            (H, W, 3) uint8, C-contiguous.
         full_wh: width and height of the whole image, upright.
         fov_deg: angle of view across the longer side by EXIF, degrees; None where EXIF does not say.
         factor: pixels of the whole image for one decoded pixel: 1, 2, 4 or 8.
@@ -77,7 +77,7 @@ class Decoded(NamedTuple):
         to_srgb: converts images of this colour space to sRGB; None where it is sRGB.
     """
 
-    stored: UInt8Array
+    image: UInt8Array | Image.Image
     full_wh: tuple[int, int]
     fov_deg: float | None = None
     factor: int = 1
@@ -86,8 +86,8 @@ class Decoded(NamedTuple):
 
     @property
     def pixels(self) -> UInt8Array:
-        """The image in sRGB."""
-        return Pyramid(self.stored, self.to_srgb).pixels
+        """The image in sRGB, (H, W, 3) uint8, C-contiguous, possibly read-only."""
+        return Pyramid(self.image, self.to_srgb).pixels
 
 
 def decode_stream(
@@ -162,7 +162,8 @@ def decode_image(
     image.load()
     flat, to_srgb = _to_rgb(image, name)
     transpose, fov_deg = read_exif(image, full_wh)
-    pixels = np.asarray(flat if transpose is None else flat.transpose(transpose))
+    if transpose is not None:
+        flat = flat.transpose(transpose)
     swapped, flipped = False, (False, False)
     if transpose is not None:
         cells = Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8)).transpose(transpose)
@@ -172,9 +173,9 @@ def decode_image(
         full_wh = full_wh[::-1]
     offset_x, offset_y = (
         float(whole - part * factor) if flip else 0.0
-        for whole, part, flip in zip(full_wh, pixels.shape[1::-1], flipped, strict=True)
+        for whole, part, flip in zip(full_wh, flat.size, flipped, strict=True)
     )
-    return Decoded(pixels, full_wh, fov_deg, factor, (offset_x, offset_y), to_srgb)
+    return Decoded(flat, full_wh, fov_deg, factor, (offset_x, offset_y), to_srgb)
 
 
 def check_size(width: int, height: int, name: str, max_pixels: int) -> None:

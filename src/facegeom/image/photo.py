@@ -144,13 +144,13 @@ def open_photo(
     """
     if isinstance(source, Photo):
         # without the levels of an earlier search, on which crops would depend
-        photo = replace(source, pyramid=Pyramid(source.pyramid.stored, source.pyramid.to_srgb))
+        photo = replace(source, pyramid=Pyramid(source.pyramid.image, source.pyramid.to_srgb))
         if fov_deg is None:
             return photo
         return replace(photo, camera=replace(photo.camera, fov_deg=fov_deg), fov_source="given")
-    stored, (width, height), exif_fov_deg, factor, offset_xy, to_srgb = decode(source, min_face, face_px)
+    image, (width, height), exif_fov_deg, factor, offset_xy, to_srgb = decode(source, min_face, face_px)
     return Photo(
-        Pyramid(stored, to_srgb),
+        Pyramid(image, to_srgb),
         Camera(width, height, fov_deg or exif_fov_deg or DEFAULT_FOV_DEG),
         "given" if fov_deg else "exif" if exif_fov_deg else "assumed",
         (float(factor), float(factor)),

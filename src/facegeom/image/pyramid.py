@@ -1,6 +1,6 @@
 """An image and its downscaled levels, which the stages share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -9,12 +9,18 @@ from PIL import Image
 
 UInt8Array: TypeAlias = npt.NDArray[np.uint8]
 ToSrgb: TypeAlias = Callable[[Image.Image], Image.Image]
+Box: TypeAlias = tuple[int, int, int, int]
+
+
+BAND_PIXELS = 1 << 19
+"""Pixels of an array that are converted at once: few enough to stay in the processor's cache."""
 
 
 class Pyramid:
     """An image and its levels at 1/2, 1/3, … of the size, each made once, on demand.
 
-    The detector makes coarse levels; crops are then cut from them in less time.
+    The detector makes coarse levels; crops are then cut from them in less time. A large array is never
+    converted whole to an image of Pillow, unless its level 1 is wanted.
 
     Args:
         image: (H, W, 3) uint8 RGB, or an RGB image of Pillow.
@@ -22,26 +28,27 @@ class Pyramid:
             after it was made smaller: that is a small part of a large photo.
 
     Attributes:
+        image: as it was given.
         levels: the levels that were made, by downscale factor, as stored; 1 is the image itself.
         size_wh: width and height of the image, pixels.
     """
 
+    image: UInt8Array | Image.Image
     levels: dict[int, Image.Image]
     size_wh: tuple[int, int]
 
     def __init__(self, image: UInt8Array | Image.Image, to_srgb: ToSrgb | None = None) -> None:
-        self.to_srgb = to_srgb
+        self.image, self.to_srgb = image, to_srgb
         self._converted: dict[int, Image.Image] = {}
-        self._array: UInt8Array | None
         if isinstance(image, Image.Image):
-            self._array, self.levels, self.size_wh = None, {1: image}, image.size
+            self.levels, self.size_wh = {1: image}, image.size
         else:
-            self._array, self.levels, self.size_wh = image, {}, (image.shape[1], image.shape[0])
+            self.levels, self.size_wh = {}, (image.shape[1], image.shape[0])
 
     @property
     def stored(self) -> UInt8Array:
         """The image in the colours of its file, (H, W, 3) uint8."""
-        return np.asarray(self.levels[1]) if self._array is None else self._array
+        return np.asarray(self.image)
 
     @property
     def pixels(self) -> UInt8Array:
@@ -52,20 +59,43 @@ class Pyramid:
         """Return the level whose pixels are means of ``factor`` x ``factor`` pixels of the image, in sRGB."""
         levels = self.levels
         if factor not in levels:
-            if 1 not in levels:
-                levels[1] = Image.fromarray(self.stored)
-            nearest = max(each for each in levels if factor % each == 0)
-            if nearest != factor:
-                levels[factor] = levels[nearest].reduce(factor // nearest)
+            nearest = max((each for each in levels if factor % each == 0), default=1)
+            finer = levels.get(nearest)
+            levels[factor] = self._reduced(factor) if finer is None else finer.reduce(factor // nearest)
         if self.to_srgb is None:
             return levels[factor]
         if factor not in self._converted:
             self._converted[factor] = self.to_srgb(levels[factor])
         return self._converted[factor]
 
-    def part(self, factor: int, box: Sequence[int]) -> Image.Image:
+    def made(self, factor: int) -> Image.Image | None:
+        """Return the level in sRGB if nothing is left to do for it."""
+        return (self.levels if self.to_srgb is None else self._converted).get(factor)
+
+    def part(self, factor: int, box: Box) -> Image.Image:
         """Return the pixels left, top, right and bottom of a level without making the whole level."""
-        self.level(1)
-        edges = [min(edge * factor, side) for edge, side in zip(box, self.size_wh * 2, strict=True)]
-        part = self.levels[1].reduce(factor, (edges[0], edges[1], edges[2], edges[3]))
+        part = self.stored_part(factor, box)
         return part if self.to_srgb is None else self.to_srgb(part)
+
+    def stored_part(self, factor: int, box: Box) -> Image.Image:
+        """Return a part of a level in the colours of the file."""
+        left, top, right, bottom = (
+            min(edge * factor, side) for edge, side in zip(box, self.size_wh * 2, strict=True)
+        )
+        whole = self.levels.get(1)
+        if whole is not None:
+            return whole.reduce(factor, (left, top, right, bottom))
+        part = Image.fromarray(np.ascontiguousarray(self.stored[top:bottom, left:right]))
+        return part if factor == 1 else part.reduce(factor)
+
+    def _reduced(self, factor: int) -> Image.Image:
+        """Make a level from the array, band by band, and level 1 with it where it is one band."""
+        width, height = self.size_wh
+        rows = max(1, BAND_PIXELS // (width * factor)) * factor
+        if factor == 1 or rows >= height:
+            self.levels[1] = Image.fromarray(self.stored)
+            return self.levels[1] if factor == 1 else self.levels[1].reduce(factor)
+        level = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+        for top in range(0, height, rows):
+            level.paste(Image.fromarray(self.stored[top : top + rows]).reduce(factor), (0, top // factor))
+        return level

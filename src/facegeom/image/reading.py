@@ -89,7 +89,9 @@ def decode(source: Source, min_face: FaceSize | None = None, face_px: float = 1.
             pixels = _from_array(np.asarray(source))
             return Decoded(pixels, (pixels.shape[1], pixels.shape[0]))
         if isinstance(source, Image.Image):
-            return decode_image(source, "the Pillow image", None, 1.0, MAX_PIXELS)
+            decoded = decode_image(source, "the Pillow image", None, 1.0, MAX_PIXELS)
+            # a copy, since of an animation the same image shows the next frame
+            return decoded._replace(image=source.copy()) if decoded.image is source else decoded
         if isinstance(source, (str, os.PathLike)):
             return _decode_file(source, min_face, face_px)
         encoded = _encoded(source)

@@ -229,7 +229,7 @@ def _patch(image: Pyramid, centre_xy: FloatArray, factor: int) -> npt.NDArray[np
         int(min(max(centre / factor - PATCH_PX / 2, 0), max(side - PATCH_PX, 0)))
         for centre, side in zip(centre_xy.tolist(), size, strict=True)
     )
-    box = [left, top, min(left + PATCH_PX, size[0]), min(top + PATCH_PX, size[1])]
+    box = (left, top, min(left + PATCH_PX, size[0]), min(top + PATCH_PX, size[1]))
     patch = np.full((PATCH_PX, PATCH_PX, 3), OUTSIDE, np.uint8)
     patch[: box[3] - top, : box[2] - left] = np.asarray(image.part(factor, box))
     return patch

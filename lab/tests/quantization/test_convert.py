@@ -15,6 +15,7 @@ from facegeom_lab.quantization.convert import (
     correct_bias,
     halve,
     output_convolutions,
+    pack_pixels,
     prune,
     pruned,
     quantise,
@@ -139,3 +140,22 @@ def test_the_smallest_weights_become_zeros_and_biases_stay() -> None:
         np.testing.assert_array_equal(after[name][~gone], values[~gone])
         assert np.abs(values[gone]).max() <= np.abs(values[~gone]).min()
     assert list(pruned(content)) == ["pruned30", "pruned50"]
+
+
+def test_pixels_are_packed_without_a_change_of_the_outputs() -> None:
+    torch.manual_seed(0)
+    example, names = torch.zeros(2, 32, 32, 3, dtype=torch.uint8), {0: "n", 1: "h", 2: "w"}
+    net = onnx_bytes(_Net(conv_head=True).eval(), example, ("small", "large"), {"pictures": names})
+    images = np.random.default_rng(1).integers(0, 256, (32, 30, 30, 3), dtype=np.uint8)
+    plain = quantise(net, images)  # of a width that is no multiple of four
+    packed = pack_pixels(plain)
+    assert _kinds(plain).count("Reshape") == 0 and _kinds(packed).count("Reshape") == 2
+    assert quantise(net, images[:, :28, :28]) == pack_pixels(quantise(net, images[:, :28, :28]))
+    for size in (20, 32):
+        part = np.random.default_rng(2).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
+        for before, after in zip(onnx_outputs(plain, part), onnx_outputs(packed, part), strict=True):
+            np.testing.assert_array_equal(before, after)
+
+
+def test_other_first_layers_are_not_packed(model: bytes) -> None:
+    assert pack_pixels(model) == model

@@ -3,7 +3,7 @@
 Eight bits: static quantisation by ONNX Runtime, calibrated on images, with weight scales for each output
 channel, unsigned activations and signed weights (QDQ form). B. Jacob et al., "Quantization and training of
 neural networks for efficient integer-arithmetic-only inference", CVPR 2018. It takes a quarter of the memory
-and, on CPUs with dot products of bytes, half of the time. Four measures keep the accuracy:
+and, on CPUs with dot products of bytes, half of the time. Four measures keep the accuracy, a fifth the time:
 
 1. Convolutions that give the outputs stay floats: outputs of different ranges do not fit one scale.
 2. The bytes of an image are the first convolution's quantised input as they are.
@@ -11,6 +11,7 @@ and, on CPUs with dot products of bytes, half of the time. Four measures keep th
    products in 16 bits, which overflow with full bytes.
 4. Bias correction removes the mean shift of the outputs (M. Nagel et al., "Data-free quantization through
    weight equalization and bias correction", ICCV 2019).
+5. The first convolution takes four pixels of a row as one of twelve channels.
 """
 
 import tempfile
@@ -38,6 +39,7 @@ from facegeom_lab.quantization.onnx_costs import onnx_outputs
 QUANTISED = ["Conv", "Gemm", "MatMul", "Relu", "MaxPool", "Flatten"]
 PRUNED_FRACTIONS = (0.3, 0.5)
 _ZERO = 128
+_PACKED = 4
 
 
 class _Calibration(CalibrationDataReader):
@@ -93,7 +95,8 @@ def quantise(
             extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},
         )
         quantised = _drop_second_rounding(onnx.load(after)).SerializeToString()
-        return correct_bias(before.read_bytes(), quantised, images)
+        corrected = correct_bias(before.read_bytes(), quantised, images)
+    return corrected if images.shape[2] % _PACKED else pack_pixels(corrected)
 
 
 def _ends(graph: Any, first: int, last: int) -> list[str]:
@@ -214,6 +217,68 @@ def _drop_second_rounding(net: Any) -> Any:
             net.graph.node.remove(second)
     onnx.checker.check_model(net)
     return net
+
+
+def pack_pixels(model: bytes) -> bytes:
+    """Let the first convolution take groups of four pixels of a row as one pixel of twelve channels.
+
+    The bytes of an image are laid out so already. A kernel of 3 x 3 with stride 2 becomes one of 3 x 2, over
+    a group and the one before it, that gives two pixels at once: ONNX Runtime gathers 6 runs of 12 bytes for
+    them in place of 18 of 3, which takes longer than the products. Outputs are the same to the byte, for
+    widths that are multiples of four.
+
+    Args:
+        model: eight bits; one that starts otherwise is returned unchanged.
+    """
+    net = onnx.load_from_string(model)
+    graph = net.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    makers = {name: node for node in graph.node for name in node.output}
+    chain = [next((node for node in graph.node if graph.input[0].name in node.input), None)]
+    for wanted in ("Transpose", "DequantizeLinear", "Conv", "QuantizeLinear"):
+        if chain[-1] is None or chain[-1].op_type != wanted:
+            return model
+        chain.append(next((node for node in graph.node if chain[-1].output[0] in node.input), None))
+    transpose, _, conv, quantised, following = chain
+    attributes = {each.name: each.ints for each in conv.attribute if each.ints}
+    expected = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+    if len(conv.input) < 3 or any(list(attributes.get(name, ())) != each for name, each in expected.items()):
+        return model
+    layers = [makers[name] for name in conv.input[1:3]]
+    kernel = numpy_helper.to_array(constants[layers[0].input[0]])
+    count, channels = kernel.shape[:2]
+    wide = np.zeros((_PACKED // 2, count, _PACKED, channels, 3, 2), kernel.dtype)
+    for pixel in range(_PACKED // 2):
+        for column in range(3):
+            before, place = divmod(2 * pixel - 1 + column, _PACKED)  # -1 is the group before
+            wide[pixel, :, place, :, :, 1 + before] = kernel[..., column]
+    new = {layers[0].input[0]: wide.reshape(-1, _PACKED * channels, 3, 2)}
+    for name in {*layers[0].input[1:], *layers[1].input}:
+        if (values := numpy_helper.to_array(constants[name])).ndim:
+            new[name] = np.tile(values, _PACKED // 2)
+    for name, array in new.items():
+        constants[name].CopyFrom(numpy_helper.from_array(array, name))
+    for name, numbers in {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 1, 1, 0]}.items():
+        del attributes[name][:]
+        attributes[name].extend(numbers)
+    shapes = {"packed_shape": _PACKED * channels, "unpacked_shape": count}
+    graph.initializer.extend(
+        [numpy_helper.from_array(np.array([0, 0, -1, last]), name) for name, last in shapes.items()]
+    )
+    narrow, source = quantised.output[0], transpose.input[0]
+    unpacking = [
+        helper.make_node("Transpose", [narrow], ["packed_rows"], perm=[0, 2, 3, 1]),
+        helper.make_node("Reshape", ["packed_rows", "unpacked_shape"], ["rows"]),
+        helper.make_node("Transpose", ["rows"], ["unpacked"], perm=[0, 3, 1, 2]),
+    ]
+    transpose.input[0], following.input[0] = "packed", "unpacked"
+    place = list(graph.node).index(quantised) + 1
+    for node in reversed(unpacking):
+        graph.node.insert(place, node)
+    packing = helper.make_node("Reshape", [source, "packed_shape"], ["packed"])
+    graph.node.insert(list(graph.node).index(transpose), packing)
+    onnx.checker.check_model(net)
+    return net.SerializeToString()
 
 
 def halve(model: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """The face of a head model: depth against the vertices, as counts, on the simplified model, in shards."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from facegeom.errors import OutputError
 from facegeom.geometry.camera import Camera
 from facegeom_lab.fitting.head_fit import make_basis
-from facegeom_lab.synth.anatomy import UNIT_MM, face_depth, find_anatomy, from_counts, to_counts
+from facegeom_lab.synth.anatomy import ANCHORS, UNIT_MM, face_depth, find_anatomy, from_counts, to_counts
 from facegeom_lab.synth.generate import read_samples, synthesise
 from facegeom_lab.synth.model import HeadModel, simplify
 
@@ -75,9 +76,33 @@ def test_a_folder_of_shards_without_depth(
         synthesise(ball_head, photos, 1, tmp_path, size=48, depth=True)
 
 
+def test_no_point_of_the_mesh_mixes_both_lips(ball_head: HeadModel) -> None:
+    """Below a line the ball's skin moves with the jaw: a point moves with it wholly or not at all."""
+    _, y, z = ball_head.neutral_mm.T
+    lower = (y > ball_head.neutral_mm[ball_head.landmarks[ANCHORS]].mean(axis=0)[1]) & (z < 20)
+    lower[ball_head.regions["face"][1] :] = False
+    jaw = np.where(lower[:, None], np.array([0, 60, 0], np.float32), 0)
+    model = replace(ball_head, expression_mm=np.stack([jaw, 0 * jaw]))
+    moved = find_anatomy(model).mesh(model.neutral_mm + jaw) - find_anatomy(model).mesh(model.neutral_mm)
+    share = moved[:468, 1] / 60
+    assert (np.minimum(np.abs(share), np.abs(share - 1)) < 0.05).mean() > 0.93
+    assert 0.1 < (share > 0.5).mean() < 0.9
+
+
+def test_irises_lie_on_the_eyeballs_and_turn_with_them(ball_head: HeadModel) -> None:
+    irises = find_anatomy(ball_head).mesh(ball_head.neutral_mm)[468:].reshape(2, 5, 3)
+    for side, eyeball in enumerate(ball_head.eyeballs):
+        middle = ball_head.neutral_mm[eyeball].mean(axis=0)
+        radius = np.linalg.norm(irises[side] - middle, axis=1)
+        np.testing.assert_allclose(radius, 12, atol=1.5)
+        np.testing.assert_allclose(irises[side, 0, :2], middle[:2], atol=1)
+        right, upper, left, lower = irises[side, 1:]
+        assert right[0] > irises[side, 0, 0] > left[0] and upper[1] < irises[side, 0, 1] < lower[1]
+
+
 def test_the_fits_basis_is_the_model(ball_head: HeadModel) -> None:
     basis = make_basis(ball_head)
     identity, expression = np.array([0.5, -1, 0.3]), np.zeros(2)
-    expected = ball_head.vertices(identity, expression)[find_anatomy(ball_head).mesh478[:468]]
+    expected = find_anatomy(ball_head).mesh(ball_head.vertices(identity, expression))[:468]
     found = basis.shapes(np.concatenate([identity, expression])[None])[0]
     np.testing.assert_allclose(found, expected, atol=1e-3)

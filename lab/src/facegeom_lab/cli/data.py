@@ -97,6 +97,34 @@ def canonical(
     typer.echo(", ".join(f"{name}: {value:.4g}" for name, value in figures.items()))
 
 
+def placement(
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write (npz).")],
+    count: Annotated[int, typer.Option(min=10, help="Number of rendered heads.")] = 120,
+    seed: Seed = 0,
+    python: Annotated[
+        Path | None, typer.Option(help="Python with MediaPipe 0.10.21; by default one is installed.")
+    ] = None,
+) -> None:
+    """Measure where MediaPipe puts the mesh's points on the head model; a second run starts from the first.
+
+    Example: facegeom lab placement --data data -o lab/src/facegeom_lab/synth/mesh478_placement.npz
+    """
+    from facegeom_lab.external.environments import ensure_python
+    from facegeom_lab.fitting.placement import write_placement
+    from facegeom_lab.synth.generate import MODEL_FILE
+    from facegeom_lab.synth.model import load_model
+    from facegeom_lab.teachers.mediapipe import MAX_FACES_OF_CROP, Views, mesh_workers
+
+    with mesh_workers(python or ensure_python("mediapipe"), 1, MAX_FACES_OF_CROP) as workers:
+
+        def find(files: list[Path]) -> list[Views]:
+            return [views for views in workers.find(files) if isinstance(views, Views)]
+
+        figures = write_placement(load_model(data / MODEL_FILE), find, out, count, seed)
+    typer.echo(", ".join(f"{name}: {value:.3g}" for name, value in figures.items()))
+
+
 def synth(
     data: Data,
     count: Annotated[int, typer.Option(min=1, help="Total number of images.")],

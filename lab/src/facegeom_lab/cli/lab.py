@@ -14,6 +14,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
         "label-folder": data.label_folder,
         "inspect": data.inspect,
         "canonical": data.canonical,
+        "placement": data.placement,
         "synth": data.synth,
         "expressions": data.expressions,
         "profile": data.profile,

@@ -97,12 +97,13 @@ class Fits:
 
 def make_basis(model: HeadModel, bias_mm: Floats | float = 0.0) -> Basis:
     """Take the model at the mesh's points; ``bias_mm`` (P, 3) is the meshes' mean residual."""
-    index = find_anatomy(model).mesh478[POINTS]
+    anatomy = find_anatomy(model)
     centres = np.stack([model.eyes_midpoint(offset) for offset in model.identity_mm])
-    identity = model.identity_mm[:, index] - centres[:, None]
-    offsets = np.concatenate([identity, model.expression_mm[:, index]]).astype(np.float64)
+    identity = anatomy.mesh(model.identity_mm)[:, POINTS] - centres[:, None]
+    moves = anatomy.mesh(model.expression_mm)[:, POINTS]
+    offsets = np.concatenate([identity, moves]).astype(np.float64)
     products = np.einsum("cpa,dpb->abcd", offsets, offsets, optimize=True)
-    return Basis(model.neutral_mm[index] + bias_mm, offsets, products, len(identity))
+    return Basis(anatomy.mesh(model.neutral_mm)[POINTS] + bias_mm, offsets, products, len(identity))
 
 
 def fit(basis: Basis, meshes_px: Floats) -> Fits:
@@ -219,7 +220,7 @@ def fitted(
     for index in kept:
         points = model.vertices(identity[index], expression[index]) @ rotation[index].T + translation[index]
         depth.append(to_counts(face_depth(points, model, camera), translation[index, 2]))
-        mesh.append(points[find_anatomy(model).mesh478])
+        mesh.append(find_anatomy(model).mesh(points))
     return {
         "images": np.array([upright_crop(folder / files[index], squares[index]) for index in kept]),
         "depth": np.array(depth, np.uint16).reshape(-1, IMAGE_PX, IMAGE_PX),

@@ -53,7 +53,7 @@ def run(
         split: train or test: other people, other backgrounds.
         size: side of the images, pixels.
         preview: file of a contact sheet of the first images, if wanted.
-        depth: whether to store depth maps and meshes; the heads are then those of a simplified model.
+        depth: whether to store depth maps; the heads are then those of a simplified model.
         model: file of the Basel Face Model, in place of ``data/ict_facekit_light.npz``.
 
     Returns:
@@ -92,9 +92,9 @@ def synthesise(
     """Write `synth_0000.npz`, `synth_0001.npz`, ...: `shard` images each, the last one with the rest.
 
     Arrays: images (n, S, S, 3) uint8 RGB, landmarks_px (n, 68, 2), rotation (n, 3, 3), translation (n, 3)
-    millimetres, visible (n, 68) bool, fov_deg (n,), and seed, split for checking. Finished shards are kept.
-    With depth also: depth (n, S, S) uint16, counts of :mod:`facegeom_lab.synth.anatomy`, and mesh_mm
-    (n, 478, 3), camera frame.
+    millimetres, mesh_mm (n, 478, 3) camera frame, visible (n, 68) bool, fov_deg (n,), and seed, split for
+    checking. Finished shards are kept. With depth also: depth (n, S, S) uint16, counts of
+    :mod:`facegeom_lab.synth.anatomy`.
 
     Args:
         model: the head.
@@ -106,7 +106,7 @@ def synthesise(
         size: side of the images, pixels.
         advance: called with the number of images just finished.
         shard: images in a shard.
-        depth: whether to store depth maps and meshes.
+        depth: whether to store depth maps.
 
     Returns:
         Paths of all shards.
@@ -160,10 +160,12 @@ def read_samples(shards: Sequence[Path], limit: int | None = None) -> list[Sampl
         with np.load(path) as arrays:
             names = ("images", "landmarks_px", "rotation", "translation", "visible", "fov_deg")
             columns = [arrays[name] for name in names]
+            blank = [None] * len(columns[0])
+            depth, meshes = blank, arrays["mesh_mm"] if "mesh_mm" in arrays else blank
             if "depth" in arrays:
                 origins = arrays["translation"][:, 2]
                 depth = [from_counts(*each) for each in zip(arrays["depth"], origins, strict=True)]
-                columns += [depth, arrays["mesh_mm"]]
+            columns += [depth, meshes]
         samples += [Sample(*row) for row in zip(*columns, strict=True)]
         if limit is not None and len(samples) >= limit:
             break
@@ -203,7 +205,7 @@ def _pack(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
         if sample.depth_mm is not None
     ]
     meshes = [sample.mesh_mm for sample in samples if sample.mesh_mm is not None]
-    more = {"depth": np.stack(depth), "mesh_mm": np.stack(meshes)} if meshes else {}
+    more = ({"depth": np.stack(depth)} if depth else {}) | ({"mesh_mm": np.stack(meshes)} if meshes else {})
     return more | {
         "images": np.stack([sample.image for sample in samples]),
         "landmarks_px": np.stack([sample.landmarks_px for sample in samples]),

@@ -45,7 +45,7 @@ class Sample:
         visible68: (68,) bool, False where another surface hides the point.
         fov_deg: field of view across the longer side of the image; the principal point is its middle.
         depth_mm: (H, W) z of the bare face in the camera frame, 0 elsewhere; None if not asked for.
-        mesh_mm: (478, 3) points of the mesh in the camera frame; None if not asked for.
+        mesh_mm: (478, 3) points of the mesh in the camera frame; None in sets made without.
         expression: (E,) coefficients of the model, 0 to 1.
     """
 
@@ -88,7 +88,7 @@ def render(
         pitch_deg: range of a clipped normal distribution, four standard deviations wide.
         roll_deg: like pitch_deg.
         extent: range of the longer side of the box of the 68 points, relative to `size`.
-        depth: whether the sample has a depth map and a mesh.
+        depth: whether the sample has a depth map.
         expressions: draws the expression.
     """
     rotation = rotation_from_angles(
@@ -124,7 +124,7 @@ def render_scene(
         pitch_deg: range.
         roll_deg: range.
         face_px: range of the longer side of the box of the 68 points, pixels.
-        depth: whether the sample has a depth map and a mesh.
+        depth: whether the sample has a depth map.
     """
     width, height = size_wh
     rotation = rotation_from_angles(rng.uniform(*yaw_deg), rng.uniform(*pitch_deg), rng.uniform(*roll_deg))
@@ -199,7 +199,7 @@ def _draw(
         visible68=_visible(_subpixels(marks_px), skin[model.landmarks, 2], drawn),
         fov_deg=camera.fov_deg,
         depth_mm=face_depth(skin, model, camera) if with_depth else None,
-        mesh_mm=skin[find_anatomy(model).mesh478].astype(np.float32) if with_depth else None,
+        mesh_mm=find_anatomy(model).mesh(skin).astype(np.float32),
         expression=expression,
     )
 

@@ -42,7 +42,7 @@ def labels(meshes: list[np.ndarray]) -> FaceLabels:
         landmarks=np.full((count, 68, 2), 200, np.float32),
         landmarks_weight=np.full((count, 68), 0.5, np.float32),
         mesh=np.stack(meshes).astype(np.float32),
-        mesh_weight=np.ones(count),
+        mesh_weight=np.ones((count, 478)),
         rotation=np.tile(np.eye(3), (count, 1, 1)),
         rotation_weight=np.ones(count),
     )
@@ -88,10 +88,10 @@ def test_rare_states_are_drawn_as_often_as_common_ones() -> None:
     meshes = np.stack([mesh()] * 900 + [mesh(4.0)] * 100)
     gap = lid_gap(meshes)
     assert gap[-1, 0] > gap[0, 0] + 0.1
-    weights = sampling_frequency(EYES, meshes, 1.0)
+    weights = sampling_frequency(EYES, labels(meshes), 1.0)
     assert weights.shape == (1000, 2)
     assert weights[:900].sum() == pytest.approx(weights[900:].sum())
-    assert (sampling_frequency(EYES, meshes, 0.0) == 1).all()
+    assert (sampling_frequency(EYES, labels(meshes), 0.0) == 1).all()
 
 
 def test_the_mouths_states() -> None:
@@ -101,7 +101,7 @@ def test_the_mouths_states() -> None:
         mouth_gap(np.stack([shut, open_]))[:, 0] == pytest.approx([0, 0], abs=1)
         and np.diff(mouth_gap(np.stack([shut, open_]))[:, 0]) > 0.1
     )
-    assert sampling_frequency(MOUTH, np.stack([shut] * 50 + [open_] * 50), 1.0).shape == (100, 1)
+    assert sampling_frequency(MOUTH, labels([shut] * 50 + [open_] * 50), 1.0).shape == (100, 1)
 
 
 @pytest.mark.parametrize("region", REGIONS, ids=lambda region: region.name)

@@ -51,7 +51,7 @@ def test_loss_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     mesh = torch.zeros(478, 3)
     task, logged = task_with(Network(mesh), monkeypatch)
     truth = torch.stack([mesh + 0.01, mesh - 0.3, mesh + 9])
-    batch = {"crop": torch.zeros(3, 3, 128, 128), "mesh": truth, "mesh_weight": torch.tensor([1, 0.5, 0])}
+    batch = {"crop": torch.zeros(3, 3, 128, 128), "mesh": truth, "mesh_weight": torch.tensor([1, 0.5, 0])[:, None].expand(3, 478)}
     near, far = 10 * log(1 + 1.28 / 2), 38.4 - (10 - 10 * log(6))
     loss = task.training_step(batch, 0)
     assert loss.item() == logged["train/loss"] == pytest.approx((near + 0.5 * far) / 1.5, rel=1e-5)

@@ -1,6 +1,6 @@
 """Images and labels that the face network is trained on: real faces of the data pack, rendered heads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -8,12 +8,23 @@ import numpy as np
 from tqdm import tqdm
 
 from facegeom.geometry.rotation import rotation_to_line_of_sight
-from facegeom_lab.datasets.published.pack import face_landmarks, face_rows, mesh_labels, read_face_rgba
+from facegeom_lab.datasets.published.pack import (
+    FaceRow,
+    face_landmarks,
+    face_rows,
+    mesh_labels,
+    read_face_rgba,
+)
+from facegeom_lab.datasets.records import FaceRecord, photo_reader
 from facegeom_lab.fitting.pose_fit import rotation_under_points
+from facegeom_lab.synth.anatomy import read_placement
 from facegeom_lab.teachers.linear_map import LinearMap
 
+MESH_SOURCE = "mesh"
 HUMAN_WEIGHT = {"helen": 1.0, "lfpw": 1.0, "ytf": 0.0, "ytf-test": 0.0}
 """Weight of the annotated 68 points by source; at 0 the linear map of the mesh replaces them, weight 0.5."""
+
+RENDERED_MESH_WEIGHT = 0.7
 
 
 @dataclass(frozen=True)
@@ -24,7 +35,7 @@ class FaceLabels:
         landmarks: (N, 68, 2) pixels.
         landmarks_weight: (N, 68).
         mesh: (N, 478, 3) pixels.
-        mesh_weight: (N,).
+        mesh_weight: (N, 478).
         rotation: (N, 3, 3).
         rotation_weight: (N,).
     """
@@ -71,10 +82,32 @@ def real_faces(data: Path, labels: Path, split: str) -> tuple[list[np.ndarray], 
         landmarks=landmarks.astype(np.float32),
         landmarks_weight=np.repeat(weight[:, None], 68, axis=1) * np.where(masked, 0.5, 1)[:, None],
         mesh=mesh.astype(np.float32),
-        mesh_weight=np.where(masked, 0.3, 1.0),
+        mesh_weight=of_all_points(np.where(masked, 0.3, 1.0)),
         rotation=rotation_under_points(landmarks.astype(np.float64)),
         rotation_weight=np.where(masked, 0.3, 1.0),
     )
+
+
+def faces_of_meshes(data: Path, labels: Path, split: str) -> list[FaceRecord]:
+    """Return the kept faces of a split that people have not annotated, with the 68 points of their meshes."""
+    table, linear_map = mesh_labels(labels), landmark_map(labels)
+    annotated = set(face_landmarks(data))
+    return [
+        FaceRecord(
+            name=f"faces/{row.file}",
+            read=photo_reader(data / "faces" / row.file),
+            split=split,
+            scheme="ibug68",
+            points=linear_map.apply(table["mesh"][index : index + 1, :, :2].astype(np.float64))[0],
+            source=MESH_SOURCE,
+        )
+        for index, row in enumerate(face_rows(data))
+        if row.split == split and table["keep"][index] and not _by_people(row, annotated)
+    ]
+
+
+def _by_people(row: FaceRow, annotated: set[str]) -> bool:
+    return row.file in annotated and HUMAN_WEIGHT.get(row.source, 0) > 0
 
 
 def landmark_map(labels: Path) -> LinearMap:
@@ -84,7 +117,7 @@ def landmark_map(labels: Path) -> LinearMap:
 
 
 def rendered_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels]:
-    """Read RGB images and exact labels of ``facegeom lab synth``: points and rotation, no mesh.
+    """Read RGB images and exact labels of ``facegeom lab synth``; sets without meshes weigh 0 there.
 
     Hidden points of the jaw count little: people mark the visible outline there, the model the bone.
     """
@@ -98,17 +131,41 @@ def rendered_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels
             turned = np.abs(arrays["rotation"][:, 2, 0]) > 0.25
             weight[:, :17] = np.where(turned[:, None], visible[:, :17] * 0.3, 1)
             count = len(visible)
+            mesh, mesh_weight = rendered_mesh(arrays, images[-1].shape[0])
             parts.append(
                 FaceLabels(
                     landmarks=arrays["landmarks_px"].astype(np.float32),
                     landmarks_weight=weight * 0.5,
-                    mesh=np.zeros((count, 478, 3), np.float32),
-                    mesh_weight=np.zeros(count),
+                    mesh=mesh,
+                    mesh_weight=mesh_weight,
                     rotation=_as_seen(arrays["rotation"].astype(np.float64), arrays["translation"]),
                     rotation_weight=np.full(count, 2.0),
                 )
             )
     return images, FaceLabels.concatenate(parts)
+
+
+def rendered_mesh(arrays: Mapping[str, np.ndarray], size_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the exact meshes (n, 478, 3) of a shard of square images, pixels, and their weights (n, 478).
+
+    Depths are as large as widths in the middle of the face, and 0 on the mean, as the teacher's.
+    """
+    if "mesh_mm" not in arrays:
+        shape = (len(arrays["rotation"]), 478)
+        return np.zeros((*shape, 3), np.float32), np.zeros(shape, np.float32)
+    mesh_mm, fov_deg = arrays["mesh_mm"].astype(np.float64), arrays["fov_deg"]
+    focal_px = size_px / (2 * np.tan(np.radians(fov_deg.astype(np.float64)) / 2))[:, None]
+    depth = mesh_mm[..., 2]
+    middle = depth.mean(axis=1, keepdims=True)
+    flat = focal_px[..., None] * mesh_mm[..., :2] / depth[..., None] + (size_px - 1) / 2
+    mesh = np.concatenate([flat, (focal_px * (depth - middle) / middle)[..., None]], axis=-1)
+    trust = RENDERED_MESH_WEIGHT * read_placement()["trust"]
+    return mesh.astype(np.float32), np.repeat(trust[None], len(mesh), axis=0)
+
+
+def of_all_points(weight: np.ndarray) -> np.ndarray:
+    """Return weights (N,) of meshes as those (N, 478) of their points."""
+    return np.repeat(weight[:, None].astype(np.float32), 478, axis=1)
 
 
 def profiled_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels]:
@@ -124,7 +181,7 @@ def profiled_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels
                     landmarks=arrays["landmarks_px"],
                     landmarks_weight=np.where(arrays["visible"], 0.5, 0.15).astype(np.float32),
                     mesh=arrays["mesh"],
-                    mesh_weight=np.full(count, 0.5),
+                    mesh_weight=of_all_points(np.full(count, 0.5)),
                     rotation=arrays["rotation"],
                     rotation_weight=np.ones(count),
                 )

@@ -29,6 +29,9 @@ from facegeom_lab.datasets.training.augment import cover, cut, degrade, random_p
 from facegeom_lab.datasets.training.face_labels import FaceLabels
 from facegeom_lab.files import save_npz
 
+FAR = 0.22
+"""Largest shift of a crop that is cut or covered on one side, as a detector's boxes of such faces are."""
+
 FRAME_SCALE = 2.0
 """Side of a whole portrait, in multiples of the longer side of the face box."""
 
@@ -56,6 +59,7 @@ class FaceCrops(Dataset):
         hidden_share: fraction of the crops, in [0, 1], faces or not, of which a side is cut off or a part has
             one colour; the labels stay.
         upside_down_share: fraction of the negatives, in [0, 1]: faces turned by 150 to 210 degrees.
+        far_share: fraction of the faces, in [0, 1], whose crops lie up to :data:`FAR` of their side aside.
     """
 
     def __init__(
@@ -73,13 +77,14 @@ class FaceCrops(Dataset):
         view: "View | None" = None,
         hidden_share: float = 0.0,
         upside_down_share: float = 0.0,
+        far_share: float = 0.0,
     ) -> None:
         self.images, self.labels, self.backgrounds = images, labels, backgrounds
         self.hard_negatives, self.negatives = hard_negatives, negatives
         self.seed, self.size_px = seed, size_px
         self.strength, self.mild_share, self.mild_strength = strength, mild_share, mild_strength
         self.view = view or close_view
-        self.hidden_share, self.upside_down_share = hidden_share, upside_down_share
+        self.hidden_share, self.upside_down_share, self.far_share = hidden_share, upside_down_share, far_share
         self.mirror478 = topology.mirror()
         self.rng: np.random.Generator | None = None
 
@@ -107,11 +112,13 @@ class FaceCrops(Dataset):
         box = middle + np.array((-0.5, -0.5, 0.5, 0.5)) * len(crop) / CROP_SCALE
         crop = self._changed(np.ascontiguousarray(crop), box, rng, True)
         nothing = np.zeros(68, np.float32)
-        return _sample(crop, 0, np.zeros((68, 2)), nothing, np.zeros((478, 3)), 0, np.eye(3), 0)
+        return _sample(crop, 0, np.zeros((68, 2)), nothing, np.zeros((478, 3)), np.zeros(478), np.eye(3), 0)
 
     def _positive(self, index: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         strength = self.mild_strength if rng.random() < self.mild_share else self.strength
         matrix, turn_deg = self.view(rng, self.labels.landmarks[index], strength, self.size_px)
+        if self.far_share and rng.random() < self.far_share:
+            matrix[:, 2] += rng.uniform(-FAR, FAR, 2) * self.size_px
         return self._labelled(index, matrix, turn_deg, rng, strength)
 
     def _labelled(
@@ -125,17 +132,18 @@ class FaceCrops(Dataset):
         scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
         mesh = np.concatenate([apply(matrix, mesh[:, :2]), mesh[:, 2:] * scale], axis=1)
         rotation = rotation_from_angles(0, 0, turn_deg) @ labels.rotation[index]
-        weight = labels.landmarks_weight[index]
+        weight, mesh_weight = labels.landmarks_weight[index], labels.mesh_weight[index]
         if change and rng.random() < 0.5:
             crop = np.ascontiguousarray(crop[:, ::-1])
             landmarks = landmarks[IBUG68_MIRROR] * (-1, 1) + (self.size_px - 1, 0)
             weight = weight[IBUG68_MIRROR]
             mesh = mesh[self.mirror478] * (-1, 1, 1) + (self.size_px - 1, 0, 0)
+            mesh_weight = mesh_weight[self.mirror478]
             rotation = rotation * np.outer((-1, 1, 1), (-1, 1, 1))
         degraded = bool(change) and rng.random() < change
         crop = self._changed(crop, face_box(landmarks), rng, degraded)
-        strength = (labels.mesh_weight[index], labels.rotation_weight[index])
-        return _sample(crop, 1, landmarks, weight, mesh, strength[0], rotation, strength[1])
+        strength = labels.rotation_weight[index]
+        return _sample(crop, 1, landmarks, weight, mesh, mesh_weight, rotation, strength)
 
     def _outside(self, rng: np.random.Generator) -> np.ndarray:
         """Return what lies outside of a photo: what the runtime puts there, or another photo."""
@@ -236,7 +244,7 @@ def _sample(
     landmarks: np.ndarray,
     landmarks_weight: np.ndarray,
     mesh: np.ndarray,
-    mesh_weight: float,
+    mesh_weight: np.ndarray,
     rotation: np.ndarray,
     rotation_weight: float,
 ) -> dict[str, torch.Tensor]:
@@ -250,7 +258,7 @@ def _sample(
         "landmarks": torch.as_tensor((landmarks - middle) / size, dtype=torch.float32),
         "landmarks_weight": torch.as_tensor(landmarks_weight, dtype=torch.float32),
         "mesh": torch.as_tensor((mesh - (middle, middle, 0)) / size, dtype=torch.float32),
-        "mesh_weight": torch.tensor(mesh_weight, dtype=torch.float32),
+        "mesh_weight": torch.as_tensor(mesh_weight, dtype=torch.float32),
         "rotation": torch.as_tensor(rotation, dtype=torch.float32),
         "rotation_weight": torch.tensor(rotation_weight, dtype=torch.float32),
     }

@@ -35,22 +35,27 @@ HIDDEN_WEIGHT = 0.3
 """Eyes that are turned away weigh so much of what common ones do."""
 
 
-def sampling_frequency(region: Region, mesh: np.ndarray, evenness: float) -> np.ndarray:
-    """Return how often to draw each of N meshes (N, 478, 3), (N, S): rare states as often as common ones.
+def sampling_frequency(region: Region, labels: FaceLabels, evenness: float) -> np.ndarray:
+    """Return how often to draw each of N faces, (N, S): rare states as often as common ones.
 
     Args:
         region: the part of the face.
-        mesh: pixels.
+        labels: of the faces; those without a mesh are never drawn.
         evenness: 0 keeps the frequencies, 1 makes all bins equally frequent.
     """
-    frequency = np.ones((len(mesh), 2 if region.paired else 1))
+    weight = labels.mesh_weight[:, region.mesh_indices].mean(axis=2)
+    known = weight.any(axis=1)
+    if not known.any():
+        return np.asarray(weight)
+    mesh, frequency = labels.mesh[known], np.ones((int(known.sum()), weight.shape[1]))
     for measure, edges in STATES[region.name]:
         bins = np.digitize(measure(mesh), edges)
         counts = np.maximum(np.bincount(bins.ravel(), minlength=len(edges) + 1), FEWEST)
         frequency *= (counts[bins] / counts.sum()) ** -evenness
     if region.paired:
         frequency[~seen_eyes(mesh)] = HIDDEN_WEIGHT * np.median(frequency)
-    return np.asarray(frequency / frequency.mean())
+    weight[known] *= frequency / frequency.mean()
+    return np.asarray(weight)
 
 
 @dataclass(frozen=True)
@@ -226,8 +231,8 @@ class RegionTargets:
                 (labels.mesh[index], labels.landmarks[index]),
             )
         )
-        mesh_weight = np.full(len(mesh), labels.mesh_weight[index])
-        return crop, first, points, np.concatenate([mesh_weight, labels.landmarks_weight[index, ibug68]])
+        weight = (labels.mesh_weight[index, mesh], labels.landmarks_weight[index, ibug68])
+        return crop, first, points, np.concatenate(weight)
 
 
 _CROP_FROM_UNIT = np.array([[CROP_PX, 0, CROP_PX / 2 - 0.5], [0, CROP_PX, CROP_PX / 2 - 0.5]])

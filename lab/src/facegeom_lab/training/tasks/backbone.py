@@ -71,7 +71,7 @@ class BackboneTask(L.LightningModule):
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
         """Return the loss of a batch."""
-        error = wing((self(batch["crop"]) - batch["mesh"]).abs() * CROP_PX).mean(dim=(1, 2))
+        error = wing((self(batch["crop"]) - batch["mesh"]).abs() * CROP_PX).mean(dim=2)
         loss = weighted_mean(error, batch["mesh_weight"])
         self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss

@@ -47,6 +47,7 @@ class FaceRecipe:
     mild_strength: float
     hidden_share: float
     upside_down_share: float
+    far_share: float
     start_share: float
     blend_share: float
     landmarks_rounds: int
@@ -80,7 +81,6 @@ class FaceTask(L.LightningModule):
     ) -> dict[str, torch.Tensor]:
         """Compute the weighted terms: points, mesh, their scales, rotation, box, score."""
         r, face = self.recipe, batch["face"]
-        mesh_weight = batch["mesh_weight"][:, None].expand(-1, predicted["mesh"].shape[1])
         points, points_scale = self._points(
             predicted["landmarks"],
             batch["landmarks"],
@@ -88,7 +88,7 @@ class FaceTask(L.LightningModule):
             batch["landmarks_weight"],
         )
         mesh, mesh_scale = self._points(
-            predicted["mesh"], batch["mesh"], predicted["mesh_log_scale"], mesh_weight
+            predicted["mesh"], batch["mesh"], predicted["mesh_log_scale"], batch["mesh_weight"]
         )
         rotation = weighted_mean(
             chordal(predicted["rotation6d"], batch["rotation"]), batch["rotation_weight"] * face
@@ -183,6 +183,7 @@ class FaceData(L.LightningDataModule):
             *gentle,
             hidden_share=r.hidden_share,
             upside_down_share=r.upside_down_share,
+            far_share=r.far_share,
         )
         sampler = WeightedRandomSampler(weights, self.recipe.samples_per_epoch)
         return DataLoader(crops, self.recipe.batch, sampler=sampler, num_workers=self.workers, drop_last=True)

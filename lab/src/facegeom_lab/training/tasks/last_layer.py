@@ -107,7 +107,7 @@ def _errors(net: FaceNet, batches: tqdm) -> Iterator[tuple[torch.Tensor, torch.T
             torch.linalg.norm((predicted[name] - batch[name])[..., :2], dim=2)
             for name in ("landmarks", "mesh")
         ]
-        weight = [batch["landmarks_weight"], batch["mesh_weight"][:, None].expand(-1, MESH)]
+        weight = [batch["landmarks_weight"], batch["mesh_weight"]]
         face = batch["face"][:, None]
         yield features, torch.cat(distance, dim=1), torch.cat(weight, dim=1) * face
 

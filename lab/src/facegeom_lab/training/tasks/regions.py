@@ -138,12 +138,11 @@ class RegionData(L.LightningDataModule):
         r, inputs, region = self.recipe, self.inputs, region_of(self.recipe.region)
         photos = read_images(background_files(inputs.data, "train"))
         images, table = real_faces(inputs.data, inputs.labels, "train")
-        often = sampling_frequency(region, table.mesh, r.evenness) * table.mesh_weight[:, None]
+        often = sampling_frequency(region, table, r.evenness)
         drawn, exact = synthetic_faces(inputs.rendered)
         if exact:
             images, table = images + drawn, FaceLabels.concatenate([table, exact])
-            known = np.repeat(exact.mesh_weight[:, None] > 0, often.shape[1], axis=1)
-            often = np.concatenate([often, RENDERED_WEIGHT * known])
+            often = np.concatenate([often, RENDERED_WEIGHT * sampling_frequency(region, exact, r.evenness)])
         looks = first_looks(images, table, photos, r.views, r.seed)
         self.train = RegionCrops(region, images, table, looks, often, photos, r.batch, r.seed)
         images, table = real_faces(inputs.data, inputs.labels, "val")

@@ -140,15 +140,39 @@ def synth(
         Path | None,
         typer.Option(help="File of the Basel Face Model (.mat, .h5), to use instead of the ICT head."),
     ] = None,
+    free: Annotated[
+        bool,
+        typer.Option(help="Use free sources alone: their photos and light probes; masks, hats, scarves."),
+    ] = False,
 ) -> None:
     """Render heads with known rotation and points; resumes. The same seed gives the same images.
 
     Example: facegeom lab synth --data data --count 6000 --size 192 --seed 1 -o runs/synth
+
+    Example: facegeom lab synth --data data --count 14000 --size 160 --seed 41 --free -o runs/free/heads
     """
     from facegeom_lab.synth.generate import run
 
-    shards = run(data, count, out, seed, split, size, preview, depth, model)
+    shards = run(data, count, out, seed, split, size, preview, depth, model, free)
     typer.echo(f"{count} images in {len(shards)} files under {out}")
+
+
+def backs(
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write (npz).")] = Path(
+        "runs/free/backs.npz"
+    ),
+    count: Annotated[int, typer.Option(min=1, help="Number of crops.")] = 500,
+    seed: Seed = 77,
+) -> None:
+    """Render heads from behind, from free sources: skin, ears and hair that are no face, for the trainings.
+
+    Example: facegeom lab backs --data data -o runs/free/backs.npz
+    """
+    from facegeom_lab.synth.generate import render_backs
+
+    render_backs(data, out, count, seed)
+    typer.echo(f"{count} crops in {out}")
 
 
 def expressions(

@@ -16,6 +16,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
         "canonical": data.canonical,
         "placement": data.placement,
         "synth": data.synth,
+        "backs": data.backs,
         "expressions": data.expressions,
         "profile": data.profile,
         "fit": data.fit,

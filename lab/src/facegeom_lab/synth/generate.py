@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count as count_from
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -17,16 +19,22 @@ from rich.progress import Progress
 
 from facegeom.errors import InputError, OutputError
 from facegeom.geometry.camera import Camera
+from facegeom_lab.datasets.published.pack import free_background_files, read_images
 from facegeom_lab.files import save_npz
 from facegeom_lab.synth.anatomy import from_counts, to_counts
 from facegeom_lab.synth.basel import load_basel
+from facegeom_lab.synth.lights import read_probes
 from facegeom_lab.synth.model import HeadModel, load_model, simplify
 from facegeom_lab.synth.scene import Image, Sample, render
+from facegeom_lab.synth.wardrobe import Studio
 
 SHARD = 500
 MODEL_FILE = "ict_facekit_light.npz"
 DEPTH_EXTENT = (0.48, 0.7)
 """Range of ``extent`` in sets with depth: the face fills an image of 160 pixels."""
+
+STUDIO_EXTENT = (0.38, 0.66)
+"""Range of ``extent`` in sets of a studio."""
 
 BACKGROUNDS = {"train": range(200), "test": range(200, 300)}
 """Numbers of the background photos (NNN.jpg) of each split."""
@@ -42,6 +50,7 @@ def run(
     preview: Path | None = None,
     depth: bool = False,
     model: Path | None = None,
+    free: bool = False,
 ) -> list[Path]:
     """Render a set with a progress bar: `facegeom lab synth`.
 
@@ -55,6 +64,8 @@ def run(
         preview: file of a contact sheet of the first images, if wanted.
         depth: whether to store depth maps; the heads are then those of a simplified model.
         model: file of the Basel Face Model, in place of ``data/ict_facekit_light.npz``.
+        free: whether to use nothing but sources whose terms let weights be shipped: photos of
+            ``free/backgrounds``, light of ``free/hdri``; heads then wear masks, hats and scarves.
 
     Returns:
         The shards.
@@ -62,7 +73,13 @@ def run(
     Raises:
         InputError: an argument is out of range, data is missing, or `out` holds another set.
     """
-    photos = load_backgrounds(Path(data) / "backgrounds", split)
+    if free and model:
+        raise InputError("a free set is made of the ICT head; leave out the Basel Face Model")
+    data = Path(data)
+    if free:
+        photos, studio = load_studio(data, split)
+    else:
+        photos, studio = load_backgrounds(data / "backgrounds", split), None
     head = load_basel(model) if model else load_model(Path(data) / MODEL_FILE)
     head = simplify(head) if depth else head
     with Progress() as progress:
@@ -71,10 +88,36 @@ def run(
             *(head, photos, count, out, seed, split, size),
             advance=lambda done: progress.advance(task, done),
             depth=depth,
+            studio=studio,
         )
     if preview is not None:
         contact_sheet(read_samples(shards, limit=40)).save(preview)
     return shards
+
+
+def load_studio(data: Path, split: str) -> tuple[list[Image], Studio]:
+    """Read what free sets are made of beside the head: the split's background photos, and light probes."""
+    photos = read_images(free_background_files(data, "train" if split == "train" else "val"))
+    return photos, Studio(read_probes(data / "free" / "hdri"))
+
+
+BACK_PX, BEHIND_DEG = 128, 120.0
+"""Side of the crops of heads from behind, and the least angle between face and camera."""
+
+
+def render_backs(data: Path, out: Path, count: int, seed: int = 77) -> None:
+    """Write crops (n, 128, 128, 3) of heads from behind to ``out``, as ``crops``: no face is seen."""
+    model, (photos, studio) = load_model(data / MODEL_FILE), load_studio(data, "train")
+    crops: list[Image] = []
+    for index in count_from(0):
+        rng = generator(seed, index, "train")
+        sample = render(rng, model, photos, 160, studio=studio, extent=(0.4, 0.7), yaw_deg=(135, 225))
+        if sample.rotation[2, 2] < np.cos(np.deg2rad(BEHIND_DEG)):
+            top, left = rng.integers(0, 160 - BACK_PX + 1, 2)
+            crops.append(sample.image[top : top + BACK_PX, left : left + BACK_PX])
+        if len(crops) == count:
+            break
+    save_npz(out, crops=np.stack(crops))
 
 
 def synthesise(
@@ -88,6 +131,7 @@ def synthesise(
     advance: Callable[[int], object] = lambda done: None,
     shard: int = SHARD,
     depth: bool = False,
+    studio: Studio | None = None,
 ) -> list[Path]:
     """Write `synth_0000.npz`, `synth_0001.npz`, ...: `shard` images each, the last one with the rest.
 
@@ -95,6 +139,7 @@ def synthesise(
     millimetres, mesh_mm (n, 478, 3) camera frame, visible (n, 68) bool, fov_deg (n,), and seed, split for
     checking. Finished shards are kept. With depth also: depth (n, S, S) uint16, counts of
     :mod:`facegeom_lab.synth.anatomy`.
+    In a studio also: identity (n, K) and expression (n, E), the model's coefficients.
 
     Args:
         model: the head.
@@ -106,25 +151,27 @@ def synthesise(
         size: side of the images, pixels.
         advance: called with the number of images just finished.
         shard: images in a shard.
+        studio: light of real places, and things to wear.
         depth: whether to store depth maps.
 
     Returns:
         Paths of all shards.
     """
     _check(count, seed, split, size)
-    draw = partial(render, depth=True, extent=DEPTH_EXTENT) if depth else render
+    draw = partial(render, studio=studio, extent=STUDIO_EXTENT) if studio else render
+    draw = partial(render, depth=True, extent=DEPTH_EXTENT, studio=studio) if depth else draw
     paths = []
     for number, start in enumerate(range(0, count, shard)):
         path = Path(out) / f"synth_{number:04d}.npz"
         indices = range(start, min(start + shard, count))
-        if _finished(path, len(indices), seed, split, size, depth):
+        if _finished(path, len(indices), seed, split, size, depth, studio is not None):
             advance(len(indices))
         else:
             samples = []
             for index in indices:
                 samples.append(draw(generator(seed, index, split), model, backgrounds, size))
                 advance(1)
-            save_npz(path, **_pack(samples), seed=np.array(seed), split=np.array(split))
+            save_npz(path, **_pack(samples, studio is not None), seed=np.array(seed), split=np.array(split))
         paths.append(path)
     return paths
 
@@ -160,8 +207,8 @@ def read_samples(shards: Sequence[Path], limit: int | None = None) -> list[Sampl
         with np.load(path) as arrays:
             names = ("images", "landmarks_px", "rotation", "translation", "visible", "fov_deg")
             columns = [arrays[name] for name in names]
-            blank = [None] * len(columns[0])
-            depth, meshes = blank, arrays["mesh_mm"] if "mesh_mm" in arrays else blank
+            blank: list[Any] = [None] * len(columns[0])
+            depth, meshes = blank, arrays.get("mesh_mm", blank)
             if "depth" in arrays:
                 origins = arrays["translation"][:, 2]
                 depth = [from_counts(*each) for each in zip(arrays["depth"], origins, strict=True)]
@@ -198,7 +245,7 @@ def _annotated(sample: Sample) -> PillowImage.Image:
     return image
 
 
-def _pack(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
+def _pack(samples: Sequence[Sample], studio: bool) -> dict[str, np.ndarray]:
     depth = [
         to_counts(sample.depth_mm, sample.translation_mm[2])
         for sample in samples
@@ -206,6 +253,9 @@ def _pack(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
     ]
     meshes = [sample.mesh_mm for sample in samples if sample.mesh_mm is not None]
     more = ({"depth": np.stack(depth)} if depth else {}) | ({"mesh_mm": np.stack(meshes)} if meshes else {})
+    for name in ("identity", "expression"):
+        if studio:
+            more[name] = np.stack([getattr(sample, name) for sample in samples])
     return more | {
         "images": np.stack([sample.image for sample in samples]),
         "landmarks_px": np.stack([sample.landmarks_px for sample in samples]),
@@ -225,7 +275,7 @@ def _check(count: int, seed: int, split: str, size: int) -> None:
         )
 
 
-def _finished(path: Path, count: int, seed: int, split: str, size: int, depth: bool) -> bool:
+def _finished(path: Path, count: int, seed: int, split: str, size: int, depth: bool, studio: bool) -> bool:
     """Return whether the shard is there with enough images.
 
     Raises:
@@ -234,11 +284,12 @@ def _finished(path: Path, count: int, seed: int, split: str, size: int, depth: b
     if not path.is_file():
         return False
     with np.load(path) as arrays:
-        found = (int(arrays["seed"]), str(arrays["split"]), arrays["images"].shape[1], "depth" in arrays)
+        kind = ("depth" in arrays, "identity" in arrays)
+        found = (int(arrays["seed"]), str(arrays["split"]), arrays["images"].shape[1], *kind)
         held = len(arrays["rotation"])
-    if found != (seed, split, size, depth):
+    if found != (wanted := (seed, split, size, depth, studio)):
         raise OutputError(
-            f"{path} holds the set (seed, split, size, depth) {found}, "
-            f"not {(seed, split, size, depth)}: choose another folder"
+            f"{path} holds the set (seed, split, size, depth, studio) {found}, "
+            f"not {wanted}: choose another folder"
         )
     return held == count

@@ -17,16 +17,21 @@ from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles, rotation_to_line_of_sight
 from facegeom_lab.synth.anatomy import face_depth, find_anatomy
 from facegeom_lab.synth.appearance import Masks, clothes, find_masks, glasses, grow_hair, linear, paint
+from facegeom_lab.synth.lights import choose, probe_backdrop, probe_light
 from facegeom_lab.synth.mesh import Floats, Mesh, join
 from facegeom_lab.synth.model import HeadModel, sample_expression, sample_identity
 from facegeom_lab.synth.rasterise import rasterise
 from facegeom_lab.synth.shade import openness, sample_light, shade
+from facegeom_lab.synth.wardrobe import Studio, dress
 
 Image = NDArray[np.uint8]
 Range = tuple[float, float]
 
 OVERSAMPLING = 2
 """Subpixels per pixel on each axis; they are averaged against aliasing."""
+
+NEAR_YAW_DEG = 22.0
+"""Standard deviation of the yaw of the heads of a studio that look nearly into the lens."""
 
 VISIBLE_SLACK_MM = 4.0
 """How far behind the drawn surface a point still counts as visible."""
@@ -47,6 +52,7 @@ class Sample:
         depth_mm: (H, W) z of the bare face in the camera frame, 0 elsewhere; None if not asked for.
         mesh_mm: (478, 3) points of the mesh in the camera frame; None in sets made without.
         expression: (E,) coefficients of the model, 0 to 1.
+        identity: (K,) coefficients of the model.
     """
 
     image: Image
@@ -58,6 +64,7 @@ class Sample:
     depth_mm: Floats | None = None
     mesh_mm: Floats | None = None
     expression: Floats | None = None
+    identity: Floats | None = None
 
 
 Expressions = Callable[[np.random.Generator, HeadModel], Floats]
@@ -76,6 +83,7 @@ def render(
     extent: Range = (0.36, 0.6),
     depth: bool = False,
     expressions: Expressions = sample_expression,
+    studio: Studio | None = None,
 ) -> Sample:
     """Render one random person near the middle of a square image.
 
@@ -90,15 +98,21 @@ def render(
         extent: range of the longer side of the box of the 68 points, relative to `size`.
         depth: whether the sample has a depth map.
         expressions: draws the expression.
+        studio: light of real places and things to wear; half of its heads look nearly into the lens.
     """
-    rotation = rotation_from_angles(
-        rng.uniform(*yaw_deg), _clipped_normal(rng, pitch_deg), _clipped_normal(rng, roll_deg)
-    )
+    yaw = rng.uniform(*yaw_deg)
+    if studio and rng.random() < 0.5:
+        yaw = np.clip(rng.normal(0, NEAR_YAW_DEG), *yaw_deg)
+    rotation = rotation_from_angles(yaw, _clipped_normal(rng, pitch_deg), _clipped_normal(rng, roll_deg))
     camera = Camera(size, size, float(rng.uniform(15, 60)))
     target = camera.centre_px + rng.uniform(-0.06, 0.06, 2) * size
     background = backdrop(rng, backgrounds, (size, size))
     extent_px = rng.uniform(*extent) * size
-    return _draw(rng, model, background, camera, rotation, target, extent_px, depth, expressions=expressions)
+    return _draw(
+        *(rng, model, background, camera, rotation, target, extent_px, depth),
+        expressions=expressions,
+        studio=studio,
+    )
 
 
 def render_scene(
@@ -175,17 +189,25 @@ def _draw(
     as_seen: bool = False,
     expressions: Expressions = sample_expression,
     tone: float | None = None,
+    studio: Studio | None = None,
 ) -> Sample:
     """Dress, place, light and rasterise a head, and blend it over the linear `background` (H, W, 3).
 
     Its rotation is in the camera frame, or as seen.
     """
-    mesh, bare, expression = dressed_head(rng, model, expressions, tone)
+    mesh, bare, expression, identity = dressed_head(rng, model, expressions, tone, studio)
     marks = bare[model.landmarks]
     if as_seen:
         rotation = _in_camera(rotation, marks, camera, target_px, extent_px)
     translation = place(marks @ rotation.T, camera, target_px, extent_px)
-    colours = shade(mesh, sample_light(rng), rotation)
+    if studio and rng.random() < studio.share:
+        probe = choose(rng, studio.probes)
+        light, azimuth_deg = probe_light(rng, probe)
+        if rng.random() < studio.backdrops:
+            background = probe_backdrop(rng, probe, azimuth_deg, (camera.width, camera.height))
+    else:
+        light = sample_light(rng)
+    colours = shade(mesh, light, rotation, exposure=_meter(rng, len(bare)) if studio else None)
     points = mesh.vertices @ rotation.T + translation
     layer, drawn = _oversampled(points, mesh, colours, camera)
     image = develop(rng, layer[..., :3] + (1 - layer[..., 3:]) * background)
@@ -201,7 +223,20 @@ def _draw(
         depth_mm=face_depth(skin, model, camera) if with_depth else None,
         mesh_mm=find_anatomy(model).mesh(skin).astype(np.float32),
         expression=expression,
+        identity=identity,
     )
+
+
+def _meter(rng: np.random.Generator, count: int) -> Callable[[Floats, Floats], float]:
+    """Return a camera's meter that exposes mostly for the first ``count`` vertices, the head's."""
+    target, trust = float(np.exp(rng.normal(np.log(0.3), 0.4))), float(rng.uniform(0.5, 0.95))
+
+    def factor(colours: Floats, normals: Floats) -> float:
+        seen = np.clip(-normals[:count, 2], 0, 1)
+        level = float((colours[:count].mean(axis=1) * seen).sum() / max(float(seen.sum()), 1e-6))
+        return float((target / max(level, 1e-3)) ** trust)
+
+    return factor
 
 
 def dressed_head(
@@ -209,11 +244,13 @@ def dressed_head(
     model: HeadModel,
     expressions: Expressions = sample_expression,
     tone: float | None = None,
-) -> tuple[Mesh, Floats, Floats]:
-    """Make a random person, head frame, millimetres; with a tone, of that skin.
+    studio: Studio | None = None,
+) -> tuple[Mesh, Floats, Floats, Floats]:
+    """Make a random person, head frame, millimetres; of one skin tone, or with more to wear, if asked for.
 
     Returns:
-        The dressed mesh; vertices (V, 3) of the bare head; coefficients (E,) of its expression.
+        The dressed mesh; vertices (V, 3) of the bare head; coefficients (E,) of its expression, (K,) of its
+        identity.
     """
     masks, open_share = _fixed(model)
     identity, expression = sample_identity(rng, model), expressions(rng, model)
@@ -223,7 +260,9 @@ def dressed_head(
     parts = [head, *grow_hair(rng, head, model.neutral_mm, hair), clothes(rng)]
     if rng.random() < 0.2:
         parts += glasses(rng, bare[model.landmarks[36:48]])
-    return join(parts), bare, expression
+    if studio:
+        parts += dress(rng, head, model.neutral_mm, bare[model.landmarks], masks.skin)
+    return join(parts), bare, expression, identity
 
 
 def place(marks_mm: Floats, camera: Camera, target_px: Floats, extent_px: float) -> NDArray[np.float64]:

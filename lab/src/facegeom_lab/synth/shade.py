@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ class Light:
         directions: (L, 3) unit vectors from the head to each lamp.
         colours: (L, 3) linear colours of the lamps.
         sharpness: exponent of the highlights.
+        harmonics: (9, 3) more ambient light, in real spherical harmonics; None for none.
     """
 
     sky: Floats
@@ -28,6 +30,7 @@ class Light:
     directions: Floats
     colours: Floats
     sharpness: float
+    harmonics: Floats | None = None
 
 
 def sample_light(rng: np.random.Generator) -> Light:
@@ -49,7 +52,13 @@ def sample_light(rng: np.random.Generator) -> Light:
     )
 
 
-def shade(mesh: Mesh, light: Light, rotation: Floats, shadows: bool = True) -> Floats:
+def shade(
+    mesh: Mesh,
+    light: Light,
+    rotation: Floats,
+    shadows: bool = True,
+    exposure: Callable[[Floats, Floats], float] | None = None,
+) -> Floats:
     """Return the linear colour of each vertex as the camera sees it.
 
     Args:
@@ -57,6 +66,7 @@ def shade(mesh: Mesh, light: Light, rotation: Floats, shadows: bool = True) -> F
         light: in the camera frame.
         rotation: (3, 3) head to camera.
         shadows: whether the mesh casts shadows on itself.
+        exposure: a camera's meter, from colours (V, 3) and normals (V, 3) to the factor of the colours.
 
     Returns:
         (V, 3) linear colour, mean exposure of a well-lit surface about 1 x albedo.
@@ -66,6 +76,8 @@ def shade(mesh: Mesh, light: Light, rotation: Floats, shadows: bool = True) -> F
     up = (0.5 - 0.5 * normals[:, 1:2]) * mesh.openness[:, None]
     low = (0.5 + 0.5 * normals[:, 1:2]) * mesh.openness[:, None]
     received = up * light.sky + low * light.ground
+    if light.harmonics is not None:
+        received += (harmonic_basis(normals) @ light.harmonics).clip(0) * mesh.openness[:, None]
     shine = np.zeros_like(received)
     for direction, colour in zip(light.directions, light.colours, strict=True):
         facing = normals @ direction
@@ -74,7 +86,27 @@ def shade(mesh: Mesh, light: Light, rotation: Floats, shadows: bool = True) -> F
         half = direction + np.array([0, 0, -1], np.float32)
         angle = np.clip(normals @ (half / (np.linalg.norm(half) + 1e-6)), 0, 1)
         shine += (seen * angle**light.sharpness * (facing > 0))[:, None] * colour
-    return _soft_clip(mesh.albedo * received + (0.5 * mesh.gloss * mesh.openness)[:, None] * shine)
+    colours = mesh.albedo * received + (0.5 * mesh.gloss * mesh.openness)[:, None] * shine
+    return _soft_clip(colours * exposure(colours, normals) if exposure else colours)
+
+
+def harmonic_basis(directions: Floats) -> Floats:
+    """Return real spherical harmonics (N, 9) of bands 0 to 2 at unit vectors (N, 3)."""
+    x, y, z = directions.T
+    return np.stack(
+        [
+            np.full_like(x, 0.282095),
+            0.488603 * y,
+            0.488603 * z,
+            0.488603 * x,
+            1.092548 * x * y,
+            1.092548 * y * z,
+            0.315392 * (3 * z * z - 1),
+            1.092548 * x * z,
+            0.546274 * (x * x - y * y),
+        ],
+        axis=1,
+    )
 
 
 def lit_fraction(

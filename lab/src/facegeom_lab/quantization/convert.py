@@ -277,6 +277,7 @@ def pack_pixels(model: bytes) -> bytes:
         graph.node.insert(place, node)
     packing = helper.make_node("Reshape", [source, "packed_shape"], ["packed"])
     graph.node.insert(list(graph.node).index(transpose), packing)
+    del graph.value_info[:]  # shapes of before: ONNX Runtime for browsers refuses what does not fit
     onnx.checker.check_model(net)
     return net.SerializeToString()
 

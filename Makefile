@@ -1,7 +1,7 @@
 # What CI runs, by hand: `make check` in an environment with `pip install -e ".[dev]"`, `make check-lab` with the laboratory too.
-.PHONY: check check-lab static static-lab test slow test-lab browser browser-lab attacks soak trace fuzz audit
+.PHONY: check check-lab static static-lab site test slow test-lab browser browser-lab attacks soak trace fuzz audit
 
-check: static test slow browser
+check: static site test slow browser
 
 check-lab: static-lab test-lab browser-lab
 
@@ -13,6 +13,10 @@ static:
 
 static-lab:
 	cd lab && ruff format --check . && ruff check . && mypy && lint-imports
+
+# The documentation, out/site/index.html; a warning or a link to nothing fails.
+site:
+	mkdocs build --strict
 
 test:
 	pytest

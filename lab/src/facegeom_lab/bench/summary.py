@@ -1,4 +1,4 @@
-"""Make the README's table from saved reports, so that no figure in it is typed by hand."""
+"""Make the table of docs/measured.md from saved reports, so that no figure in it is typed by hand."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import trimesh
 from PIL import Image
@@ -49,3 +50,19 @@ def test_lines_lie_where_the_mesh_is(tmp_path: Path) -> None:
 def test_other_endings(tmp_path: Path, name: str) -> None:
     code, _, reported = run("uv", "-o", tmp_path / name, command="export")
     assert code == 2 and "ends in .obj or .png" in reported and tree(tmp_path) == []
+
+
+def test_one_onnx_file(tmp_path: Path) -> None:
+    out = tmp_path / "facegeom.onnx"
+    code, printed, reported = run("onnx", "-o", out, "--weights", "int8", command="export")
+    assert (code, reported) == (0, "") and "MB" in printed
+    session = onnxruntime.InferenceSession(out.read_bytes(), providers=["CPUExecutionProvider"])
+    assert [each.name for each in session.get_inputs()] == ["image"]
+
+
+def test_one_onnx_file_needs_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, _, reported = run("onnx", "-o", tmp_path / "faces.bin", command="export")
+    assert code == 2 and "ends in .onnx" in reported
+    monkeypatch.setattr("facegeom.cli.export.find_spec", lambda name: None)
+    code, _, reported = run("onnx", "-o", tmp_path / "facegeom.onnx", command="export")
+    assert code == 2 and "pip install 'facegeom[export]'" in reported and tree(tmp_path) == []

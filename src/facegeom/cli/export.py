@@ -1,7 +1,8 @@
-"""``facegeom export``: files that belong to the mesh, not to a photo."""
+"""``facegeom export``: files that belong to the mesh or to the networks, not to a photo."""
 
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -9,7 +10,9 @@ from facegeom.cli.options import CONTEXT_SETTINGS
 from facegeom.errors import InputError
 
 app = typer.Typer(
-    help="Write files that belong to the mesh.", no_args_is_help=True, context_settings=CONTEXT_SETTINGS
+    help="Write files that belong to the mesh, or the networks as one file.",
+    no_args_is_help=True,
+    context_settings=CONTEXT_SETTINGS,
 )
 
 
@@ -43,3 +46,36 @@ def uv(
     for path, content in contents.items():
         files.write(path, content)
     typer.echo("wrote " + ", ".join(map(str, contents)))
+
+
+@app.command()
+def onnx(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="File to write, .onnx.")],
+    weights: Annotated[
+        Literal["int8", "float32"], typer.Option(help="Variant of the detector and the face network.")
+    ] = "int8",
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Lowest score of a face, from 0 to 1.")
+    ] = 0.9,
+) -> None:
+    """Write one ONNX file from photo to faces, for other languages.
+
+    In: image, uint8 RGB, height x width x 3, of any size. Out, for N faces:
+    boxes_xyxy, scores, landmarks_px, landmarks_confidence, mesh_px,
+    mesh_confidence, rotations. ONNX Runtime is all that is needed to run it;
+    examples/onnx has programs in C++, C#, Java and Rust.
+
+    Example: facegeom export onnx -o facegeom.onnx
+    """
+    if out.suffix.lower() != ".onnx":
+        raise InputError(f"-o: expected a file that ends in .onnx, got {str(out)!r}")
+    if find_spec("onnx") is None:
+        raise InputError(
+            "facegeom export onnx needs the extra [export]: pip install 'facegeom[export]' (not found: onnx)"
+        )
+    from facegeom.export import files
+    from facegeom.graph import build
+
+    content = build(weights, min_score).SerializeToString()
+    files.write(out, content)
+    typer.echo(f"wrote {out}, {len(content) / 1e6:.1f} MB")

@@ -8,6 +8,7 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
@@ -170,7 +171,7 @@ def test_every_public_name_has_a_page(site: Path) -> None:
 @pytest.mark.slow
 def test_the_reference_is_that_of_the_code(site: Path) -> None:
     def page(name: str) -> str:
-        return (site / "reference" / name / "index.html").read_text(encoding="utf-8")
+        return unescape((site / "reference" / name / "index.html").read_text(encoding="utf-8"))
 
     for command in ("analyze", "detect", "video", "live", "serve", "batch", "export uv"):
         assert re.search(rf"<h2 id=\"[\w-]+\">facegeom {command}\b", page("commands"))

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facegeom import FaceAnalyzer, Faces, ImageError, InputError
+from facegeom import FaceAnalyzer, Faces, ImageError, InputError, parallel
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_to_6d
 from facegeom.image import reading
-from facegeom.image.photo import CHUNK, open_photo
+from facegeom.image.photo import CHUNK, CHUNK_OF_MANY, open_photo
 from facegeom.image.pyramid import Pyramid
 from facegeom.models.detector import Candidates
 from facegeom.models.face import FacePredictions
@@ -197,11 +197,15 @@ def test_options_of_a_call_hold_for_this_call_alone() -> None:
     assert analyzer.max_faces == 1 and analyzer.fov_deg is None
 
 
-def test_batch_goes_through_the_networks_in_chunks() -> None:
-    analyzer = staged()
+@pytest.mark.parametrize(("threads", "sizes"), [(1, [CHUNK, 3]), (None, [CHUNK_OF_MANY] * 4 + [3])])
+def test_batch_goes_through_the_networks_in_chunks(
+    threads: int | None, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "available_cores", lambda: 3)
+    analyzer = staged(threads=threads)
     photos: Iterable[np.ndarray] = (BLACK if index % 3 else GREY for index in range(CHUNK + 3))
     found = analyzer.batch(photos)
-    assert [len(part) for part in analyzer.detector.smallest] == [CHUNK, 3]
+    assert sorted(len(part) for part in analyzer.detector.smallest) == sorted(sizes)
     assert [len(faces) for faces in found] == [0 if index % 3 else 2 for index in range(CHUNK + 3)]
     assert [faces.width for faces in found[:2]] == [200, 40]
     assert analyzer.batch([]) == []

@@ -62,7 +62,8 @@ class FaceAnalyzer:
         max_faces: keep at most so many faces, best first; None for all.
         min_score: least score of a face, in [0, 1].
         device: "cpu" or "cuda" (needs onnxruntime-gpu).
-        threads: threads of one network call; None for all cores.
+        threads: threads of one network call. By default one, and :meth:`batch` and photos of many faces use
+            all cores; a number is kept to.
         fov_deg: angle of view across the photos' longer side, for distances in millimetres; by default that
             of each photo's EXIF, else 50. Arrays have no EXIF.
         pose_net: source of the rotation, "face" for the face network or "fpnet" for FPNet.
@@ -93,7 +94,7 @@ class FaceAnalyzer:
         weights: Literal["float32", "int8"] | None = None,
         orientation: Orientation = "exif",
     ) -> None:
-        self.options = SearchOptions(min_face, max_faces, min_score, fov_deg, orientation)
+        self.options, self.threads = SearchOptions(min_face, max_faces, min_score, fov_deg, orientation), threads
         variant = ("int8" if device == "cpu" else "float32") if weights is None else weights
         check_name("weights", variant, VARIANTS)
         check_name("pose_net", pose_net, ("face", "fpnet"))
@@ -180,7 +181,7 @@ class FaceAnalyzer:
         orientation: Orientation | None = None,
         on_error: Literal["raise", "keep"] = "raise",
     ) -> list[Any]:
-        """Find the faces of many photos of any sizes; their crops share the networks' calls.
+        """Find the faces of many photos of any sizes, on all cores unless ``threads`` was given.
 
         Args:
             sources: photos, each as in a call.
@@ -212,6 +213,7 @@ class FaceAnalyzer:
             lambda source: self._open(source, options),
             lambda photos: self._analyze(photos, options),
             keep_errors=on_error == "keep",
+            on_all_cores=self.threads is None,
         )
 
     def at(

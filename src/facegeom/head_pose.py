@@ -50,7 +50,8 @@ class HeadPoseDetector:
         min_score: least score of a face, in [0, 1].
         face_pose_net: ONNX file of an FPNet (``facegeom lab train fpnet``); by default the one that ships.
         device: "cpu" or "cuda" (needs onnxruntime-gpu).
-        threads: threads of one network call; None for all cores.
+        threads: threads of one network call. By default one, and :meth:`batch` uses all cores; a number is
+            kept to.
         fov_deg: angle of view across the photos' longer side, for ``camera_rotation``; by default that of
             each photo's EXIF, else 50.
         orientation: "exif", or "auto": a photo without a sure face is also tried turned by 90, 180 and 270°;
@@ -72,7 +73,10 @@ class HeadPoseDetector:
         fov_deg: float | None = None,
         orientation: Orientation = "exif",
     ) -> None:
-        self.options = SearchOptions(min_face, max_faces, min_score, fov_deg, orientation)
+        self.options, self.threads = (
+            SearchOptions(min_face, max_faces, min_score, fov_deg, orientation),
+            threads,
+        )
         pnet, rnet = (Engine(weights.path(name), device, threads) for name in ("pnet", "rnet"))
         self.detector = CascadeDetector(pnet, rnet, THRESHOLDS)
         self.fpnet = FPNet.load(face_pose_net, device, threads)
@@ -107,7 +111,7 @@ class HeadPoseDetector:
     def batch(
         self, sources: Iterable[Source | Photo], *, on_error: Literal["raise", "keep"] = "raise"
     ) -> list[Any]:
-        """Find the heads of many photos of any sizes; their windows share the calls of R-Net and FPNet.
+        """Find the heads of many photos of any sizes, on all cores unless ``threads`` was given.
 
         Args:
             sources: photos, each as in a call.
@@ -122,6 +126,7 @@ class HeadPoseDetector:
             lambda source: open_photo(source, self.options.fov_deg),
             lambda photos: self._detect(photos, self.options),
             keep_errors=on_error == "keep",
+            on_all_cores=self.threads is None,
         )
 
     def _detect(self, photos: Sequence[Photo], options: SearchOptions) -> list[Poses]:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
+from facegeom import parallel
 from facegeom.errors import ImageError
 from facegeom.geometry.camera import Camera
-from facegeom.image.photo import Photo, open_photo
+from facegeom.image.photo import Photo, answer_in_chunks, open_photo
 from facegeom.image.pyramid import Pyramid
 from facegeom.image.reading import FaceSize
 from facegeom.models.face import FacePredictions
@@ -75,6 +76,23 @@ def test_the_frame_of_an_animation_stays_that_of_its_photo() -> None:
     animation.seek(1)
     animation.load()
     assert photo.pyramid.pixels[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_frames_of_an_animation_are_answered_in_turn(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The iterator yields the same image again and again, which shows the next frame."""
+    monkeypatch.setattr(parallel, "available_cores", lambda: cores)
+    stream, colours = BytesIO(), [(20 * index, 0, 0) for index in range(11)]
+    first, *others = (Image.new("RGB", (8, 6), colour) for colour in colours)
+    first.save(stream, "WEBP", save_all=True, append_images=others, lossless=True)
+    found = answer_in_chunks(
+        ImageSequence.Iterator(Image.open(stream)),
+        open_photo,
+        lambda photos: [tuple(photo.pyramid.pixels[0, 0].tolist()) for photo in photos],
+        keep_errors=False,
+        on_all_cores=True,
+    )
+    assert found == colours
 
 
 def test_a_file_is_opened_once(file: Path, opened: list[str]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from facegeom import parallel
 from facegeom.errors import InputError, WeightsError
 from facegeom.models import weights
 from facegeom.models.engine import BATCH, Engine
@@ -47,6 +48,22 @@ def test_batches(engine: Engine, size: int, counts: list[int]) -> None:
     assert called == counts and engine.outputs == ("score", "offsets")
     for one, other in zip(found, engine(WINDOWS), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_many_crops_are_divided_among_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "available_cores", lambda: 3)
+    called: list[int] = []
+
+    class Counted(Engine):
+        def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
+            called.append(len(batch))
+            return super().__call__(batch)
+
+    crops = np.random.default_rng(4).integers(0, 256, (29, 24, 24, 3), dtype=np.uint8)
+    default, one = Counted(weights.path("rnet")), Counted(weights.path("rnet"), threads=1)
+    assert_equal(default.batched(crops), one.batched(crops))
+    default.batched(crops[:7]), default.batched(crops[:9])
+    assert sorted(called[:3]) == [9, 10, 10] and called[3:5] == [29, 7] and sorted(called[5:]) == [1, 8]
 
 
 @pytest.mark.parametrize("device", ["gpu", "CPU", "", "cuda:0"])

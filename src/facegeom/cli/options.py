@@ -37,7 +37,7 @@ Device: TypeAlias = Annotated[
     Literal["cpu", "cuda"], typer.Option(help="Where the networks run; cuda needs onnxruntime-gpu.")
 ]
 Threads: TypeAlias = Annotated[
-    int | None, typer.Option(min=1, help="Threads of the networks; by default all cores.")
+    int | None, typer.Option(min=1, help="Threads of a network call; by default one, many faces use all.")
 ]
 Timeout: TypeAlias = Annotated[
     float,

@@ -50,9 +50,7 @@ def crop_squares(
         largest = max(1, step / reducing_gap) if reducing_gap else 1
         factor = max((each for each in pyramid.levels if each <= largest), default=None)
         if factor is None:
-            source, box = _part(
-                pyramid, box, step + 1, reduced=bool(reducing_gap) and step >= 2 * reducing_gap
-            )
+            source, box = _part(pyramid, box, step + 1, reduced=largest >= 2)
         else:
             source, box = pyramid.levels[factor], [edge / factor for edge in box]
         size_wh = (right - left, bottom - top)
@@ -84,7 +82,7 @@ def _part(image: Pyramid, box: Box, reach_px: float, reduced: bool) -> tuple[Ima
     the same crop as from the whole image.
     """
     if not reduced:
-        box = np.float32(box).tolist()
+        box = tuple(np.array(box, np.float32).tolist())
     left, top = (max(0, int(edge - reach_px)) for edge in box[:2])
     right, bottom = (int(edge + reach_px) + 1 for edge in box[2:])
     part = image.stored_part(1, (left, top, right, bottom))

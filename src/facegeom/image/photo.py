@@ -14,6 +14,7 @@ from facegeom.geometry.camera import DEFAULT_FOV_DEG, Camera
 from facegeom.image.decoding import failure
 from facegeom.image.pyramid import Pyramid
 from facegeom.image.reading import FaceSize, Source, check_many, decode
+from facegeom.parallel import free_cores, side_by_side
 
 FloatArray: TypeAlias = npt.NDArray[np.floating]
 FovSource: TypeAlias = Literal["given", "exif", "assumed"]
@@ -76,8 +77,9 @@ def no_memory(file: str | None, error: MemoryError) -> FacegeomError:
 
 Answer = TypeVar("Answer")
 
-CHUNK = 16
-"""Photos that share the networks' calls in :func:`answer_in_chunks`."""
+CHUNK, CHUNK_OF_MANY = 16, 4
+"""Photos that share the networks' calls in :func:`answer_in_chunks`, and where several chunks are answered at
+once."""
 
 
 def answer_in_chunks(
@@ -85,6 +87,7 @@ def answer_in_chunks(
     open_one: Callable[[Source | Photo], Photo],
     answer: Callable[[Sequence[Photo]], list[Answer]],
     keep_errors: bool,
+    on_all_cores: bool,
 ) -> list[Any]:
     """Open and answer photos, so many at a time, or one by one where memory does not suffice.
 
@@ -93,6 +96,7 @@ def answer_in_chunks(
         open_one: opens one.
         answer: answers opened photos.
         keep_errors: put the error in the place of the answer to a photo that cannot be opened.
+        on_all_cores: open and answer as many chunks at once as there are cores.
     """
 
     def opened(source: Source | Photo) -> Photo | FacegeomError:
@@ -102,6 +106,10 @@ def answer_in_chunks(
             if not keep_errors:
                 raise
             return error
+
+    def taken(source: Source | Photo) -> Source | Photo | FacegeomError:
+        """Open at once what may show something else when the next source is taken, as a file or animation."""
+        return source if isinstance(source, (str, PathLike, bytes, np.ndarray)) else opened(source)
 
     def answered(photos: list[Photo]) -> list[Answer | FacegeomError]:
         try:
@@ -114,14 +122,18 @@ def answer_in_chunks(
                 raise explained from error
             return [explained]
 
+    def work(chunk: list[Source | Photo | FacegeomError]) -> list[Answer | FacegeomError]:
+        here = [each if isinstance(each, (Photo, FacegeomError)) else opened(each) for each in chunk]
+        photos = [each for each in here if isinstance(each, Photo)]
+        answers = iter(answered(photos) if photos else [])
+        return [next(answers) if isinstance(each, Photo) else each for each in here]
+
     check_many(sources)
-    answers: list[Answer | FacegeomError] = []
-    remaining = map(opened, sources)
-    while chunk := list(islice(remaining, CHUNK)):
-        photos = [each for each in chunk if isinstance(each, Photo)]
-        remaining_answers = iter(answered(photos) if photos else [])
-        answers += [next(remaining_answers) if isinstance(each, Photo) else each for each in chunk]
-    return answers
+    size = CHUNK_OF_MANY if on_all_cores and free_cores() > 1 else CHUNK
+    remaining = map(taken, sources)
+    chunks = iter(lambda: list(islice(remaining, size)), [])
+    parts = side_by_side(work, chunks) if on_all_cores else map(work, chunks)
+    return [each for part in parts for each in part]
 
 
 def open_photo(

@@ -69,7 +69,9 @@ class Pyramid:
         return self._converted[factor]
 
     def made(self, factor: int) -> Image.Image | None:
-        """Return the level in sRGB if nothing is left to do for it."""
+        """Return the level in sRGB if it was made of the image itself, and nothing is left to do for it."""
+        if any(1 < each < factor and factor % each == 0 for each in self.levels):
+            return None  # a mean of rounded means
         return (self.levels if self.to_srgb is None else self._converted).get(factor)
 
     def part(self, factor: int, box: Box) -> Image.Image:

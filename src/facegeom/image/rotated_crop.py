@@ -12,6 +12,10 @@ FloatArray = npt.NDArray[np.floating]
 LARGEST_SHRINK = 8
 """Side of the upright cut-out, as a multiple of the crop's, that :func:`crop_projected` makes at most."""
 
+GRID = 1 << 20
+"""Corners of affine crops lie at multiples of one over this: sums with them are exact, so that a crop is the
+same to the byte from the image and from a part of it."""
+
 
 def crop_rotated(
     image: Pyramid | UInt8Array | Image.Image, image_from_crop: FloatArray, size_px: int
@@ -62,30 +66,47 @@ def crop_affine(image: Pyramid, image_from_crop: FloatArray, size_px: int) -> UI
     """
     crops = np.zeros((len(image_from_crop), size_px, size_px, 3), np.uint8)
     linear = image_from_crop[:, :, :2]
-    corner = (
-        image_from_crop[:, :, 2] + 0.5 - linear.sum(axis=2) / 2
-    )  # both counted from edges, as Pillow does
-    factors = np.maximum(np.sqrt(np.abs(np.linalg.det(linear))), 1).astype(int)
-    sides = linear * size_px
-    low = corner + np.minimum(sides, 0).sum(axis=2)
-    high = corner + np.maximum(sides, 0).sum(axis=2)
-    for crop, factor, matrix, start, *ends in zip(
-        crops, factors.tolist(), linear, corner, low, high, strict=True
-    ):
-        limits = [-(-side // factor) for side in image.size_wh]
-        left, top = (max(0, int(edge // factor) - 1) for edge in ends[0])
-        right, bottom = (
-            min(limit, int(edge // factor) + 2) for edge, limit in zip(ends[1], limits, strict=True)
-        )
-        if left >= right or top >= bottom:
+    corner = image_from_crop[:, :, 2] + 0.5 - linear.sum(axis=2) / 2  # counted from edges, as Pillow does
+    factors = np.maximum(
+        np.sqrt(np.abs(linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0])), 1
+    ).astype(int)
+    right, down = np.moveaxis(linear * size_px, 2, 0)
+    quads = np.concatenate([corner, corner + down, corner + right + down, corner + right], axis=1)
+    for factor in set(factors.tolist()):
+        rows, level = np.flatnonzero(factors == factor), image.made(factor)
+        scaled = np.rint(quads[rows] / factor * GRID) / GRID
+        if level is not None:
+            crops[rows] = _sample(level, scaled, size_px)
             continue
-        data = np.column_stack([matrix / factor, start / factor - (left, top)]).ravel().tolist()
-        crop[:] = np.asarray(
-            image.part(factor, (left, top, right, bottom)).transform(
-                (size_px, size_px), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR
-            )
-        )
+        limits = [-(-side // factor) for side in image.size_wh]
+        for row, quad in zip(rows, scaled.reshape(-1, 4, 2), strict=True):
+            left, top = np.maximum(quad.min(axis=0).astype(int) - 1, 0).tolist()
+            right, bottom = np.minimum(quad.max(axis=0).astype(int) + 2, limits).tolist()
+            if left < right and top < bottom:
+                part = image.part(factor, (left, top, right, bottom))
+                crops[row] = _sample(part, (quad - (left, top)).reshape(1, 8), size_px)[0]
     return crops
+
+
+def _sample(image: Image.Image, quads_xy: FloatArray, size_px: int) -> UInt8Array:
+    """Sample quadrilaterals of an image bilinearly, in one call of Pillow; black beyond it.
+
+    Args:
+        image: RGB.
+        quads_xy: (N, 8) upper left, lower left, lower right and upper right corners, counted from its edges.
+        size_px: side of the crops.
+
+    Returns:
+        (N, size, size, 3) uint8 RGB.
+    """
+    boxes = [(0, start, size_px, start + size_px) for start in range(0, len(quads_xy) * size_px, size_px)]
+    column = image.transform(
+        (size_px, len(boxes) * size_px),
+        Image.Transform.MESH,
+        list(zip(boxes, quads_xy.tolist(), strict=True)),
+        Image.Resampling.BILINEAR,
+    )
+    return np.asarray(column).reshape(-1, size_px, size_px, 3)
 
 
 def crop_projected(

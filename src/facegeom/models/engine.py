@@ -10,9 +10,13 @@ import numpy.typing as npt
 
 from facegeom.errors import FacegeomError, InputError, WeightsError, shown
 from facegeom.models import weights
+from facegeom.parallel import free_cores, side_by_side
 
 BATCH = 32
 """Crops in one call of a network, by default."""
+
+LEAST_BATCH = 8
+"""Fewer are not divided among the cores."""
 
 MAX_THREADS = 1024
 """Most threads of one call; the runtime starts them all."""
@@ -28,7 +32,8 @@ class Engine:
     Args:
         path: the ONNX file.
         device: "cpu" or "cuda".
-        threads: threads of one call, at most ``MAX_THREADS``; None for all cores.
+        threads: threads of one call, at most ``MAX_THREADS``; None for one thread, and many crops are divided
+            among the cores.
 
     Raises:
         InputError: an unknown device, one that this ONNX Runtime does not offer, or no number of threads.
@@ -71,12 +76,20 @@ class Engine:
     def batched(
         self, crops: npt.NDArray[np.uint8 | np.float32], size: int = BATCH, **others: npt.NDArray[np.float32]
     ) -> list[npt.NDArray[np.float32]]:
-        """Run any number of crops or other first inputs (N, ...), N > 0, in batches of ``size``."""
-        parts = [
-            self(crops[start:end], **{name: each[start:end] for name, each in others.items()})
-            for start, end in ((start, start + size) for start in range(0, len(crops), size))
-        ]
-        return parts[0] if len(parts) == 1 else [np.concatenate(each) for each in zip(*parts, strict=True)]
+        """Run any number of crops or other first inputs (N, ...), N > 0, at most ``size`` in a call."""
+
+        def run(start: int) -> list[npt.NDArray[np.float32]]:
+            end = start + size
+            return self(crops[start:end], **{name: each[start:end] for name, each in others.items()})
+
+        divided = self.threads is None and self.device == "cpu" and len(crops) > LEAST_BATCH
+        if divided:
+            size = min(size, max(LEAST_BATCH, -(-len(crops) // free_cores())))
+        if len(crops) <= size:
+            return self(crops, **others)
+        starts = range(0, len(crops), size)
+        parts = side_by_side(run, starts) if divided else map(run, starts)
+        return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -101,7 +114,7 @@ class Engine:
                 "install onnxruntime-gpu in place of onnxruntime, or use device='cpu'"
             )
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads or 0
+        options.intra_op_num_threads = self.threads or 1
         options.log_severity_level = 3
         # Several networks take turns: threads spin while they wait within a call, and hold no core after it.
         options.add_session_config_entry("session.force_spinning_stop", "1")

@@ -153,27 +153,30 @@ class RegionNets:
         low, high = faces.crop_xyxy[:, None, :2], faces.crop_xyxy[:, None, 2:]
         size, centre = high - low, (low + high) / 2
         rotation = rotation_from_6d(faces.rotation6d)
+        frames = np.concatenate([each.frames(faces.mesh, rotation) for each in REGIONS], axis=1)
+        in_image = frames * size[..., None]  # before, in units of the face's crop
+        in_image[..., 2] += centre
+        maps, from_frames = in_image @ _UNIT_FROM_CROP, invert(frames)
+        crops = [
+            crop_affine(image, maps[start:end].reshape(-1, 2, 3), CROP_PX)
+            for image, (start, end) in zip(images, pairwise(ends), strict=True)
+        ]
+        pixels = np.concatenate(crops).reshape(*frames.shape[:2], CROP_PX, CROP_PX, 3)
         better_mesh, better_landmarks = faces.mesh.copy(), faces.landmarks.copy()
-        features = []
+        features, last = [], 0
         for region, engine in zip(REGIONS, self.engines, strict=True):
-            frames = region.frames(faces.mesh, rotation)  # in units of the face's crop
-            in_image = frames * size[..., None]
-            in_image[..., 2] += centre
-            crops = [
-                crop_affine(image, (in_image[start:end] @ _UNIT_FROM_CROP).reshape(-1, 2, 3), CROP_PX)
-                for image, (start, end) in zip(images, pairwise(ends), strict=True)
-            ]
             mesh, landmarks = region.mesh_indices, region.ibug68_indices
+            sides = slice(last, last := last + len(mesh))
             seen = np.concatenate([faces.mesh[:, mesh, :2], faces.landmarks[:, landmarks]], axis=2)
-            first = apply(invert(frames), seen).astype(np.float32)
-            found, seen = engine.batched(np.concatenate(crops), first=first.reshape(-1, *first.shape[2:]))
-            features.append(seen.reshape(len(first), -1))
-            found = apply(frames, found.reshape(first.shape))
-            count = mesh.shape[1]
-            better_mesh[:, mesh, :2], better_landmarks[:, landmarks] = (
-                found[:, :, :count],
-                found[:, :, count:],
+            first = apply(from_frames[:, sides], seen).astype(np.float32)
+            found, seen = engine.batched(
+                pixels[:, sides].reshape(-1, *pixels.shape[2:]), first=first.reshape(-1, *first.shape[2:])
             )
+            features.append(seen.reshape(len(first), -1))
+            found = apply(frames[:, sides], found.reshape(first.shape))
+            count = mesh.shape[1]
+            better_mesh[:, mesh, :2] = found[:, :, :count]
+            better_landmarks[:, landmarks] = found[:, :, count:]
         better = replace(faces, mesh=better_mesh, landmarks=better_landmarks)
         all_seen = np.concatenate(features, axis=1)
         parts = [slice(start, end) for start, end in pairwise(ends)]

@@ -4,10 +4,7 @@ import ctypes
 import os
 import sys
 
-
-def available_cores() -> int:
-    """Return the number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from facegeom.parallel import available_cores as available_cores
 
 
 def resident_bytes() -> int:

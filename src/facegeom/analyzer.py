@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.depth.two_stage import PlacedMeshes, depth_source
-from facegeom.errors import FacegeomError
+from facegeom.errors import FacegeomError, InputError
 from facegeom.geometry.boxes import nms, overlap, square
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import Placement, place
@@ -24,6 +24,7 @@ from facegeom.models.expression import ExpressionNet, Motion
 from facegeom.models.face import CROP_PX, CROP_SCALE, FaceGeometry, FaceNet, FacePredictions
 from facegeom.models.fpnet import FPNet
 from facegeom.models.regions import REGIONS, RegionNets
+from facegeom.models.score_fusion import ScoreFusion
 from facegeom.options import Orientation, SearchOptions, check_name, check_places
 from facegeom.results import Faces
 from facegeom.results.turning import best_turn
@@ -40,6 +41,9 @@ NESTED = 0.5
 
 VARIANTS = ("float32", "int8")
 """Variants of the networks."""
+
+FREE_FUSION = ScoreFusion(weight=1.0, offset=-0.5)
+"""Of the free set, chosen on rendered heads and photos without a face (docs/free-weights.md)."""
 
 
 class _Views(NamedTuple):
@@ -71,7 +75,9 @@ class FaceAnalyzer:
             the default of these, :data:`facegeom.depth.two_stage.DEFAULT`.
         detector: "onepass", one network over the whole photo, or "cascade", P-Net and R-Net.
         weights: variant of detector and face network, "float32", or "int8", half of the size and time for a
-            little accuracy (docs/model-cards/face.md). By default "int8" on a CPU, "float32" on a GPU.
+            little accuracy (docs/model-cards/face.md). By default "int8" on a CPU, "float32" on a GPU. "free"
+            is the set that may be used and shipped in products (docs/free-weights.md): detector and face
+            network; faces have no expression and no gaze, depth comes from the mesh.
         orientation: "exif", or "auto": a photo without a sure face is also tried turned by 90, 180 and 270°;
             the answer is in coordinates of the photo as given, and ``turned_deg`` says the turn.
 
@@ -79,6 +85,9 @@ class FaceAnalyzer:
         InputError: an argument out of its range.
         WeightsError: a weight file is missing.
     """
+
+    region_nets: RegionNets | None
+    expression_net: ExpressionNet | None
 
     def __init__(
         self,
@@ -91,18 +100,23 @@ class FaceAnalyzer:
         pose_net: Literal["face", "fpnet"] = "face",
         depth: bool | Literal["mesh", "network"] = False,
         detector: Literal["onepass", "cascade"] = "onepass",
-        weights: Literal["float32", "int8"] | None = None,
+        weights: Literal["float32", "int8", "free"] | None = None,
         orientation: Orientation = "exif",
     ) -> None:
         self.options, self.threads = SearchOptions(min_face, max_faces, min_score, fov_deg, orientation), threads
         variant = ("int8" if device == "cpu" else "float32") if weights is None else weights
-        check_name("weights", variant, VARIANTS)
+        check_name("weights", variant, (*VARIANTS, weight_files.FREE))
         check_name("pose_net", pose_net, ("face", "fpnet"))
+        if free := variant == weight_files.FREE:
+            _check_free(pose_net, detector, depth)
+            depth = depth and "mesh"
         self.detector = _load_detector(detector, device, threads, variant)
-        self.face_net = FaceNet(Engine(weight_files.path("face", variant), device, threads))
-        regions = [Engine(weight_files.path(region.name), device, threads) for region in REGIONS]
-        self.region_nets = RegionNets(regions)
-        self.expression_net = ExpressionNet(Engine(weight_files.path("expression"), "cpu", 1))
+        self.face_net = FaceNet(Engine(weight_files.of_set("face", variant), device, threads))
+        self.region_nets = self.expression_net = None
+        if not free:
+            regions = [Engine(weight_files.path(region.name), device, threads) for region in REGIONS]
+            self.region_nets = RegionNets(regions)
+            self.expression_net = ExpressionNet(Engine(weight_files.path("expression"), "cpu", 1))
         self.fpnet = FPNet.load(device=device, threads=threads) if pose_net == "fpnet" else None
         self.depth = depth_source(depth, device, threads)
 
@@ -328,14 +342,18 @@ class FaceAnalyzer:
     ) -> list[Faces]:
         """Convert predictions to results in the photos' pixels and in millimetres; add depth if wanted."""
         images = [photo.pyramid for photo in photos]
-        predictions, features = self.region_nets(images, predictions)
+        features: list[FloatArray] = []
+        if self.region_nets is not None:
+            predictions, features = self.region_nets(images, predictions)
         rotations6d = [each.rotation6d for each in predictions]
         if self.fpnet is not None:
             predictions = self.fpnet.turned(images, predictions, rolled)
         pairs = zip(predictions, photos, strict=True)
         faces_px = [each.in_photo(photo.factor_xy, photo.offset_xy) for each, photo in pairs]
         placed = [place(each.mesh_px, photo.camera) for each, photo in zip(faces_px, photos, strict=True)]
-        motions = self.expression_net(features, [each.mesh_mm for each in placed], rotations6d)
+        motions: Sequence[Motion | None] = [None] * len(photos)
+        if self.expression_net is not None:
+            motions = self.expression_net(features, [each.mesh_mm for each in placed], rotations6d)
         scores = [each.score for each in predictions]
         faces = list(map(_to_faces, scores, faces_px, placed, motions, photos, min_face_px))
         if self.depth is None:
@@ -358,9 +376,19 @@ def _default_analyzer() -> FaceAnalyzer:
 def _load_detector(name: str, device: str, threads: int | None, variant: str) -> Detector:
     check_name("detector", name, ("onepass", "cascade"))
     if name == "onepass":
-        return OnePassDetector(Engine(weight_files.path("onepass", variant), device, threads))
+        engine = Engine(weight_files.of_set("onepass", variant), device, threads)
+        return OnePassDetector(engine, fusion=FREE_FUSION if variant == weight_files.FREE else None)
     pnet, rnet = (Engine(weight_files.path(stage), device, threads) for stage in ("pnet", "rnet"))
     return CascadeDetector(pnet, rnet)
+
+
+def _check_free(pose_net: str, detector: str, depth: bool | str) -> None:
+    """Raise an InputError if a part is wanted that the free set lacks."""
+    for option, value, there in (("pose_net", pose_net, "face"), ("detector", detector, "onepass")):
+        if value != there:
+            raise InputError(f"{option}: expected {there!r}, all that the free weights have, got {value!r}")
+    if isinstance(depth, str) and depth != "mesh":
+        raise InputError(f"depth: expected True or 'mesh', all that the free weights have, got {depth!r}")
 
 
 def _remaining(
@@ -378,18 +406,19 @@ def _to_faces(
     score: FloatArray,
     geometry: FaceGeometry,
     placed: Placement,
-    motion: Motion,
+    motion: Motion | None,
     photo: Photo,
     min_face_px: float,
 ) -> Faces:
-    gaze: Any = motion.gaze_seen @ geometry.rotation
+    moves: dict[str, Any] = {}
+    if motion is not None:
+        gaze = motion.gaze_seen @ geometry.rotation
+        moves = {"expression": motion.expression, "gaze": gaze, "gaze_confidence": motion.gaze_confidence}
     return Faces(
         **vars(geometry),
         **placed._asdict(),
         score=score,
-        expression=motion.expression,
-        gaze=gaze,
-        gaze_confidence=motion.gaze_confidence,
+        **moves,
         width=photo.camera.width,
         height=photo.camera.height,
         file=photo.file,

@@ -83,10 +83,11 @@ NewScore: TypeAlias = Annotated[
     typer.Option(min=0, max=1, show_default="0.9", help="Lowest score of a new face, from 0 to 1."),
 ]
 Weights: TypeAlias = Annotated[
-    Literal["float32", "int8"] | None,
+    Literal["float32", "int8", "free"] | None,
     typer.Option(
         show_default="int8 on a CPU, float32 on a GPU",
-        help="Variant of the networks; int8 is faster on a CPU and a little less accurate.",
+        help="Variant of the networks; int8 is faster on a CPU and a little less accurate. "
+        "free: the set that products may use (`facegeom weights`).",
     ),
 ]
 PoseNet: TypeAlias = Annotated[

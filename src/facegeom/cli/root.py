@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from facegeom.cli import analyze, detect, export
+from facegeom.cli import analyze, detect, export, weights
 from facegeom.cli.options import CONTEXT_SETTINGS, add_stand_in
 from facegeom.cli.photos import one_line
 from facegeom.errors import FacegeomError, InputError, OutputError
@@ -94,6 +94,7 @@ def add_lab_commands(app: typer.Typer) -> None:
 
 app.command()(analyze.analyze)
 app.command()(detect.detect)
+app.command()(weights.weights)
 app.add_typer(export.app, name="export")
 for _name, (_purpose, _packages) in _EXTRAS.items():
     if _missing := [package for package in _packages if find_spec(package) is None]:

@@ -127,13 +127,15 @@ class OnePassDetector:
     Args:
         engine: of the network ``onepass``.
         limits: thresholds.
+        fusion: how its scores join the face network's; by default as for the networks of the research set.
     """
 
     fusion = ScoreFusion(weight=1.0, offset=-0.5)
     looks_closer = True
 
-    def __init__(self, engine: Engine, limits: Limits = Limits()) -> None:
+    def __init__(self, engine: Engine, limits: Limits = Limits(), fusion: ScoreFusion | None = None) -> None:
         self.engine, self.limits = engine, limits
+        self.fusion = fusion or type(self).fusion
 
     def __call__(
         self,

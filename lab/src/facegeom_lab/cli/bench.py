@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facegeom.cli.options import CONTEXT_SETTINGS
+from facegeom.cli.options import CONTEXT_SETTINGS, Weights
 from facegeom_lab.cli.options import LABELS, Data, Labels, Seed
 
 if TYPE_CHECKING:
@@ -45,16 +45,24 @@ def accuracy(
             "mesh, eyes, expression, stability, people, confidence, aligned, rotation."
         ),
     ] = "",
+    weights: Weights = None,
 ) -> None:
     """Measure detection, points, mesh, confidence and rotation with default settings.
 
+    The free set goes without the section on expression; its tables lie in OUT/free.
+
     Example: facegeom bench accuracy --data data --only detection,end-to-end
+
+    Example: facegeom bench accuracy --data data --weights free --peers '' --only detection,end-to-end,mesh
     """
     wanted = _interpreters(peers, peer_python or [])
     from facegeom.analyzer import FaceAnalyzer
-    from facegeom_lab.bench.accuracy.run import run_accuracy
+    from facegeom_lab.bench.accuracy.run import WITHOUT_EXPRESSION, run_accuracy
 
-    run_accuracy(data, out, FaceAnalyzer(), wanted, _split_names(only), _print_table)
+    sections = _split_names(only)
+    if weights == "free":
+        out, sections = out / "free", sections or WITHOUT_EXPRESSION
+    run_accuracy(data, out, FaceAnalyzer(weights=weights), wanted, sections, _print_table)
     typer.echo(f"saved {out / 'accuracy.md'} and {out / 'accuracy.json'}")
 
 

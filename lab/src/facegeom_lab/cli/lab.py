@@ -30,6 +30,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
         "evaluate-pose": training.evaluate_pose,
         "export": training.export,
         "quantise": training.quantise,
+        "fuse-free": training.fuse_free,
     },
     "Studies": {
         "reproduce": studies.reproduce,

@@ -161,13 +161,44 @@ def quantise(
     model: Annotated[
         Path | None, typer.Option(help="ONNX file of the network; by default the one that ships.")
     ] = None,
+    labels: Labels = LABELS,
+    rendered: Rendered = None,
 ) -> None:
     """Make int8, float16 and pruned variants of a network that ships, and compare them with it.
 
+    Networks of the free set get eight bits alone, calibrated on free photos and rendered heads.
+
     Example: facegeom lab quantise face --data data -o runs/face-variants
+
+    Example: facegeom lab quantise face-free --data data --labels runs/free --rendered runs/free/heads --model
+    runs/free/face.onnx -o runs/free
 
     Example: facegeom lab quantise fpnet --data data -o runs/fpnet-variants
     """
+    if network.endswith("-free"):
+        from facegeom_lab.quantization.free import quantise_free
+
+        if model is None or rendered is None:
+            raise typer.BadParameter("expected --model and --rendered for a network of the free set")
+        typer.echo(f"wrote {quantise_free(network, data, labels, rendered, model, out)}")
+        return
     from facegeom_lab.quantization.variants import run
 
     typer.echo(run(network, data, out, model))
+
+
+def fuse_free(
+    data: Data,
+    labels: Labels = LABELS,
+    rendered: Rendered = None,
+) -> None:
+    """Compare offsets of the free set's score fusion on scenes of held-out rendered heads and portraits.
+
+    Example: facegeom lab fuse-free --data data --labels runs/free --rendered runs/free/heads/test
+    """
+    from facegeom import FaceAnalyzer
+    from facegeom_lab.quantization.free import fusion_table
+
+    if rendered is None:
+        raise typer.BadParameter("expected a folder of held-out rendered heads", param_hint="--rendered")
+    typer.echo(fusion_table(FaceAnalyzer(weights="free"), data, labels, rendered).markdown())

@@ -1,6 +1,8 @@
 """The networks that ship: one entry of ``manifest.json`` for each file.
 
-An entry names the file, its inputs and outputs, its training data and the terms of use.
+An entry names the file, its inputs and outputs, its training data and the terms of use. There are two sets:
+``research``, whose training photos allow research alone, and ``free``, which saw nothing but
+:data:`CLEARED` sources and may be used and shipped.
 """
 
 import hashlib
@@ -14,7 +16,21 @@ from typing import Any
 from facegeom.errors import WeightsError
 
 FLOAT32 = "float32"
-"""The variant that every network has."""
+"""The variant that every network has; of the free set the file that ships, whatever its type."""
+
+RESEARCH, FREE = "research", "free"
+
+CLEARED = {
+    "ict-facekit-light": "MIT",
+    "free/hdri": "CC0 1.0",
+    "free/portraits official": "public domain in the USA",
+    "free/portraits generated": "CC0 1.0",
+    "free/people189": "CC BY 4.0",
+    "free/backgrounds grocery": "MIT",
+    "free/backgrounds flowers": "CC BY 2.0",
+    "mediapipe 0.10.21": "Apache-2.0",
+}
+"""Sources that a free network may have seen, as material or as a teacher, and their licences."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +51,23 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class DataSource:
+    """Something that a network was trained on.
+
+    Attributes:
+        name: of the source, for a free network a key of :data:`CLEARED`.
+        licence: its terms.
+        count: of pictures, models or labels that were used.
+        credit: whom the terms ask to name.
+    """
+
+    name: str
+    licence: str
+    count: int
+    credit: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """One weight file.
 
@@ -49,6 +82,8 @@ class Entry:
         licence: terms of use of the weights.
         accuracy: measured figures, each with its protocol.
         variants: smaller or faster variants by name.
+        family: set of networks, ``research`` or ``free``.
+        sources: of the training data, one by one; complete for free networks.
     """
 
     name: str
@@ -61,6 +96,8 @@ class Entry:
     licence: str
     accuracy: str
     variants: dict[str, Variant] = field(default_factory=dict)
+    family: str = RESEARCH
+    sources: tuple[DataSource, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -100,9 +137,16 @@ def manifest() -> dict[str, Entry]:
         raise WeightsError(f"the weights' manifest is damaged ({error}); install facegeom again") from error
 
 
-def _entry(name: str, variants: dict[str, dict[str, str]] | None = None, **fields: Any) -> Entry:
+def _entry(
+    name: str,
+    variants: dict[str, dict[str, str]] | None = None,
+    sources: list[dict[str, Any]] | None = None,
+    **fields: Any,
+) -> Entry:
     made = {key: Variant(**values) for key, values in (variants or {}).items()}
-    return Entry(name=name, variants=made, **fields)
+    return Entry(
+        name=name, variants=made, sources=tuple(DataSource(**each) for each in sources or ()), **fields
+    )
 
 
 def path(name: str, variant: str = FLOAT32) -> Path:
@@ -148,3 +192,17 @@ def check(file: Path, content: bytes) -> None:
                     f"the weight file {file} of {entry.name} is damaged (its SHA-256 is not that of"
                     " the manifest); install facegeom again"
                 )
+
+
+def credits_file() -> Path:
+    """Return the list of all whom the terms of the free set's sources ask to name."""
+    return Path(str(files("facegeom.models.weights") / "credits-free.txt"))
+
+
+def of_set(network: str, chosen: str) -> Path:
+    """Return the file of a network for a value of the option ``weights``: a variant, or ``free``.
+
+    Raises:
+        WeightsError: the set has no such network, or its file is missing.
+    """
+    return path(f"{network}-{FREE}") if chosen == FREE else path(network, chosen)

@@ -36,6 +36,9 @@ SECTIONS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "rotation": rendered_heads,
 }
 
+WITHOUT_EXPRESSION = [name for name in SECTIONS if name != "expression"]
+"""Sections that networks without expression can be measured by."""
+
 
 def run_accuracy(
     data: Path,

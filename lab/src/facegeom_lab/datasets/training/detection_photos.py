@@ -127,7 +127,7 @@ def load_tiles(data: Path, labels: Path, rendered: Sequence[Path]) -> list[Photo
             np.flatnonzero(image[..., 3].any(axis=1)),
             np.flatnonzero(image[..., 3].any(axis=0)),
         )
-        image = _masked(rng, image, landmarks)
+        image = masked(rng, image, landmarks)
         photo = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, :3]
         box = face_box(landmarks) - (columns[0], rows[0]) * 2
         tiles.append(PhotoPyramid.build(np.ascontiguousarray(photo), box))
@@ -135,11 +135,12 @@ def load_tiles(data: Path, labels: Path, rendered: Sequence[Path]) -> list[Photo
         read = profiled_faces if shard.name.startswith("profile") else rendered_faces
         images, table = read([shard])
         for image, landmarks in zip(images, table.landmarks, strict=True):
-            tiles.append(PhotoPyramid.build(_masked(rng, image, landmarks), face_box(landmarks)))
+            tiles.append(PhotoPyramid.build(masked(rng, image, landmarks), face_box(landmarks)))
     return tiles
 
 
-def _masked(rng: np.random.Generator, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+def masked(rng: np.random.Generator, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """Draw a mask on a part of the images."""
     return draw_mask(rng, image, landmarks) if rng.random() < MASKED else image
 
 

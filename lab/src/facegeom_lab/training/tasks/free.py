@@ -1,0 +1,210 @@
+"""Trainings on free sources alone, from random weights: ``facegeom lab train face-free``, ``onepass-free``.
+
+Networks, losses and samples are those of :mod:`facegeom_lab.training.tasks.face` and ``onepass``; the photos
+are those of :mod:`facegeom_lab.datasets.training.free_faces`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Subset, WeightedRandomSampler
+
+from facegeom.errors import InputError
+from facegeom.geometry.boxes import face_box
+from facegeom.models.weights import FREE, manifest
+from facegeom_lab.datasets.published.pack import free_background_files, read_images
+from facegeom_lab.datasets.training.detection import FRAMED, DetectionImages
+from facegeom_lab.datasets.training.detection_photos import PhotoPyramid, masked
+from facegeom_lab.datasets.training.face_labels import FaceLabels
+from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlain, upright_view
+from facegeom_lab.datasets.training.free_faces import FreeFaces, boxed
+from facegeom_lab.evaluation.run import RECIPE, read_recipe
+from facegeom_lab.networks.checkpoint import blend_weights, network_from_checkpoint
+from facegeom_lab.networks.face import FaceNet
+from facegeom_lab.synth.lights import read_probes
+from facegeom_lab.training import loop
+from facegeom_lab.training.tasks.detector import fit
+from facegeom_lab.training.tasks.face import FaceData, FaceRecipe, FaceTask
+from facegeom_lab.training.tasks.last_layer import blend_landmarks, fit_landmarks, fit_scales
+from facegeom_lab.training.tasks.onepass import OnePassRecipe, OnePassTask
+from facegeom_lab.training.trainers import Inputs
+
+KINDS = ("face-free", "onepass-free")
+
+PROFILED = 1200
+"""Portraits turned in 3D to large yaws."""
+
+WEIGHTS = {"photo": 4.0, "human": 6.0, "profiled": 1.6, "rendered": 0.6}
+"""How often a sample is drawn, by its origin."""
+
+TEST_HEADS = "test"
+"""Folder of held-out people beside the rendered heads."""
+
+
+def require_free(start: Path | None) -> None:
+    """Check that a training may start from a file: one of a free run, or a free network that ships.
+
+    Raises:
+        InputError: it has seen other data.
+    """
+    if start is None:
+        return
+    if start.suffix == ".onnx":
+        known = any(start.resolve() in entry.paths for entry in manifest().values() if entry.family == FREE)
+    else:
+        recipe = start.parent / RECIPE
+        known = recipe.is_file() and read_recipe(start.parent).get("kind") in KINDS
+    if not known:
+        raise InputError(
+            f"a free network starts from random weights or from a free one; {start} is not known to be free"
+        )
+
+
+def train(recipe: FaceRecipe | OnePassRecipe, inputs: Inputs) -> Path:
+    """Train or resume the free network of the recipe; ``inputs.labels`` is the folder of the labels' files.
+
+    Raises:
+        InputError: the weights to start from are not free, or data is missing.
+    """
+    require_free(inputs.start)
+    return _train_face(recipe, inputs) if isinstance(recipe, FaceRecipe) else _train_onepass(recipe, inputs)
+
+
+class FreeFaceData(FaceData):
+    """Free portraits, the same turned in 3D, and those rendered heads that exist when an epoch begins."""
+
+    def setup(self, stage: str) -> None:
+        """Read the data."""
+        self.faces = FreeFaces(self.data, self.labels)
+        images, table = self.faces.photos("train")
+        self.by_hand = np.flatnonzero(table.landmarks_weight[:, 0] == 1)
+        weights = np.where(table.landmarks_weight[:, 0] == 1, WEIGHTS["human"], WEIGHTS["photo"])
+        turned, profiled = self.faces.profiled(PROFILED, self.recipe.seed)
+        self.images, self.table = images + turned, FaceLabels.concatenate([table, profiled])
+        self.weights = [*weights.tolist(), *[WEIGHTS["profiled"]] * PROFILED]
+        self.photos = read_images(free_background_files(self.data, "train"))
+        self.val = self._held_out()
+        self.drawn: list[np.ndarray] = []
+        self.exact: list[FaceLabels] = []
+        self.read: set[Path] = set()
+
+    def _held_out(self) -> FaceCropsPlain:
+        images, table = self.faces.photos("val")
+        if shards := sorted((self.rendered / TEST_HEADS).glob("synth_*.npz")) if self.rendered else []:
+            drawn, exact = self.faces.rendered(shards)
+            images, table = images + drawn, FaceLabels.concatenate([table, exact])
+        return FaceCropsPlain(images, table, self.photos, view=upright_view)
+
+    def train_dataloader(self) -> DataLoader:
+        """Return the training samples of an epoch."""
+        for shard in sorted(self.rendered.glob("synth_*.npz")) if self.rendered else []:
+            if shard not in self.read:
+                drawn, exact = self.faces.rendered([shard])
+                self.drawn, self.exact = self.drawn + drawn, [*self.exact, exact]
+                self.read.add(shard)
+        known = self.hard_negatives
+        hard = np.load(known)["crops"] if known and known.is_file() else ()
+        r, epoch = self.recipe, self.trainer.current_epoch if self.trainer else 0
+        gentle = bool(self.trainer) and self.trainer.global_step >= r.mild_from_step
+        crops = FaceCrops(
+            self.images + self.drawn,
+            FaceLabels.concatenate([self.table, *self.exact]),
+            self.photos,
+            hard,
+            r.negatives,
+            r.seed + epoch,
+            1.0,
+            1.0 if gentle else r.mild_share,
+            r.mild_strength,
+            hidden_share=r.hidden_share,
+            upside_down_share=r.upside_down_share,
+        )
+        weights = self.weights + [WEIGHTS["rendered"]] * len(self.drawn)
+        sampler = WeightedRandomSampler(weights, r.samples_per_epoch)
+        return DataLoader(crops, r.batch, sampler=sampler, num_workers=self.workers, drop_last=True)
+
+
+def _train_face(recipe: FaceRecipe, inputs: Inputs) -> Path:
+    L.seed_everything(recipe.seed, workers=True)
+    trainer = loop.trainer(
+        *(inputs.out, "bf16-mixed", "val/nme", inputs.processes),
+        ema_decay=recipe.ema_decay,
+        max_steps=recipe.steps,
+        reload_dataloaders_every_n_epochs=1,
+        gradient_clip_val=5.0,
+    )
+    data = FreeFaceData(recipe, inputs)
+    loop.fit(trainer, FaceTask(recipe, inputs.start), data, inputs.out)
+    loop.save_last(trainer, inputs.out)
+    return refit(recipe, inputs, data)
+
+
+def refit(recipe: FaceRecipe, inputs: Inputs, data: FreeFaceData) -> Path:
+    """Refit the last layer as for the face network, on people's points of free portraits: ``out/final.ckpt``.
+
+    The expected errors are those on all photos and on as many rendered heads.
+    """
+    net = network_from_checkpoint(inputs.out / loop.LAST, FaceNet())
+    if recipe.start_share:
+        blend_weights(net, inputs.start, recipe.start_share)
+    blend_landmarks(net, data.faces.to68.linear, recipe.blend_share)
+    images, table = data.images, data.table
+    if data.exact:
+        part = slice(0, len(data.images))
+        exact = FaceLabels.concatenate(data.exact)
+        chosen = {each.name: getattr(exact, each.name)[part] for each in fields(FaceLabels)}
+        images, table = images + data.drawn[part], FaceLabels.concatenate([table, FaceLabels(**chosen)])
+    options: dict[str, Any] = {"strength": recipe.mild_strength, "hidden_share": recipe.hidden_share}
+    views: list[Dataset] = []
+    for seed in range(recipe.seed, recipe.seed + recipe.landmarks_rounds):
+        plain = FaceCropsPlain(images, table, data.photos, seed=seed, **options)
+        views.append(Subset(plain, np.arange(len(images)).tolist()))
+    if recipe.landmarks_rounds:
+        fit_landmarks(net, views, inputs.workers)
+    crops = FaceCrops(images, table, data.photos, negatives=0, seed=recipe.seed, **options)
+    fit_scales(net, crops, np.arange(len(images)), recipe.confidence_rounds, inputs.workers)
+    final = inputs.out / "final.ckpt"
+    torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, final)
+    return final
+
+
+def _train_onepass(recipe: OnePassRecipe, inputs: Inputs) -> Path:
+    faces = FreeFaces(inputs.data, inputs.labels)
+    shards = sorted(inputs.rendered.glob("synth_*.npz")) if inputs.rendered else []
+    images = DetectionImages(
+        [PhotoPyramid.build(image, box) for image, box in boxed(*faces.photos("train"))],
+        load_free_empty(inputs),
+        load_free_tiles(faces, shards, recipe.seed),
+        (recipe.smallest_px, recipe.largest_px),
+        size_px=recipe.size_px,
+        length=recipe.samples_per_epoch,
+        framed=FRAMED,
+    )
+    return fit(OnePassTask(recipe, inputs.start), images, recipe.batch, inputs.out, inputs.workers)
+
+
+def load_free_empty(inputs: Inputs) -> list[PhotoPyramid]:
+    """Load what has no face: groceries, flowers, light probes, and the crops of ``inputs.hard_negatives``."""
+    photos = read_images(free_background_files(inputs.data, "train"))
+    for probe in read_probes(inputs.data / "free" / "hdri"):
+        level = np.clip(probe.panorama / (2.5 * probe.panorama.mean()), 0, 1) ** (1 / 2.2)
+        photos += [(255 * level).astype(np.uint8)] * 8
+    if inputs.hard_negatives:
+        photos += list(np.load(inputs.hard_negatives)["crops"])
+    return [PhotoPyramid.build(photo, np.zeros((0, 4))) for photo in photos]
+
+
+def load_free_tiles(faces: FreeFaces, shards: list[Path], seed: int) -> list[PhotoPyramid]:
+    """Load close-ups of one face each: rendered heads and portraits turned in 3D, some with a drawn mask."""
+    rng = np.random.default_rng(seed)
+    return [
+        PhotoPyramid.build(masked(rng, image, points), face_box(points.astype(np.float64)))
+        for images, table in (faces.rendered(shards), faces.profiled(PROFILED, seed))
+        for image, points in zip(images, table.landmarks, strict=True)
+    ]

@@ -1,0 +1,36 @@
+"""``facegeom weights``: the sets of networks that ship, with their terms."""
+
+from typing import Annotated, Literal
+
+import typer
+
+
+def weights(
+    family: Annotated[
+        Literal["research", "free"] | None,
+        typer.Option("--set", help="Show this set alone.", show_default="both"),
+    ] = None,
+    credits: Annotated[
+        bool, typer.Option(help="Show whom the terms of the free sources ask to name.")
+    ] = False,
+) -> None:
+    """List the networks that ship: files, sizes, terms of use, and what they were trained on.
+
+    Example: facegeom weights --set free --credits
+    """
+    from facegeom.models.weights import FREE, RESEARCH, credits_file, manifest
+
+    for name in (RESEARCH, FREE) if family is None else (family,):
+        entries = [entry for entry in manifest().values() if entry.family == name]
+        if not entries:
+            typer.echo(f"{name}: no networks in this version")
+        for terms in dict.fromkeys(entry.licence for entry in entries):
+            typer.echo(f"{name}: {terms}")
+        for entry in entries:
+            files = ", ".join(f"{path.name} ({path.stat().st_size / 1e6:.1f} MB)" for path in entry.paths)
+            typer.echo(f"  {entry.name:14} {files}")
+        for source in dict.fromkeys(source for entry in entries for source in entry.sources):
+            shown = f"; credit: {source.credit}" if credits and source.credit else ""
+            typer.echo(f"    {source.count:6} x {source.name}: {source.licence}{shown}")
+    if credits and family != RESEARCH:
+        typer.echo(credits_file().read_text(encoding="utf-8").rstrip())

@@ -16,6 +16,7 @@ from facegeom.geometry.placement import Placement, place
 from facegeom.image.photo import Photo, answer_in_chunks, no_memory, open_photo
 from facegeom.image.pyramid import Pyramid
 from facegeom.image.reading import Source
+from facegeom.models import devices
 from facegeom.models import weights as weight_files
 from facegeom.models.cascade import CascadeDetector
 from facegeom.models.detector import Candidates, Detector, OnePassDetector
@@ -65,7 +66,8 @@ class FaceAnalyzer:
             given is looked for everywhere, and smaller takes longer. The cascade takes no hints.
         max_faces: keep at most so many faces, best first; None for all.
         min_score: least score of a face, in [0, 1].
-        device: "cpu" or "cuda" (needs onnxruntime-gpu).
+        device: "cpu", "cuda", "coreml", "directml", "openvino", or "auto": a GPU where one works, else the
+            CPU; see docs/devices.md.
         threads: threads of one network call. By default one, and :meth:`batch` and photos of many faces use
             all cores; a number is kept to.
         fov_deg: angle of view across the photos' longer side, for distances in millimetres; by default that
@@ -104,7 +106,8 @@ class FaceAnalyzer:
         orientation: Orientation = "exif",
     ) -> None:
         self.options, self.threads = SearchOptions(min_face, max_faces, min_score, fov_deg, orientation), threads
-        variant = ("int8" if device == "cpu" else "float32") if weights is None else weights
+        device = devices.resolve(device)
+        variant = ("int8" if device in devices.EIGHT_BITS else "float32") if weights is None else weights
         check_name("weights", variant, (*VARIANTS, weight_files.FREE))
         check_name("pose_net", pose_net, ("face", "fpnet"))
         if free := variant == weight_files.FREE:

@@ -49,7 +49,7 @@ class HeadPoseDetector:
         max_faces: keep at most so many faces, best first; None for all.
         min_score: least score of a face, in [0, 1].
         face_pose_net: ONNX file of an FPNet (``facegeom lab train fpnet``); by default the one that ships.
-        device: "cpu" or "cuda" (needs onnxruntime-gpu).
+        device: as of :class:`facegeom.FaceAnalyzer`.
         threads: threads of one network call. By default one, and :meth:`batch` uses all cores; a number is
             kept to.
         fov_deg: angle of view across the photos' longer side, for ``camera_rotation``; by default that of

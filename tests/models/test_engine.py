@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 
 from facegeom import parallel
@@ -68,14 +67,8 @@ def test_many_crops_are_divided_among_the_cores(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("device", ["gpu", "CPU", "", "cuda:0"])
 def test_unknown_device(device: str) -> None:
-    with pytest.raises(InputError, match=f"expected one of cpu, cuda, got {device!r}"):
+    with pytest.raises(InputError, match=f"expected one of auto, cpu, .*openvino, got {device!r}"):
         Engine(weights.path("rnet"), device)
-
-
-def test_device_that_the_runtime_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(InputError, match="no CUDAExecutionProvider; install onnxruntime-gpu"):
-        Engine(weights.path("rnet"), "cuda")(WINDOWS)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a network", "half"])

@@ -62,5 +62,5 @@ def test_another_network(name: str) -> None:
 def test_missing_file_and_device(tmp_path: Path, fpnet_file: Path) -> None:
     with pytest.raises(WeightsError, match="cannot load the network"):
         FPNet.load(tmp_path / "none.onnx")
-    with pytest.raises(InputError, match="expected one of cpu, cuda"):
+    with pytest.raises(InputError, match="expected one of auto, cpu, cuda"):
         FPNet.load(fpnet_file, "gpu")

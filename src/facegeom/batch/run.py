@@ -23,6 +23,7 @@ from facegeom.errors import InputError, OutputError
 from facegeom.export.files import make_folder, write
 from facegeom.models import weights
 from facegeom.models.engine import Engine
+from facegeom.models.devices import EIGHT_BITS, resolve
 from facegeom.options import check_number
 from facegeom.worker_pool import available_cores
 
@@ -143,7 +144,7 @@ def analyze_many(
     make_folder(folder)
     with locked(folder):
         index, listed = _prepare(sources, folder, made_with, tell)
-        count = workers or (1 if device == "cuda" else available_cores())
+        count = workers or (available_cores() if resolve(device) in EIGHT_BITS else 1)
         if engine == "ray":
             process = partial(
                 ray_engine.run, settings=settings, workers=count, gpus_per_worker=gpus_per_worker

@@ -34,7 +34,8 @@ MinHeadScore: TypeAlias = Annotated[
     float | None, typer.Option("--min-score", "--min_score", show_default="0.7", **_SCORE)
 ]
 Device: TypeAlias = Annotated[
-    Literal["cpu", "cuda"], typer.Option(help="Where the networks run; cuda needs onnxruntime-gpu.")
+    Literal["auto", "cpu", "cuda", "coreml", "directml", "openvino"],
+    typer.Option(help="Where the networks run; auto takes a GPU where one works, else the CPU."),
 ]
 Threads: TypeAlias = Annotated[
     int | None, typer.Option(min=1, help="Threads of a network call; by default one, many faces use all.")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.errors import FacegeomError, InputError, WeightsError, shown
-from facegeom.models import weights
+from facegeom.models import devices, weights
 from facegeom.parallel import free_cores, side_by_side
 
 BATCH = 32
@@ -21,8 +21,6 @@ LEAST_BATCH = 8
 MAX_THREADS = 1024
 """Most threads of one call; the runtime starts them all."""
 
-_PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
-
 
 class Engine:
     """A network on one device. Safe to call from many threads; survives pickling and fork.
@@ -31,7 +29,7 @@ class Engine:
 
     Args:
         path: the ONNX file.
-        device: "cpu" or "cuda".
+        device: one of :data:`facegeom.models.devices.DEVICES`.
         threads: threads of one call, at most ``MAX_THREADS``; None for one thread, and many crops are divided
             among the cores.
 
@@ -41,15 +39,13 @@ class Engine:
     """
 
     def __init__(self, path: Path, device: str = "cpu", threads: int | None = None) -> None:
-        if not (isinstance(device, str) and device in _PROVIDERS):
-            raise InputError(f"device: expected one of {', '.join(_PROVIDERS)}, got {shown(device)}")
         if threads is not None and not (
             isinstance(threads, (int, np.integer)) and 1 <= threads <= MAX_THREADS
         ):
             raise InputError(
                 f"threads: expected a whole number from 1 to {MAX_THREADS}, got {shown(threads)}"
             )
-        self.path, self.device = path, device
+        self.path, self.device = path, devices.resolve(device)
         self.threads = None if threads is None else int(threads)
         self._first = "pictures"
         self._session: Any = self._open()
@@ -107,13 +103,9 @@ class Engine:
     def _open(self) -> Any:
         import onnxruntime  # here, so that importing facegeom stays quick
 
-        providers = _PROVIDERS[self.device]
-        if providers[0] not in onnxruntime.get_available_providers():
-            raise InputError(
-                f"device {self.device!r}: this ONNX Runtime has no {providers[0]}; "
-                "install onnxruntime-gpu in place of onnxruntime, or use device='cpu'"
-            )
+        providers = devices.providers(self.device)
         options = onnxruntime.SessionOptions()
+        options.enable_mem_pattern = self.device != "directml"  # which cannot use it
         options.intra_op_num_threads = self.threads or 1
         options.log_severity_level = 3
         # Several networks take turns: threads spin while they wait within a call, and hold no core after it.
@@ -126,6 +118,7 @@ class Engine:
             raise
         except Exception as error:  # ONNX Runtime's errors share no base but Exception
             raise WeightsError(f"cannot load the network {self.path}: {error}") from error
+        devices.check_started(self.device, session.get_providers())
         self._first = session.get_inputs()[0].name
         return session
 

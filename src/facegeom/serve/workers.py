@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+from facegeom.models.devices import EIGHT_BITS, resolve
 from facegeom.serve.work import Result, Task
 from facegeom.worker_pool import available_cores
 from facegeom.worker_pool.process import WorkerDiedError, WorkerProcess, start
@@ -24,7 +25,7 @@ def workers_and_threads(device: str, workers: int | None, threads: int | None) -
     By default the workers share the cores of the processor; a GPU has one worker.
     """
     cores = available_cores()
-    workers = workers or (min(MAX_WORKERS, cores) if device == "cpu" else 1)
+    workers = workers or (min(MAX_WORKERS, cores) if resolve(device) in EIGHT_BITS else 1)
     return workers, threads or max(1, cores // workers)
 
 

@@ -56,26 +56,21 @@ def _command(name: str, function: Any) -> str:
 def _option(parameter: inspect.Parameter, kind: Any, about: Any) -> str:
     """Return the row of an option or argument."""
     default = None if parameter.default is inspect.Parameter.empty else parameter.default
+    # with Annotated, Typer keeps the first name of an option as its default
+    given = [*([about.default] if isinstance(about.default, str) else []), *(about.param_decls or ())]
+    name = parameter.name.replace("_", "-")
     if isinstance(about, ArgumentInfo):
         names = _metavar(parameter, kind, about)
     elif kind is bool:
-        name = parameter.name.replace("_", "-")
-        names = ", ".join(about.param_decls or [f"--{name}/--no-{name}"])
-        default = default or None
+        names, default = ", ".join(given or [f"--{name}/--no-{name}"]), default or None
     else:
-        names = ", ".join(about.param_decls or ["--" + parameter.name.replace("_", "-")])
-        names += f" {_metavar(parameter, kind, about)}"
-    text = (
-        about.show_default if isinstance(about.show_default, str) else "" if default is None else str(default)
-    )
-    if parameter.default is inspect.Parameter.empty:
+        names = ", ".join(given or [f"--{name}"]) + f" {_metavar(parameter, kind, about)}"
+    text = "" if default is None else "yes" if default is True else str(default)
+    if isinstance(about.show_default, str):
+        text = about.show_default
+    elif parameter.default is inspect.Parameter.empty:
         text = "required"
-    cells = (
-        f"<code>{_cell(names)}</code>",
-        _cell("yes" if default is True else text),
-        _cell(_plain(about.help)),
-    )
-    return "| " + " | ".join(cells) + " |"
+    return f"| <code>{_cell(names)}</code> | {_cell(text)} | {_cell(_plain(about.help))} |"
 
 
 def _metavar(parameter: inspect.Parameter, kind: Any, about: Any) -> str:

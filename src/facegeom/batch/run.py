@@ -161,7 +161,7 @@ def networks(settings: Settings) -> dict[str, str]:
     wrong options of the analyzer before anything is written.
     """
     options = dict(settings.options)
-    if settings.device != "cpu":
+    if resolve(settings.device) not in EIGHT_BITS:
         options.setdefault("weights", "float32")  # the analyzer's default on a GPU
     analyzer = FaceAnalyzer(**{"threads": 1, **options})
     used = {engine.path.name for engine in _engines(analyzer)}

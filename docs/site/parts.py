@@ -32,10 +32,10 @@ def _commands() -> str:
     """Return every command with its options."""
     registered = {each.name or each.callback.__name__: each.callback for each in app.registered_commands}
     for group in app.registered_groups:
-        if group.name not in LABORATORY:
-            for each in group.typer_instance.registered_commands:
-                registered[f"{group.name} {each.name or each.callback.__name__}"] = each.callback
-    return "\n\n".join(_command(f"facegeom {name}", function) for name, function in registered.items())
+        for each in group.typer_instance.registered_commands:
+            registered[f"{group.name} {each.name or each.callback.__name__}"] = each.callback
+    own = {name: each for name, each in registered.items() if name.split()[0] not in LABORATORY}
+    return "\n\n".join(_command(f"facegeom {name}", function) for name, function in own.items())
 
 
 def _command(name: str, function: Any) -> str:

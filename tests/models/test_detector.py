@@ -111,6 +111,20 @@ def test_limits_of_size_and_score(side: float, ratio: float, count: int) -> None
     assert len(detector([photo(200, 200)], [20.0])[0][0]) == count
 
 
+@pytest.mark.parametrize("beside, score, count", [(0.9, 0.18, 1), (0.9, 0.22, 2), (0.45, 0.18, 2)])
+def test_beside_a_clear_face_a_candidate_needs_more(beside: float, score: float, count: int) -> None:
+    engines = [(FakeEngine((60.0, 60.0, 50.0)), beside), (FakeEngine((150.0, 150.0, 30.0)), score)]
+
+    def engine(canvas: np.ndarray) -> list[np.ndarray]:
+        outputs = [(each(canvas), best / 0.9) for each, best in engines]
+        return [
+            np.maximum(*(ratio * scores for (scores, _), ratio in outputs)),
+            sum(placement for (_, placement), _ in outputs),
+        ]
+
+    assert len(OnePassDetector(engine)([photo(200, 200)], [20.0])[0].score) == count
+
+
 def test_photos_of_several_sizes() -> None:
     engine = FakeEngine((30.0, 30.0, 20.0))
     found = OnePassDetector(engine)([photo(500, 400), photo(100, 250)], [35.2, 16.0])

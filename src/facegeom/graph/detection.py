@@ -269,7 +269,9 @@ class _Detection:
         )
         side = sides(squares)
         kept = (score > limits.score) & (side >= least * limits.smallest) & (side < most)
-        kept = kept & ((side < least * limits.clear_times) | (score > limits.clear_score))
+        beside_clear = (self._joined([each for each, *_ in self.parts[:2]])[1] > limits.clear).any()
+        small = (side < least * limits.clear_times) & ~beside_clear
+        kept = kept & (small | (score > limits.clear_score))
         rows = graph.rows(kept)
         squares, score = squares.take(rows), score.take(rows)
         order = nms(squares, score, limits.overlap)

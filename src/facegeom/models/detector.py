@@ -92,7 +92,8 @@ class Limits:
 
     Attributes:
         score: of a peak, in [0, 1].
-        clear_score: of a face of ``clear_times`` the size of ``min_face`` or larger.
+        clear_score: of a face beside a clear one, and of one of ``clear_times`` the size of ``min_face`` or
+            larger.
         clear_times: see there.
         smallest: side, as a multiple of ``min_face``.
         overlap: intersection over union from which NMS drops the lower score.
@@ -152,8 +153,8 @@ class OnePassDetector:
         least = limits.hints[0][0] if factors else limits.score
         peaks = [self._look(image, scale, least) for scale in levels]
         limits_px = [(min_px, inf)] * len(peaks)
+        largest_px = max(sides(box[score > limits.clear]).max(initial=0) for box, score in peaks)
         if factors:
-            largest_px = max(sides(box[score > limits.clear]).max(initial=0) for box, score in peaks)
             hints = limits.hints[int(largest_px > 0) + int(largest_px * levels[0] > limits.large_px)]
         coarser = peaks[0]
         for factor, closer in pairwise([round(1 / levels[0]), *factors]):
@@ -168,7 +169,8 @@ class OnePassDetector:
         if len(peaks) > len(levels):
             least_px, most_px = np.repeat(limits_px, [len(found.score) for found in peaks], axis=0).T
         kept = (scores > limits.score) & (side >= limits.smallest * least_px) & (side < most_px)
-        kept &= (side < limits.clear_times * least_px) | (scores > limits.clear_score)
+        clear = scores > limits.clear_score
+        kept &= clear if largest_px > 0 else clear | (side < limits.clear_times * least_px)
         squares, scores = squares[kept], scores[kept]
         order = nms(squares, scores, limits.overlap)
         return Candidates(squares[order], scores[order])

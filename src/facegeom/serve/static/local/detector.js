@@ -49,7 +49,7 @@ export class OnePassDetector {
       looks.push({ found: coarser, leastPx, mostPx: times * leastPx });
     }
     const kept = looks.flatMap(({ found, leastPx, mostPx }) =>
-      found.filter((one) => wanted(one, leastPx, limits) && side(one.square) < mostPx),
+      found.filter((one) => wanted(one, leastPx, limits, clear.length > 0) && side(one.square) < mostPx),
     );
     const squares = kept.map((one) => one.square);
     const scores = kept.map((one) => one.score);
@@ -102,10 +102,11 @@ export function fuse(faceScore, detectorScore, { weight, offset, certain }) {
   return 1 / (1 + Math.exp(-(logOdds(faceScore) + weight * logOdds(detectorScore) + offset)));
 }
 
-/** Check that a candidate is large enough; large ones also need a higher score. */
-export function wanted({ square, score }, leastPx, { score: least, clear_score: clear, clear_times: from, smallest }) {
+/** Check that a candidate is large enough; large ones, and those beside a clear face, also need a higher score. */
+export function wanted({ square, score }, leastPx, limits, besideClear) {
   const times = side(square) / leastPx;
-  return score > least && times >= smallest && (times < from || score > clear);
+  const isClear = score > limits.clear_score || (!besideClear && times < limits.clear_times);
+  return score > limits.score && times >= limits.smallest && isClear;
 }
 
 /** Return the scales of the levels: 1 over an integer, or above 1 for tiny faces. */

@@ -47,7 +47,7 @@ def test_the_run_measures_every_table(
         monkeypatch.setattr(run, name, lambda photo: 1.0)
     monkeypatch.setattr(run, "import_seconds", lambda: 0.1)
     report = run.run_speed(pack, tmp_path / "out", analyzer, fake_peers, run.SpeedConfig(2, 2, 1))
-    pairs, crops, crowd, files, throughput, start = report.tables
+    pairs, crops, crowd, files, by_faces, by_pixels, throughput, start = report.tables
     assert [row[:2] for row in pairs.rows][:2] == [
         ("MediaPipe FaceMesh", "all"),
         ("MediaPipe FaceMesh", "both find one face"),
@@ -57,7 +57,10 @@ def test_the_run_measures_every_table(
     assert all(row[3] == row[1] / row[2] for row in crops.rows)
     assert [row[0] for row in crowd.rows] == [row[0] for row in files.rows] == [row[0] for row in crops.rows]
     assert all(row[1] > 0 and row[2] > 0 for row in files.rows)
-    assert all(row[1] > 0 for row in throughput.rows)
+    assert [row[:2] for row in by_faces.rows] == [(n * n, (0.32 * n) ** 2) for n in (1, 2, 4, 8)]
+    assert [row[:2] for row in by_pixels.rows[::2]] == [("array", size) for size in (0.3072, 1.92, 12, 48)]
+    assert all(row[3] > 0 and row[4] > 0 for row in (*by_faces.rows, *by_pixels.rows))
+    assert all(row[1] > 0 and row[3] > 0 for row in throughput.rows)
     assert [row[1] for row in start.rows] == [1.0, 0.1, 1.0]
     assert (tmp_path / "out" / "speed.md").is_file()
 

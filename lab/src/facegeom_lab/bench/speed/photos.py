@@ -64,13 +64,13 @@ def tile(photos: Sequence[LabelledPhoto]) -> np.ndarray:
     return np.asarray(canvas)
 
 
-def save_large_file(photo: LabelledPhoto, folder: Path) -> Path:
-    """Save a photo enlarged to fit 4,000 by 3,000 pixels, padded with grey, as a JPEG file."""
+def save_large_file(photo: LabelledPhoto, folder: Path, size_wh: tuple[int, int] = LARGE_FILE_WH) -> Path:
+    """Save a photo enlarged to fit so many pixels, padded with grey, as a JPEG file."""
     image = Image.fromarray(reading.read(photo.path))
-    scale = min(LARGE_FILE_WH[0] / image.width, LARGE_FILE_WH[1] / image.height)
+    scale = min(size_wh[0] / image.width, size_wh[1] / image.height)
     image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
-    canvas = Image.new("RGB", LARGE_FILE_WH, _GREY)
-    canvas.paste(image, ((LARGE_FILE_WH[0] - image.width) // 2, (LARGE_FILE_WH[1] - image.height) // 2))
-    path = folder / f"{photo.path.stem}-12.jpg"
+    canvas = Image.new("RGB", size_wh, _GREY)
+    canvas.paste(image, ((size_wh[0] - image.width) // 2, (size_wh[1] - image.height) // 2))
+    path = folder / f"{photo.path.stem}-{size_wh[0]}.jpg"
     canvas.save(path, quality=90)
     return path

@@ -1,18 +1,13 @@
 """``facegeom bench speed``: times, memory and start-up, beside the peers in the same run."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import median
-from typing import Any, Protocol
-
-import numpy as np
 
 from facegeom.models.engine import Engine
 from facegeom.models.weights import path
-from facegeom.results import Faces
 from facegeom_lab.bench.peers import started
 from facegeom_lab.bench.speed.comparisons import (
     CROWD,
@@ -21,30 +16,17 @@ from facegeom_lab.bench.speed.comparisons import (
     large_files_table,
     one_photo_table,
 )
+from facegeom_lab.bench.speed.growth import FACES, Analyzer, faces_table, pixels_table, throughput_table
 from facegeom_lab.bench.speed.photos import save_arrays, single_face_scenes
 from facegeom_lab.bench.speed.processes import command_seconds, import_seconds, memory_mb
 from facegeom_lab.measures.about import about
 from facegeom_lab.measures.tables import Cell, Report, Table
-from facegeom_lab.measures.timing import calls_ms
 
-BATCH = 16
-
-_STAGE_PROTOCOL = "The same photos and settings, facegeom alone; medians over photos of each photo's median."
 _PROCESS_PROTOCOL = (
     "Fresh processes, the disk warm. Memory at rest: resident set after FaceAnalyzer() and one analysed "
     "photo. Import: median of 7. Command: `facegeom analyze PHOTO -o OUT` with all default outputs, start "
     "to end, median of 5."
 )
-
-
-class Analyzer(Protocol):
-    """Interface of the timed analyzer, facegeom's FaceAnalyzer."""
-
-    def __call__(self, source: Any) -> Faces:
-        """Analyse one photo."""
-
-    def batch(self, sources: Sequence[Any]) -> list[Faces]:
-        """Analyse several photos."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +71,15 @@ def run_speed(
     calls = config.repetitions
     with tempfile.TemporaryDirectory() as scratch, started(peers) as workers:
         folder = Path(scratch)
-        photos = single_face_scenes(data, max(config.photos, CROWD))
+        photos, many = (single_face_scenes(data, count) for count in (max(config.photos, CROWD), max(FACES)))
         arrays, photo = save_arrays(photos[: config.photos], folder)
         for measure in (
             partial(one_photo_table, analyzer, workers, arrays, calls, config.warm),
             lambda: crops_table(Engine(path("face", "int8")), tables[0], calls),
             partial(crowd_table, analyzer, workers, photos, folder, calls),
             partial(large_files_table, analyzer, workers, photos, folder, calls),
+            partial(faces_table, analyzer, many, calls),
+            partial(pixels_table, analyzer, photos[0], folder, -(-calls // 5)),
             partial(throughput_table, analyzer, arrays),
             partial(processes_table, photo),
         ):
@@ -104,19 +88,6 @@ def run_speed(
         report = Report("facegeom bench speed", about(analyzer, workers.values()), tables)
     report.save(out, "speed")
     return report
-
-
-def throughput_table(analyzer: Analyzer, arrays: Sequence[Path]) -> Table:
-    """Time facegeom alone, one by one and in batches."""
-    images = [np.load(path) for path in arrays]
-    batch = (images * (BATCH // len(images) + 1))[:BATCH]
-    single = median(median(calls_ms(partial(analyzer, image), 5, 2)) for image in images)
-    batched = median(calls_ms(lambda: analyzer.batch(batch), 5, 1)) / BATCH
-    rows: list[tuple[Cell, ...]] = [
-        ("one by one", single, 1000 / single),
-        (f"batches of {BATCH}", batched, 1000 / batched),
-    ]
-    return Table("Throughput", _STAGE_PROTOCOL, ("calls", "ms per photo", "photos per second"), rows)
 
 
 def processes_table(photo: Path) -> Table:

@@ -25,7 +25,7 @@ _CALLS = """async ([file, name, calls]) => {
 @pytest.fixture(scope="session")
 def module_page(browser: Browser, origin: str) -> Iterator[Page]:
     """Open the page, for calls of its modules."""
-    page = browser.new_page()
+    page = browser.new_page(service_workers="block")
     page.set_default_timeout(TIMEOUT_MS)
     page.goto(origin)
     yield page

@@ -1,17 +1,19 @@
-"""The switch "Keep the photo on this device": same result, and the photo does not leave the page."""
+"""The choice "Analyze on this device": same result, and the photo does not leave the page."""
 
+import gzip
 import json
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, expect
 
 from facegeom import FaceAnalyzer
-from facegeom.serve.pages import DEMO, model_data
+from facegeom.serve.pages import DEMO, RUNTIME, model_data, model_files
 
 TIMEOUT_MS = 120_000
 HALF_A_PIXEL = HALF_A_DEGREE = 0.5
@@ -44,8 +46,8 @@ def requests(page: Page) -> list[Request]:
 
 @pytest.fixture
 def private_page(page: Page) -> Page:
-    """Return the page with the switch on."""
-    page.get_by_label("Keep the photo on this device").check()
+    """Return the page with the choice made."""
+    page.get_by_label("on this device").check()
     return page
 
 
@@ -94,9 +96,9 @@ def saved_faces(page: Page, photo: Path) -> dict[str, Any]:
     """Return the JSON that the page saves for a photo."""
     height = Image.open(photo).height  # differs between the photos of this test
     page.set_input_files("#file", photo)
-    expect(page.locator("#status")).to_contain_text(f" {height} pixels", timeout=TIMEOUT_MS)
+    expect(page.locator("#status")).to_contain_text(f" {height} pixels")
     with page.expect_download() as download:
-        page.click("#save-json")
+        page.click("#download")
     saved: dict[str, Any] = json.loads(Path(download.value.path()).read_text())
     return saved
 
@@ -116,7 +118,7 @@ def assert_nothing_sent(requests: list[Request], origin: str) -> None:
     """Check that the only requests are GETs of the page's files, without a query."""
     sent = [request for request in requests if request.url.startswith(origin)]
     addresses = {request.url for request in sent}
-    assert f"{origin}weights/face.int8.onnx" in addresses  # the worker's requests are seen too
+    assert f"{origin}{model_files()['face']}" in addresses  # the worker's requests are seen too
     assert {request.method for request in sent} == {"GET"}
     assert not [request.url for request in sent if request.post_data_buffer or "?" in request.url]
     assert not [address for address in addresses if "analyze" in address and not address.endswith(".js")]
@@ -129,23 +131,45 @@ def analyses(origin: str) -> str:
     return next(line for line in lines if line.startswith("facegeom_request_seconds_count"))
 
 
-def test_switched_on_and_off_with_a_photo_on_the_page(page: Page, requests: list[Request]) -> None:
-    switch, status = page.get_by_label("Keep the photo on this device"), page.locator("#status")
-    expect(page.locator("#where-note")).to_contain_text("To this service")
-    switch.check()
-    expect(page.locator("#where-note")).to_contain_text("Nowhere")
+def test_chosen_and_changed_with_a_photo_on_the_page(page: Page, requests: list[Request]) -> None:
+    here, service = page.get_by_label("on this device"), page.get_by_label("by the service")
+    status, note = page.locator("#status"), page.locator("#where-note")
+    expect(service).to_be_checked()
+    expect(note).to_contain_text("Photos go to this service")
+    here.check()
+    expect(note).to_contain_text("Photos and video stay here")
     page.click("#demo")
-    expect(status).to_contain_text("One face found", timeout=TIMEOUT_MS)
-    switch.uncheck()
-    expect(page.locator("#where-note")).to_contain_text("To this service")
-    page.wait_for_timeout(300)
+    expect(status).to_contain_text("One face found")
+    service.check()
+    expect(note).to_contain_text("Photos go to this service")
+    expect(page.locator("#cancel")).to_be_hidden()  # nothing is in work
     assert not [request.url for request in requests if request.method == "POST"]
-    with page.expect_request("**/v1/analyze*", timeout=TIMEOUT_MS):
+    with page.expect_request("**/v1/analyze*"):
         page.click("#demo")
 
 
+def test_the_choice_is_remembered(page: Page, requests: list[Request]) -> None:
+    page.get_by_label("on this device").check()
+    page.reload()
+    expect(page.get_by_label("on this device")).to_be_checked()
+    page.click("#demo")
+    expect(page.locator("#status")).to_contain_text("One face found")
+    assert not [request.url for request in requests if request.method == "POST"]
+
+
+def test_the_service_may_make_it_the_default(browser: Browser, start_service: Callable[..., Any]) -> None:
+    page = browser.new_page(base_url=start_service(private=True)[0])
+    page.goto("/")
+    expect(page.get_by_label("on this device")).to_be_checked()
+    page.get_by_label("by the service").check()
+    page.reload()
+    expect(page.get_by_label("by the service")).to_be_checked()  # what the user chose counts more
+    page.close()
+
+
 def test_size_of_the_download(private_page: Page) -> None:
-    megabytes = round(sum(model_data()["bytes"].values()) / 1e6)
+    sizes = model_data()["bytes"] | {"runtime": len(gzip.compress(RUNTIME.read_bytes(), 6))}
+    megabytes = round(sum(sizes.values()) / 1e6)
     expect(private_page.locator("#where-note")).to_contain_text(f"{megabytes} MB")
 
 
@@ -160,9 +184,9 @@ def test_progress_is_shown(page: Page) -> None:
       const status = document.getElementById("status");
       new MutationObserver(() => shown.push(status.textContent)).observe(status, { childList: true });
     }""")
-    page.get_by_label("Keep the photo on this device").check()
+    page.get_by_label("on this device").check()
     page.click("#demo")
-    expect(page.locator("#status")).to_contain_text("One face found", timeout=TIMEOUT_MS)
+    expect(page.locator("#status")).to_contain_text("One face found")
     percentages = [
         int(text.split()[-2]) for text in page.evaluate("shown") if text.startswith("Loading the networks")
     ]
@@ -173,13 +197,15 @@ def test_an_unreadable_file_is_explained(private_page: Page, tmp_path: Path) -> 
     (tmp_path / "notes.jpg").write_text("no photo")
     private_page.set_input_files("#file", tmp_path / "notes.jpg")
     alert = private_page.get_by_role("alert")
-    expect(alert).to_contain_text("This browser cannot read the picture", timeout=TIMEOUT_MS)
+    expect(alert).to_contain_text(
+        "notes.jpg was not analyzed: this browser cannot read the picture", timeout=TIMEOUT_MS
+    )
 
 
 def test_without_webassembly(page: Page, requests: list[Request]) -> None:
     page.add_init_script("delete globalThis.WebAssembly")
     page.reload()
-    page.get_by_label("Keep the photo on this device").check()
+    page.get_by_label("on this device").check()
     page.click("#demo")
     expect(page.get_by_role("alert")).to_contain_text("This browser has no WebAssembly")
     assert not [request.url for request in requests if request.method == "POST"]
@@ -188,11 +214,11 @@ def test_without_webassembly(page: Page, requests: list[Request]) -> None:
 def test_a_download_that_fails_is_tried_again(private_page: Page, console_errors: list[str]) -> None:
     private_page.route("**/*.wasm", lambda route: route.abort())
     private_page.click("#demo")
-    expect(private_page.get_by_role("alert")).to_contain_text("Cannot load", timeout=TIMEOUT_MS)
+    expect(private_page.get_by_role("alert")).to_contain_text("Cannot load")
     console_errors.clear()
     private_page.unroute("**/*.wasm")
     private_page.click("#demo")
-    expect(private_page.locator("#status")).to_contain_text("One face found", timeout=TIMEOUT_MS)
+    expect(private_page.locator("#status")).to_contain_text("One face found")
 
 
 def test_a_worker_that_does_not_start(private_page: Page, console_errors: list[str]) -> None:

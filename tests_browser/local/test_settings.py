@@ -73,6 +73,11 @@ def test_the_modules_use_every_setting(module_page: Page) -> None:
       await analyzer.analyze(await large.convertToBlob());
       await analyzer.analyze(photo, { fov_deg: 120 }); // the head is away from the axis
       await analyzer.analyze(photo, { orientation: "auto", min_score: 1 }); // no face: every turn is tried
+      const { faces } = await analyzer.analyze(photo);
+      const { depthPng, meshDepth } = await import("/static/local/depth.js");
+      await depthPng(meshDepth(faces[0], model.depth, model.canonical_mm), model.depth.unit_mm);
+      const { alignedCrop } = await import("/static/local/alignment.js");
+      alignedCrop({ width: 1, height: 1, data: new Uint8Array(3) }, faces[0], model.alignment, 8);
       return [...used];
     }"""
     used = {name for name in module_page.evaluate(script) if not name.startswith(("canonical", "then"))}

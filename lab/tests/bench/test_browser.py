@@ -29,8 +29,10 @@ def test_one_photo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
-    (table,) = json.loads((tmp_path / "browser.json").read_text())["tables"]
+    table, live = json.loads((tmp_path / "browser.json").read_text())["tables"]
     ((name, faces, native_ms, browser_ms, ratio, difference_px),) = table["rows"]
     assert (name, faces) == ("portrait, 200 x 200", 1) and difference_px < 0.5
     assert native_ms > 0 and ratio == pytest.approx(browser_ms / native_ms)
     assert "In the browser" in done.output
+    ((_, faces, rate, frame_ms, processor_ms),) = live["rows"]
+    assert faces == 1 and rate == pytest.approx(1000 / frame_ms) and processor_ms > 0

@@ -25,9 +25,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from facegeom import analyzer, options
-from facegeom.geometry import topology
+from facegeom.depth import depth_map, mesh_depth
+from facegeom.export import depth_png
+from facegeom.geometry import alignment, topology
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
-from facegeom.geometry.schemes import ARKIT52, IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
+from facegeom.geometry.schemes import ARKIT52, DERIVED, IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
 from facegeom.image import crop, exif, reading, rotated_crop
 from facegeom.models import detector, engine, face, regions, score_fusion, virtual_views, weights
 from facegeom.results import base, turning
@@ -266,6 +268,19 @@ def model_data() -> dict[str, Any]:
                 "spans": region.span_indices.tolist(),
             }
             for region in regions.REGIONS
+        },
+        "depth": {
+            "size_px": depth_map.SIZE_PX,
+            "side_mm": depth_map.SIDE_MM,
+            "unit_mm": depth_png.UNIT_MM,
+            "triangles": mesh_depth.closed_triangles().tolist(),
+            "lips": topology.openings()[1],
+        },
+        "alignment": {
+            "five": DERIVED["five"][1],
+            "arcface_px": alignment.ARCFACE_PX,
+            "arcface_xy": alignment.ARCFACE_XY.tolist(),
+            "largest_shrink": rotated_crop.LARGEST_SHRINK,
         },
         "files": {name: path.name for name, path in paths.items()},
         "bytes": {name: path.stat().st_size for name, path in {**paths, "runtime": RUNTIME}.items()},

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,12 @@ _PROTOCOL = (
 )
 _COLUMNS = ("photo", "faces", "analyzer, ms", "browser, ms", "browser / analyzer", "largest difference, px")
 _WARM = 3
+_CAMERA = (
+    "--use-angle=swiftshader",  # 3D without a graphics card
+    "--enable-unsafe-swiftshader",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)
 
 # Returns the milliseconds of each counted call and the last result.
 _TIMES = """async ([text, warm, calls]) => {
@@ -45,6 +52,24 @@ _TIMES = """async ([text, warm, calls]) => {
   }
   return JSON.stringify([times, result]);
 }"""
+# Returns seconds and faces of the counted frames of the camera, which the page follows.
+_LIVE = """async ([warm, frames]) => {
+  const [photo, times, faces] = [document.getElementById("photo"), [], []];
+  return new Promise((done) => photo.addEventListener("frame", ({ detail }) => {
+    times.push(performance.now() / 1000);
+    faces.push(detail.faces.length);
+    if (times.length === warm) document.dispatchEvent(new Event("warm"));
+    if (times.length < warm + frames) return;
+    done([times.at(-1) - times[warm - 1], Math.min(...faces.slice(warm))]);
+  }));
+}"""
+_LIVE_PROTOCOL = (
+    "The page follows the faces of a camera, for which Chromium plays a video of 640 x 480 pixels with one "
+    "face, 30 frames a second. It draws contours, numbers and the head in 3D, without a graphics card. "
+    "{frames} frames after {warm} uncounted ones. Processor time is that of all of the browser's processes."
+)
+_LIVE_COLUMNS = ("source", "faces", "frames / s", "ms / frame", "processor ms / frame")
+_LIVE_WARM = 30
 _ABOUT = """async () => {
   const { usualThreads } = await import(new URL("static/local/engine.js", document.baseURI));
   const { bytes } = await (await fetch("model.json")).json();
@@ -100,14 +125,16 @@ def run_browser(
     }
     table = Table("In the browser", _PROTOCOL.format(**measured), _COLUMNS, rows)
     show(table)
-    report = Report("facegeom in the browser", about(analyzer, []), [table])
+    live = _live(chromium, 10 * calls)
+    show(live)
+    report = Report("facegeom in the browser", about(analyzer, []), [table, live])
     report.save(out, "browser")
     return report
 
 
 @contextmanager
-def _open_page(port: int, chromium: Path | None) -> Iterator[tuple[Any, str]]:
-    """Open the page of the service in a browser; yield the page and the browser's version."""
+def _open_page(port: int, chromium: Path | None, camera: Path | None = None) -> Iterator[tuple[Any, str]]:
+    """Open the service's page in a browser, with a video as camera; yield page and the browser's version."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
@@ -115,12 +142,53 @@ def _open_page(port: int, chromium: Path | None) -> Iterator[tuple[Any, str]]:
             "this benchmark needs Playwright to drive the browser: pip install playwright"
         ) from error
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        args = ["--no-sandbox", *(_CAMERA if camera else ())]
+        args += [f"--use-file-for-fake-video-capture={camera}"] if camera else []
+        browser = playwright.chromium.launch(executable_path=chromium, args=args)
         page = browser.new_page()
         page.set_default_timeout(0)
         page.goto(f"http://127.0.0.1:{port}/")
         yield page, browser.version
         browser.close()
+
+
+def _live(chromium: Path | None, frames: int) -> Table:
+    """Measure the page that follows the head of a camera."""
+    with tempfile.TemporaryDirectory() as folder, running_service() as service:
+        camera = Path(folder) / "camera.mjpeg"
+        camera.write_bytes(b"".join(map(_jpeg, _moving_head())))
+        with _open_page(service.port, chromium, camera) as (page, _):
+            page.get_by_label("on this device").check()
+            page.evaluate(f"globalThis.measured = ({_LIVE})([{_LIVE_WARM}, {frames}]); 0")
+            page.evaluate(
+                "globalThis.warm = new Promise((done) => document.addEventListener('warm', done)); 0"
+            )
+            page.click("#camera")
+            page.evaluate("warm.then(() => 0)")
+            before = _processor_s(page)
+            seconds, faces = page.evaluate("measured")
+            used = _processor_s(page) - before
+    row = ("camera, 640 x 480", faces, frames / seconds, 1000 * seconds / frames, 1000 * used / frames)
+    protocol = _LIVE_PROTOCOL.format(frames=frames, warm=_LIVE_WARM)
+    return Table("Live in the browser", protocol, _LIVE_COLUMNS, [row])
+
+
+def _processor_s(page: Any) -> float:
+    """Return the processor time of the browser's processes so far, seconds."""
+    session = page.context.browser.new_browser_cdp_session()
+    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+    session.detach()
+    return float(sum(process["cpuTime"] for process in processes))
+
+
+def _moving_head() -> Iterator[Image.Image]:
+    """Yield three seconds of a head that moves and nods in a circle, 640 x 480 pixels."""
+    portrait = _portrait_image(512)
+    for turn in np.linspace(0, 2 * np.pi, 90, endpoint=False):
+        cosine, sine = 0.55 * np.cos(0.14 * np.sin(turn)), 0.55 * np.sin(0.14 * np.sin(turn))
+        x, y = 225 + 40 * np.sin(turn), 135 + 15 * np.sin(2 * turn)
+        rows = (cosine, -sine, x - 320 * cosine + 240 * sine, sine, cosine, y - 320 * sine - 240 * cosine)
+        yield portrait.transform((640, 480), Image.Transform.AFFINE, rows, Image.Resampling.BICUBIC)
 
 
 def _row(page: Any, analyzer: FaceAnalyzer, photo: EncodedPhoto, calls: int) -> tuple[Cell, ...]:

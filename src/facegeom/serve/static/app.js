@@ -1,109 +1,191 @@
-/** The page: take a photo, analyze it, show the result. */
+/** The page: take photos, analyze them, show the results. */
 
-import { glbBlob, jsonBlob, pngBlob, save } from "./downloads.js";
-import { closeUp, drawPhoto, whole } from "./overlay.js";
-import { showAngles, showExpression, showFaces, showFacts, showGaze, summary } from "./panel.js";
-import { analyze as remotely } from "./remote.js";
-import { listen } from "./sources.js";
+import { format, isHere, isPressed, layers, press, settings, wireChoices } from "./choices.js";
+import { FORMATS, copy, isCopied, save } from "./files.js";
+import { Live } from "./live.js";
+import { showAngles, showExpression, showFaces, showFacts, showGaze, showPhotos, summary, thumbnail } from "./panel.js";
+import { UnreachableError, analyze as remotely } from "./remote.js";
+import { isVideo, listen } from "./sources.js";
+import { busy, complain, say, sayLoading } from "./status.js";
 import { topology } from "./topology.js";
+import { PhotoView } from "./viewer.js";
 
 const part = (id) => document.getElementById(id);
-const SHOWN = ["box", "points", "mesh", "axes", "gaze"];
-const SETTINGS = ["min_score", "min_face", "max_faces", "fov_deg", "orientation"];
-const REMOTE_NOTE = part("where-note").textContent;
-const LOCAL_NOTE = "Nowhere: the networks, 24 MB with what runs them, come here and run in this browser.";
-const MOST_CANVAS_PIXELS = 16e6; // some phones refuse larger ones
+const LEAST_FACE_PX = 8; // smaller faces have no details to look for
+const PANEL_MS = 120; // between two updates of numbers and 3D in a live view
 
-/** The photo on the page, its faces and the selected face; null before the first photo. */
-let current = null;
-let running = new AbortController();
-let head = null;
+/** What is on the page: the photos of the last choice, the shown one, the work that goes on, the 3D view. */
+const page = { photos: [], shown: null, job: null, turn: 0, head: null, liveName: "", liveNote: "", panelMs: 0 };
+const view = new PhotoView(part("photo"), part("tip"), { show: layers, onSelect: (index) => part("faces").querySelectorAll("input")[index]?.click() });
+const live = new Live(part("video"), {
+  onFrame: showFrame,
+  onEnd: (error) => {
+    leave();
+    if (error) complain({ error });
+  },
+  onProgress: (loaded, total) => (loaded < total ? sayLoading(loaded, total) : say(page.liveNote)),
+});
 
-/** Analyze a photo: by the service or, with the switch on, by the networks in this browser. */
-async function analyze(blob, options) {
-  if (!part("keep-local").checked) return remotely(blob, options);
-  const local = await import("./local/analyze.js");
-  return local.analyze(blob, options);
+/** Analyze photos, or follow a video, and show the results; newer ones abort the work on older ones. */
+async function take(files) {
+  leave();
+  const video = files.find(isVideo);
+  if (video) return openVideo(video);
+  const photos = [];
+  const complaints = await work(async (job) => {
+    const failed = [];
+    for (const [index, file] of files.entries()) {
+      const before = files.length > 1 ? `Photo ${index + 1} of ${files.length}. ` : "";
+      try {
+        photos.push(await analyzed(file, file.name || "photo", job, settings(), before));
+      } catch (error) {
+        if (job.signal.aborted) throw error;
+        failed.push({ error, file: file.name });
+        if (error instanceof UnreachableError || error.name === "EngineError") break;
+        continue;
+      }
+      page.photos = photos;
+      if (photos.length === 1) await show(photos[0]);
+      else free(photos.at(-1));
+      listPhotos();
+    }
+    return failed;
+  });
+  if (complaints?.length) complain(...complaints);
+  if (complaints) sayResult(photos.length === 0);
 }
 
-/** Analyze a photo and show it; a newer photo aborts the analysis of an older one. */
-async function take(blob, name) {
-  running.abort();
-  const { signal } = (running = new AbortController());
-  complain(null);
-  say("Looking for faces…");
-  part("picture").classList.add("busy");
+/** Do something that the user may cancel; return nothing if he did or it was replaced. */
+async function work(action) {
+  page.job?.abort();
+  const job = (page.job = new AbortController());
+  complain();
+  busy(true);
   try {
-    const answer = await analyze(blob, { ...settings(), signal, onProgress: sayProgress });
-    const [picture, shared] = await Promise.all([decode(blob), topology()]);
-    if (signal.aborted) return;
-    answer.image.file = name;
-    current = { blob, name, picture, answer, topology: shared, selected: 0 };
-    await showAll();
-    say(summary(answer));
+    return await Promise.race([action(job), aborted(job.signal)]);
   } catch (error) {
-    if (signal.aborted) return;
-    say("");
-    complain(error);
+    if (page.job !== job) return undefined;
+    if (job.signal.aborted) sayResult(true, "Cancelled. ");
+    else {
+      sayResult(true);
+      complain({ error });
+    }
+    return undefined;
   } finally {
-    if (!signal.aborted) part("picture").classList.remove("busy");
+    if (page.job === job) busy(false);
   }
 }
 
-function again() {
-  if (current) take(current.blob, current.name);
+function aborted(signal) {
+  return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+}
+
+/** Analyze one photo. */
+async function analyzed(blob, name, { signal }, options, before = "") {
+  say(`${before}Looking for faces…`);
+  const onProgress = (text, fraction) => say(before + text, fraction);
+  const answer = isHere() ? await locally(blob, { ...options, signal }) : await remotely(blob, { ...options, signal, onProgress });
+  const picture = await decode(blob);
+  signal.throwIfAborted();
+  answer.image.file = name;
+  return { blob, name, answer, thumbnail: thumbnail(picture), picture };
+}
+
+async function locally(blob, options) {
+  const local = await import("./local/analyze.js");
+  const answer = await local.analyze(blob, { ...options, onProgress: sayLoading });
+  navigator.serviceWorker?.ready.then(({ active }) => active?.postMessage("keep networks"));
+  return answer;
+}
+
+/** Analyze the shown photo again; `changed` options hold for this time. */
+function again(changed = {}) {
+  const { shown: old } = page;
+  if (!old?.blob || live.isOn) return undefined;
+  return work(async (job) => {
+    const photo = await analyzed(old.blob, old.name, job, { ...settings(), ...changed });
+    page.photos = page.photos.map((each) => (each.blob === old.blob ? photo : each));
+    await show(photo, true);
+    listPhotos();
+    sayResult();
+  });
+}
+
+/** Look for faces half as large; a service that looks for none so small says what it can. */
+async function lookForSmaller() {
+  const { min_face_px: before } = page.shown.answer.image;
+  await again({ min_face: Math.max(LEAST_FACE_PX, Math.floor(before / 2)) });
+  const least = Number(/min_face: expected at least (\d+)/i.exec(part("error").textContent)?.[1]);
+  if (least < before) await again({ min_face: least });
+  else if (least) complain({ error: new Error("this service looks for no smaller faces in a photo of this size; analyze it on this device") });
 }
 
 async function decode(blob) {
   try {
     return await createImageBitmap(blob);
   } catch {
-    throw new Error("This browser cannot show pictures of this format. Convert it to JPEG or PNG.");
+    throw new Error("this browser cannot show pictures of this format; convert it to JPEG or PNG");
   }
 }
 
-function say(text) {
-  part("status").textContent = text;
+/** Say what the shown photo holds; `still` says that it is an older one. */
+function sayResult(still = false, before = "") {
+  const { shown: now } = page;
+  say(now ? `${before}${still ? `Still shown: ${now.name}. ` : ""}${summary(now.answer)}` : before);
+  part("smaller").hidden = !now?.blob || now.answer.faces.length > 0 || now.answer.image.min_face_px <= LEAST_FACE_PX;
 }
 
-/** Show the progress of the networks' download, before the first local analysis. */
-function sayProgress(loaded, total) {
-  say(`Loading the networks… ${Math.round((100 * loaded) / total)} %`);
-}
-
-/** Show an error; null hides the message. */
-function complain(error) {
-  const text = error?.message ?? "";
-  part("error").textContent = text && `${text[0].toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`;
-  part("error").hidden = !error;
-}
-
-/** Return the search settings that the user made and that are valid; the others are left to the service. */
-function settings() {
-  const made = SETTINGS.map(part).filter((input) => input.value !== "" && input.validity.valid);
-  return Object.fromEntries(made.map(({ id, type, value }) => [id, type === "number" ? Number(value) : value]));
-}
-
-async function showAll() {
-  const { answer, picture } = current;
-  const none = answer.faces.length === 0;
-  part("main").classList.remove("empty");
-  part("drop").hidden = true;
-  part("photo").hidden = false;
-  part("head").hidden = part("motion").hidden = none;
-  part("found").hidden = answer.faces.length < 2;
-  part("under").hidden = false;
-  part("close").hidden = none;
-  part("save-glb").disabled = none;
+/** Show a photo with its faces; `keep` keeps the part that is looked at. */
+async function show(photo, keep = false) {
+  const { blob, name, answer } = photo;
+  const turn = ++page.turn;
+  const [picture, shared] = await Promise.all([photo.picture ?? decode(blob), topology()]);
+  photo.picture = null; // it is the page's now
+  if (turn !== page.turn) return picture.close(); // another was chosen meanwhile
+  page.shown?.picture.close();
+  page.shown = { blob, name, picture, answer, topology: shared, selected: 0 };
+  reveal();
+  view.set(page.shown, keep);
   showFaces(part("faces"), answer.faces, picture, select);
   part("photo").setAttribute("aria-label", `The photo with ${answer.faces.length} faces found`);
-  await select(0);
+  await showFace();
+}
+
+/** Free the pixels of a photo that is not shown; it is decoded again when it is. */
+function free(photo) {
+  photo.picture.close();
+  photo.picture = null;
+}
+
+/** Show the parts of the page that the shown photo needs. */
+function reveal() {
+  const none = page.shown.answer.faces.length === 0;
+  part("main").classList.remove("empty");
+  part("drop").hidden = true;
+  part("photo").hidden = part("tools").hidden = part("photo-keys").hidden = part("under").hidden = false;
+  part("head").hidden = part("motion").hidden = part("close").hidden = none;
+  part("found").hidden = page.shown.answer.faces.length < 2;
+  offerFormat();
+}
+
+function listPhotos() {
+  part("photos").hidden = page.photos.length < 2;
+  const index = page.photos.findIndex(({ blob }) => blob === page.shown?.blob);
+  showPhotos(part("photos"), page.photos, index, async (chosen) => {
+    await show(page.photos[chosen]);
+    if (!page.job || part("cancel").hidden) sayResult();
+  });
 }
 
 async function select(index) {
-  current.selected = index;
-  drawOver();
-  const face = current.answer.faces[index];
+  page.shown.selected = index;
+  view.set(page.shown, true);
+  await showFace();
+}
+
+/** Show numbers and 3D of the selected face. */
+async function showFace() {
+  const face = page.shown.answer.faces[page.shown.selected];
   if (!face) return;
   showAngles(part("angles"), face);
   showFacts(part("facts"), face);
@@ -112,124 +194,191 @@ async function select(index) {
   await showHead(face);
 }
 
-/** Show the selected face's coefficients. */
 function showBars() {
-  const { answer, selected } = current;
-  showExpression(part("expression"), part("expression-note"), answer.faces[selected], isPressed("all"));
-}
-
-/** Draw the photo, or the part around the selected face, to fit the layout at the screen's resolution. */
-function drawOver() {
-  if (!current) return;
-  const view = viewed();
-  const fit = Math.min(part("picture").clientWidth / view.width, (0.8 * innerHeight) / view.height);
-  const scale = Math.min(fit * devicePixelRatio, Math.sqrt(MOST_CANVAS_PIXELS / (view.width * view.height)));
-  drawOn(part("photo"), view, scale);
-  part("photo").style.width = `${Math.round(view.width * fit)}px`;
-}
-
-function drawOn(canvas, view, scale) {
-  const { picture, answer, selected, topology } = current;
-  const { triangles, mesh478: { regions } } = topology;
-  const irises = [regions.iris_right[0], regions.iris_left[0]];
-  const how = { selected, show: shown(), scale, part: view, triangles, irises };
-  drawPhoto(canvas, picture, answer.faces, how);
-}
-
-/** Return the part of the photo that is shown. */
-function viewed() {
-  const { picture, answer, selected } = current;
-  const face = answer.faces[selected];
-  return face && isPressed("close") ? closeUp(picture, face) : whole(picture);
-}
-
-function isPressed(id) {
-  return part(id).getAttribute("aria-pressed") === "true";
-}
-
-function shown() {
-  return Object.fromEntries(SHOWN.map((name) => [name, part(`show-${name}`).checked]));
+  const face = page.shown?.answer.faces[page.shown.selected];
+  if (face) showExpression(part("expression"), part("expression-note"), face, isPressed("all"));
 }
 
 /** Show the 3D view; three.js is loaded with the first face. */
 async function showHead(face) {
-  const { picture, topology } = current;
+  const { picture, topology: shared } = page.shown;
   try {
     const { HeadView } = await import("./head3d.js");
-    head ??= new HeadView(part("head-canvas"));
+    page.head ??= new HeadView(part("head-canvas"));
   } catch (error) {
     part("head-keys").textContent = `This browser shows no 3D (${error.message}).`;
     return;
   }
-  head.setFace(face, picture, topology);
+  if (page.shown.picture !== picture) return; // the next frame is there
+  page.head.setFace(face, picture, shared);
   updateHead();
 }
 
 function updateHead() {
-  head?.setShown({ ...shown(), skin: isPressed("skin") });
+  page.head?.setShown({ ...layers(), skin: isPressed("skin") });
 }
 
-/** Return the photo at full resolution with the overlay. */
-function overlayCanvas() {
-  const canvas = document.createElement("canvas");
-  drawOn(canvas, whole(current.picture), 1);
-  return canvas;
+/** Open the camera: followed in this browser, or shown only, to take a photo for the service. */
+async function openCamera() {
+  leave();
+  const opened = await work(async () => {
+    say("Waiting for the camera: answer the browser's question.");
+    await live.openCamera();
+    return live.isOn;
+  });
+  if (!opened) return;
+  showShutter("camera.jpg", isHere() ? "Live: every frame stays on this device." : "Take a photo. With “on this device”, faces are followed live.");
+  if (isHere()) await live.follow(settings());
 }
 
-/** Save a file when the button is pressed. */
-function offer(id, ending, make) {
+/** Follow the faces of a video file, in this browser in any case. */
+async function openVideo(file) {
+  const opened = await work(async () => {
+    say("Opening the video…");
+    try {
+      await live.openFile(file);
+    } catch (error) {
+      sayResult(true);
+      complain({ error, file: file.name });
+    }
+    return live.isOn;
+  });
+  if (!opened) return;
+  showShutter(file.name, `${file.name} is followed on this device, and sent nowhere.`, true);
+  await live.follow(settings());
+}
+
+/** Show the buttons of a camera or of a video file. */
+function showShutter(name, note, file = false) {
+  Object.assign(page, { liveName: name, liveNote: note });
+  page.turn++; // a photo that is being opened is not shown
+  say(note);
+  part("video").hidden = false; // until the first frame is followed
+  part("video").classList.toggle("mirror", !file);
+  part("picture").classList.add("preview");
+  part("drop").hidden = true;
+  part("sources").classList.add("live");
+  part("shutter").hidden = false;
+  part("pause").hidden = !file;
+  part("pause").setAttribute("aria-pressed", "false");
+  part("smaller").hidden = true;
+  part("photos").hidden = true;
+  part("snap").focus();
+}
+
+/** Show one frame of a camera or video: the picture at once, numbers and 3D a few times a second. */
+async function showFrame({ picture, answer: { ids, ...answer }, perSecond }) {
+  const shared = page.shown?.topology ?? (await topology());
+  if (!live.isOn) return picture.close();
+  const { shown: last } = page;
+  const selected = Math.max(0, ids.indexOf(last?.ids?.[last.selected]));
+  last?.picture.close();
+  page.shown = { blob: null, name: page.liveName, picture, answer, topology: shared, selected, ids };
+  if (!last?.ids) {
+    part("video").hidden = true;
+    part("picture").classList.remove("preview");
+  }
+  if (last?.ids?.join() !== ids.join()) {
+    reveal();
+    showFaces(part("faces"), answer.faces, picture, select, selected);
+  }
+  view.set(page.shown, last?.ids !== undefined);
+  part("photo").dispatchEvent(new CustomEvent("frame", { detail: answer }));
+  const now = performance.now();
+  if (now - page.panelMs < PANEL_MS) return undefined;
+  page.panelMs = now;
+  part("rate").hidden = false;
+  part("rate").textContent = `${perSecond.toFixed(0)} frames a second`;
+  return showFace();
+}
+
+function pauseOrPlay() {
+  part("pause").setAttribute("aria-pressed", String(!isPressed("pause")));
+  live.pause(isPressed("pause"));
+}
+
+function cancel() {
+  leave();
+  page.job?.abort();
+}
+
+/** Close camera or video; the last frame stays. */
+function leave() {
+  const wasShown = !part("shutter").hidden;
+  live.stop();
+  part("picture").classList.remove("preview");
+  part("sources").classList.remove("live");
+  part("video").hidden = part("shutter").hidden = part("rate").hidden = true;
+  if (!wasShown) return;
+  if (page.shown) {
+    if (!page.shown.blob) keepFrame();
+    listPhotos();
+    sayResult();
+  } else {
+    part("drop").hidden = false;
+    say("");
+  }
+  part("camera").focus();
+}
+
+/** Keep the last frame as a photo: it can then be analyzed again. */
+function keepFrame() {
+  const { shown: last } = page;
+  const canvas = Object.assign(document.createElement("canvas"), { width: last.picture.width, height: last.picture.height });
+  canvas.getContext("2d").drawImage(last.picture, 0, 0);
+  canvas.toBlob((blob) => { last.blob = blob; }, "image/png");
+  delete last.ids;
+  page.photos = [];
+}
+
+/** Say what the chosen format is; formats of one face need one. */
+function offerFormat() {
+  const { note, all } = FORMATS[format()];
+  const lacking = !all && !page.shown?.answer.faces.length;
+  part("format-note").textContent = note;
+  part("download").disabled = lacking;
+  part("copy").disabled = lacking || !isCopied(format());
+}
+
+async function download() {
+  const { ending, make } = FORMATS[format()];
+  const stem = page.shown.name.replace(/\.[^.]*$/, "") || "photo";
+  save(await make(page.shown, layers()), stem + ending);
+}
+
+async function copyFile() {
+  await copy(FORMATS[format()].make(page.shown, layers()));
+  say(`${FORMATS[format()].label} was copied.`);
+}
+
+/** Do something at a click; errors are shown. */
+function onClick(id, action) {
   part(id).addEventListener("click", async () => {
     try {
-      const stem = current.name.replace(/\.[^.]*$/, "") || "photo";
-      save(await make(current), stem + ending);
+      await action();
     } catch (error) {
-      complain(error);
+      complain({ error });
     }
   });
 }
 
 function wire() {
-  listen(take, complain);
-  for (const name of SHOWN) {
-    part(`show-${name}`).addEventListener("change", () => {
-      drawOver();
-      updateHead();
-    });
-  }
-  for (const id of SETTINGS) part(id).addEventListener("change", again);
-  part("keep-local").addEventListener("change", ({ target }) => {
-    part("where-note").textContent = target.checked ? LOCAL_NOTE : REMOTE_NOTE;
-    if (target.checked) again(); // switching off must not send the current photo
-  });
+  listen(take, (error) => complain({ error }));
+  const redraw = () => {
+    view.draw();
+    updateHead();
+  };
+  wireChoices({ onLayers: redraw, onSettings: () => again(), onHere: () => again(), onFormat: offerFormat });
   press("skin", updateHead);
-  press("close", drawOver);
   press("all", showBars);
-  part("home").addEventListener("click", () => head?.reset());
-  part("photo").addEventListener("click", selectAt);
-  new ResizeObserver(drawOver).observe(part("picture"));
-  offer("save-json", ".json", ({ answer }) => jsonBlob(answer));
-  offer("save-png", ".faces.png", () => pngBlob(overlayCanvas()));
-  offer("save-glb", ".glb", ({ answer, selected, picture, topology }) =>
-    glbBlob(answer.faces[selected], picture, topology));
-}
-
-/** Make a button a toggle. */
-function press(id, follow) {
-  part(id).addEventListener("click", () => {
-    part(id).setAttribute("aria-pressed", String(!isPressed(id)));
-    follow();
-  });
-}
-
-/** Select the face at a click. */
-function selectAt(event) {
-  const view = viewed();
-  const scale = view.width / part("photo").clientWidth;
-  const [x, y] = [view.left + event.offsetX * scale - 0.5, view.top + event.offsetY * scale - 0.5];
-  const index = current.answer.faces.findIndex(({ box_xyxy: [left, top, right, bottom] }) =>
-    left <= x && x <= right && top <= y && y <= bottom);
-  const choice = part("faces").querySelectorAll("input")[index];
-  if (choice) choice.click();
+  const acts = {
+    camera: openCamera, leave, smaller: lookForSmaller, home: () => page.head?.reset(), download, copy: copyFile,
+    snap: async () => take([await live.photo()]), pause: pauseOrPlay, cancel,
+    "zoom-in": () => view.zoom(1.5), "zoom-out": () => view.zoom(1 / 1.5), whole: () => view.fit(), close: () => view.closeUp(),
+  };
+  for (const [id, act] of Object.entries(acts)) onClick(id, act);
+  new ResizeObserver(() => view.draw()).observe(part("picture"));
+  navigator.serviceWorker?.register("sw.js").catch(() => {}); // the page works without
 }
 
 wire();

@@ -3,6 +3,7 @@
 import * as THREE from "three";
 import { OrbitControls } from "./vendor/three/OrbitControls.js";
 import { AXES, GAZE, channels } from "./colours.js";
+import { OUTLINES } from "./overlay.js";
 import { faceGeometry, photoTexture } from "./model3d.js";
 
 const TURN = THREE.MathUtils.degToRad(6); // per press of an arrow key
@@ -34,9 +35,11 @@ export class HeadView {
     this.canvas = canvas;
     this.renderer = new THREE.WebGLRenderer({ canvas, alpha: true, antialias: true });
     this.scene = new THREE.Scene();
+    this.stale = [];
     this.camera = new THREE.PerspectiveCamera(28, 1, 1, 5000);
     this.controls = new OrbitControls(this.camera, canvas);
     this.controls.enablePan = false;
+    canvas.style.touchAction = "pan-y"; // a finger that moves up or down scrolls the page
     this.controls.minDistance = 180;
     this.controls.maxDistance = 1500;
     this.controls.addEventListener("change", () => this.render());
@@ -45,13 +48,13 @@ export class HeadView {
     this.reset();
   }
 
-  /** @param {object} face of the published schema */
+  /**
+   * Take another face; `setShown` draws it.
+   *
+   * @param {object} face of the published schema
+   */
   setFace(face, picture, topology) {
-    this.scene.traverse((part) => {
-      part.geometry?.dispose();
-      part.material?.map?.dispose();
-      part.material?.dispose();
-    });
+    this.stale.push(...this.scene.children);
     this.scene.clear();
     const { geometry, origin } = faceGeometry(face, picture, topology);
     geometry.setAttribute("color", confidenceColours(face));
@@ -59,13 +62,13 @@ export class HeadView {
     this.parts.axes = buildAxes(face, origin);
     this.parts.gaze = buildGaze(face, origin, topology.mesh478.regions);
     this.scene.add(...Object.values(this.parts), ...buildLights());
-    this.render();
   }
 
   /** Set the visible parts; without `skin` the surface shows the confidence. */
-  setShown({ points, mesh, axes, gaze, skin }) {
+  setShown({ contours, points, mesh, axes, gaze, skin }) {
     if (!this.parts) return;
     this.parts.points.visible = points;
+    this.parts.contours.visible = contours;
     this.parts.lines.visible = mesh;
     this.parts.axes.visible = axes;
     this.parts.gaze.visible = gaze;
@@ -95,8 +98,16 @@ export class HeadView {
     this.#stand(new THREE.Spherical(DISTANCE_MM, Math.PI / 2, 0));
   }
 
+  /** Draw; what belonged to the last face is freed afterwards, so that shaders are compiled once. */
   render() {
     this.renderer.render(this.scene, this.camera);
+    for (const part of this.stale.splice(0)) {
+      part.traverse(({ geometry, material }) => {
+        geometry?.dispose();
+        material?.map?.dispose();
+        material?.dispose();
+      });
+    }
   }
 
   #stand(place) {
@@ -138,12 +149,14 @@ function buildParts(geometry, texture, topology) {
   const lines = new THREE.BufferGeometry().setAttribute("position", geometry.getAttribute("position"));
   lines.setAttribute("color", geometry.getAttribute("color"));
   lines.setIndex(topology.mesh478.lines.flat());
+  const outlines = lines.clone().setIndex(OUTLINES.flatMap((name) => closed(topology.mesh478.regions[name])));
   const dots = new THREE.PointsMaterial({ vertexColors: true, size: 2.5, sizeAttenuation: false });
   const thin = { vertexColors: true, transparent: true, opacity: 0.3 };
   return {
     skin: new THREE.Mesh(filled, new THREE.MeshBasicMaterial({ map: texture, ...behind })),
     surface: new THREE.Mesh(geometry, new THREE.MeshLambertMaterial({ vertexColors: true, ...behind })),
     lines: new THREE.LineSegments(lines, new THREE.LineBasicMaterial(thin)),
+    contours: new THREE.LineSegments(outlines, new THREE.LineBasicMaterial({ vertexColors: true })),
     points: new THREE.Points(lines, dots),
   };
 }
@@ -153,6 +166,11 @@ function buildLights() {
   const lamp = new THREE.DirectionalLight("#ffffff", 1.8);
   lamp.position.set(0.5, 0.9, 1);
   return [lamp, new THREE.HemisphereLight("#ffffff", "#666666", 0.9)];
+}
+
+/** Return an outline as pairs of indices. */
+function closed(outline) {
+  return outline.flatMap((index, place) => [index, outline[(place + 1) % outline.length]]);
 }
 
 /** Fill an outline with a fan of triangles. */

@@ -3,66 +3,71 @@
 import { AXES, BOX, GAZE, SHADE, colour } from "./colours.js";
 
 const SHADES_OF_MESH = 10; // lines of similar confidence are stroked together
+export const OUTLINES = ["oval", "brow_right", "brow_left", "eye_right", "eye_left", "lips_outer", "lips_inner"];
+const IRISES = ["iris_right", "iris_left"]; // the centre, then four points of the rim
+const NOSE = [[27, 28, 29, 30], [31, 32, 33, 34, 35]]; // of the 68 points: the mesh has no outline of it
+
+/** Smallest size of a face on the screen, CSS pixels, at which a layer is drawn: below, layers hide the face. */
+const LEAST = { contours: 24, axes: 48, gaze: 48, points: 80, mesh: 110 };
 
 /**
- * Draw a part of a photo with its faces.
+ * Draw a part of a photo with its faces: all layers on the selected face, box and contours on the others.
  *
- * @param {HTMLCanvasElement} canvas is resized to the scaled part.
- * @param {ImageBitmap} picture the photo.
+ * @param {HTMLCanvasElement} canvas is filled with the part.
+ * @param {CanvasImageSource} picture the photo.
  * @param {object[]} faces of the published schema.
- * @param {{selected: number, show: object, scale: number, part: object, triangles: number[][], irises: number[]}} how
- *   scale: canvas pixels per photo pixel; part: left, top, width, height in the photo; show: flags box, points, mesh,
- *   axes, gaze; irises: indices of their centres, right and left.
+ * @param {{selected: number, show: object, part: object, topology: object, density?: number}} how
+ *   part: left, top, width, height in the photo; show: flags box, contours, points, mesh, axes, gaze; density: pixels of
+ *   the canvas for one of the screen.
  */
-export function drawPhoto(canvas, picture, faces, { selected, show, scale, part, triangles, irises }) {
-  canvas.width = Math.round(part.width * scale);
-  canvas.height = Math.round(part.height * scale);
+export function drawPhoto(canvas, picture, faces, { selected, show, part, topology, density = 1 }) {
   const pen = canvas.getContext("2d");
+  const scale = canvas.width / part.width;
+  pen.clearRect(0, 0, canvas.width, canvas.height);
   pen.imageSmoothingQuality = "high";
+  pen.imageSmoothingEnabled = scale < 4; // beyond that, pixels are what one wants to see
   pen.drawImage(picture, part.left, part.top, part.width, part.height, 0, 0, canvas.width, canvas.height);
   pen.lineJoin = pen.lineCap = "round";
   const place = ([x, y]) => [(x + 0.5 - part.left) * scale, (y + 0.5 - part.top) * scale];
   faces.forEach((face, index) => {
-    pen.globalAlpha = index === selected || faces.length === 1 ? 1 : 0.6;
-    const sheet = { pen, place, unit: unitOf(face) * scale };
-    if (show.mesh) drawMesh(sheet, face, triangles);
-    if (show.box) drawBox(sheet, face, index, faces.length);
-    if (show.points) drawPoints(sheet, face);
-    if (show.axes) drawAxes(sheet, face);
-    if (show.gaze) drawGaze(sheet, face, irises);
+    const chosen = index === selected;
+    const size = sizeOf(face);
+    const onScreen = (size * scale) / density;
+    const unit = Math.min(Math.max(onScreen / 320, 0.45), 1.6) * density;
+    const sheet = { pen, place, unit, size };
+    const drawn = (layer, only) => show[layer] && (chosen || !only) && onScreen >= (LEAST[layer] ?? 0);
+    pen.globalAlpha = chosen ? 1 : 0.7;
+    if (drawn("mesh", true)) drawMesh(sheet, face, topology.triangles);
+    if (drawn("contours")) drawContours(sheet, face, topology.mesh478.regions);
+    if (show.box) drawBox(sheet, face, faces.length > 1 ? `${index + 1}` : face.score.toFixed(2), density);
+    if (drawn("points", true)) drawPoints(sheet, face);
+    if (drawn("axes", true)) drawAxes(sheet, face);
+    if (drawn("gaze", true)) drawGaze(sheet, face, topology.mesh478.regions);
   });
+  pen.globalAlpha = 1;
 }
 
 /** Return the whole photo as a part. */
-export function whole(picture) {
-  return { left: 0, top: 0, width: picture.width, height: picture.height };
+export function whole({ width, height }) {
+  return { left: 0, top: 0, width, height };
 }
 
-/** Return the part of a photo around a face, whole pixels. */
-export function closeUp(picture, { box_xyxy: [left, top, right, bottom] }) {
-  const margin = 0.35 * Math.max(right - left, bottom - top);
-  const clamp = (value, size) => Math.min(size, Math.max(0, Math.round(value)));
-  const [x, y] = [clamp(left - margin, picture.width - 1), clamp(top - margin, picture.height - 1)];
-  const width = Math.max(1, clamp(right + margin, picture.width) - x);
-  return { left: x, top: y, width, height: Math.max(1, clamp(bottom + margin, picture.height) - y) };
+/** Return the larger side of a face's mesh, pixels of the photo. */
+export function sizeOf({ mesh_px: mesh }) {
+  const [low, high] = [[Infinity, Infinity], [-Infinity, -Infinity]];
+  for (const point of mesh) {
+    for (const axis of [0, 1]) {
+      if (point[axis] < low[axis]) low[axis] = point[axis];
+      if (point[axis] > high[axis]) high[axis] = point[axis];
+    }
+  }
+  return Math.max(high[0] - low[0], high[1] - low[1]);
 }
 
-/** Return the width of a thin line for a face, pixels of the photo. */
-function unitOf(face) {
-  return Math.max(0.5, sizeOf(face) / 320);
-}
-
-function sizeOf(face) {
-  const extent = (axis) => {
-    const values = face.mesh_px.map((point) => point[axis]);
-    return Math.max(...values) - Math.min(...values);
-  };
-  return Math.max(extent(0), extent(1));
-}
-
-function stroke({ pen, place }, ends, style, width) {
+function stroke({ pen, place }, ends, style, width, closed = false) {
   pen.beginPath();
-  ends.forEach((end) => pen.lineTo(...place(end)));
+  for (const end of ends) pen.lineTo(...place(end));
+  if (closed) pen.closePath();
   pen.strokeStyle = style;
   pen.lineWidth = width;
   pen.stroke();
@@ -75,20 +80,46 @@ function dot({ pen, place }, centre, style, radius) {
   pen.fill();
 }
 
+/** Draw the outlines of face, brows, eyes, irises, nose and lips, each in the colour of its mean confidence. */
+function drawContours(sheet, { mesh_px: mesh, landmarks, confidence }, regions) {
+  const { pen, place, unit } = sheet;
+  const draw = (points, confidences, closed) => {
+    const style = colour(mean(confidences));
+    stroke(sheet, points, SHADE, 2.6 * unit, closed);
+    stroke(sheet, points, style, 1.4 * unit, closed);
+  };
+  const of = (values, indices) => indices.map((index) => values[index]);
+  for (const name of OUTLINES) draw(of(mesh, regions[name]), of(confidence.mesh478, regions[name]), true);
+  for (const indices of NOSE) draw(of(landmarks.ibug68, indices), of(confidence.ibug68, indices), false);
+  for (const name of IRISES) {
+    const [centre, ...rim] = of(mesh, regions[name]).map(place);
+    const radius = mean(rim.map(([x, y]) => Math.hypot(x - centre[0], y - centre[1])));
+    pen.beginPath();
+    pen.arc(...centre, radius, 0, 2 * Math.PI);
+    pen.strokeStyle = colour(mean(of(confidence.mesh478, regions[name])));
+    pen.lineWidth = 1.1 * unit;
+    pen.stroke();
+  }
+}
+
+function mean(values) {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
 /** Draw the front-facing triangles: they run counter-clockwise in the image. */
 function drawMesh({ pen, place, unit }, face, triangles) {
   const paths = Array.from({ length: SHADES_OF_MESH + 1 }, () => new Path2D());
   for (const triangle of triangles) {
     const [a, b, c] = triangle.map((index) => face.mesh_px[index]);
     if ((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) >= 0) continue;
-    const confidence = triangle.reduce((sum, index) => sum + face.confidence.mesh478[index], 0) / 3;
+    const confidence = mean(triangle.map((index) => face.confidence.mesh478[index]));
     const path = paths[Math.round(confidence * SHADES_OF_MESH)];
     path.moveTo(...place(a));
     path.lineTo(...place(b));
     path.lineTo(...place(c));
     path.closePath();
   }
-  pen.lineWidth = Math.max(0.5, 0.6 * unit);
+  pen.lineWidth = 0.9 * unit;
   paths.forEach((path, shade) => {
     pen.strokeStyle = colour(shade / SHADES_OF_MESH, 0.5);
     pen.stroke(path);
@@ -97,22 +128,21 @@ function drawMesh({ pen, place, unit }, face, triangles) {
 
 function drawPoints(sheet, face) {
   face.landmarks.ibug68.forEach((point, index) => {
-    dot(sheet, point, SHADE, Math.max(2, 2.3 * sheet.unit));
-    dot(sheet, point, colour(face.confidence.ibug68[index]), Math.max(1.5, 1.7 * sheet.unit));
+    dot(sheet, point, SHADE, 4.4 * sheet.unit);
+    dot(sheet, point, colour(face.confidence.ibug68[index]), 3.4 * sheet.unit);
   });
 }
 
-function drawBox(sheet, face, index, count) {
+function drawBox(sheet, face, text, density) {
   const [left, top, right, bottom] = face.box_xyxy;
-  const corners = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top], [right, top]];
-  stroke(sheet, corners, SHADE, 3 * sheet.unit);
-  stroke(sheet, corners, BOX, 1.5 * sheet.unit);
-  label(sheet, count > 1 ? `${index + 1}` : face.score.toFixed(2), [left, top]);
+  const corners = [[left, top], [right, top], [right, bottom], [left, bottom]];
+  stroke(sheet, corners, SHADE, 3 * sheet.unit, true);
+  stroke(sheet, corners, BOX, 1.5 * sheet.unit, true);
+  label(sheet, text, [left, top], 11 * Math.max(density, sheet.unit));
 }
 
 /** Draw a line of text on a dark background above a point. */
-function label({ pen, place, unit }, text, corner) {
-  const size = Math.max(12, 11 * unit);
+function label({ pen, place }, text, corner, size) {
   const [x, y] = place(corner);
   pen.font = `600 ${size}px system-ui, sans-serif`;
   pen.textBaseline = "middle";
@@ -129,7 +159,7 @@ function label({ pen, place, unit }, text, corner) {
 /** Draw the head's x, y and -z (along the nose) from midway between the eyes, the farthest first. */
 function drawAxes(sheet, face) {
   const origin = middleOfEyes(face.landmarks.ibug68);
-  const reach = 0.5 * sizeOf(face);
+  const reach = 0.5 * sheet.size;
   const axes = [1, 1, -1].map((sign, axis) => face.pose.rotation.map((row) => row[axis] * sign));
   const order = [0, 1, 2].sort((one, other) => axes[other][2] - axes[one][2]);
   for (const axis of order) {
@@ -141,10 +171,10 @@ function drawAxes(sheet, face) {
 }
 
 /** Draw a line from each iris to where it looks, the fainter the less sure. */
-function drawGaze(sheet, face, irises) {
+function drawGaze(sheet, face, { iris_right: right, iris_left: left }) {
   const { pen, unit } = sheet;
-  const [alpha, reach] = [pen.globalAlpha, 0.4 * sizeOf(face)];
-  irises.forEach((index, eye) => {
+  const [alpha, reach] = [pen.globalAlpha, 0.4 * sheet.size];
+  [right[0], left[0]].forEach((index, eye) => {
     const start = face.mesh_px[index];
     const look = face.gaze.eyes[eye];
     const [x, y] = face.pose.rotation.map((row) => row[0] * look[0] + row[1] * look[1] + row[2] * look[2]);
@@ -160,5 +190,5 @@ function drawGaze(sheet, face, irises) {
 /** Return the mean of the right eye's points (36 to 41) and the left eye's (42 to 47). */
 function middleOfEyes(points) {
   const eyes = points.slice(36, 48);
-  return [0, 1].map((axis) => eyes.reduce((sum, point) => sum + point[axis], 0) / eyes.length);
+  return [0, 1].map((axis) => mean(eyes.map((point) => point[axis])));
 }

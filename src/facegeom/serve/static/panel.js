@@ -1,18 +1,17 @@
 /** The panel beside the photo: summary, angles, facts, gaze, expression, list of faces. */
 
 const ANGLES = [
-  ["yaw_deg", "Yaw", "to the picture's right", "to the picture's left"],
+  ["yaw_deg", "Yaw", "to the right", "to the left"],
   ["pitch_deg", "Pitch", "lifted", "lowered"],
   ["roll_deg", "Roll", "clockwise", "counter-clockwise"],
 ];
 const LOOKS = [
-  ["yaw_deg", "Yaw", "to the picture's right", "to the picture's left"],
+  ["yaw_deg", "Yaw", "to the right", "to the left"],
   ["pitch_deg", "Pitch", "up", "down"],
 ];
 const LEAST_SHOWN = 0.1; // coefficients below it, and above it
 const MOST_SHOWN = 10; // of them, are shown on demand only
 const FOV_SOURCES = { given: "as set", exif: "from the photo", assumed: "assumed" };
-const DIAL_DEG = 90; // from the centre of a dial to its end
 const THUMBNAIL = 112; // pixels
 
 /** Return a sentence on the faces found. */
@@ -25,21 +24,29 @@ export function summary({ faces, image }) {
   return `${count} found ${where}.${turn}`;
 }
 
-/** Show the three angles of the head as seen, each with a dial. */
+/** Show the three angles of the head as seen, each as a number and in words. */
 export function showAngles(list, { pose }) {
-  showDials(list, pose, ANGLES);
+  showReadings(list, pose, ANGLES);
 }
 
-function showDials(list, angles, names) {
-  const rows = names.map(([key, name, positive, negative]) => {
+function showReadings(list, angles, names) {
+  fill(list, names.map(([key, name, positive, negative]) => {
     const degrees = angles[key];
-    const dial = make("dd", { className: "dial" }, make("i"));
-    const fraction = Math.max(-1, Math.min(1, degrees / DIAL_DEG));
-    dial.firstChild.style.left = `${50 + 50 * fraction}%`;
-    dial.title = Math.abs(degrees) < 0.5 ? "straight" : degrees > 0 ? positive : negative;
-    return make("div", {}, make("dt", { textContent: name }), dial, make("dd", { textContent: signed(degrees) }));
+    const words = Math.abs(degrees) < 0.5 ? "straight" : degrees > 0 ? positive : negative;
+    return { name, parts: [signed(degrees), words] };
+  }));
+}
+
+/** Fill a list of terms; rows that are there are kept, so that a live view costs little. */
+function fill(list, rows) {
+  while (list.children.length > rows.length) list.lastChild.remove();
+  rows.forEach(({ name, title = "", parts }, index) => {
+    const row = list.children[index] ?? list.appendChild(make("div", {}, make("dt"), ...parts.map(() => make("dd"))));
+    row.title = title;
+    [name, ...parts].forEach((text, cell) => {
+      if (row.children[cell].textContent !== text) row.children[cell].textContent = text;
+    });
   });
-  list.replaceChildren(...rows);
 }
 
 function signed(degrees) {
@@ -57,17 +64,14 @@ export function showFacts(list, face) {
     "Distance, for a head of average size": `${distance.toFixed(2)} m`,
     "Angle of view": `${Number(camera.fov_deg.toFixed(1))}°, ${FOV_SOURCES[camera.fov_source]}`,
   };
-  list.replaceChildren(
-    ...Object.entries(facts).map(([name, value]) =>
-      make("div", {}, make("dt", { textContent: name }), make("dd", { textContent: value }))),
-  );
+  fill(list, Object.entries(facts).map(([name, value]) => ({ name, parts: [value] })));
 }
 
 /** Show where both eyes together look as seen, and how sure that is. */
 export function showGaze(list, note, { gaze }) {
-  showDials(list, gaze, LOOKS);
+  showReadings(list, gaze, LOOKS);
   const [right, left] = gaze.confidence.map((value) => value.toFixed(2));
-  note.textContent = `Yaw and pitch are 0 for a look into the lens. Confidence: right eye ${right}, left eye ${left}.`;
+  note.textContent = `0°: a look into the lens. Confidence: right eye ${right}, left eye ${left}.`;
 }
 
 /** Show the coefficients of the expression as bars, the largest first: the largest few or all that are measured. */
@@ -75,12 +79,13 @@ export function showExpression(list, note, { expression }, all) {
   const measured = Object.entries(expression).filter(([name]) => name !== "tongueOut");
   const sorted = measured.sort(([, one], [, other]) => other - one);
   const shown = all ? sorted : sorted.filter(([, value]) => value >= LEAST_SHOWN).slice(0, MOST_SHOWN);
-  const rows = shown.map(([name, value]) => {
-    const bar = make("dd", { className: "bar", ariaHidden: "true" }, make("i"));
-    bar.firstChild.style.width = `${100 * value}%`;
-    return make("div", { title: name }, make("dt", { textContent: readable(name) }), bar, make("dd", { textContent: value.toFixed(2) }));
+  fill(list, shown.map(([name, value]) => ({ name: readable(name), title: name, parts: ["", value.toFixed(2)] })));
+  shown.forEach(([, value], index) => {
+    const bar = list.children[index].children[1];
+    bar.className = "bar";
+    bar.ariaHidden = "true";
+    bar.style.setProperty("--value", value);
   });
-  list.replaceChildren(...rows);
   const rest = shown.length ? "" : `At rest: no coefficient reaches ${LEAST_SHOWN}. `;
   note.textContent = `${rest}Left and right are the person's own.`;
 }
@@ -92,22 +97,38 @@ function readable(name) {
 }
 
 /** Show a thumbnail of each face, to select one. */
-export function showFaces(group, faces, picture, select) {
-  const choices = faces.map((face, index) => {
-    const input = make("input", { type: "radio", name: "face", value: index, checked: index === 0 });
-    input.setAttribute("aria-label", `Face ${index + 1}, score ${face.score.toFixed(2)}`);
-    input.addEventListener("change", () => select(index));
-    return make("label", {}, input, thumbnail(face, picture), make("span", { textContent: index + 1 }));
-  });
-  group.replaceChildren(...choices);
+export function showFaces(group, faces, picture, select, selected = 0) {
+  showChoices(group, "face", selected, select, faces.map((face, index) => {
+    const [left, top, right, bottom] = face.box_xyxy;
+    const side = Math.max(right - left, bottom - top) * 1.15;
+    const corner = [(left + right - side + 1) / 2, (top + bottom - side + 1) / 2];
+    return { label: `Face ${index + 1}, score ${face.score.toFixed(2)}`, thumbnail: thumbnail(picture, ...corner, side), text: index + 1 };
+  }));
 }
 
-function thumbnail(face, picture) {
-  const [left, top, right, bottom] = face.box_xyxy;
-  const side = Math.max(right - left, bottom - top) * 1.15;
+/** Show a thumbnail of each photo, to select one. */
+export function showPhotos(group, photos, selected, select) {
+  showChoices(group, "photo", selected, select, photos.map(({ name, answer, thumbnail: small }) => {
+    const count = answer.faces.length;
+    return { label: `${name}, ${count} ${count === 1 ? "face" : "faces"}`, thumbnail: small, text: count };
+  }));
+}
+
+function showChoices(group, name, selected, select, choices) {
+  group.replaceChildren(...choices.map(({ label, thumbnail: small, text }, index) => {
+    const input = make("input", { type: "radio", name, value: index, checked: index === selected, title: label });
+    input.setAttribute("aria-label", label);
+    input.addEventListener("change", () => select(index));
+    return make("label", {}, input, small, make("span", { textContent: text }));
+  }));
+}
+
+/** Draw a square part of a picture, by default the middle of it, small. */
+export function thumbnail(picture, left, top, side) {
+  const whole = Math.min(picture.width, picture.height);
+  const part = side ? [left, top, side, side] : [(picture.width - whole) / 2, (picture.height - whole) / 2, whole, whole];
   const canvas = make("canvas", { width: THUMBNAIL, height: THUMBNAIL });
-  const corner = [(left + right - side + 1) / 2, (top + bottom - side + 1) / 2];
-  canvas.getContext("2d").drawImage(picture, ...corner, side, side, 0, 0, THUMBNAIL, THUMBNAIL);
+  canvas.getContext("2d").drawImage(picture, ...part, 0, 0, THUMBNAIL, THUMBNAIL);
   return canvas;
 }
 

@@ -1,38 +1,32 @@
-/** Sources of a photo: file dialog, drop, paste, camera, example. */
-
-import { Camera } from "./camera.js";
+/** Sources of photos: file dialog, drop, paste, example. */
 
 const part = (id) => document.getElementById(id);
 
 /**
- * Listen to all sources.
+ * Listen to all sources but the camera.
  *
- * @param {(blob: Blob, name: string) => void} take called with each photo.
- * @param {(error: Error) => void} complain called with each error.
+ * @param {(files: File[]) => void} take called with the photos or the video that were chosen
+ * @param {(error: Error) => void} complain called with each error
  */
 export function listen(take, complain) {
-  listenToFiles(take);
-  listenToDrops(take);
-  listenToCamera(take, complain);
-  part("demo").addEventListener("click", async () => {
-    const answer = await fetch("demo.jpg").catch(complain);
-    if (answer) take(await answer.blob(), "example.jpg");
-  });
-}
-
-function listenToFiles(take) {
   const file = part("file");
-  const takeFirst = (files) => files?.[0] && take(files[0], files[0].name);
+  const takeAll = (files) => files?.length && take([...files]);
   part("choose").addEventListener("click", () => file.click());
   file.addEventListener("change", () => {
-    takeFirst(file.files);
+    takeAll(file.files);
     file.value = ""; // so that the same photo can be chosen again
   });
-  document.addEventListener("paste", (event) => takeFirst(event.clipboardData.files));
+  document.addEventListener("paste", (event) => takeAll(event.clipboardData.files));
+  listenToDrops(takeAll);
+  part("demo").addEventListener("click", async () => {
+    const answer = await fetch("demo.jpg").catch(() => null);
+    if (answer?.ok) take([new File([await answer.blob()], "example.jpg", { type: "image/jpeg" })]);
+    else complain(new Error("the service does not answer; check that it still runs, and try again"));
+  });
 }
 
-/** Take a photo that is dropped anywhere on the page. */
-function listenToDrops(take) {
+/** Take what is dropped anywhere on the page. */
+function listenToDrops(takeAll) {
   const picture = part("picture");
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
@@ -44,28 +38,11 @@ function listenToDrops(take) {
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     picture.classList.remove("over");
-    const [file] = event.dataTransfer.files;
-    if (file) take(file, file.name);
+    takeAll(event.dataTransfer.files);
   });
 }
 
-function listenToCamera(take, complain) {
-  const camera = new Camera(part("video"));
-  const showCamera = (on) => {
-    part("video").hidden = part("shutter").hidden = !on;
-    part("sources").hidden = on;
-    part("picture").classList.toggle("live", on);
-    part(on ? "snap" : "camera").focus();
-  };
-  const leave = () => {
-    camera.stop();
-    showCamera(false);
-  };
-  part("camera").addEventListener("click", () => camera.start().then(() => showCamera(true), complain));
-  part("leave").addEventListener("click", leave);
-  part("snap").addEventListener("click", async () => {
-    const blob = await camera.photo();
-    leave();
-    take(blob, "camera.jpg");
-  });
+/** Return whether a file is a video. */
+export function isVideo({ type, name }) {
+  return type.startsWith("video/") || /\.(mp4|m4v|mov|webm|mkv|avi|ogv)$/i.test(name);
 }

@@ -2,9 +2,15 @@
 let shared;
 
 export function topology() {
-  shared ??= fetch("v1/topology").then((answer) => {
-    if (!answer.ok) throw new Error(`The service answered ${answer.status} for its topology.`);
-    return answer.json();
+  shared ??= load().catch((error) => {
+    shared = undefined; // the next photo asks again
+    throw error;
   });
   return shared;
+}
+
+async function load() {
+  const answer = await fetch("v1/topology").catch(() => null);
+  if (!answer?.ok) throw new Error("the service does not answer; check that it still runs, and try again");
+  return answer.json();
 }

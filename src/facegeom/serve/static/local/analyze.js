@@ -17,7 +17,25 @@ const state = { worker: null, waiting: new Map(), last: 0 };
  * @returns {Promise<object>} faces in the published schema (/v1/schema)
  * @throws {Error} with a message for the user
  */
-export async function analyze(blob, { signal, onProgress = () => {}, ...options } = {}) {
+export async function analyze(blob, { signal, onProgress, ...options } = {}) {
+  return ask({ blob, options }, { signal, onProgress });
+}
+
+/**
+ * Follow the faces of a video to its next frame; the first frame says `restart`.
+ *
+ * @param {ImageBitmap} picture the frame; it is handed over, and comes back with the answer
+ * @param {import("./analyzer.js").Options & {
+ *   timeS: number, restart?: boolean, onProgress?: (loaded: number, total: number) => void
+ * }} options `timeS` is the time of the frame, seconds
+ * @returns {Promise<{answer: object, picture: ImageBitmap}>} faces in the published schema, with their `ids` in the video
+ * @throws {Error} with a message for the user
+ */
+export async function follow(picture, { timeS, restart = false, onProgress, ...options }) {
+  return ask({ frame: { picture, timeS, restart }, options }, { onProgress }, [picture]);
+}
+
+async function ask(message, { signal, onProgress = () => {} }, handedOver = []) {
   signal?.throwIfAborted();
   if (typeof WebAssembly !== "object" || typeof Worker !== "function") throw new EngineError(UNABLE);
   state.worker ??= start();
@@ -25,7 +43,7 @@ export async function analyze(blob, { signal, onProgress = () => {}, ...options 
   return new Promise((resolve, reject) => {
     state.waiting.set(id, { resolve, reject, onProgress });
     signal?.addEventListener("abort", () => drop(id, signal.reason));
-    state.worker.postMessage({ id, base: document.baseURI, blob, options });
+    state.worker.postMessage({ id, base: document.baseURI, ...message }, handedOver);
   });
 }
 
@@ -36,13 +54,13 @@ function start() {
   return worker;
 }
 
-function receive({ id, faces, error, loaded, total }) {
+function receive({ id, result, error, loaded, total }) {
   const photo = state.waiting.get(id);
   if (!photo) return; // aborted
   if (loaded !== undefined) return photo.onProgress(loaded, total);
   state.waiting.delete(id);
   if (error) photo.reject(Object.assign(new Error(error.message), { name: error.name }));
-  else photo.resolve(faces);
+  else photo.resolve(result);
 }
 
 /** Abort a photo; the worker skips it if it has not begun. */

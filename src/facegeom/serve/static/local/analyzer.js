@@ -66,32 +66,66 @@ export class FaceAnalyzer {
    * @param {Options} options
    */
   async analyze(blob, options = {}) {
-    const chosen = checked(options, this.settings.options);
-    const { max_pixels: maxPixels, fov_deg: assumedFov, exif, turning } = this.settings;
+    const { max_pixels: maxPixels, exif, turning } = this.settings;
+    checked(options, this.settings.options); // before the photo is decoded
     const image = await read(blob, maxPixels, exif);
-    const { width, height, fovDeg: exifFov } = image;
-    const fovDeg = chosen.fov_deg ?? exifFov ?? assumedFov;
-    const fovSource = chosen.fov_deg !== null ? "given" : exifFov !== null ? "exif" : "assumed";
-    const find = (upright) => this.find(upright, fovDeg, fovSource !== "assumed", chosen);
-    let found = { faces: await find(image), turnedDeg: 0 };
-    if (chosen.orientation === "auto") {
+    const view = this.view(image, options, image.fovDeg);
+    const find = (upright) => this.find(this.view(upright, options, image.fovDeg));
+    let found = { faces: await this.find(view), turnedDeg: 0 };
+    if (view.chosen.orientation === "auto") {
       found = await bestTurn(image, found.faces, (turn) => find(oriented(image, ORIENTATION_OF_TURN[turn])), turning);
     }
-    const minFacePx = Math.min(...this.faceSizes(image, chosen.min_face));
-    const about = { file: blob.name ?? null, width, height, fovDeg, fovSource, turnedDeg: found.turnedDeg, minFacePx };
-    return toDict(found.faces, about, this.settings.expression_names);
+    return this.toDict(view, found.faces, { file: blob.name ?? null, turnedDeg: found.turnedDeg });
   }
 
-  /** Find the faces of an image as it is: detect, verify, suppress duplicates, refine, confirm, place, see what they do. */
-  async find(pixels, fovDeg, lensIsKnown, chosen) {
+  /**
+   * Open an image for the stages.
+   *
+   * @param {import("./resample.js").Image} pixels
+   * @param {Options} options
+   * @param {number | null} exifFov angle of view that the photo's EXIF says, degrees
+   */
+  view(pixels, options = {}, exifFov = null) {
+    const chosen = checked(options, this.settings.options);
     const image = new Pyramid(pixels);
-    const camera = new Camera(image.width, image.height, fovDeg);
-    const view = { image, lens: lensIsKnown ? camera : null };
-    const candidates = await this.detector.detect(image, ...this.faceSizes(image, chosen.min_face));
-    const predictions = await this.verify(view, candidates, chosen.min_score);
-    const refined = await this.faceNet.refine(image, this.distinct(predictions, chosen.min_score), view.lens);
-    const confirmed = await this.faceNet.confirm(image, refined, view.lens);
-    let faces = confirmed.slice(0, chosen.max_faces ?? confirmed.length);
+    const { width, height } = image;
+    const fovDeg = chosen.fov_deg ?? exifFov ?? this.settings.fov_deg;
+    const fovSource = chosen.fov_deg !== null ? "given" : exifFov !== null ? "exif" : "assumed";
+    const camera = new Camera(width, height, fovDeg);
+    const minFacePx = Math.min(...this.faceSizes(image, chosen.min_face));
+    return { image, camera, lens: fovSource === "assumed" ? null : camera, chosen, about: { width, height, fovDeg, fovSource, minFacePx } };
+  }
+
+  /** Return the JSON of `Faces.to_dict`. */
+  toDict({ about }, faces, { file = null, turnedDeg = 0 } = {}) {
+    return toDict(faces, { ...about, file, turnedDeg }, this.settings.expression_names);
+  }
+
+  /** Find the faces of an image as it is. */
+  async find(view) {
+    return this.finish(view, await this.detect(view));
+  }
+
+  /**
+   * Detect, verify, suppress duplicates, refine and confirm the faces of an image.
+   *
+   * @param {object} view
+   * @param {import("./boxes.js").Box[]} known boxes of faces that need not be found
+   * @returns {Promise<import("./face.js").Prediction[]>}
+   */
+  async detect(view, known = []) {
+    const { image, lens, chosen } = view;
+    const detected = await this.detector.detect(image, ...this.faceSizes(image, chosen.min_face));
+    const isNew = ({ square: box }) => known.every((face) => overlapOfSmaller(box, square(face)) <= this.settings.nested);
+    const predictions = await this.verify(view, detected.filter(isNew), chosen.min_score);
+    const refined = await this.faceNet.refine(image, this.distinct(predictions, chosen.min_score), lens);
+    const confirmed = await this.faceNet.confirm(image, refined, lens);
+    return confirmed.slice(0, chosen.max_faces ?? confirmed.length);
+  }
+
+  /** Look closer at eyes and mouth, place, and see what the faces do. */
+  async finish({ image, camera }, predictions) {
+    let faces = predictions;
     for (const regionNet of this.regionNets) faces = await regionNet.look(image, faces);
     return this.expressionNet.look(faces.map((face) => this.placed(face, camera)));
   }

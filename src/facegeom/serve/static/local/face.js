@@ -17,7 +17,7 @@
 
 import { iou, square } from "./boxes.js";
 import { cropSquares } from "./crop.js";
-import { anglesFromRotation, rotationFrom6d } from "./rotation.js";
+import { anglesFromRotation, apply, rotationFrom6d, rotationOfRoll } from "./rotation.js";
 import { cropView, toCropUnits, virtualView } from "./virtual_views.js";
 
 export class FaceNet {
@@ -36,14 +36,18 @@ export class FaceNet {
    * @param {import("./boxes.js").Box[]} squares
    * @param {import("./camera.js").Camera | null} lens the camera, where known: squares away from its axis are then seen
    *   by virtual cameras that look straight at them
+   * @param {number[]} rolls of the faces where they are known, degrees clockwise: their crops are rolled with them
    * @returns {Promise<Prediction[]>}
    */
-  async predict(image, squares, lens) {
+  async predict(image, squares, lens, rolls = []) {
     const { crop_scale: scale } = this.settings;
     const crops = squares.map((one) => square(one, scale));
-    const { pixels, views } = this.cut(image, crops, lens);
+    const { pixels, views } = this.cut(image, crops, lens, rolls);
     const outputs = await this.run(pixels);
-    return outputs.map((out, index) => inPhoto(crops[index], inUpright(out, views[index], crops[index]), this.settings));
+    return outputs.map((out, index) => {
+      const upright = inUpright(out, views[index], crops[index], rolls[index]);
+      return inPhoto(crops[index], upright, this.settings);
+    });
   }
 
   /** Refine: crop again the faces whose box has drifted from the square, and predict again; scores stay. */
@@ -77,9 +81,9 @@ export class FaceNet {
   }
 
   /** Cut crops of a photo: their pixels, and their virtual views or null. */
-  cut(image, crops, lens) {
+  cut(image, crops, lens, rolls = []) {
     const { crop_px: size, outside, reducing_gap: gap, views: limits } = this.settings;
-    const views = crops.map((crop) => virtualView(crop, lens, limits));
+    const views = crops.map((crop, index) => virtualView(crop, lens, limits, rolls[index]));
     const pixels = crops.map((crop, index) =>
       views[index]
         ? cropView(image, views[index], size, { ...limits, outside, gap })
@@ -123,18 +127,27 @@ function turnedHalf(crop) {
   return turned;
 }
 
-/** Carry box, landmarks and mesh of a virtual view to units of the upright crop. */
-function inUpright(out, view, crop) {
+/** Carry box, landmarks, mesh and rotation of a virtual view to units of the upright crop. */
+function inUpright(out, view, crop, rollDeg = 0) {
   if (!view) return out;
   const [left, top, right, bottom] = out.box;
   const corners = toCropUnits([[left, top], [right, top], [left, bottom], [right, bottom]], view, crop);
   const edges = (pick) => [0, 1].map((axis) => pick(...corners.map((corner) => corner[axis])));
   return {
     ...out,
-    box: [...edges(Math.min), ...edges(Math.max)],
+    ...(rollDeg ? rolled(out.rotation6d, corners, rollDeg) : { box: [...edges(Math.min), ...edges(Math.max)] }),
     landmarks: toCropUnits(points(out.landmarks, 2), view, crop).flat(),
     mesh: toCropUnits(points(out.mesh, 3), view, crop).flat(),
   };
+}
+
+/** Return the box of a face that fills the ellipse in a rolled one, and its rotation in the photo. */
+function rolled(rotation6d, corners, rollDeg) {
+  const middle = [0, 1].map((axis) => mean(corners.map((corner) => corner[axis])));
+  const reach = [0, 1].map((axis) => Math.hypot(corners[1][axis] - corners[0][axis], corners[2][axis] - corners[0][axis]) / 2);
+  const roll = rotationOfRoll(rollDeg);
+  const columns = [rotation6d.slice(0, 3), rotation6d.slice(3)].flatMap((column) => apply(roll, column));
+  return { box: [middle[0] - reach[0], middle[1] - reach[1], middle[0] + reach[0], middle[1] + reach[1]], rotation6d: columns };
 }
 
 function mean(values) {

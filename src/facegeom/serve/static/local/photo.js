@@ -72,7 +72,8 @@ async function decode(blob, profile) {
   }
 }
 
-function pixels(bitmap) {
+/** Return the pixels of a picture, transparent parts over white. */
+export function pixels(bitmap) {
   const { width, height } = bitmap;
   const rows = Math.min(Math.max(Math.floor(STRIP_PX / width), 1), height);
   const canvas = new OffscreenCanvas(width, rows);

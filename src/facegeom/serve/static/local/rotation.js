@@ -26,6 +26,12 @@ export function anglesFromRotation(r) {
   return [Math.asin(sine), pitch, roll].map((angle) => angle * DEGREES);
 }
 
+/** Return the rotation in the image plane, degrees clockwise. */
+export function rotationOfRoll(rollDeg) {
+  const [cosine, sine] = [Math.cos(rollDeg / DEGREES), Math.sin(rollDeg / DEGREES)];
+  return [[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]];
+}
+
 /** Return the smallest rotation that carries the z axis onto a direction, z > 0. */
 export function rotationToLineOfSight(direction) {
   const [x, y, z] = unit(direction);

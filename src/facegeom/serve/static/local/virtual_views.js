@@ -1,6 +1,6 @@
 /** Crops as a camera sees them that looks straight at the face. Mirrors `facegeom.models.virtual_views`. */
 
-import { product, rotationToLineOfSight } from "./rotation.js";
+import { product, rotationOfRoll, rotationToLineOfSight } from "./rotation.js";
 import { cropProjected, project } from "./rotated_crop.js";
 
 const RADIANS = Math.PI / 180;
@@ -12,9 +12,18 @@ const RADIANS = Math.PI / 180;
  * @param {import("./camera.js").Camera | null} lens null where the angle of view is only assumed
  * @param {object} views the part "face.views" of /model.json: crops near the optical axis have no view, nor have crops so
  *   large and far from it that a corner of the view would lie beside the camera
+ * @param {number} rollDeg of the camera, degrees clockwise
  * @returns {number[][] | null}
  */
-export function virtualView([left, top, right, bottom], lens, { largest_angle_deg: nearest, largest_slope: slope }) {
+export function virtualView(crop, lens, views, rollDeg = 0) {
+  const view = viewAside(crop, lens, views);
+  if (!rollDeg) return view;
+  const [left, top, right, bottom] = crop;
+  const upright = [[right - left, 0, (left + right) / 2], [0, right - left, (top + bottom) / 2], [0, 0, 1]];
+  return product(view ?? upright, rotationOfRoll(rollDeg));
+}
+
+function viewAside([left, top, right, bottom], lens, { largest_angle_deg: nearest, largest_slope: slope }) {
   if (!lens) return null;
   const line = lens.backProject([(left + right) / 2, (top + bottom) / 2], 1);
   const cosine = 1 / Math.hypot(...line);

@@ -1,8 +1,11 @@
-/** Web worker that runs the analyzer, one photo after the other, so that the page stays responsive. */
+/** Web worker that runs the analyzer, one photo or frame after the other, so that the page stays responsive. */
 
 import { FaceAnalyzer } from "./analyzer.js";
+import { pixels } from "./photo.js";
+import { FaceTracker } from "./tracker.js";
 
 let analyzer = null;
+let tracker = null;
 let queue = Promise.resolve();
 const dropped = new Set();
 
@@ -11,14 +14,22 @@ addEventListener("message", ({ data }) => {
   else queue = queue.then(() => answer(data));
 });
 
-async function answer({ id, base, blob, options }) {
+async function answer({ id, base, blob, frame, options }) {
   if (dropped.delete(id)) return; // aborted before it began
   try {
     analyzer ??= await FaceAnalyzer.load(base, (loaded, total) => postMessage({ id, loaded, total }));
-    postMessage({ id, faces: await analyzer.analyze(blob, options) });
+    if (frame) await follow(id, frame, options);
+    else postMessage({ id, result: await analyzer.analyze(blob, options) });
   } catch (error) {
     postMessage({ id, error: { name: error.name, message: error.message } });
   } finally {
     dropped.delete(id);
   }
+}
+
+/** Follow the faces to the next frame of a video; the picture goes back to the page. */
+async function follow(id, { picture, timeS, restart }, options) {
+  if (restart) tracker = new FaceTracker(analyzer);
+  const answer = await tracker.track(pixels(picture), timeS, options);
+  postMessage({ id, result: { answer, picture } }, [picture]);
 }

@@ -1,0 +1,170 @@
+/** A camera or a video file, frame by frame: shown, or followed by the tracker in this browser. */
+
+const SIDE_PX = 640; // longer side of a frame as the tracker sees it
+const RATE_S = 1; // over which the frames are counted
+
+const REASONS = {
+  NotAllowedError: "the camera was not allowed; allow it in the browser's settings of this page",
+  NotFoundError: "no camera was found; connect one, or choose a photo",
+  NotReadableError: "the camera is in use elsewhere; close the other program, and try again",
+  AbortError: "the camera did not start; try again",
+};
+const ENDED = "the camera has ended: it was unplugged, or another program took it; the last picture is kept";
+
+export class Live {
+  /**
+   * @param {HTMLVideoElement} video plays the source
+   * @param {{onFrame: (frame: {picture: ImageBitmap, answer: object, perSecond: number}) => void,
+   *   onEnd: (error: Error | null) => void, onProgress: (loaded: number, total: number) => void}} page
+   */
+  constructor(video, page) {
+    Object.assign(this, { video, page, session: null });
+  }
+
+  get isOn() {
+    return this.session !== null;
+  }
+
+  /**
+   * Open the camera. The promise waits for the user's permission; `stop` ends the wait.
+   *
+   * @throws {Error} with a message for the user
+   */
+  async openCamera() {
+    if (!navigator.mediaDevices) throw new Error("the camera works only at https:// or on this machine itself; choose a photo instead");
+    const session = this.#begin();
+    const wishes = { video: { facingMode: "user", width: { ideal: 1280 }, height: { ideal: 960 }, frameRate: { ideal: 30 } } };
+    try {
+      const stream = await navigator.mediaDevices.getUserMedia(wishes);
+      if (this.session !== session) return stopTracks(stream); // it was closed meanwhile
+      this.video.srcObject = stream;
+      for (const track of stream.getTracks()) track.addEventListener("ended", () => this.#fail(session, ENDED));
+      await this.video.play();
+    } catch (error) {
+      if (this.session !== session) return;
+      this.stop();
+      throw new Error(REASONS[error.name] ?? `the camera cannot be used (${error.message})`);
+    }
+  }
+
+  /** Open a video file. */
+  async openFile(file) {
+    const session = this.#begin();
+    session.url = URL.createObjectURL(file);
+    this.video.src = session.url;
+    try {
+      await this.video.play();
+    } catch (error) {
+      if (this.session !== session) return;
+      this.stop();
+      throw new Error(`this browser cannot play it (${error.message}); convert it to WebM or MP4`);
+    }
+  }
+
+  #begin() {
+    this.stop();
+    return (this.session = { url: null, frames: 0, onFrame: null, times: [] });
+  }
+
+  /** Follow the faces from frame to frame until the source ends or `stop` is called. */
+  async follow(options) {
+    const { session, video } = this;
+    const { follow } = await import("./local/analyze.js");
+    let [isFirst, seen] = [true, 0];
+    this.#watch(session);
+    try {
+      while (this.session === session) {
+        if (session.frames === seen && !video.ended) {
+          await new Promise((resolve) => { session.onFrame = resolve; });
+          continue;
+        }
+        if (session.frames === seen) break;
+        seen = session.frames;
+        const [resizeWidth, resizeHeight] = fitted(video.videoWidth, video.videoHeight);
+        const picture = await createImageBitmap(video, { resizeWidth, resizeHeight, resizeQuality: "medium" });
+        if (this.session !== session) break;
+        const about = { ...options, restart: isFirst, timeS: session.timeS, onProgress: this.page.onProgress };
+        const frame = await follow(picture, about);
+        isFirst = false;
+        if (this.session === session) this.page.onFrame({ ...frame, perSecond: rate(session.times) });
+      }
+    } catch (error) {
+      return this.#fail(session, error.message);
+    }
+    if (this.session === session) this.#end(null);
+  }
+
+  /** Note each new frame of the video. */
+  #watch(session) {
+    const wake = () => {
+      session.onFrame?.();
+      session.onFrame = null;
+    };
+    const note = (_, { mediaTime }) => {
+      if (this.session !== session) return wake();
+      session.frames++;
+      session.timeS = mediaTime;
+      wake();
+      this.video.requestVideoFrameCallback(note);
+    };
+    this.video.requestVideoFrameCallback(note);
+    this.video.addEventListener("ended", wake, { once: true });
+    session.wake = wake;
+  }
+
+  #fail(session, message) {
+    if (this.session === session) this.#end(new Error(message));
+  }
+
+  #end(error) {
+    this.stop();
+    this.page.onEnd(error);
+  }
+
+  /** Play on or stand still. */
+  pause(on) {
+    if (on) this.video.pause();
+    else this.video.play();
+  }
+
+  /** Return the current frame in full size as a JPEG. */
+  photo() {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [this.video.videoWidth, this.video.videoHeight];
+    canvas.getContext("2d").drawImage(this.video, 0, 0);
+    return new Promise((resolve) => canvas.toBlob((blob) => resolve(new File([blob], "camera.jpg", { type: blob.type })), "image/jpeg", 0.95));
+  }
+
+  /** Close camera or file. */
+  stop() {
+    const { session, video } = this;
+    if (!session) return;
+    this.session = null;
+    stopTracks(video.srcObject);
+    video.srcObject = null;
+    if (session.url) {
+      video.removeAttribute("src");
+      video.load();
+      URL.revokeObjectURL(session.url);
+    }
+    session.wake?.();
+  }
+}
+
+function stopTracks(stream) {
+  for (const track of stream?.getTracks() ?? []) track.stop();
+}
+
+/** Return width and height of a frame for the tracker. */
+function fitted(width, height) {
+  const shrink = Math.min(1, SIDE_PX / Math.max(width, height));
+  return [width, height].map((side) => Math.max(1, Math.round(side * shrink)));
+}
+
+/** Return the frames of the last second; `times` holds when they came. */
+function rate(times) {
+  const now = performance.now() / 1000;
+  times.push(now);
+  while (times[0] < now - RATE_S) times.shift();
+  return times.length > 1 ? (times.length - 1) / (now - times[0]) : 0;
+}

@@ -1,0 +1,108 @@
+"""The browser's tracker and smoothing equal facegeom.video, frame by frame."""
+
+import base64
+import io
+import json
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Page
+
+from facegeom import FaceAnalyzer
+from facegeom.serve.pages import DEMO
+from facegeom.video import matching, smoothing, tracking
+
+_FOLLOW = """async ([frames, times]) => {
+  const { follow } = await import("/static/local/analyze.js");
+  const answers = [];
+  for (const [index, text] of frames.entries()) {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const picture = await createImageBitmap(new Blob([bytes]), { colorSpaceConversion: "none" });
+    const { answer, picture: back } = await follow(picture, { timeS: times[index], restart: index === 0 });
+    back.close();
+    answers.push(answer);
+  }
+  return JSON.stringify(answers);
+}"""
+_CONSTANTS = """async () => {
+  const { TRACKING } = await import("/static/local/tracker.js");
+  const { SMOOTHING } = await import("/static/local/smoothing.js");
+  return [TRACKING, SMOOTHING];
+}"""
+
+
+def frame(roll_deg: float, right_px: float) -> Image.Image:
+    """Return the portrait's head in 480 x 360 pixels, rolled and moved; nothing beyond 900 pixels."""
+    portrait = Image.open(DEMO).convert("RGB").rotate(-roll_deg, Image.Resampling.BICUBIC, center=(225, 130))
+    return portrait.transform(
+        (480, 360),
+        Image.Transform.AFFINE,
+        (0.6, 0, 85 - 0.6 * right_px, 0, 0.6, 25),
+        Image.Resampling.BICUBIC,
+    )
+
+
+def followed(page: Page, frames: list[Image.Image], times: list[float]) -> list[dict[str, Any]]:
+    def encoded(image: Image.Image) -> str:
+        stream = io.BytesIO()
+        image.save(stream, "PNG")
+        return base64.b64encode(stream.getvalue()).decode("ascii")
+
+    answers: list[dict[str, Any]] = json.loads(page.evaluate(_FOLLOW, [list(map(encoded, frames)), times]))
+    return answers
+
+
+def test_constants_are_those_of_the_runtime(module_page: Page) -> None:
+    ours, smooth = module_page.evaluate(_CONSTANTS)
+    assert ours == {
+        name: getattr(tracking, name, None) or getattr(matching, name)
+        for name in (
+            *(
+                "DETECT_EVERY",
+                "KEEP_SCORE",
+                "MIN_SIDE_PX",
+                "MATCH_IOU",
+                "MAX_ROLL_STEP_DEG",
+                "SEARCH_S",
+                "RETRY_S",
+            ),
+            *("UPRIGHT_DEG", "ROLL_STEP_DEG"),
+        )
+    }
+    settings, shares = smoothing.SmoothingSettings(), smooth.pop("share")
+    names = ("NOISE_LEVEL", "NOISE_LEVELS", "NOISE_LEVEL_S", "RESET_AFTER_S")
+    expected = vars(settings) | {name: getattr(smoothing, name) for name in names}
+    assert smooth == {
+        name: list(value) if isinstance(value, tuple) else value for name, value in expected.items()
+    }
+    starts = dict(landmarks=0, mesh=68, box=546, rotation=548, gaze=550, expression=552)
+    assert shares == {name: float(f"{smoothing._SHARE[start]:g}") for name, start in starts.items()}
+
+
+def test_a_moving_and_rolling_face(module_page: Page, analyzer: FaceAnalyzer) -> None:
+    steps = range(10)
+    frames, times = [frame(6 * step, 4 * step) for step in steps], [step / 30 for step in steps]
+    answers = followed(module_page, frames, times)
+    track, smooth = tracking.FaceTracker(analyzer), smoothing.FaceSmoother()
+    for image, time_s, answer in zip(frames, times, answers, strict=True):
+        expected = smooth(track(np.asarray(image), time_s), time_s)
+        assert answer["ids"] == expected.ids.tolist() == [0]
+        face, ours = answer["faces"][0], expected.faces[0]
+        for values, others in (
+            (face["box_xyxy"], ours.box_xyxy),
+            (face["landmarks"]["ibug68"], ours.landmarks_px),
+            (face["mesh_px"], ours.mesh_px),
+        ):
+            np.testing.assert_allclose(values, others, rtol=0, atol=0.5)
+        np.testing.assert_allclose(face["pose"]["rotation"], ours.rotation, atol=0.015)
+        np.testing.assert_allclose(face["gaze"]["eyes"], ours.gaze, atol=0.015)
+        np.testing.assert_allclose(list(face["expression"].values()), ours.expression, atol=0.03)
+    assert abs(ours.roll_deg) > 50  # the crop was rolled
+
+
+def test_a_lost_face_gets_a_new_number(module_page: Page) -> None:
+    empty = Image.new("RGB", (480, 360), (96, 110, 124))
+    frames = [frame(0, 0), empty, empty, frame(0, 0), Image.new("RGB", (300, 200))]
+    answers = followed(module_page, frames, [0.0, 0.03, 0.06, 0.09, 0.12])
+    assert [answer["ids"] for answer in answers] == [[0], [], [], [1], []]

@@ -1,5 +1,5 @@
 # What CI runs, by hand: `make check` in an environment with `pip install -e ".[dev]"`, `make check-lab` with the laboratory too.
-.PHONY: check check-lab static static-lab site test slow test-lab browser browser-lab attacks soak trace fuzz audit
+.PHONY: check check-lab static static-lab site test slow test-lab browser browser-lab npm attacks soak trace fuzz audit
 
 check: static site test slow browser
 
@@ -29,6 +29,15 @@ test-lab:
 
 browser:
 	pytest tests_browser
+
+# The npm package in out/npm, checked by ESLint and TypeScript from npm's registry.
+npm:
+	python npm/build.py out/npm
+	cp npm/eslint.config.js npm/tsconfig.json out/npm
+	cd out/npm && npm install --no-save --silent typescript eslint @eslint/js globals @types/node && npx eslint .
+	cd out/npm && npx tsc --ignoreConfig --allowJs --strict false --declaration --emitDeclarationOnly --skipLibCheck \
+	    --target es2022 --module nodenext --lib es2023,dom,dom.iterable page/overlay.js page/local/*.js && npx tsc -p .
+	python npm/build.py out/npm && cd out/npm && npm pack --dry-run
 
 browser-lab:
 	cd lab && pytest -m browser

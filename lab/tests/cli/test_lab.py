@@ -98,7 +98,10 @@ def test_missing_data(arguments: list[str], tmp_path: Path) -> None:
         ),
         (["train", "face", "--data", ".", "--set", "batch=true"], "batch must be int, got True"),
         (["train", LANDMARKS, "--data", ".", "--dataset", "faces"], "error: expected one of lapa, 300w, "),
-        (["train", LANDMARKS, "--data", ".", "--set", "loss=huber"], "error: expected the loss mse or wing"),
+        (
+            ["train", LANDMARKS, "--data", ".", "--set", "loss=huber"],
+            "error: expected the loss mse, wing, wing-unit",
+        ),
         (["train", "body", "--data", ".", "--set", "view=side"], "error: expected the view close or frame"),
         (
             ["evaluate", ".", "--data", "."],
@@ -166,7 +169,10 @@ def test_evaluate(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Inputs] = []
     monkeypatch.setattr(trainers, "evaluate", lambda inputs: asked.append(inputs) or {"gpu_ms": None})
     code, printed, _ = run("evaluate", "runs/one", "--data", "LaPa", "--dataset", "lapa", "--workers", "1")
-    assert code == 0 and printed == '{\n  "gpu_ms": null\n}\n'
+    assert code == 0 and printed.splitlines() == [
+        "gpu_ms                           -",
+        "wrote runs/one/result.json",
+    ]
     assert asked == [Inputs(Path("LaPa"), Path("runs/one"), "lapa", workers=1)]
 
 

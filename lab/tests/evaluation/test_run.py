@@ -78,8 +78,24 @@ def test_a_result_comes_back(tmp_path: Path) -> None:
     }
 
 
+def test_figures_as_a_table() -> None:
+    values = {
+        "recipe": "r",
+        "val": {"nme": 0.0412345678, "regions": {"jaw": None}},
+        "test": {"nme": 0.05},
+        "macs": 12,
+    }
+    assert run.figures_table(values).splitlines() == [
+        f"{'':32} {'val':>14} {'test':>14}",
+        f"{'nme':32} {'0.041235':>14} {'0.05':>14}",
+        f"{'regions.jaw':32} {'-':>14} {'-':>14}",
+        f"{'recipe':32} r",
+        f"{'macs':32} 12",
+    ]
+
+
 def test_what_json_cannot_say_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with pytest.raises(FacegeomError, match="is NaN or infinite"):
         run.write_result(tmp_path, {"nme": float("nan")})
     with pytest.raises(TypeError, match="Path has no place"):
         run.write_result(tmp_path, {"file": tmp_path})

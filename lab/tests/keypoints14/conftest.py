@@ -57,6 +57,7 @@ def make_recipe() -> MakeRecipe:
     quick = {
         **{"epochs": 3, "batch": 4, "fast_batches": 2, "warmup_epochs": 0.5, "val_share": 0.2},
         **{"input_px": 32, "cached_px": 40, "precision": "32-true", "ema_decay": 0.5},
+        "loose_share": 0.0,
     }
     return lambda **values: recipes.load(Keypoints14Recipe, "keypoints14", **quick | values)
 

@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from facegeom import analyze
 from facegeom.errors import ImageError, InputError
 from facegeom.image import reading
 from facegeom_lab.datasets.schemes import facepoints14_from_68
-from facegeom_lab.keypoints14 import SHIPPED, detect
+from facegeom_lab.keypoints14 import SHIPPED, detect, detection
 from facegeom_lab.keypoints14.data import PlainViews, labelled_images
 from facegeom_lab.keypoints14.detection import label_shift, predict_points
 from facegeom_lab.keypoints14.network import KeypointNet, TrainingCost, load_network, save_network
@@ -124,3 +125,31 @@ def test_damaged_picture(model: Path, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff cut short")
     with pytest.raises(ImageError, match=r"a\.jpg"):
         detect(model, tmp_path)
+
+
+def test_a_loose_picture_is_cropped_around_its_points(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A network that sees the light square finds it anywhere; with margins it looks again, from nearer."""
+    seen: list[float] = []
+
+    def find(net: KeypointNet, squares: np.ndarray) -> np.ndarray:
+        light = squares[0].mean(axis=2) > 128
+        rows, columns = np.flatnonzero(light.any(axis=1)), np.flatnonzero(light.any(axis=0))
+        seen.append(float(light.mean()))
+        corners = np.array([[columns[0], rows[0]], [columns[-1], rows[-1]]]) + 0.5
+        return (corners[[0] * 7 + [1] * 7] / len(light) - 0.5)[None]
+
+    image = np.zeros((200, 300, 3), np.uint8)
+    image[60:120, 100:180] = 255
+    Image.fromarray(image).save(tmp_path / "0.png")
+    net = KeypointNet(32)
+    save_network(tmp_path / "model", net.state_dict(), TrainingCost(1, 1, 1.0, 1.0), (0.1, 0.1, 0.1, 0.1))
+    monkeypatch.setattr(detection, "predict_points", find)
+    (points,) = detect(tmp_path / "model", tmp_path).values()
+    np.testing.assert_allclose(points.reshape(14, 2)[[0, -1]], [[99.5, 59.5], [179.5, 119.5]], atol=4)
+    assert len(seen) > 1 and seen[0] < 0.1 < 0.5 < seen[-1]  # nearer in the last look
+    save_network(tmp_path / "plain", net.state_dict(), TrainingCost(1, 1, 1.0, 1.0))
+    seen.clear()
+    detect(tmp_path / "plain", tmp_path)
+    assert len(seen) == 1 and load_network(tmp_path / "plain").margins is None

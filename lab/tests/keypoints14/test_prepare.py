@@ -44,6 +44,22 @@ def test_crops_are_tight(prepared: tuple[Path, dict[str, int]]) -> None:
     assert np.abs(off).max() < 0.76 and np.abs(np.mean(off, axis=0)).max() < 0.25  # no side is preferred
 
 
+def test_looser_and_shifted_crops(prepared: tuple[Path, dict[str, int]]) -> None:
+    """The same faces in crops of 1.5 times the sides, and in crops beside the face."""
+    exact, loose, shifted = (
+        read_table(prepared[0] / name / GT) for name in ("val", "val-loose15", "val-shifted")
+    )
+    for name, numbers in exact.items():
+        sizes = [
+            reading.read(prepared[0] / folder / "images" / name).shape[1::-1]
+            for folder in ("val", "val-loose15")
+        ]
+        np.testing.assert_allclose(sizes[1], 1.5 * np.array(sizes[0]), atol=1.1)
+        points, wide, moved = (each.reshape(14, 2) for each in (numbers, loose[name], shifted[name]))
+        np.testing.assert_allclose(np.ptp(wide, axis=0), np.ptp(points, axis=0), atol=1e-2)
+        np.testing.assert_allclose(moved - points, np.tile(-0.05 * np.array(sizes[0]), (14, 1)), atol=1.1)
+
+
 def test_points_of_people_go_before_those_of_the_mesh(
     prepared: tuple[Path, dict[str, int]], training_pack: Any
 ) -> None:

@@ -1,6 +1,7 @@
 """Losses over what is annotated, optimisers, the learning rate, the recipe."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -93,3 +94,21 @@ def test_learning_rate(make_recipe: MakeRecipe) -> None:
 def test_unknown_choices(changed: dict[str, str], make_recipe: MakeRecipe) -> None:
     with pytest.raises(InputError, match=r"must be one of .*, got '(huber|lbfgs|8)'"):
         make_recipe(**changed)
+
+
+def test_the_plateau_schedule_warms_up_and_watches_the_validation(make_recipe: MakeRecipe) -> None:
+    recipe = make_recipe(schedule="plateau", patience=2, factor=0.1, warmup_epochs=1.0, epochs=4)
+    task = KeypointTask(recipe, KeypointNet(32), steps=20)
+    chosen = task.configure_optimizers()
+    plateau, optimizer = chosen["lr_scheduler"]["scheduler"], chosen["optimizer"]
+    assert chosen["lr_scheduler"]["monitor"] == "val/error"
+    assert (plateau.patience, plateau.factor) == (2, 0.1)
+    trainer = SimpleNamespace(optimizers=[optimizer], global_step=1)
+    task.trainer = trainer  # kept as a weak reference
+    task.on_train_batch_start()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(recipe.learning_rate * 2 / 5)
+    for error in (5.0, 5.0, 5.0, 5.0):
+        plateau.step(error)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(recipe.learning_rate * 2 / 50)
+    with pytest.raises(InputError, match="schedule must be one of cosine, plateau, got 'steps'"):
+        make_recipe(schedule="steps")

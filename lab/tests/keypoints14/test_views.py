@@ -77,3 +77,18 @@ def test_pictures_of_one_row(size_wh: tuple[int, int], face: np.ndarray, make_re
     matrix = random_map(np.random.default_rng(2), flat, size_wh, make_recipe())
     assert np.isfinite(matrix).all()
     assert warp(np.full((40, 40, 3), 7, np.uint8), size_wh, matrix, 32).tolist() == [[[7] * 3] * 32] * 32
+
+
+def test_loose_crops_keep_all_points(face: np.ndarray, make_recipe: MakeRecipe) -> None:
+    """Margins grow by up to 0.3 of the extent, and shift by up to 0.05; every point stays inside."""
+    recipe = make_recipe(
+        turn_deg=0.0, shear=0.0, margin=0.0, loose_share=1.0, loose_margin=0.3, loose_shift=0.05
+    )
+    own, grown = margins(face, (61, 61)), []
+    for seed in range(60):
+        points = apply(random_map(np.random.default_rng(seed), face, (61, 61), recipe), face)
+        assert (points > -0.5).all() and (points < recipe.input_px - 0.5).all()
+        grown.append(margins(points, (recipe.input_px, recipe.input_px)) - own)
+    grown = np.array(grown)
+    assert grown.mean(axis=0) == pytest.approx(np.full(4, 0.15), abs=0.05) and grown.max() > 0.28
+    assert np.abs(grown[:, 0] - grown[:, 2]).max() > 0.05

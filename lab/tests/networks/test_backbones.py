@@ -97,6 +97,8 @@ def test_an_unreachable_hub(error: Exception, monkeypatch: pytest.MonkeyPatch) -
         raise error
 
     monkeypatch.setattr(timm, "create_model", unreachable)
+    monkeypatch.setattr(backbones, "_hub_answers", lambda: False)
+    monkeypatch.setattr(backbones.constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(
         InputError, match=f"mobilenetv3_large_100 cannot be reached .{error}.; set pretrained"
     ):
@@ -116,6 +118,7 @@ def test_the_hub_is_asked_only_when_wanted(
     original = timm.create_model
     source = str(saved(Regressor("mobilenetv3", 5), tmp_path / "best.ckpt"))
     monkeypatch.setattr(backbones.timm, "create_model", create_model)
+    monkeypatch.setattr(backbones, "_hub_answers", lambda: True)
     create("mobilenetv3", 10, source if pretrained == "checkpoint" else pretrained, drop_rate=0.1)
     assert asked == [(pretrained == "hub", 10, {"drop_rate": 0.1})]
 

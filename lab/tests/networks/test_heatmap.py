@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from facegeom.errors import InputError
-from facegeom_lab.networks import heatmap
+from facegeom_lab.networks import backbones, heatmap
 from facegeom_lab.networks.heatmap import HEADS, SIGMA, HeatmapNet, decode, expectation, gaussians
 
 CELLS = 32
@@ -88,5 +88,6 @@ def test_unreachable_hub(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError("no route to host")
 
     monkeypatch.setattr(heatmap.timm, "create_model", unreachable)
+    monkeypatch.setattr(backbones, "_hub_answers", lambda: True)
     with pytest.raises(InputError, match=r"hub .* of resnet18 cannot be reached \(no route to host\)"):
         HeatmapNet("resnet18", 5, "hub")

@@ -11,11 +11,15 @@ from typing import BinaryIO
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from facegeom.errors import FacegeomError, InputError
+from facegeom_lab.cli import lab
 from facegeom_lab.evaluation.run import RESULT
+from facegeom_lab.studies import jobs as machinery
 from facegeom_lab.studies import reproduction
-from facegeom_lab.studies.reproduction import Job, jobs, reproduce, select
+from facegeom_lab.studies.jobs import DONE, Job, plan_text, select
+from facegeom_lab.studies.reproduction import jobs, reproduce, second_seeds
 from facegeom_lab.training import recipes
 from facegeom_lab.training.tasks.landmarks import LandmarksRecipe
 from facegeom_lab.training.trainers import TRAINERS
@@ -25,30 +29,48 @@ ABLATIONS = (
     *("no-warmup", "frozen", "not-pretrained", "detector-only"),
     *("no-rotation-colour", "no-rotation-colour-jitter"),
 )
+NOTEBOOK = (
+    "notebook",
+    *(f"notebook-{name}" for name in ABLATIONS if "warm" not in name and "pre" not in name),
+)
+DEPTH_DATA = [f"depth-{what}-{split}" for split in ("train", "val") for what in ("heads", "faces")]
 
 
 def test_every_row_of_the_tables() -> None:
     rows = {job.name for job in jobs() if job.recipe.startswith("landmarks106")}
-    tables = {f"landmarks106-{body}-{loss}" for body in BACKBONES for loss in ("mse", "wing")}
-    assert rows == tables | {f"landmarks106-mobilenetv3-mse-{name}" for name in ABLATIONS}
-    assert len(rows) == 16
+    losses = ("mse", "wing", "wing-unit")
+    tables = {f"landmarks106-{body}-{loss}" for body in BACKBONES for loss in losses}
+    changed = {f"landmarks106-mobilenetv3-mse-{name}" for name in (*ABLATIONS, *NOTEBOOK)}
+    assert rows == tables | changed and len(rows) == 15 + 6 + 5
     names = [job.name for job in jobs()]
     assert len(set(names)) == len(names)
-    assert {"mesh478-efficientnetv2b0", *(f"body-{body}" for body in BACKBONES)} <= set(names)
+    wanted = {"mesh478-efficientnetv2b0", "keypoints14", "heatmap68", "dlib68", "6drepnet", "depth2"}
+    assert {*wanted, *(f"body-{body}" for body in BACKBONES)} <= set(names)
+    assert {"mtcnn-published", "fpnet-published", "compress-study-run"} <= set(names)
 
 
-def test_backbones_come_before_the_rows_that_start_from_them() -> None:
+def test_what_is_needed_comes_first() -> None:
     places = {job.name: place for place, job in enumerate(jobs())}
     for job in jobs():
-        if job.recipe == "landmarks106-mobilenetv3-mse-not-pretrained" or job.recipe in ("body", "dlib68"):
-            assert not job.backbone_run
-        else:
-            assert places[job.backbone_run] < places[job.name]
-            assert job.backbone_run == f"body-{job.recipe.split('-')[1]}"
-        assert job.evaluated == (job.recipe != "body")
+        assert all(places[name] < places[job.name] for name in job.before)
+        assert job.hours > 0 and bool(job.recipe) != bool(job.command)
+        if job.recipe.startswith(("landmarks106", "mesh478")):
+            random = job.recipe.endswith("not-pretrained")
+            assert job.backbone_run == ("" if random else f"body-{job.recipe.split('-')[1]}")
 
 
-@pytest.mark.parametrize("job", jobs(), ids=lambda job: job.name)
+def test_commands_are_those_of_the_program() -> None:
+    """Each command of a job is parsed by the command line, its options known."""
+    for job in jobs():
+        if job.command:
+            words = [word.format(data="d", labels="l", out="o") for word in job.command]
+            result = CliRunner().invoke(lab.app, [*words, "--help"])
+            assert result.exit_code == 0, (job.name, result.output)
+            options = {word for word in words if word.startswith("--")}
+            assert all(option in result.output for option in options), (job.name, options)
+
+
+@pytest.mark.parametrize("job", [job for job in jobs() if job.recipe], ids=lambda job: job.name)
 def test_settings_are_those_of_the_recipe(job: Job) -> None:
     """Load the overrides as a recipe; the command line keeps their types."""
     module, recipe_type = TRAINERS[recipes.kind(job.recipe)]
@@ -67,6 +89,8 @@ def test_the_schedule_of_the_landmarks_is_the_published_one() -> None:
         assert recipe.warmup_epochs == (0 if ablated else 3)
         assert (recipe.patience, recipe.factor, recipe.stop_at_rate) == (4, 0.25, 1e-6)
         assert (recipe.max_epochs, recipe.size_px) == (40, 96)
+        shortest = 1 + 5 * (recipe.patience + 1)  # the rate is quartered five times before it is below 1e-6
+        assert shortest * recipe.samples_per_epoch >= 60_000 and recipe.mesh_faces
 
 
 def test_the_length_of_the_backbones() -> None:
@@ -97,10 +121,11 @@ def test_the_scale_leaves_the_ablations_alone() -> None:
     [
         (
             ["landmarks106-resnet18-*"],
-            ["body-resnet18", *(f"landmarks106-resnet18-{k}" for k in ("mse", "wing"))],
+            ["body-resnet18", *(f"landmarks106-resnet18-{k}" for k in ("mse", "wing", "wing-unit"))],
         ),
         (["*not-pretrained"], ["landmarks106-mobilenetv3-mse-not-pretrained"]),
         (["body-mobilevit", "*mobilevit-wing"], ["body-mobilevit", "landmarks106-mobilevit-wing"]),
+        (["depth1"], [*DEPTH_DATA, "depth1"]),
         ([], [job.name for job in jobs()]),
     ],
 )
@@ -132,7 +157,7 @@ class Worker:
         if job.name == self.fails:
             raise FacegeomError(f"see {out / job.name / 'run.log'}")
         (out / job.name).mkdir()
-        (out / job.name / (RESULT if job.evaluated else "best.ckpt.done")).touch()
+        (out / job.name / (RESULT if job.evaluated else DONE)).touch()
         self.note(job.name, "ends")
 
     def note(self, name: str, what: str) -> None:
@@ -149,7 +174,8 @@ class Worker:
 
 def rerun(worker: Worker, out: Path, monkeypatch: pytest.MonkeyPatch, **options: object) -> list[str]:
     monkeypatch.setattr(reproduction, "jobs", lambda: list(JOBS))
-    monkeypatch.setattr(reproduction, "run", worker)
+    monkeypatch.setattr(reproduction, "slowness", lambda: 2.0)
+    monkeypatch.setattr(machinery, "run", worker)
     return reproduce(Path("data"), Path("labels.npz"), out, **options)
 
 
@@ -207,7 +233,7 @@ def test_commands_of_a_row(commands: list[list[str]], tmp_path: Path) -> None:
     job = Job(
         "row", "landmarks106-resnet18-wing", {"size_px": 96, "factor": 0.5}, backbone_run="body-resnet18"
     )
-    reproduction.run(job, Path("pack"), Path("labels.npz"), tmp_path)
+    machinery.run(job, Path("pack"), Path("labels.npz"), tmp_path)
     given = ["--data", "pack", "--labels", "labels.npz", "--workers", "0"]
     body = tmp_path / "body-resnet18" / "best.ckpt"
     values = ["--set", "size_px=96", "--set", "factor=0.5", "--set", f"pretrained={body}"]
@@ -217,10 +243,54 @@ def test_commands_of_a_row(commands: list[list[str]], tmp_path: Path) -> None:
     ]
 
 
+def test_commands_of_a_row_that_reads_other_runs(commands: list[list[str]], tmp_path: Path) -> None:
+    places = {"data": "poses", "start": "depth1/last.ckpt"}
+    machinery.run(Job("row", "fpnet", places=places), Path("pack"), Path("labels.npz"), tmp_path)
+    train, evaluate = commands
+    assert (
+        train[train.index("--data") + 1] == evaluate[evaluate.index("--data") + 1] == str(tmp_path / "poses")
+    )
+    assert train[train.index("--start") + 1] == str(tmp_path / "depth1" / "last.ckpt")
+
+
+def test_a_command(commands: list[list[str]], tmp_path: Path) -> None:
+    job = Job("heads", command=("synth", "--data", "{data}", "-o", "{out}/heads"))
+    machinery.run(job, Path("pack"), Path("labels.npz"), tmp_path)
+    assert commands == [["synth", "--data", "pack", "-o", f"{tmp_path}/heads"]] and job.done(tmp_path)
+
+
+def test_the_plan_names_hours(tmp_path: Path) -> None:
+    chosen = [Job("a", "row", hours=2), Job("b", "row", needs=("a",), hours=1), Job("c", "row", hours=1)]
+    text = plan_text(chosen, tmp_path, 2, 1.5)
+    assert text.startswith("3 of 3 runs are left; about 4.5 hours with 2 at once:")  # b waits for a
+    assert "   3.0  a" in text
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / RESULT).touch()
+    assert plan_text(chosen, tmp_path, 2, 1.5) == "all 3 runs are finished"
+
+
+def test_a_plan_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker, said = Worker(), []
+    assert rerun(worker, tmp_path, monkeypatch, say=said.append, plan=True) == []
+    assert worker.begun() == [] and said[0].startswith("5 of 5 runs are left")
+
+
+def test_second_seeds_for_what_the_faces_leave_open(tmp_path: Path, write_runs) -> None:
+    """As is and no warm-up err alike; the squared error and Wing do not."""
+    root = "landmarks106-mobilenetv3-"
+    write_runs(tmp_path, f"{root}mse", f"{root}wing", f"{root}mse-no-warmup")
+    chosen = select(jobs(), [f"{root}mse", f"{root}wing", f"{root}mse-no-warmup"])
+    second = second_seeds(chosen, tmp_path)
+    assert [job.name for job in second] == [f"{root}mse-no-warmup-seed2", f"{root}mse-seed2"]
+    assert all(job.overrides["seed"] == 2 and job.backbone_run == "body-mobilenetv3" for job in second)
+    assert second_seeds(chosen, tmp_path / "nothing") == []
+
+
 def test_commands_of_a_body(commands: list[list[str]], tmp_path: Path) -> None:
     job = Job("body-resnet18", "body", {"view": "close"}, evaluated=False)
     assert not job.done(tmp_path)
-    reproduction.run(job, Path("pack"), Path("labels.npz"), tmp_path)
+    machinery.run(job, Path("pack"), Path("labels.npz"), tmp_path)
     assert [words[0] for words in commands] == ["train"] and commands[0][-2:] == ["--set", "view=close"]
     assert job.done(tmp_path)
 
@@ -235,6 +305,6 @@ def test_what_a_failed_command_said_is_kept(tmp_path: Path, monkeypatch: pytest.
     job = Job("row", "landmarks106-resnet18-wing")
     for _ in range(2):
         with pytest.raises(FacegeomError, match=r"lab train landm.* failed with exit code 2; see .*run\.log"):
-            reproduction.run(job, tmp_path, tmp_path / "labels.npz", tmp_path)
+            machinery.run(job, tmp_path, tmp_path / "labels.npz", tmp_path)
     assert (tmp_path / "row" / "run.log").read_text() == "error of train\n" * 2
     assert not job.done(tmp_path)

@@ -16,7 +16,12 @@ from facegeom.geometry.rotation import (
 )
 from facegeom.image.crop import crop_squares
 from facegeom_lab.datasets.training.pose_photos import PosePhoto, five_point_photo, pack_photos
-from facegeom_lab.datasets.training.pose_windows import MIRRORED_VECTORS, PoseWindows, _warp_window
+from facegeom_lab.datasets.training.pose_windows import (
+    MIRRORED_VECTORS,
+    PoseWindows,
+    _warp_window,
+    balanced,
+)
 from facegeom_lab.synth import face_profiling
 from facegeom_lab.teachers import distillation
 from facegeom_lab.teachers.distillation import (
@@ -61,9 +66,9 @@ WINDOWS = np.array(
 
 def test_choice_by_the_rules() -> None:
     chosen = choose(WINDOWS, photo(), np.random.default_rng(0))
-    assert chosen.kind.tolist() == [FACE, OUTSIDE, OUTSIDE, INSIDE]
-    assert chosen.window[0] == 1 and chosen.window[3] == 2
-    assert set(chosen.window[1:3].tolist()) < {3, 4, 5} and chosen.face.tolist() == [0, -1, -1, -1]
+    assert chosen.kind.tolist() == [FACE, OUTSIDE, OUTSIDE, OUTSIDE, INSIDE]
+    assert chosen.window[0] == 1 and chosen.window[4] == 2
+    assert set(chosen.window[1:4].tolist()) == {3, 4, 5} and chosen.face.tolist() == [0, -1, -1, -1, -1]
 
 
 def test_a_window_that_cuts_a_point_off_is_no_face() -> None:
@@ -81,6 +86,16 @@ def test_nothing_proposed_nothing_chosen() -> None:
     assert len(choose(np.zeros((0, 4)), photo(), np.random.default_rng(0)).kind) == 0
     empty = photo(five=np.zeros((0, 5, 2)), squares_xyxy=np.zeros((0, 4)), rotation=np.zeros((0, 3, 3)))
     assert set(choose(WINDOWS, empty, np.random.default_rng(0)).kind.tolist()) == {OUTSIDE}
+
+
+@pytest.mark.parametrize(
+    ("outside", "inside", "kept"),
+    [(15, 5, (10, 5)), (8, 9, (8, 4)), (7, 0, (7, 0)), (1, 3, (1, 3)), (0, 0, (0, 0))],
+)
+def test_two_outside_for_each_inside_over_the_set(outside: int, inside: int, kept: tuple[int, int]) -> None:
+    kind = np.repeat((FACE, OUTSIDE, INSIDE), (4, outside, inside))
+    chosen = kind[balanced(kind)]
+    assert ((chosen == FACE).sum(), (chosen == OUTSIDE).sum(), (chosen == INSIDE).sum()) == (4, *kept)
 
 
 def test_square_of_five_points() -> None:
@@ -106,7 +121,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(distillation, "SHARD", 2)
     photos = [photo(name=str(index)) for index in range(5)]
     counts = build(photos, tmp_path, {"points": PointsTeacher()})
-    assert counts == {"faces": 5, "outside": 10, "inside": 5}
+    assert counts == {"faces": 5, "outside": 15, "inside": 5}
     return tmp_path
 
 
@@ -114,7 +129,7 @@ def test_shards(built: Path) -> None:
     assert [file.name for file in sorted(built.iterdir())] == [f"poses_0000{n}.npz" for n in range(3)]
     with np.load(built / "poses_00000.npz") as arrays:
         face = arrays["kind"] == FACE
-        assert arrays["windows"].shape == (8, STORED_PX, STORED_PX, 3)
+        assert arrays["windows"].shape == (10, STORED_PX, STORED_PX, 3)
         np.testing.assert_allclose(arrays["offsets"][face], [[-0.02, -0.01, -0.02, -0.01]] * 2, atol=1e-6)
         assert np.isnan(arrays["offsets"][~face]).all()
         turned = rotation_from_6d(arrays["raw_points"][face].astype(np.float64))

@@ -1,5 +1,6 @@
 """The shared training loop: checkpoints, resume, logs, stopping rule, learning-rate schedule."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import TQDMProgressBar
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from facegeom.errors import FacegeomError, InputError
 from facegeom_lab.evaluation.run import read_metrics
 from facegeom_lab.training import loop
 
@@ -236,3 +239,32 @@ def test_an_older_state_of_a_schedule_is_resumed() -> None:
         optimizer.step()
         schedule.step()
         assert schedule.get_last_lr() == [0.561183466782546]
+
+
+def test_too_few_samples_are_told_at_once() -> None:
+    loop.expect_batch(4, 4, "faces")
+    with pytest.raises(
+        InputError, match=r"at least 16 faces to fill a batch, got 3; set batch=3, or give more"
+    ):
+        loop.expect_batch(3, 16, "faces")
+    with pytest.raises(InputError, match="got 0; check the data set"):
+        loop.expect_batch(0, 16, "faces")
+
+
+def test_weights_that_are_not_finite_are_refused() -> None:
+    net = torch.nn.Linear(2, 2)
+    loop.expect_finite(net)
+    torch.nn.init.constant_(net.bias, torch.nan)
+    with pytest.raises(
+        FacegeomError, match="the training diverged: bias is not finite; set a lower learning_rate"
+    ):
+        loop.expect_finite(net)
+
+
+def test_no_advertisement_and_no_negative_epochs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trainer = loop.trainer(tmp_path, "32-true", None, max_steps=2)
+    assert any(isinstance(each, TQDMProgressBar) for each in trainer.callbacks)  # "Epoch 1", not "Epoch 1/-2"
+    assert "Tip" not in caplog.text
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    assert not logger.filter(logging.makeLogRecord({"msg": "Tip: buy this"}))
+    assert logger.filter(logging.makeLogRecord({"msg": "GPU available: False"}))

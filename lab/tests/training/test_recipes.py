@@ -41,6 +41,14 @@ ABLATIONS: dict[str, dict[str, object]] = {
 }
 
 
+NOTEBOOK: dict[str, dict[str, object]] = {
+    "frozen": {"frozen_blocks": 2, "live_statistics": True},
+    "detector-only": {"truth_share": 0},
+    "no-rotation-colour": {"turn_deg": 0, "colour": 0},
+    "no-rotation-colour-jitter": {"turn_deg": 0, "colour": 0, "jitter": 0},
+}
+
+
 @pytest.mark.parametrize("name", recipes.names())
 def test_every_recipe_fits_its_kind(name: str) -> None:
     assert recipes.kind(name) in TRAINERS
@@ -49,7 +57,7 @@ def test_every_recipe_fits_its_kind(name: str) -> None:
     assert all(isinstance(value, (int, float, str, list)) for value in asdict(recipe).values())
 
 
-@pytest.mark.parametrize("loss", ["mse", "wing"])
+@pytest.mark.parametrize("loss", ["mse", "wing", "wing-unit"])
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_key_points_as_published(backbone: str, loss: str) -> None:
     values = asdict(recipes.load(LandmarksRecipe, f"landmarks106-{backbone}-{loss}"))
@@ -66,7 +74,16 @@ def test_what_the_ablations_do_otherwise(name: str) -> None:
 
 def test_no_other_key_point_recipes() -> None:
     names = [name for name in recipes.names() if recipes.kind(name) == "landmarks"]
-    assert len(names) == len(BACKBONES) * 2 + len(ABLATIONS)
+    assert len(names) == len(BACKBONES) * 3 + len(ABLATIONS) + 1 + len(NOTEBOOK)
+
+
+@pytest.mark.parametrize("name", NOTEBOOK)
+def test_what_the_notebook_does_otherwise(name: str) -> None:
+    as_is = "landmarks106-mobilenetv3-mse"
+    plain = asdict(recipes.load(LandmarksRecipe, as_is))
+    changed = asdict(recipes.load(LandmarksRecipe, f"{as_is}-notebook{name and '-'}{name}"))
+    expected = {"jitter": 0.15, "detector": "hog"} | NOTEBOOK[name]
+    assert {key: value for key, value in changed.items() if value != plain[key]} == expected
 
 
 def test_overrides() -> None:

@@ -1,5 +1,6 @@
 """Training and evaluation by a recipe's name."""
 
+import subprocess
 import sys
 from dataclasses import asdict
 from functools import partial
@@ -12,14 +13,18 @@ import numpy as np
 import pytest
 
 from facegeom.errors import InputError
+from facegeom_lab.datasets import registry
 from facegeom_lab.evaluation.cost import cost
 from facegeom_lab.evaluation.run import RECIPE, read_predictions, read_recipe, read_result
 from facegeom_lab.training import recipes, trainers
 from facegeom_lab.training.tasks import landmarks
 from facegeom_lab.training.tasks.landmarks import LandmarksRecipe
 from facegeom_lab.training.trainers import (
+    ANY_POINTS,
+    OTHER_SETS,
     TRAINERS,
     Inputs,
+    check_dataset,
     evaluate,
     train,
     training_cost,
@@ -99,6 +104,48 @@ def test_what_cannot_be_trained(
     with pytest.raises(InputError, match=message):
         train(name, Inputs(tmp_path, tmp_path / "run"), changes)
     assert not trainer.calls and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "dataset", "message"),
+    [
+        ("face", "ffhq", "the kind face cannot be trained on FFHQ; expected --dataset pack"),
+        ("mesh478-efficientnetv2b0", "lapa", r"kind mesh478 cannot .* LaPa; expected --dataset pack or ffhq"),
+        ("depth1", "wflw", "expected --dataset pack or texas3dfrd or eurecom or biwi or superface"),
+        ("fpnet", "celeba", "kind fpnet cannot be trained on CelebA"),
+        (NAME, "biwi", "kind landmarks learns points, and BIWI .* has none; expected --dataset one of lapa"),
+        ("heatmap68", "superface", "has none"),
+        (NAME, "lfw", "expected one of lapa, .* as the data set, got 'lfw'"),
+    ],
+)
+def test_a_data_set_that_a_kind_cannot_read(recipe: str, dataset: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        train(recipe, Inputs(tmp_path, tmp_path / "run", dataset))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", TRAINERS)
+def test_no_kind_ignores_a_data_set(kind: str) -> None:
+    """A data set other than the pack is read or refused; only kinds that name it get through."""
+    accepted = set()
+    for dataset in registry.DATASETS:
+        try:
+            check_dataset(kind, dataset)
+            accepted.add(dataset)
+        except InputError:
+            pass
+    assert accepted == {"pack", *OTHER_SETS.get(kind, ())} or kind in ANY_POINTS
+
+
+def test_unknown_keys_are_told_before_imports(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from facegeom.errors import InputError\n"
+        "from facegeom_lab.training.trainers import Inputs, train\n"
+        "try: train('face', Inputs(Path(), Path()), {'bach': 1})\n"
+        "except InputError as error: print(error, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "unknown keys ['bach']" in done.stdout and done.stdout.strip().endswith("False")
 
 
 def test_an_unknown_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

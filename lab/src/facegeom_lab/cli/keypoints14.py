@@ -15,6 +15,7 @@ app = typer.Typer(
 )
 
 Loss = Literal["wing", "smooth_l1", "mse"]
+Schedule = Literal["cosine", "plateau"]
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop"]
 Images = Annotated[Path, typer.Argument(help="Folder of the images.")]
 Table = Annotated[Path, typer.Argument(help="Table of points: filename,x1,y1,...,x14,y14 (gt.csv).")]
@@ -51,6 +52,9 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, help="Replaces the value of the recipe.")] = None,
     loss: Annotated[Loss | None, typer.Option(help="Replaces the value of the recipe.")] = None,
     optimizer: Annotated[Optimizer | None, typer.Option(help="Replaces the value of the recipe.")] = None,
+    schedule: Annotated[
+        Schedule | None, typer.Option(help="Of the learning rate; plateau: ReduceLROnPlateau.")
+    ] = None,
 ) -> None:
     """Train from scratch on the given images only; a run that was stopped resumes at its last epoch.
 
@@ -60,7 +64,7 @@ def train(
     from facegeom_lab.keypoints14.task import Keypoints14Recipe
     from facegeom_lab.training import recipes
 
-    changed = {"epochs": epochs, "loss": loss, "optimizer": optimizer}
+    changed = {"epochs": epochs, "loss": loss, "optimizer": optimizer, "schedule": schedule}
     recipe = recipes.load(Keypoints14Recipe, "keypoints14", **changed)
     train_detector(gt, images, fast, out=out, recipe=recipe, workers=workers)
     typer.echo("the trial succeeded; nothing was written" if fast else f"wrote {out}")

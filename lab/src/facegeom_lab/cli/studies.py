@@ -23,14 +23,22 @@ def reproduce(
         list[str] | None, typer.Option(help="Pattern of run names, such as vgg*; repeatable.")
     ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Runs in parallel, one thread each.")] = 2,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what is left and how many hours; run nothing.")
+    ] = False,
 ) -> None:
-    """Reproduce the published experiments on the data pack; resumes. `facegeom lab report` makes the page.
+    """Reproduce the published experiments on the data pack: says how many hours it takes, then runs; resumes.
+
+    `facegeom lab report` makes the pages of what is finished.
 
     Example: facegeom lab reproduce --data data --only "landmarks106-mobilenetv3-*"
+
+    Example: facegeom lab reproduce --data data --plan
     """
     from facegeom_lab.studies.reproduction import reproduce as rerun
 
-    typer.echo("done: " + ", ".join(rerun(data, labels, out, only or [], processes)))
+    done = rerun(data, labels, out, only or [], processes, typer.echo, plan)
+    typer.echo("done: " + (", ".join(done) or "none"))
 
 
 def report_reproduction(
@@ -46,11 +54,14 @@ def report_reproduction(
 ) -> None:
     """Write the published tables and figures with the results of finished runs: Markdown, PNG and SVG.
 
+    In the folder of `facegeom lab reproduce` also the pages of pretraining, head directions and compression.
+
     Example: facegeom lab report runs/reproduction -o runs/report
     """
-    from facegeom_lab.studies.reports.reproduction import report as write
+    from facegeom_lab.studies.reports.reproduction import report_all as write
 
-    typer.echo(f"wrote {write(runs, out, about)}")
+    for file in write(runs, out, about):
+        typer.echo(f"wrote {file}")
 
 
 def compress(
@@ -140,6 +151,9 @@ def pose_study(
     model: Annotated[
         Path | None, typer.Option(help="With --heads: checkpoint of the 6drepnet that labelled the sets.")
     ] = None,
+    row: Annotated[
+        list[Path] | None, typer.Option(help="Folder of a finished FPNet run to measure, too; repeatable.")
+    ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Runs in parallel, one thread each.")] = 2,
 ) -> None:
     """Train FPNet with and without hard mining, on vectors and on angles; compare with its teacher; resumes.
@@ -148,7 +162,8 @@ def pose_study(
     """
     from facegeom_lab.studies.head_pose.study import Plan, study
 
-    typer.echo(f"wrote {study(Plan(data, out, teacher, epochs, heads, model), processes)}")
+    plan = Plan(data, out, teacher, epochs, heads, model, tuple(row or ()))
+    typer.echo(f"wrote {study(plan, processes)}")
 
 
 def report_pose(

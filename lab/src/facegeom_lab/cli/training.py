@@ -91,17 +91,17 @@ def evaluate(
     start: Annotated[Path | None, typer.Option(help="depth2: checkpoint of stage I.")] = None,
     workers: Workers = 2,
 ) -> None:
-    """Evaluate a run: errors on held-out splits, parameters, multiply-adds, time.
+    """Evaluate a run: errors on held-out splits, parameters, multiply-adds, time, as a table and result.json.
 
     Example: facegeom lab evaluate runs/landmarks106-mobilenetv3-wing --data data
     """
-    import json
-
+    from facegeom_lab.evaluation.run import RESULT, figures_table
     from facegeom_lab.training.trainers import Inputs
     from facegeom_lab.training.trainers import evaluate as measure
 
     inputs = Inputs(data, run, dataset, labels, rendered, start=start, workers=workers)
-    typer.echo(json.dumps(measure(inputs), indent=2))
+    typer.echo(figures_table(measure(inputs)))
+    typer.echo(f"wrote {run / RESULT}")
 
 
 def evaluate_pose(

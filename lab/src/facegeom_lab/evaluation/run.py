@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 import yaml
 
-from facegeom.errors import InputError
+from facegeom.errors import FacegeomError, InputError
 from facegeom.export.files import write
 from facegeom_lab.evaluation import points
 from facegeom_lab.files import save_npz
@@ -111,10 +112,45 @@ def write_result(run: Path, values: dict[str, Any], name: str = RESULT) -> None:
 
     Raises:
         OutputError: the file cannot be written.
-        ValueError: a figure is not finite; use None where there is none.
+        FacegeomError: a figure is NaN or infinite; None stands for none.
     """
-    text = json.dumps(values, indent=2, allow_nan=False, default=_plain)
+    try:
+        text = json.dumps(values, indent=2, allow_nan=False, default=_plain)
+    except ValueError as error:
+        raise FacegeomError(
+            f"a figure of {run} is NaN or infinite: the training diverged, or no face has that figure"
+        ) from error
     write(run / name, (text + "\n").encode())
+
+
+def figures_table(values: Mapping[str, Any]) -> str:
+    """Return the figures of a result as text: a line for each, with a column for each split that has it."""
+    parts: dict[str, dict[str, Any]] = {"": {}}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            parts[name] = dict(_flat(value))
+        else:
+            parts[""][name] = value
+    whole = [f"{name:32} {_text(value)}" for name, value in parts.pop("").items()]
+    keys = dict.fromkeys(key for part in parts.values() for key in part)
+    rows = [["", *parts], *([key, *(_text(part.get(key)) for part in parts.values())] for key in keys)]
+    lines = [f"{row[0]:32} " + " ".join(f"{cell:>14}" for cell in row[1:]) for row in rows if parts]
+    return "\n".join(line.rstrip() for line in [*lines, *whole])
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(map(_text, value))
+    is_number = isinstance(value, float | np.floating)
+    return "-" if value is None else f"{value:.5g}" if is_number else str(value)
 
 
 def read_result(run: Path, name: str = RESULT, command: str = "evaluate") -> dict[str, Any]:

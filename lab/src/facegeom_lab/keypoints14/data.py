@@ -23,6 +23,9 @@ from facegeom_lab.keypoints14.views import SquareImages, mirror, random_map, war
 MIN_POINTS = 2
 """Fewest annotated points of an image that is used."""
 
+BORDERS = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT)
+"""What lies beyond an image in looser crops of it: nothing of the given data shows that."""
+
 GT = "gt.csv"
 """Name of the table beside a folder of images."""
 
@@ -139,7 +142,8 @@ class TrainingViews(Dataset):
         rng = np.random.default_rng((self.recipe.seed, self.epoch, index))
         square, size_wh = self.images[index]
         matrix = random_map(rng, self.points[index], size_wh, self.recipe)
-        crop = warp(square, size_wh, matrix, self.recipe.input_px)
+        border = BORDERS[int(rng.integers(len(BORDERS)))] if self.recipe.loose_share else BORDERS[0]
+        crop = warp(square, size_wh, matrix, self.recipe.input_px, border)
         points = apply(matrix, self.points[index])
         if rng.random() < 0.5:
             crop, points = mirror(crop, points)

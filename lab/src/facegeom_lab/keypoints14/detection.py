@@ -8,11 +8,20 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from facegeom.errors import InputError
+from facegeom.geometry.boxes import from_points
+from facegeom.geometry.transforms import apply, box_to_square, invert
 from facegeom.image import reading
+from facegeom_lab.datasets.training.landmark_crops import warp
 from facegeom_lab.keypoints14.network import KeypointNet, load_network
-from facegeom_lab.keypoints14.views import MIRROR, SquareImages
+from facegeom_lab.keypoints14.views import MIRROR, SquareImages, frame_xyxy
 
 BATCH = 64
+ROUNDS = 1
+"""Further looks at an image: a second crop around the points of the first."""
+
+NEAR = 0.06
+"""Largest deviation of an image's edges from those of a crop like the training's, in extents of the points,
+at which the points found in it stay."""
 
 
 def detect(model_filename: str | Path, test_img_dir: str | Path) -> dict[str, np.ndarray]:
@@ -38,8 +47,34 @@ def detect(model_filename: str | Path, test_img_dir: str | Path) -> dict[str, np
         squares, sizes_wh = zip(*(images[row] for row in rows), strict=True)
         units = predict_points(net, np.stack(squares))
         pixels = (units + 0.5) * np.array(sizes_wh)[:, None] - 0.5
+        if net.margins is not None:
+            paths = [images.paths[row] for row in rows]
+            pixels = np.stack([_closer(net, *each) for each in zip(paths, sizes_wh, pixels, strict=True)])
         found.update({names[row]: points.reshape(-1) for row, points in zip(rows, pixels, strict=True)})
     return found
+
+
+def _closer(net: KeypointNet, path: Path, size_wh: tuple[int, int], pixels: np.ndarray) -> np.ndarray:
+    """Predict again from a crop like those of the training, where the image is a looser or shifted one.
+
+    Args:
+        net: with margins.
+        path: of the image.
+        size_wh: its size.
+        pixels: (14, 2) points found in the whole image.
+    """
+    image, wanted, square = None, np.array(net.margins), frame_xyxy(size_wh)
+    for _ in range(ROUNDS):
+        extent = from_points(pixels)
+        size4 = np.tile(np.maximum(extent[2:] - extent[:2], 1.0), 2)
+        crop = extent + wanted * (-1, -1, 1, 1) * size4
+        if np.abs((crop - square) / size4).max() < NEAR:
+            break
+        image = reading.read(path) if image is None else image
+        onto, square = box_to_square(crop, int(net.input_px)), crop
+        units = predict_points(net, warp(image, onto, int(net.input_px))[None])[0]
+        pixels = apply(invert(onto), (units + 0.5) * int(net.input_px) - 0.5)
+    return pixels
 
 
 @torch.inference_mode()
@@ -48,7 +83,7 @@ def predict_points(net: KeypointNet, squares: np.ndarray) -> np.ndarray:
 
     Averages the predictions for the image and for its mirror image, and adds the label shift.
     """
-    images = torch.from_numpy(squares).permute(0, 3, 1, 2).float()
+    images = torch.from_numpy(np.array(squares)).permute(0, 3, 1, 2).float()
     plain, mirrored = (net(each).double().numpy() for each in (images, images.flip(3)))
     return (plain + mirrored[:, MIRROR] * (-1, 1)) / 2 + net.shift.double().numpy()
 

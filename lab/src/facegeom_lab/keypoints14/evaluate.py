@@ -21,6 +21,7 @@ from facegeom_lab.evaluation.run import (
 from facegeom_lab.keypoints14.data import GT, read_table
 from facegeom_lab.keypoints14.detection import detect
 from facegeom_lab.keypoints14.network import load_network, load_training_cost
+from facegeom_lab.keypoints14.prepare import VARIANTS
 from facegeom_lab.keypoints14.task import Keypoints14Recipe
 from facegeom_lab.keypoints14.train import MODEL, train_detector
 from facegeom_lab.training.trainers import Inputs
@@ -101,10 +102,13 @@ def train(recipe: Keypoints14Recipe, inputs: Inputs) -> Path:
 
 
 def evaluate(recipe: Keypoints14Recipe, inputs: Inputs) -> dict[str, Any]:
-    """Evaluate the network on ``val`` and ``afw`` of the folder ``inputs.data``; write the predictions."""
+    """Evaluate the network on ``val`` and ``afw`` of the folder ``inputs.data``, and their looser crops."""
     figures: dict[str, Any] = {}
-    for name in EVALUATED:
+    variants = [f"{name}-{variant}" for variant in VARIANTS for name in EVALUATED]
+    for name in (*EVALUATED, *variants):
         folder = inputs.data / name
+        if name in variants and not (folder / GT).is_file():
+            continue  # the course's own folders have none
         found = detect(inputs.out / MODEL, folder / IMAGES)
         compared = compare(found, read_table(folder / GT), folder / IMAGES)
         write_predictions(inputs.out, name, compared)

@@ -3,7 +3,7 @@
 The attributes ``body``, ``squeeze`` and ``answer`` name the weights in the files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from io import BytesIO
@@ -45,6 +45,8 @@ class KeypointNet(nn.Module):
     std: torch.Tensor
     input_px: torch.Tensor
     shift: torch.Tensor
+    margins: tuple[float, ...] | None = None
+    """Margins around the points of the training images, see :func:`.views.margins`; None where they vary."""
 
     def __init__(self, input_px: int = 96, dropout: float = 0.0) -> None:
         super().__init__()
@@ -105,15 +107,21 @@ class TrainingCost:
     val_error: float
 
 
-def save_network(path: Path, state: Mapping[str, torch.Tensor], cost: TrainingCost) -> None:
-    """Write the network's tensors in half precision (names as in ``KeypointNet``), and their training cost.
+def save_network(
+    path: Path,
+    state: Mapping[str, torch.Tensor],
+    cost: TrainingCost,
+    margins: Sequence[float] | None = None,
+) -> None:
+    """Write the network's tensors in half precision (names as in ``KeypointNet``), training cost and margins.
 
     Raises:
         OutputError: the file cannot be written.
     """
     tensors = {f"net.{name}": _to_half(value) for name, value in state.items()}
     stream = BytesIO()
-    torch.save({"state_dict": tensors, "effort": vars(cost)}, stream)
+    known = {} if margins is None else {"margins": [float(each) for each in margins]}
+    torch.save({"state_dict": tensors, "effort": vars(cost), **known}, stream)
     write(path, stream.getvalue())
 
 
@@ -132,6 +140,9 @@ def load_network(path: Path) -> KeypointNet:
     if int(net.input_px) not in INPUT_SIDES:
         sides = f"{INPUT_SIDES[0]} to {INPUT_SIDES[-1]}"
         raise InputError(f"expected images of {sides} pixels a side in {path}, got {net.input_px}")
+    stored = torch.load(path, map_location="cpu", weights_only=True)
+    if isinstance(stored.get("margins"), list):  # files of earlier versions have none
+        net.margins = tuple(stored["margins"])
     return net
 
 

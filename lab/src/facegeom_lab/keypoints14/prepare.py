@@ -26,6 +26,9 @@ CROP_SCALE = 1.2
 ANNOTATED = ("helen", "lfpw", "afw")
 """Sources with human annotations; the error is measured on these only."""
 
+VARIANTS = {"shifted": (1.0, 0.05), "loose12": (1.2, 0.0), "loose15": (1.5, 0.0)}
+"""Further crops of val and afw: scale of the sides, shift in sides."""
+
 VIDEOS = ("ytf", "ytf-test")
 EVERY_FRAME = 3
 """Step between the video frames that are used; neighbours are nearly the same."""
@@ -38,8 +41,9 @@ def prepare(data: Path, out: Path, labels: Path | None = None) -> dict[str, int]
 
     A crop has 1.2 times the extent of its points, to the nearest pixel, centred on them; outside the photo
     the last row or column is repeated. ``val`` (HELEN, LFPW) and ``afw`` have human annotations, and so have
-    HELEN and LFPW in ``train``. The other points of ``train`` follow from mesh labels by their linear map;
-    without mesh labels they are those of the video frames. Every third video frame is used.
+    HELEN and LFPW in ``train``. Both come in looser and shifted crops, too, as ``val-VARIANT`` of
+    ``VARIANTS``. The other points of ``train`` follow from mesh labels by their linear map; without mesh
+    labels they are those of the video frames. Every third video frame is used.
 
     Args:
         data: the data pack.
@@ -62,10 +66,16 @@ def prepare(data: Path, out: Path, labels: Path | None = None) -> dict[str, int]
         "val": (annotated, lambda row: row.split == "val"),
         "afw": (annotated, lambda row: row.split == "test"),
     }
-    return {
+    counts = {
         name: _write_folder(data / "faces", out / name, points, filter(belongs, used))
         for name, (points, belongs) in folders.items()
     }
+    for variant, (scale, shift) in VARIANTS.items():
+        for name, (points, belongs) in folders.items():
+            if name != "train":
+                chosen = filter(belongs, used)
+                _write_folder(data / "faces", out / f"{name}-{variant}", points, chosen, scale, shift)
+    return counts
 
 
 def _fewer_frames(rows: list[FaceRow]) -> list[FaceRow]:
@@ -87,26 +97,38 @@ def _from_meshes(labels: Path, rows: list[FaceRow]) -> Points:
     return {row.file: each for row, each, kept in labelled if kept}
 
 
-def _write_folder(faces: Path, out: Path, points: Points, rows: Iterable[FaceRow]) -> int:
+def _write_folder(
+    faces: Path,
+    out: Path,
+    points: Points,
+    rows: Iterable[FaceRow],
+    scale: float = 1.0,
+    shift: float = 0.0,
+) -> int:
     cropped: Points = {}
     for row in tqdm([row for row in rows if row.file in points], desc=out.name, unit="image"):
         name = f"{Path(row.file).with_suffix('').as_posix().replace('/', '_')}.png"
-        image, moved = tight_crop(read_face_rgba(faces / row.file), points[row.file])
+        image, moved = tight_crop(read_face_rgba(faces / row.file), points[row.file], scale, shift)
         write(out / "images" / name, cv2.imencode(".png", image[..., ::-1])[1].tobytes())
         cropped[name] = moved.reshape(-1)
     write_table(out / GT, cropped)
     return len(cropped)
 
 
-def tight_crop(image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def tight_crop(
+    image: np.ndarray, points: np.ndarray, scale: float = 1.0, shift: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Crop (h, w, 3) around points (K, 2), and return the points in pixels of the crop.
 
     Args:
         image: (H, W, 4) uint8, RGB and alpha; alpha is 0 outside a rectangle, the photo.
         points: (K, 2) pixels of the image.
+        scale: of the crop's sides, 1 for ``CROP_SCALE``.
+        shift: of the crop to the right and down, in its sides.
     """
     extent = from_points(points.astype(np.float64))
-    middle, half = (extent[:2] + extent[2:]) / 2, (extent[2:] - extent[:2]) * CROP_SCALE / 2
+    middle, half = (extent[:2] + extent[2:]) / 2, (extent[2:] - extent[:2]) * CROP_SCALE * scale / 2
+    middle = middle + 2 * half * shift
     low = np.rint(middle - half + 0.5).astype(int)  # the pixel with the nearest left or top edge
     size = np.maximum(np.rint(2 * half).astype(int), 1)
     columns, rows = (

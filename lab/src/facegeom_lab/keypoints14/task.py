@@ -17,6 +17,7 @@ FINAL_RATE = 0.005
 
 CHOICES = {
     "loss": ("wing", "smooth_l1", "mse"),
+    "schedule": ("cosine", "plateau"),
     "optimizer": ("adam", "adamw", "sgd", "rmsprop"),
     "precision": ("32-true", "bf16-mixed", "16-mixed"),
 }
@@ -38,7 +39,11 @@ class Keypoints14Recipe:
         loss_width: w of wing and beta of smooth_l1, in such pixels.
         loss_curvature: epsilon of wing, in such pixels.
         optimizer: adam, adamw, sgd (with Nesterov momentum) or rmsprop.
-        learning_rate: peak rate, after the warm-up; then half a cosine down.
+        learning_rate: peak rate, after the warm-up.
+        schedule: cosine, half a cosine down; or plateau, times ``factor`` whenever the validation error has
+            not fallen for more than ``patience`` epochs (PyTorch's ReduceLROnPlateau).
+        patience: of the schedule plateau.
+        factor: of the schedule plateau.
         warmup_epochs: length of the linear warm-up.
         momentum: of sgd and rmsprop.
         weight_decay: decoupled with adamw, L2 penalty with the others.
@@ -47,6 +52,9 @@ class Keypoints14Recipe:
         turn_deg: standard deviation of the in-plane rotation.
         shear: standard deviation of the shear.
         margin: largest change of the crop's margin on each side, as a fraction of the points' extent.
+        loose_share: fraction of the crops that are looser, or beside the face: images of other sources.
+        loose_margin: largest growth of their margins, as a fraction of the points' extent.
+        loose_shift: largest shift of theirs, likewise.
         change_share: fraction of images with changed light, colour or sharpness, or with occlusion.
         precision: Lightning's name: 32-true; bf16-mixed, faster where the CPU has bfloat16; 16-mixed, for
             GPUs without bfloat16.
@@ -65,6 +73,9 @@ class Keypoints14Recipe:
     loss_curvature: float
     optimizer: str
     learning_rate: float
+    schedule: str
+    patience: int
+    factor: float
     warmup_epochs: float
     momentum: float
     weight_decay: float
@@ -73,6 +84,9 @@ class Keypoints14Recipe:
     turn_deg: float
     shear: float
     margin: float
+    loose_share: float
+    loose_margin: float
+    loose_shift: float
     change_share: float
     precision: str
     seed: int
@@ -119,9 +133,20 @@ class KeypointTask(L.LightningModule):
         errors = errors_100(self(batch["image"]), batch["points"])
         self.log("val/error", (errors**2).mean(), batch_size=len(errors), prog_bar=True)
 
+    def on_train_batch_start(self, *_: object) -> None:
+        """Set the learning rate of the linear warm-up before the schedule plateau."""
+        if self.recipe.schedule == "plateau" and self.global_step < self.warmup_steps:
+            for group in self.trainer.optimizers[0].param_groups:
+                group["lr"] = self.recipe.learning_rate * (self.global_step + 1) / self.warmup_steps
+
     def configure_optimizers(self) -> dict:
-        """Return the recipe's optimiser with a warm-up and half a cosine down to ``FINAL_RATE``."""
-        optimizer = make_optimizer(self.parameters(), self.recipe)
+        """Return the recipe's optimiser with a warm-up and its schedule; a cosine ends at ``FINAL_RATE``."""
+        r, optimizer = self.recipe, make_optimizer(self.parameters(), self.recipe)
+        if r.schedule == "plateau":
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, factor=r.factor, patience=r.patience
+            )
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/error"}}
         return every_step(optimizer, cosine_schedule(optimizer, self.steps, self.warmup_steps, FINAL_RATE))
 
 

@@ -23,17 +23,20 @@ from tqdm import tqdm
 
 from facegeom.errors import InputError, OutputError
 from facegeom.export.files import make_folder
+from facegeom.image import reading
 from facegeom_lab.keypoints14.data import LabelledImages, PlainViews, TrainingViews, labelled_images, split
 from facegeom_lab.keypoints14.detection import label_shift
 from facegeom_lab.keypoints14.network import KeypointNet, TrainingCost, load_network, save_network
 from facegeom_lab.keypoints14.task import Keypoints14Recipe, KeypointTask
-from facegeom_lab.keypoints14.views import SquareImages, channel_statistics
+from facegeom_lab.keypoints14.views import SquareImages, channel_statistics, margins
 from facegeom_lab.training import recipes
+from facegeom_lab.training.loop import silence_advertisements
 
 MODEL = "facepoints_model.ckpt"
 VAL_BATCH = 64
 MAX_GRADIENT_NORM = 5.0
 SHIFT_IMAGES = 2048  # number of images to measure the label shift on
+EQUAL_MARGINS = 0.06  # largest standard deviation of the margins of images that were cropped by one rule
 _KEY = "keypoints14"
 
 
@@ -138,7 +141,7 @@ class SingleFileCheckpoint(Checkpoint):
         Raises:
             OutputError: the file cannot be written.
         """
-        save_network(self.out, net.state_dict(), self.best_cost)
+        save_network(self.out, net.state_dict(), self.best_cost, net.margins)
         self.last.unlink(missing_ok=True)
 
 
@@ -243,6 +246,7 @@ def _fit(
     last = checkpoint.resume() if checkpoint else None
     task = KeypointTask(recipe, _network(data, recipe), recipe.epochs * data.steps)
     average = EMAWeightAveraging(decay=recipe.ema_decay, update_starting_at_step=task.warmup_steps)
+    silence_advertisements()
     trainer = L.Trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=1,
@@ -273,7 +277,18 @@ def _set_shift(net: KeypointNet, data: KeypointData) -> KeypointNet:
     some = data.train.subset(range(len(data.train))[:SHIFT_IMAGES])
     views = PlainViews(SquareImages(some.paths, data.recipe.input_px), some.points)
     net.shift.copy_(torch.from_numpy(label_shift(net, views)))
+    net.margins = _common_margins(some)
     return net
+
+
+def _common_margins(images: LabelledImages) -> tuple[float, ...] | None:
+    """Return the mean margins (4,) around the points of the images; None where the images differ in them."""
+    found = []
+    for path, points in zip(images.paths, images.points, strict=True):
+        size_wh = reading.read(path).shape[1::-1]
+        found.append(margins(points, size_wh))
+    spread = np.std(found, axis=0).max()
+    return None if spread > EQUAL_MARGINS else tuple(np.mean(found, axis=0).tolist())
 
 
 def _fingerprint(images: LabelledImages, recipe: Keypoints14Recipe) -> str:

@@ -16,6 +16,7 @@ from facegeom_lab.keypoints14.task import Keypoints14Recipe
 
 MIRROR = SCHEMES["facepoints14"].mirror
 MIN_MARGIN = 0.01  # fraction of the extent: every point stays inside the crop
+GREY = (127, 127, 127)
 MAX_DEVIATION = 2.5  # of rotation and shear, standard deviations
 
 
@@ -87,12 +88,15 @@ def random_map(
     """Draw the affine map (2, 3) from an image to a crop of it, ``recipe.input_px`` a side.
 
     The margins around the rotated points are those of the image plus a small change, so that crops look like
-    the images, whatever rule these were cropped by.
+    the images, whatever rule these were cropped by; ``recipe.loose_share`` of the crops are looser.
     """
     linear = _random_rotation(rng, recipe)
     edges = margins(points, size_wh)
     if rng.random() < 0.5:
         edges = edges + rng.uniform(-recipe.margin, recipe.margin, 4)
+    if recipe.loose_share and rng.random() < recipe.loose_share:
+        shift = rng.uniform(-recipe.loose_shift, recipe.loose_shift, 2)
+        edges = edges + rng.uniform(0, recipe.loose_margin) + np.concatenate([shift, -shift])
     extent = _extent(points @ linear.T)
     crop = extent + np.maximum(edges, MIN_MARGIN) * (-1, -1, 1, 1) * _size4(extent)
     onto = box_to_square(crop, recipe.input_px)
@@ -105,15 +109,21 @@ def _random_rotation(rng: np.random.Generator, recipe: Keypoints14Recipe) -> np.
     return rotation_from_angles(0, 0, roll_deg)[:2, :2] @ np.array([[1, shear], [0, 1]])
 
 
-def warp(square: np.ndarray, size_wh: tuple[int, int], matrix: np.ndarray, side: int) -> np.ndarray:
+def warp(
+    square: np.ndarray,
+    size_wh: tuple[int, int],
+    matrix: np.ndarray,
+    side: int,
+    border: int = cv2.BORDER_REPLICATE,
+) -> np.ndarray:
     """Apply ``matrix`` (2, 3), in pixels of the original image, to its square form: a crop (side, side, 3).
 
-    Pixels outside the image repeat its edge.
+    Pixels outside the image repeat its edge, or are as OpenCV's ``border`` says.
     """
     into = invert(box_to_square(frame_xyxy(size_wh), len(square)))
     whole = np.concatenate([matrix[:, :2] @ into[:, :2], apply(matrix, into[None, :, 2]).T], axis=1)
     return cv2.warpAffine(
-        square, whole, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        square, whole, (side, side), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=GREY
     )
 
 

@@ -1,9 +1,12 @@
 """Backbones of timm under the recipes' names, their initial weights, and networks built on them."""
 
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import timm
 import torch
+from huggingface_hub import constants
 from torch import nn
 
 from facegeom.errors import InputError
@@ -18,6 +21,7 @@ BACKBONES = {
     "efficientnetv2b0": "tf_efficientnetv2_b0",
 }
 MESH = 478
+HUB_SECONDS = 5.0
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB in [0, 1]
 
 
@@ -31,7 +35,8 @@ class Regressor(nn.Module):
         points: number of points K.
         dimensions: D of each point.
         pretrained: see :func:`create`.
-        frozen_blocks: number of first blocks that keep their weights and statistics.
+        frozen_blocks: number of first blocks that keep their weights.
+        live_statistics: these blocks normalise by the batch in training, not by what they have learned.
     """
 
     def __init__(
@@ -41,19 +46,21 @@ class Regressor(nn.Module):
         dimensions: int = 2,
         pretrained: str = "none",
         frozen_blocks: int = 0,
+        live_statistics: bool = False,
     ) -> None:
         super().__init__()
         self.points, self.dimensions = points, dimensions
         self.body = create(backbone, points * dimensions, pretrained)
         self._frozen = first_blocks(self.body, frozen_blocks) if frozen_blocks else []
         for part in self._frozen:
-            part.requires_grad_(False).eval()
+            part.requires_grad_(False).train(live_statistics)
+        self._live = live_statistics
 
     def train(self, mode: bool = True) -> "Regressor":
-        """Set the mode; frozen blocks stay in evaluation mode."""
+        """Set the mode; frozen blocks stay in evaluation mode unless their statistics are live."""
         super().train(mode)
         for part in self._frozen:
-            part.eval()
+            part.train(mode and self._live)
         return self
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
@@ -77,16 +84,44 @@ def create(backbone: str, outputs: int, pretrained: str = "none", **options: obj
     if backbone not in BACKBONES:
         raise InputError(f"expected one of the backbones {', '.join(BACKBONES)}, got {backbone!r}")
     name = BACKBONES[backbone]
-    try:
-        net = timm.create_model(name, pretrained=pretrained == "hub", num_classes=outputs, **options)
-    except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"the hub with the ImageNet weights of {name} cannot be reached ({error}); "
-            "set pretrained to none, or to the checkpoint of `facegeom lab train body`"
-        ) from error
+    if pretrained == "hub":
+        advice = "set pretrained to none, or to the checkpoint of `facegeom lab train body`"
+        return from_hub(name, advice, num_classes=outputs, **options)
+    net = timm.create_model(name, pretrained=False, num_classes=outputs, **options)
     if pretrained not in ("none", "hub"):
         load_backbone(net, Path(pretrained))
     return net
+
+
+def from_hub(name: str, advice: str, **options: object) -> nn.Module:
+    """Create a network of timm with its ImageNet weights, from timm's cache or from the hub.
+
+    Args:
+        name: of the network in timm.
+        advice: what to do where there are no weights, for the error.
+        options: passed on to timm.
+
+    Raises:
+        InputError: the weights are not in the cache, and the hub does not answer within seconds.
+    """
+    try:
+        constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE or not _hub_answers()
+        return timm.create_model(name, pretrained=True, **options)
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"the hub with the ImageNet weights of {name} cannot be reached ({error}); {advice}"
+        ) from error
+
+
+def _hub_answers() -> bool:
+    """Ask the hub once; its own client would ask many times, with growing pauses."""
+    try:
+        with urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=HUB_SECONDS):
+            return True
+    except HTTPError:
+        return True
+    except OSError:
+        return False
 
 
 def load_backbone(net: nn.Module, checkpoint: Path) -> None:

@@ -89,6 +89,8 @@ def read_state(checkpoint: Path) -> dict[str, torch.Tensor]:
         raise InputError(f"{advice}; it has no state_dict")
     if not all(isinstance(name, str) and torch.is_tensor(value) for name, value in tensors.items()):
         raise InputError(f"{advice}; its state_dict holds something else")
+    if broken := [name for name, value in tensors.items() if not torch.isfinite(value).all()]:
+        raise InputError(f"{checkpoint} holds NaN or infinity, first in {broken[0]}; train again")
     return tensors
 
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from facegeom.errors import InputError
-from facegeom_lab.networks.backbones import normalise
+from facegeom_lab.networks.backbones import from_hub, normalise
 
 CELL_PX = 4
 """Side of a map's cell in pixels of the crop."""
@@ -112,14 +112,9 @@ def _create(backbone: str, pretrained: str) -> tuple[nn.Module, type[ParallelHea
             f" got {backbone!r}, {pretrained!r}"
         )
     head, options = HEADS[backbone]
-    try:
-        net = timm.create_model(backbone, pretrained=pretrained == "hub", features_only=True, **options)
-    except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"the hub with the ImageNet weights of {backbone} cannot be reached ({error});"
-            " set pretrained to none"
-        ) from error
-    return net, head
+    if pretrained == "hub":
+        return from_hub(backbone, "set pretrained to none", features_only=True, **options), head
+    return timm.create_model(backbone, pretrained=False, features_only=True, **options), head
 
 
 def centres(cells: int, device: torch.device | None = None) -> torch.Tensor:

@@ -1,78 +1,159 @@
-"""The published experiments on the data pack, at the published schedule and a smaller image size.
+"""The published experiments on the data pack: every run of the five documents, from one command.
 
-Every row is a run of its own (``facegeom lab train``, then ``facegeom lab evaluate``) in its own process. A
-finished row is not repeated, an interrupted one is resumed from its last checkpoint.
+Every row is a run of its own in its own process. A finished row is not repeated, an interrupted one is
+resumed from its last checkpoint. Where the faces do not settle a comparison, both rows get a second seed.
 """
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from fnmatch import fnmatch
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
-from facegeom.errors import FacegeomError, InputError
 from facegeom_lab.evaluation.run import RESULT
+from facegeom_lab.studies import jobs as machinery
+from facegeom_lab.studies.jobs import Job, plan_text, run_jobs, select, slowness
+from facegeom_lab.studies.reports.comparison import difference
+from facegeom_lab.studies.reports.runs import (
+    ABLATED,
+    LOSSES,
+    NOTEBOOK,
+    Runs,
+    ablation_run,
+    collect,
+    network_run,
+    with_seed,
+)
 from facegeom_lab.training import recipes
-from facegeom_lab.training.loop import BEST
 
 SIZE_PX = 96
-BACKBONE: dict[str, object] = {
+BACKBONE: dict[str, object] = {"size_px": SIZE_PX, "epochs": 16, "samples_per_epoch": 4096, "batch": 16}
+LANDMARKS: dict[str, object] = {
     "size_px": SIZE_PX,
-    "epochs": 16,
-    "samples_per_epoch": 4096,
-    "batch": 16,
+    "mesh_faces": True,
+    "samples_per_epoch": 3072,
+    "max_epochs": 40,
 }
-LANDMARKS: dict[str, object] = {"size_px": SIZE_PX, "max_epochs": 40}
-"""Warm-up, learning rate and patience are the recipe's, the published ones; about 60,000 samples a row."""
-MESH_BACKBONE = BACKBONE | {"epochs": 30, "learning_rate": 0.001, "statistics_share": 0.25}
-"""Longer, for this backbone is frozen afterwards: only a small head is trained on it."""
-MESH: dict[str, object] = {"size_px": 128, "frames_per_picture": 1, "max_epochs": 25}
+"""Warm-up, learning rate, patience and end are the recipe's, the published ones: at least 25 epochs, which
+are 76,800 samples, half of them faces with people's points, half with points of their meshes."""
+MESH_PX = 192
+MESH_BACKBONE = BACKBONE | {
+    "size_px": MESH_PX,
+    "epochs": 30,
+    "learning_rate": 0.001,
+    "statistics_share": 0.25,
+}
+"""Longer and larger, for this backbone is frozen afterwards: only a small head is trained on it."""
+MESH: dict[str, object] = {"size_px": MESH_PX}
 DENSE_CONVOLUTIONS = ("resnet18", "efficientnetv2b0")
 """Backbones that bfloat16 speeds up on a CPU; it slows down those of depthwise convolutions."""
 UNSTABLE = ("mobilenetv2", "efficientnetb0", "mobilevit")
 """Backbones that need frozen batch normalisation in the second half; see ``training/tasks/backbone.py``."""
+SECONDS = {
+    "resnet18": 0.030,
+    "mobilenetv2": 0.015,
+    "efficientnetb0": 0.021,
+    "mobilenetv3": 0.016,
+    "mobilevit": 0.080,
+    "efficientnetv2b0": 0.030,
+}
+"""Seconds of a training sample at 96 px on the reference machine; reading a face adds ``READING``."""
+READING = 0.012
+LANDMARKS_SAMPLES = 95_000
+SECOND_SEED = 2
 
-
-@dataclass(frozen=True)
-class Job:
-    """One run.
-
-    Attributes:
-        name: of its folder.
-        recipe: to train.
-        overrides: values of the recipe that differ here.
-        backbone_run: name of the run whose backbone it starts from; empty for none.
-        evaluated: whether it is measured; backbones are not.
-    """
-
-    name: str
-    recipe: str
-    overrides: Mapping[str, object] = field(default_factory=dict)
-    backbone_run: str = ""
-    evaluated: bool = True
-
-    def done(self, out: Path) -> bool:
-        """Return whether the run is finished."""
-        folder = out / self.name
-        return (folder / (RESULT if self.evaluated else f"{BEST}.done")).exists()
+Start = Callable[[Job, Path, Path, Path], None]
 
 
 def jobs() -> list[Job]:
-    """Return all runs, backbones before the rows that start from them."""
+    """Return all runs, each after those that it needs."""
+    return [*_landmarks(), *_mesh(), *_keypoints(), *_directions(), *_depth(), *_small()]
+
+
+def _landmarks() -> Iterator[Job]:
     rows = [name for name in recipes.names() if recipes.kind(name) == "landmarks"]
-    backbones = dict.fromkeys(_backbone(name) for name in rows)
-    return [
-        _backbone_job("efficientnetv2b0", "frame", MESH_BACKBONE),
-        *(_backbone_job(backbone, "close", BACKBONE) for backbone in backbones),
-        *(_landmarks_job(name, _backbone(name)) for name in rows),
-        Job("mesh478-efficientnetv2b0", "mesh478-efficientnetv2b0", MESH, "body-efficientnetv2b0"),
-        Job("dlib68", "dlib68"),
-    ]
+    for backbone in dict.fromkeys(map(_backbone, rows)):
+        yield _backbone_job(backbone, "close", BACKBONE)
+    yield from (_landmarks_job(name) for name in rows)
+    yield Job("heatmap68", "heatmap68", {"size_px": SIZE_PX, "precision": "32-true"}, hours=2.0)
+    yield Job("dlib68", "dlib68", hours=0.4)
+
+
+def _mesh() -> Iterator[Job]:
+    yield _backbone_job("efficientnetv2b0", "aligned", MESH_BACKBONE)
+    name = "mesh478-efficientnetv2b0"
+    yield Job(name, name, MESH, "body-efficientnetv2b0", hours=0.6)
+
+
+def _keypoints() -> Iterator[Job]:
+    folder = "keypoints14-data"
+    words = ("keypoints14", "prepare", "--data", "{data}", "--labels", "{labels}", "-o", f"{{out}}/{folder}")
+    yield Job(folder, command=words, hours=0.1)
+    yield Job("keypoints14", "keypoints14", needs=(folder,), places={"data": folder}, hours=1.0)
+
+
+def _directions() -> Iterator[Job]:
+    """List the heads, the teacher, the windows it labels, FPNet in the published form and in ours."""
+    pack, labels = ("--data", "{data}"), ("--labels", "{labels}")
+    heads = ("-o", "{out}/heads")
+    yield _made("heads", ("synth", *pack, "--count", "6000", "--size", "192", *heads), 0.5)
+    yield _made("heads-profiled", ("profile", *pack, *labels, "--count", "4000", *heads), 0.3, "heads")
+    test = ("synth", *pack, "--count", "600", "--size", "192", "--split", "test", "-o", "{out}/heads-test")
+    yield _made("heads-test", test, 0.1)
+    both = ("heads", "heads-profiled")
+    teacher = {"epochs": 20}
+    places = {"rendered": "heads"}
+    yield Job("6drepnet", "6drepnet", teacher, needs=both, places=places, hours=2.0)
+    model = ("--teachers", "6drepnet,face,points", "--model", "{out}/6drepnet/best.ckpt")
+    for split, more in (("train", ["--rendered", "{out}/heads"]), ("val", [])):
+        made = (
+            "build-pose-set",
+            *pack,
+            *labels,
+            "--split",
+            split,
+            *more,
+            *model,
+            "-o",
+            f"{{out}}/poses/{split}",
+        )
+        yield _made(f"poses-{split}", made, 1.0 if split == "train" else 0.1, *both, "6drepnet")
+    sets = ("poses-train", "poses-val")
+    yield Job("mtcnn-published", "mtcnn-published", needs=both, places=places, hours=2.5)
+    yield Job("fpnet-published", "fpnet-published", needs=sets, places={"data": "poses"}, hours=1.5)
+    for name in ("fpnet", "fpnet-6drepnet"):
+        changes = {} if name == "fpnet" else {"teacher": "6drepnet"}
+        yield Job(name, "fpnet", changes, needs=sets, places={"data": "poses"}, hours=0.8)
+    study = ("pose-study", "--data", "{out}/poses", "-o", "{out}/pose-study", "--processes", "1")
+    heads_of_test = ("--heads", "{out}/heads-test", "--model", "{out}/6drepnet/best.ckpt")
+    students = ("fpnet-published", "fpnet", "fpnet-6drepnet")
+    rows = tuple(word for name in students for word in ("--row", f"{{out}}/{name}"))
+    words = (*study, "--teacher", "6drepnet", *heads_of_test, *rows)
+    yield _made("pose-study-run", words, 1.6, *students, "heads-test")
+
+
+def _depth() -> Iterator[Job]:
+    pack, labels = ("--data", "{data}"), ("--labels", "{labels}")
+    parts = []
+    for split, of, count in (("train", "train", "16000"), ("val", "test", "1000")):
+        folder = ("-o", f"{{out}}/depth-data/{split}")
+        heads = ("synth", *pack, "--count", count, "--size", "160", "--split", of, "--depth", *folder)
+        seed = ("--seed", "21" if split == "train" else "22")
+        yield _made(f"depth-heads-{split}", (*heads, *seed), 1.0 if split == "train" else 0.1)
+        fitted = ("fit", *pack, *labels, "--split", split, *folder)
+        yield _made(f"depth-faces-{split}", fitted, 0.6 if split == "train" else 0.1, f"depth-heads-{split}")
+        parts.append(f"depth-faces-{split}")
+    places = {"rendered": "depth-data"}
+    yield Job("depth1", "depth1", {"steps": 9000}, needs=tuple(parts), places=places, hours=2.5)
+    start = {"start": "depth1/last.ckpt"}
+    yield Job("depth2", "depth2", {"steps": 6000}, needs=("depth1",), places=places | start, hours=1.0)
+
+
+def _small() -> Iterator[Job]:
+    words = ("compress-study", "--data", "{data}", "--labels", "{labels}", "--rendered", "{out}/heads")
+    budget = ("--samples", "64000", "-o", "{out}/compress")
+    yield _made("compress-study-run", (*words, *budget), 10.0, "heads", "heads-profiled")
+
+
+def _made(name: str, command: tuple[str, ...], hours: float, *needs: str) -> Job:
+    return Job(name, command=command, needs=needs, hours=hours)
 
 
 def _backbone(recipe: str) -> str:
@@ -86,95 +167,83 @@ def _precision(backbone: str) -> dict[str, object]:
 def _backbone_job(backbone: str, view: str, scale: Mapping[str, object]) -> Job:
     fixed = {"statistics_share": 0.5} if backbone in UNSTABLE else {}
     settings = {"backbone": backbone, "view": view, **_precision(backbone), **fixed, **scale}
-    return Job(f"body-{backbone}", "body", settings, evaluated=False)
+    size_px, samples = float(str(scale["size_px"])), int(str(scale["epochs"])) * 4096
+    hours = samples * SECONDS[backbone] * (size_px / SIZE_PX) ** 2 / 3600
+    return Job(f"body-{backbone}", "body", settings, hours=hours)
 
 
-def _landmarks_job(recipe: str, backbone: str) -> Job:
+def _landmarks_job(recipe: str) -> Job:
+    backbone = _backbone(recipe)
     backbone_run = "" if recipe.endswith("not-pretrained") else f"body-{backbone}"
-    return Job(recipe, recipe, LANDMARKS | _precision(backbone), backbone_run)
+    hours = LANDMARKS_SAMPLES * (SECONDS[backbone] + READING) / 3600
+    return Job(recipe, recipe, LANDMARKS | _precision(backbone), backbone_run, hours=hours)
 
 
-def reproduce(data: Path, labels: Path, out: Path, only: Sequence[str] = (), processes: int = 2) -> list[str]:
+def reproduce(
+    data: Path,
+    labels: Path,
+    out: Path,
+    only: Sequence[str] = (),
+    processes: int = 2,
+    say: Callable[[str], None] = lambda text: None,
+    plan: bool = False,
+) -> list[str]:
     """Run the unfinished rows, several at once; return the names of the finished rows.
 
     Args:
         data: the data pack.
         labels: mesh labels.
         out: folder of the runs.
-        only: shell patterns of runs; the backbones that they need are added.
+        only: shell patterns of runs; those that they need are added.
         processes: rows at once, each with one thread, which is fastest on a CPU.
+        say: receives the plan with its hours, before anything runs.
+        plan: return after that, with nothing run.
 
     Raises:
         InputError: a pattern that matches no run.
         FacegeomError: a run has failed; its output is in its ``run.log``.
     """
     chosen = select(jobs(), only)
-    run_jobs(chosen, lambda job: run(job, data, labels, out), out, processes)
-    return [job.name for job in chosen]
+    say(plan_text(chosen, out, processes, 1.0 if all(job.done(out) for job in chosen) else slowness()))
+    if plan:
+        return [job.name for job in chosen if job.done(out)]
+    run_jobs(chosen, lambda job: machinery.run(job, data, labels, out), out, processes)
+    second = second_seeds(chosen, out)
+    if any(not job.done(out) for job in second):
+        say(f"{len(second)} second seeds, since the faces leave these comparisons open:")
+        say(plan_text(second, out, processes, slowness()))
+    run_jobs(second, lambda job: machinery.run(job, data, labels, out), out, processes)
+    return [job.name for job in [*chosen, *second]]
 
 
-def run_jobs(chosen: Sequence[Job], start: Callable[[Job], None], out: Path, processes: int) -> None:
-    """Run the jobs that are not finished in ``out``, at most ``processes`` at once, with a progress bar."""
-    left = [job for job in chosen if not job.done(out)]
-    with tqdm(total=len(chosen), initial=len(chosen) - len(left), desc="runs") as bar:
-        _run_all(left, start, processes, bar)
+def second_seeds(chosen: Sequence[Job], out: Path) -> list[Job]:
+    """Return the rows with a second seed: both rows of every comparison whose interval holds 0."""
+    rows = {job.name: job for job in chosen if job.recipe.startswith("landmarks")}
+    if not any((out / name / RESULT).is_file() for name in rows):
+        return []
+    runs = collect([out / name for name in rows])
+    open_rows = [name for pair in comparisons() if _open(runs, *pair) for name in pair]
+    names = [name for name in dict.fromkeys(open_rows) if name in rows]
+    return [_reseeded(rows[name]) for name in names]
 
 
-def select(everything: Sequence[Job], only: Sequence[str]) -> list[Job]:
-    """Return the jobs that match a pattern, and the backbones they start from; all without patterns."""
-    wanted = {job.name for job in everything if not only or any(fnmatch(job.name, each) for each in only)}
-    if not wanted:
-        raise InputError(
-            f"no run matches {', '.join(only)}; there are {', '.join(job.name for job in everything)}"
-        )
-    wanted |= {job.backbone_run for job in everything if job.name in wanted}
-    return [job for job in everything if job.name in wanted]
+def _open(runs: Runs, name: str, base: str) -> bool:
+    """Return whether the interval of the first seeds' difference holds 0."""
+    first, other = (runs[each].first_seed() for each in (name, base))
+    found = difference(first, other) if first.finished and other.finished else None
+    return found is not None and not found.significant
 
 
-def _run_all(left: list[Job], start: Callable[[Job], None], processes: int, bar: "tqdm[None]") -> None:
-    running: dict[Future[None], Job] = {}
-    with ThreadPoolExecutor(processes) as pool:
-        while left or running:
-            for job in [job for job in left if _ready(job, [*left, *running.values()])]:
-                if len(running) < processes:
-                    running[pool.submit(start, job)] = job
-                    left.remove(job)
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                running.pop(future)
-                future.result()
-                bar.update()
+def _reseeded(job: Job) -> Job:
+    changes = {**job.overrides, "seed": SECOND_SEED}
+    return Job(with_seed(job.name, SECOND_SEED), job.recipe, changes, job.backbone_run, hours=job.hours)
 
 
-def _ready(job: Job, unfinished: Sequence[Job]) -> bool:
-    return job.backbone_run not in {other.name for other in unfinished}
-
-
-def run(job: Job, data: Path, labels: Path, out: Path) -> None:
-    """Train and measure one row by the command line; its output goes to ``run.log``."""
-    folder = out / job.name
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = dict(job.overrides)
-    if job.backbone_run:
-        settings["pretrained"] = str(out / job.backbone_run / BEST)
-    given = ["--data", str(data), "--labels", str(labels), "--workers", "0"]
-    values = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    _call(["train", job.recipe, "-o", str(folder), *given, *values], folder)
-    if job.evaluated:
-        _call(["evaluate", str(folder), *given], folder)
-    else:
-        (folder / f"{BEST}.done").touch()
-
-
-def _call(words: list[str], folder: Path) -> None:
-    log = folder / "run.log"
-    with log.open("ab") as stream:
-        done = subprocess.run(
-            [sys.executable, "-m", "facegeom", "lab", *words],
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
-    if done.returncode != 0:
-        raise FacegeomError(
-            f"facegeom lab {' '.join(words)} failed with exit code {done.returncode}; see {log}"
-        )
+def comparisons() -> list[tuple[str, str]]:
+    """Return the pairs of runs that the page compares: a changed one, and its baseline."""
+    rows = {name for name in recipes.names() if recipes.kind(name) == "landmarks"}
+    networks = dict.fromkeys(map(_backbone, sorted(rows)))
+    losses = [(network_run(key, loss), network_run(key, "mse")) for key in networks for loss in LOSSES[1:]]
+    as_is, notebook = network_run(ABLATED, "mse"), ablation_run(NOTEBOOK)
+    changed = sorted(name for name in rows if name.startswith(f"{as_is}-") and name != notebook)
+    return [*losses, *((name, notebook if name.startswith(notebook) else as_is) for name in changed)]

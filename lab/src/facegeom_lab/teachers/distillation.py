@@ -1,7 +1,8 @@
 """Training windows of FPNet: proposals of the cascade with the teachers' predictions of the head's rotation.
 
 The rules are those of the method that FPNet comes from: a positive is a window of R-Net that contains all
-five landmarks, one for each face; a negative is one without a face, two outside of faces for each one inside.
+five landmarks, one for each face; a negative is one without a face. Photos give candidates; two outside of
+faces for each one inside are chosen over the whole set where it is read (``pose_windows.balanced``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,10 +61,10 @@ class ChosenWindows:
 
 
 def choose(squares_xyxy: np.ndarray, photo: PosePhoto, rng: np.random.Generator) -> ChosenWindows:
-    """Choose among the proposed windows (K, 4): one for each face, at most two outside and one inside."""
+    """Choose among the proposed windows (K, 4): one for each face, at most four outside and two inside."""
     positives = _positives(squares_xyxy, photo)
     inside, outside = _negatives(squares_xyxy, photo)
-    inside, outside = rng.permutation(inside)[:1], rng.permutation(outside)[:2]
+    inside, outside = rng.permutation(inside)[:2], rng.permutation(outside)[:4]
     window = np.concatenate([np.array([w for w, _ in positives], np.intp), outside, inside])
     counts = (len(positives), len(outside), len(inside))
     face = np.full(len(window), -1)

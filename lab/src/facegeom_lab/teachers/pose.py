@@ -20,6 +20,10 @@ from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.networks.sixdrepnet import SixDRepNet, fold, published
 
 NAMES = ("points", "face", "6drepnet", "6drepnet-published")
+FOREIGN = ("6drepnet-published",)
+"""Teachers whose vectors give a matrix of the authors' convention: the transpose of ours, up to signs. So its
+columns are not ours, and the vectors are stored and learned as they are."""
+
 PUBLISHED_PX = 224
 
 
@@ -35,7 +39,7 @@ class PoseTeacher(Protocol):
             rotation: (K, 3, 3) of the photo's labels; NaN where there is none.
 
         Returns:
-            (K, 6) raw numbers: the rotation's first two columns before orthonormalisation.
+            (K, 6) raw numbers: a matrix's first two columns before orthonormalisation.
         """
 
 
@@ -65,11 +69,10 @@ class SixDRepNetTeacher:
     Args:
         net: in evaluation mode.
         size_px: side of its input.
-        foreign: its rotations follow the authors' convention.
     """
 
-    def __init__(self, net: SixDRepNet, size_px: int, foreign: bool = False) -> None:
-        self.net, self.size_px, self.foreign = fold(net), size_px, foreign
+    def __init__(self, net: SixDRepNet, size_px: int) -> None:
+        self.net, self.size_px = fold(net), size_px
 
     @classmethod
     def of_run(cls, checkpoint: Path) -> "SixDRepNetTeacher":
@@ -82,10 +85,15 @@ class SixDRepNetTeacher:
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray, squares_xyxy: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-        """Return the raw output; of a published network two columns in facegeom's convention."""
+        """Return the raw output, the vectors with their lengths; see :func:`raw_to_rotation`."""
         crops = crop_squares(image, square(squares_xyxy, CROP_SCALE), self.size_px)
-        raw = self.net(torch.from_numpy(crops).permute(0, 3, 1, 2).float()).numpy()
-        return rotation_to_6d(rotation_from_6drepnet(rotation_from_6d(raw))) if self.foreign else raw
+        return self.net(torch.from_numpy(crops).permute(0, 3, 1, 2).float()).numpy()
+
+
+def raw_to_rotation(teacher: str, raw: np.ndarray) -> np.ndarray:
+    """Convert raw vectors (N, 6) of a teacher, or of a student of its vectors, to rotations (N, 3, 3)."""
+    rotation = rotation_from_6d(raw.astype(np.float64))
+    return rotation_from_6drepnet(rotation) if teacher in FOREIGN else rotation
 
 
 def pose_teachers(names: Sequence[str], model: Path | None) -> dict[str, PoseTeacher]:
@@ -115,5 +123,5 @@ def _teacher(name: str, model: Path | None) -> PoseTeacher:
     if name == "6drepnet" and model:
         return SixDRepNetTeacher.of_run(model)
     if name == "6drepnet-published" and model:
-        return SixDRepNetTeacher(published(model), PUBLISHED_PX, foreign=True)
+        return SixDRepNetTeacher(published(model), PUBLISHED_PX)
     return PointsTeacher() if name == "points" else FaceTeacher()

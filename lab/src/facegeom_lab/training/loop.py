@@ -1,5 +1,6 @@
 """Training loop that the tasks share: trainer, checkpoints, resume, logs, learning-rate schedule."""
 
+import logging
 import time
 from collections.abc import Sequence
 from math import cos, pi
@@ -8,10 +9,15 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from facegeom.errors import FacegeomError, InputError
+
 LAST, BEST = "last.ckpt", "best.ckpt"
+LOWER_RATE = "set a lower learning_rate, or precision=32-true, and train into another folder"
+CHECKED_EVERY = 20
+"""Steps between two looks at the loss on a GPU, each of which waits for it."""
 
 
 def cosine_factor(step: int, steps: int, warmup: float = 0.0, final: float = 0.0) -> float:
@@ -93,15 +99,28 @@ def trainer(
     """
     kept = [_checkpoint(out, LAST, None)] + ([_checkpoint(out, BEST, monitor)] if monitor else [])
     average = [] if ema_decay is None else [EMAWeightAveraging(decay=ema_decay)]
+    silence_advertisements()
+    bar = [TQDMProgressBar()] if options.get("enable_progress_bar", True) else []
     return L.Trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=processes,
         precision=precision,
-        callbacks=[*kept, EpochTime(), *average, *callbacks],
+        callbacks=[*kept, EpochTime(), FiniteLoss(), *bar, *average, *callbacks],
         logger=[CSVLogger(out, name="log"), TensorBoardLogger(out, name="tensorboard")],
         log_every_n_steps=10,
         **options,
     )
+
+
+def silence_advertisements() -> None:
+    """Drop Lightning's recommendations of its makers' other products; its other messages stay."""
+    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    if _no_advertisement not in logger.filters:
+        logger.addFilter(_no_advertisement)
+
+
+def _no_advertisement(record: logging.LogRecord) -> bool:
+    return "Tip:" not in record.getMessage()
 
 
 def _checkpoint(out: Path, name: str, monitor: str | None) -> ModelCheckpoint:
@@ -119,6 +138,31 @@ def fit(trainer: L.Trainer, task: L.LightningModule, data: Any, out: Path) -> No
     """Train on a data module or a loader; resume from ``out/last.ckpt`` when it exists."""
     last = out / LAST
     trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None)
+    if trainer.num_training_batches == 0:
+        raise InputError("the training samples do not fill one batch; set a smaller batch, or give more data")
+    expect_finite(task)
+
+
+def expect_batch(samples: int, batch: int, what: str) -> None:
+    """Refuse a data set that does not fill a batch, before anything long begins.
+
+    Raises:
+        InputError: with the batch that would be filled.
+    """
+    if samples < batch:
+        advice = f"set batch={samples}, or give more data" if samples else "check the data set"
+        raise InputError(f"expected at least {batch} {what} to fill a batch, got {samples}; {advice}")
+
+
+def expect_finite(module: torch.nn.Module) -> None:
+    """Refuse a network with weights of NaN or infinity.
+
+    Raises:
+        FacegeomError: with the name of the first such weight.
+    """
+    for name, value in module.state_dict().items():
+        if not torch.isfinite(value).all():
+            raise FacegeomError(f"the training diverged: {name} is not finite; {LOWER_RATE}")
 
 
 def save_last(trainer: L.Trainer, out: Path) -> Path:
@@ -154,6 +198,27 @@ class EpochTime(Callback):
         pl_module.log("seconds", time.perf_counter() - self._start)
         pl_module.log("samples", float(self._samples))
         pl_module.log("lr", trainer.optimizers[0].param_groups[0]["lr"])
+
+
+class FiniteLoss(Callback):
+    """Stop a training whose loss is NaN or infinite with an error: what it would write is worthless."""
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Look at the loss of every step, on a GPU of some.
+
+        Raises:
+            FacegeomError: it is not finite.
+        """
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        if loss is None or (loss.device.type != "cpu" and batch_idx % CHECKED_EVERY):
+            return
+        if not torch.isfinite(loss).all():
+            raise FacegeomError(
+                f"the loss is {loss.float().mean().item()} in epoch {trainer.current_epoch}, step "
+                f"{trainer.global_step}; {LOWER_RATE}"
+            )
 
 
 class StopAtRate(Callback):

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from facegeom.errors import InputError
+from facegeom_lab.datasets import registry
 from facegeom_lab.evaluation.run import RECIPE, read_metrics, read_recipe, save_recipe, write_result
-from facegeom_lab.training import recipes
+from facegeom_lab.training import provenance, recipes
 
+DEPTH_SETS = ("texas3dfrd", "eurecom", "biwi", "superface")
 TRAINERS: dict[str, tuple[str, str]] = {
     "body": ("facegeom_lab.training.tasks.backbone", "BackboneRecipe"),
     "depth1": ("facegeom_lab.training.tasks.depth1", "Depth1Recipe"),
@@ -25,6 +27,7 @@ TRAINERS: dict[str, tuple[str, str]] = {
     "keypoints14": ("facegeom_lab.keypoints14.evaluate", "Keypoints14Recipe"),
     "landmarks": ("facegeom_lab.training.tasks.landmarks", "LandmarksRecipe"),
     "mesh478": ("facegeom_lab.training.tasks.mesh478", "Mesh478Recipe"),
+    "mtcnn": ("facegeom_lab.training.tasks.mtcnn", "MtcnnRecipe"),
     "onepass": ("facegeom_lab.training.tasks.onepass", "OnePassRecipe"),
     "onepass-free": ("facegeom_lab.training.tasks.free", "OnePassRecipe"),
     "region": ("facegeom_lab.training.tasks.regions", "RegionRecipe"),
@@ -32,6 +35,21 @@ TRAINERS: dict[str, tuple[str, str]] = {
     "trees": ("facegeom_lab.studies.baselines.trees", "TreesRecipe"),
 }
 """Module and recipe type by kind; ``train(recipe, inputs)`` of the module returns one or more checkpoints."""
+
+PACK = "pack"
+ANY_POINTS = ("landmarks", "heatmap", "trees")
+"""Kinds that read every data set with points."""
+
+OTHER_SETS = {
+    "mesh478": ("ffhq",),
+    "depth1": DEPTH_SETS,
+    "depth2": DEPTH_SETS,
+    "keypoints14": ("facepoints14",),
+}
+"""Data sets of the other kinds beside the data pack; a kind that is not here reads the pack alone."""
+
+EVALUATED_SETS = {"sixdrepnet": ("aflw2000", "300w-lp", "biwi")}
+"""Further data sets that a kind is evaluated on."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +59,8 @@ class Inputs:
     Attributes:
         data: root of the data set.
         out: folder of the run.
-        dataset: key of ``facegeom_lab.datasets.registry.DATASETS``, for the tasks that read any data set.
-        labels: mesh labels, the file of ``facegeom lab label``.
+        dataset: key of ``facegeom_lab.datasets.registry.DATASETS``; see :func:`check_dataset`.
+        labels: mesh labels, the file of ``facegeom lab label``; for FFHQ that of ``label-folder``.
         rendered: folder of ``facegeom lab synth``, or ``lab expressions``; None for none.
         hard_negatives: file of ``facegeom lab mine``; None for none.
         start: checkpoint with the initial weights; None for random ones.
@@ -52,7 +70,7 @@ class Inputs:
 
     data: Path
     out: Path
-    dataset: str = "pack"
+    dataset: str = PACK
     labels: Path = Path("runs/labels.npz")
     rendered: Path | None = None
     hard_negatives: Path | None = None
@@ -68,6 +86,8 @@ def train(name: str, inputs: Inputs, overrides: Mapping[str, object] | None = No
         InputError: an unknown recipe, key or value; a folder that holds another run; missing data.
     """
     kind = recipes.kind(name)
+    check_dataset(kind, inputs.dataset)
+    recipes.check_keys(name, overrides or {})
     module, recipe_type = _trainer(kind)
     recipe: Any = recipes.load(recipe_type, name, **overrides or {})
     save_recipe(inputs.out, name, kind, recipe)
@@ -83,13 +103,37 @@ def evaluate(inputs: Inputs) -> dict[str, Any]:
     """
     values = read_recipe(inputs.out)
     name, kind = values.pop("recipe"), values.pop("kind")
+    if inputs.dataset not in EVALUATED_SETS.get(kind, ()):
+        check_dataset(kind, inputs.dataset)
     module, recipe_type = _trainer(kind)
     if not hasattr(module, "evaluate"):
         raise InputError(f"{inputs.out} is a run of {name}; `facegeom bench accuracy` measures what it makes")
     recipe = _recipe_of_run(recipe_type, values, inputs.out)
     figures = {"recipe": name, **module.evaluate(recipe, inputs), **training_cost(inputs.out)}
+    figures[provenance.KEY] = provenance.recipe_stamp(name)
     write_result(inputs.out, figures)
     return figures
+
+
+def check_dataset(kind: str, dataset: str) -> None:
+    """Refuse a data set that the trainings of a kind cannot read.
+
+    Raises:
+        InputError: there is no such data set, or it has not what the kind learns from.
+    """
+    found = registry.info(dataset)
+    if kind in ANY_POINTS:
+        if not found.scheme or dataset in DEPTH_SETS:
+            raise InputError(
+                f"the kind {kind} learns points, and {found.title} has none; expected --dataset one of "
+                + ", ".join(name for name in registry.DATASETS if name not in DEPTH_SETS)
+            )
+        return
+    known = (PACK, *OTHER_SETS.get(kind, ()))
+    if dataset not in known:
+        raise InputError(
+            f"the kind {kind} cannot be trained on {found.title}; expected --dataset {' or '.join(known)}"
+        )
 
 
 def _trainer(kind: str) -> tuple[Any, type]:

@@ -2,7 +2,13 @@ import torch
 from torch import nn
 
 from facegeom_lab.studies.compression import archive
-from facegeom_lab.studies.compression.binary import BinaryActivation, Sign, binary_net, binary_weights
+from facegeom_lab.studies.compression.binary import (
+    BinaryActivation,
+    Sign,
+    binary_net,
+    binary_weights,
+    clip_weights,
+)
 from facegeom_lab.studies.compression.networks import remove_parametrisations, weighted_layers
 
 
@@ -51,3 +57,18 @@ def test_stored_binary_layers_take_a_bit_a_weight() -> None:
     state, _ = archive.decode(content)
     assert torch.equal(state["1.weight"], net[1].weight)
     assert len(content) < 256 * 256 / 8 + 20_000
+
+
+def test_weights_behind_the_signs_are_clipped() -> None:
+    net = binary_net(nn.Sequential(nn.Flatten(), nn.Linear(12, 8)))
+    plain = binary_weights(nn.Sequential(nn.Flatten(), nn.Linear(12, 9), nn.Linear(9, 9), nn.Linear(9, 8)))
+    for each in (net, plain):
+        for name, value in each.named_parameters():
+            if "original" in name:
+                nn.init.constant_(value, 3.0)
+        clip_weights(each)
+    originals = {name: value for name, value in net.named_parameters() if "original" in name}
+    assert len(originals) == 1 and all((value == 1).all() for value in originals.values())
+    assert all(
+        (v == 3).all() for name, v in plain.named_parameters() if "original" in name
+    )  # scaled ones stay

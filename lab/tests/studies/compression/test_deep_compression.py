@@ -53,6 +53,18 @@ def test_k_means_on_the_line_finds_separated_groups() -> None:
     np.testing.assert_array_equal(nearest(np.array([-0.9, 0.4, 5]), centres), [0, 1, 2])
 
 
+@pytest.mark.parametrize("entries", [7, 31])
+def test_no_entry_of_a_codebook_is_lost(entries: int) -> None:
+    """Two groups far apart leave evenly spaced centres between them empty; the groups are divided instead."""
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(0, 0.01, 5000), [5.0, 5.1]])
+    centres = kmeans_1d(values, entries)
+    assert len(centres) == entries and (np.diff(centres) > 0).all()
+    error = np.abs(values - centres[nearest(values, centres)]).max()
+    assert error < 0.06
+    assert len(kmeans_1d(np.array([1.0, 1, 2, 2]), entries)) == 2  # no more than there are numbers
+
+
 def test_a_table_entry_gets_the_sum_of_its_weights_gradients(
     small: nn.Sequential, pictures: torch.Tensor
 ) -> None:

@@ -11,7 +11,17 @@ from torch import nn
 from facegeom.errors import InputError
 from facegeom_lab.datasets.training.directions import centre_crops, load
 from facegeom_lab.quantization.onnx_costs import onnx_ms, onnx_outputs
-from facegeom_lab.studies.compression import archive, methods, networks, report, run, study, training, xnor
+from facegeom_lab.studies.compression import (
+    archive,
+    conclusions,
+    methods,
+    networks,
+    report,
+    run,
+    study,
+    training,
+    xnor,
+)
 from facegeom_lab.studies.compression.methods import METHODS, find
 from facegeom_lab.studies.compression.run import training_bytes
 from facegeom_lab.studies.compression.training import (
@@ -195,6 +205,37 @@ def test_a_study_from_runs_to_page(packed: Path, tmp_path: Path, monkeypatch: py
     assert "not run: squeezenet" in page and "**BranchyNet**: " in page and "a product" in page
     assert (tmp_path / "docs" / "figures" / "compression-size.svg").is_file()
     assert (tmp_path / "docs" / "figures" / "compression-time.png").is_file()
+
+
+def measured(name: str, accuracy: float, samples: int = 64, size: int = 100) -> conclusions.MeasuredRow:
+    row = next(each for each in study.ROWS if each.name == name)
+    rng, classes = np.random.default_rng(0), np.arange(400) % 8
+    figures = {"network": "vgg-s", "samples": samples, "accuracy": accuracy, "file_bytes": size, "macs": 9}
+    return conclusions.MeasuredRow(row, figures, 2.0, classes, rng.random(400) < accuracy / 100)
+
+
+def test_rows_stand_against_the_same_training_again() -> None:
+    names = {"vgg-s": 80.0, "vgg-s-longer": 85.0, "deep-compression": 84.0, "xnor": 66.0, "int8": 80.1}
+    rows = {name: measured(name, each, samples=0 if name == "int8" else 64) for name, each in names.items()}
+    found = {name: conclusions.baseline(row, rows) for name, row in rows.items()}
+    assert found["deep-compression"] is rows["vgg-s-longer"]
+    assert all(found[name] is rows["vgg-s"] for name in ("vgg-s-longer", "xnor", "int8"))
+    del rows["vgg-s-longer"]
+    assert conclusions.baseline(rows["deep-compression"], rows) is rows["vgg-s"]
+
+
+def test_the_published_conclusions_get_figures() -> None:
+    names = {"vgg-s": 80.0, "vgg-s-longer": 85.0, "deep-compression": 84.0, "xnor": 66.0, "binarynet": 79.0}
+    rows = {name: measured(name, each, size=10 if name == "xnor" else 100) for name, each in names.items()}
+    bits = {"a product": {"bits_ms": 1.0, "floats_ms": 14.0}}
+    first, second, third = conclusions.conclusions(rows, bits)
+    assert "XNOR-Net, 10.0 times smaller, 1.0 times as fast, -14.0 points (" in first
+    assert "14 to 14 times as fast" in first
+    assert second.endswith("Here: not run.") and "Deep Compression, 1.0 times smaller" in third
+    assert "-1.0 points" in third
+    lines = conclusions.notes(rows, {"vgg-s": 20.0, "xnor": 30.0})
+    assert "BinaryNet 79.0 %, XNOR-Net 66.0 %" in lines[0] and "VGG-S 20.0, XNOR-Net 30.0" in lines[1]
+    assert conclusions.notes({}, {}) == []
 
 
 def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:

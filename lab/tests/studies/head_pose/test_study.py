@@ -8,11 +8,10 @@ import pytest
 
 from facegeom.errors import InputError
 from facegeom.geometry.rotation import rotation_from_angles, rotation_to_6d
-from facegeom_lab.studies import reproduction
 from facegeom_lab.studies.head_pose import study as study_module
 from facegeom_lab.studies.head_pose.report import PAGE, report, sentence
 from facegeom_lab.studies.head_pose.study import FILE, Plan, jobs, known_teachers, study
-from facegeom_lab.studies.reproduction import Job
+from facegeom_lab.studies.jobs import Job
 from facegeom_lab.training import trainers
 from facegeom_lab.training.trainers import Inputs
 
@@ -57,7 +56,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Plan:
         trainers.evaluate(inputs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reproduction, "run", run)
+        patch.setattr(study_module.machinery, "run", run)
         patch.setattr(study_module, "_head_windows", lambda plan, heads: plan.data / "val")
         assert study(plan, processes=1) == plan.out / FILE
     return plan

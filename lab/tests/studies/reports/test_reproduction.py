@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from facegeom.errors import InputError, OutputError
-from facegeom_lab.studies.reports import figures
+from facegeom_lab.studies.reports import figures, reproduction
 from facegeom_lab.studies.reports.published import load
-from facegeom_lab.studies.reports.reproduction import expected, report
+from facegeom_lab.studies.reports.reproduction import expected, report, report_all
 from facegeom_lab.studies.reports.style import log_scale, panels, render
 
 WriteRuns = Callable[..., Path]
@@ -45,7 +45,7 @@ def test_the_text_shows_them_all_and_nothing_is_missing(whole: Path) -> None:
 def test_the_text_says_which_way_the_runs_point(whole: Path) -> None:
     lines = whole.read_text(encoding="utf-8").splitlines()
     said = {title: line for line in lines if line.startswith("- **") for title in [line.split("**")[1]]}
-    assert len(said) == 6 + 1 + 5
+    assert len(said) == 6 + 1 + 4 + 5 + 5  # the notebook's four, two units of Wing
     assert said["not pretrained, no warm-up"].endswith("Published: +0.0093. The same direction.")
     assert said["box from the detector only"].endswith("**The opposite direction.**")
     assert said["no warm-up"].endswith("do not settle it.")
@@ -121,3 +121,18 @@ def test_logarithmic_axes_need_a_range_and_have_numbers(values: tuple[float, flo
     low, high = axes.get_ylim()
     shown = [tick for tick in axes.yaxis.get_major_locator()() if low <= tick <= high]
     assert len(shown) >= 3
+
+
+def test_one_command_writes_the_pages_of_all_studies(
+    write_runs: WriteRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, out = write_runs(tmp_path / "runs", "keypoints14", "body-resnet18"), tmp_path / "docs"
+    assert report_all([runs], out) == [out / "reproduction.md", out / "pretraining.md"]
+    learned = (out / "pretraining.md").read_text()
+    assert "| resnet18 | close | 96 | 65,536 |" in learned and "**Out of date**" in learned  # no stamp
+    for place in ("pose-study/study.json", "compress/vgg-s/result.json"):
+        (runs / place).parent.mkdir(parents=True)
+        (runs / place).write_text("{}")
+    for module, page in ((reproduction.pose_report, "p.md"), (reproduction.compression_report, "c.md")):
+        monkeypatch.setattr(module, "report", lambda folder, out, page=page: out / page)
+    assert [file.name for file in report_all([runs], out)][2:] == ["p.md", "c.md"]

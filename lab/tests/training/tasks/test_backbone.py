@@ -51,7 +51,11 @@ def test_loss_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     mesh = torch.zeros(478, 3)
     task, logged = task_with(Network(mesh), monkeypatch)
     truth = torch.stack([mesh + 0.01, mesh - 0.3, mesh + 9])
-    batch = {"crop": torch.zeros(3, 3, 128, 128), "mesh": truth, "mesh_weight": torch.tensor([1, 0.5, 0])[:, None].expand(3, 478)}
+    batch = {
+        "crop": torch.zeros(3, 3, 128, 128),
+        "mesh": truth,
+        "mesh_weight": torch.tensor([1, 0.5, 0])[:, None].expand(3, 478),
+    }
     near, far = 10 * log(1 + 1.28 / 2), 38.4 - (10 - 10 * log(6))
     loss = task.training_step(batch, 0)
     assert loss.item() == logged["train/loss"] == pytest.approx((near + 0.5 * far) / 1.5, rel=1e-5)
@@ -105,7 +109,7 @@ def test_rate_warms_up_and_falls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_view(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected the view close or frame, got 'side'"):
+    with pytest.raises(InputError, match="expected the view close or frame or aligned, got 'side'"):
         backbone.train(recipe(view="side"), Inputs(tmp_path, tmp_path / "run"))
 
 
@@ -118,13 +122,15 @@ def test_training_and_validation_crops(training_pack: object) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("view", ["close", "frame"])
+@pytest.mark.parametrize("view", ["close", "frame", "aligned"])
 def test_a_checkpoint_to_start_from(training_pack: object, tmp_path: Path, view: str) -> None:
     inputs = Inputs(training_pack.data, tmp_path, labels=training_pack.labels, workers=0)
     best = backbone.train(recipe(view=view), inputs)
     assert best == tmp_path / loop.BEST
     log = read_metrics(tmp_path)
     assert log["samples"].tolist() == [4, 4] and np.isfinite(log["val/nme"]).all()
+    figures = backbone.evaluate(recipe(view=view), inputs)
+    assert figures["val"]["mse"] > 0 and figures["constant"]["mse"] > 0 and figures["view"] == view
     learned = torch.load(best, weights_only=True)["state_dict"]
     started = Regressor("mobilenetv3", 5, pretrained=str(best)).body.state_dict()
     last = "classifier."

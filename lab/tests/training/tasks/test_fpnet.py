@@ -45,6 +45,33 @@ def test_loss_by_hand(target: str) -> None:
         torch.testing.assert_close(losses, expected, atol=1e-5, rtol=1e-5)
 
 
+def test_the_published_recipe() -> None:
+    made = recipes.load(FPNetRecipe, "fpnet-published")
+    assert (made.learning_rate, made.rate_factor, made.batch, made.epochs) == (0.01, 0.83, 64, 30)
+    assert (made.middle_share, made.mining, made.target, made.teacher) == (
+        0.6,
+        "batch",
+        "vectors",
+        "6drepnet",
+    )
+    assert made.others_share == made.rotation_weight == made.box_weight == 1 and made.dropout > 0
+
+
+@pytest.mark.parametrize("mining", ["class", "batch"])
+def test_mining(mining: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The middle 60 % of the whole batch, or of its faces and of its other windows."""
+    task = FPNetTask(recipe(mining=mining, middle_share=0.6))
+    losses = torch.tensor([0.0, 1.0, 2.0, 3.0, 100.0, 10.0, 11.0, 12.0, 13.0, 99.0])
+    face = torch.tensor([0.0] * 5 + [1.0] * 5)
+    monkeypatch.setattr(task, "losses", lambda predicted, batch: losses)
+    monkeypatch.setattr(task, "log", lambda *_, **__: None)
+    found = task.training_step({"window": torch.zeros(1, 3, 48, 48), "face": face}, 0)
+    expected = trimmed_mean(losses, 0.6) if mining == "batch" else trimmed_mean_by_class(losses, face, 0.6)
+    assert found == expected
+    with pytest.raises(InputError, match="expected the mining class or batch, got 'hard'"):
+        fpnet.train(recipe(mining="hard"), Inputs(Path(), Path()))
+
+
 def test_trimmed_mean_leaves_both_tails_out() -> None:
     losses = torch.tensor([100.0, 3, 1, 2, 0.01])
     assert trimmed_mean(losses, 0.6).item() == 2 and trimmed_mean(losses, 1.0).item() == pytest.approx(21.202)

@@ -134,7 +134,7 @@ def data_set(make_head: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(landmarks.registry, "load", load)
     monkeypatch.setattr(
-        landmarks, "detected_boxes", lambda records, cache: np.full((len(records), 4), np.nan)
+        landmarks, "detected_boxes", lambda records, cache, detector: np.full((len(records), 4), np.nan)
     )
 
 

@@ -181,7 +181,7 @@ def test_faces_without_points_are_left_out() -> None:
 
 
 def test_an_unknown_loss(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected the loss mse or wing, got 'huber'"):
+    with pytest.raises(InputError, match="expected the loss mse, wing, wing-unit, got 'huber'"):
         landmarks.train(recipe(loss="huber"), Inputs(tmp_path, tmp_path / "run"))
 
 

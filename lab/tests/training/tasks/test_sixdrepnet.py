@@ -5,16 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from scipy.io import savemat
 
 import facegeom
 from facegeom.errors import InputError
+from facegeom.geometry.boxes import square
 from facegeom.geometry.rotation import geodesic_deg, rotation_from_6d
 from facegeom.image import reading
+from facegeom.image.crop import crop_squares
+from facegeom.models.face import CROP_SCALE
 from facegeom_lab.evaluation.run import read_metrics
 from facegeom_lab.networks.sixdrepnet import SixDRepNet
-from facegeom_lab.teachers.pose import FaceTeacher, SixDRepNetTeacher
+from facegeom_lab.teachers.pose import FaceTeacher, SixDRepNetTeacher, raw_to_rotation
 from facegeom_lab.training.tasks.sixdrepnet import resize
-from facegeom_lab.training.trainers import Inputs, train
+from facegeom_lab.training.trainers import Inputs, evaluate, train
 
 SMALL = {"size_px": 32, "epochs": 2, "samples_per_epoch": 8, "batch": 4, "precision": "32-true"}
 
@@ -40,16 +45,44 @@ def test_rendered_heads_are_needed(training_pack, tmp_path: Path) -> None:
         train("6drepnet", inputs(training_pack, tmp_path, rendered=None), SMALL)
 
 
-def test_vectors_of_the_authors_convention() -> None:
+def test_vectors_of_the_authors_convention_are_kept() -> None:
     net = SixDRepNet("A0").eval()
-    own, foreign = SixDRepNetTeacher(net, 32), SixDRepNetTeacher(net, 32, foreign=True)
+    teacher = SixDRepNetTeacher(net, 32)
     picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    given = (picture, np.array([[10.0, 10, 50, 50]]), np.full((1, 3, 3), np.nan))
-    matrix = rotation_from_6d(own(*given).astype(np.float64))
+    raw = teacher(picture, np.array([[10.0, 10, 50, 50]]), np.full((1, 3, 3), np.nan))
+    crop = crop_squares(picture, square(np.array([[10.0, 10, 50, 50]]), CROP_SCALE), 32)
+    with torch.inference_mode():
+        expected = net(torch.from_numpy(crop).permute(0, 3, 1, 2).float()).numpy()
+    np.testing.assert_allclose(raw, expected, atol=1e-4)  # lengths of the vectors are not lost
+    matrix = rotation_from_6d(raw.astype(np.float64))
     signs = np.outer((1, -1, -1), (1, -1, -1))
     np.testing.assert_allclose(
-        rotation_from_6d(foreign(*given)), matrix.transpose(0, 2, 1) * signs, atol=1e-5
+        raw_to_rotation("6drepnet-published", raw), matrix.transpose(0, 2, 1) * signs, atol=1e-6
     )
+    np.testing.assert_allclose(raw_to_rotation("6drepnet", raw), matrix)
+
+
+@pytest.mark.slow
+def test_the_teacher_is_measured(training_pack, tmp_path: Path) -> None:
+    train("6drepnet", inputs(training_pack, tmp_path / "run"), SMALL)
+    figures = evaluate(inputs(training_pack, tmp_path / "run"))
+    assert (figures["val"]["faces"], figures["rendered"]["faces"]) == (4, 3)
+    assert all(np.isfinite(figures["rendered"][key]) for key in ("yaw", "pitch", "roll", "geodesic"))
+    write_aflw2000(tmp_path / "AFLW2000", (7, 9))
+    published = Inputs(tmp_path, tmp_path / "run", "aflw2000", workers=0)
+    assert evaluate(published)["aflw2000"]["faces"] == 2
+    with pytest.raises(InputError, match=r"kind sixdrepnet cannot be trained on AFLW2000"):
+        train("6drepnet", published, SMALL)
+
+
+def write_aflw2000(folder: Path, numbers: tuple[int, ...]) -> None:
+    """Write some of the set's files; the others are missing."""
+    folder.mkdir()
+    points = np.random.default_rng(0).uniform(100, 300, (3, 68))
+    for number in numbers:
+        Image.new("RGB", (450, 450), (90, 90, 90)).save(folder / f"image{number:05d}.jpg")
+        values = {"pt3d_68": points, "Pose_Para": np.array([[0.1, 0.3, -0.1, 0, 0, 0, 1e-3]])}
+        savemat(folder / f"image{number:05d}.mat", values)
 
 
 def test_face_network_teaches() -> None:

@@ -29,6 +29,8 @@ _SHAPES = {"Pose_Para": (1, 7), "pt3d_68": (3, 68)}
 def records(root: Path, split: str | None = None) -> list[FaceRecord]:
     """Read the 2000 faces of AFLW2000-3D with 68 points and rotation; no boxes, no visibility labels.
 
+    Files may be missing: those that are there are read.
+
     MATLAB counts pixels from 1; the returned points count from 0. They are points of the model's surface:
     those of the jaw keep their place on the head when it turns, also when they are hidden. The rotation holds
     for parallel projection, see :func:`~facegeom_lab.datasets.angle_conventions.rotation_from_pose_para`.
@@ -42,8 +44,8 @@ def records(root: Path, split: str | None = None) -> list[FaceRecord]:
     """
     check_split(split, INFO)
     folder = base(root, "AFLW2000")
-    require(folder / "image00002.mat", INFO)
-    return [_record(folder, labels) for labels in sorted(folder.glob("image*.mat"))]
+    found = sorted(folder.glob("image*.mat")) or [require(folder / "image00002.mat", INFO)]
+    return [_record(folder, labels) for labels in found]
 
 
 def _record(folder: Path, labels: Path) -> FaceRecord:

@@ -13,7 +13,7 @@ MOST_CUT = 0.45
 
 def random_patch(rng: np.random.Generator, backgrounds: Sequence[ImageArray], size: int) -> ImageArray:
     """Cut a square of a background at a random place and scale, or fill it with one colour."""
-    if rng.random() < 0.15:
+    if rng.random() < 0.15 or not len(backgrounds):
         return np.full((size, size, 3), rng.integers(0, 256, 3), np.uint8)
     photo = backgrounds[int(rng.integers(len(backgrounds)))]
     side = int(rng.uniform(0.2, 1.0) * min(photo.shape[:2]))

@@ -76,7 +76,7 @@ def _read(shard: Path) -> DepthTable:
         return DepthTable(*(arrays[name] for name in names))
 
 
-class DepthCrops(Dataset):
+class CropsOfDepth(Dataset):
     """Upright crops and their depth behind the nose tip.
 
     Samples: ``crop`` (3, 160, 160) uint8; ``depth`` (80, 80) float32 millimetres, NaN outside the face.
@@ -84,9 +84,48 @@ class DepthCrops(Dataset):
     the scale.
 
     Args:
+        backgrounds: photos without a face, for occluders; without any these are of one colour.
+        augment: whether crops are jittered, mirrored and degraded: for training.
+        seed: of the random numbers.
+    """
+
+    def __init__(self, backgrounds: Sequence[np.ndarray], augment: bool, seed: int) -> None:
+        self.backgrounds, self.augment, self.seed = backgrounds, augment, seed
+        self.rng: np.random.Generator | None = None
+
+    def cut(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return the crop (160, 160, 3) uint8 and its depth (80, 80), jittered in training."""
+        raise NotImplementedError
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        cv2.setNumThreads(0)
+        if self.rng is None:
+            self.rng = np.random.default_rng((self.seed, torch.initial_seed() % 2**32))
+        crop, depth = self.cut(index, self.rng)
+        if self.augment:
+            if self.rng.random() < 0.5:
+                crop, depth = np.ascontiguousarray(crop[:, ::-1]), depth[:, ::-1].copy()
+            crop = degrade(self.rng, crop, self.backgrounds)
+        return {"crop": torch.from_numpy(crop).permute(2, 0, 1), "depth": torch.from_numpy(depth)}
+
+    def jittered(self, rng: np.random.Generator, square: np.ndarray) -> np.ndarray:
+        """Shift, rotate and scale the crop at random about its middle, in training."""
+        if not self.augment:
+            return square
+        angle, size = np.deg2rad(rng.normal(0, TURN_DEG)), np.exp(rng.normal(0, SCALE))
+        matrix = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        middle = np.full(2, (SIZE_PX - 1) / 2)
+        shift = middle - matrix @ middle + rng.normal(0, SHIFT_MM / MM_PER_PX, 2)
+        return np.column_stack([square[:, :2] @ matrix, square[:, :2] @ shift + square[:, 2]])
+
+
+class DepthCrops(CropsOfDepth):
+    """Crops of rendered heads and fitted faces.
+
+    Args:
         tables: of :func:`read_tables`.
         backgrounds: photos without a face, for occluders.
-        augment: whether crops are jittered, mirrored and degraded: for training.
+        augment: for training.
         seed: of the random numbers.
     """
 
@@ -97,25 +136,17 @@ class DepthCrops(Dataset):
         augment: bool = False,
         seed: int = 0,
     ) -> None:
-        self.tables, self.backgrounds = tables, backgrounds
-        self.augment, self.seed = augment, seed
+        super().__init__(backgrounds, augment, seed)
+        self.tables = tables
         self.starts = np.cumsum([0, *(len(table) for table in tables)])
-        self.rng: np.random.Generator | None = None
 
     def __len__(self) -> int:
         return int(self.starts[-1])
 
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        cv2.setNumThreads(0)
-        if self.rng is None:
-            self.rng = np.random.default_rng((self.seed, torch.initial_seed() % 2**32))
+    def cut(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return the crop and its depth."""
         number = int(np.searchsorted(self.starts, index, side="right")) - 1
-        crop, depth = self._cut(self.tables[number], index - int(self.starts[number]), self.rng)
-        if self.augment:
-            if self.rng.random() < 0.5:
-                crop, depth = np.ascontiguousarray(crop[:, ::-1]), depth[:, ::-1].copy()
-            crop = degrade(self.rng, crop, self.backgrounds)
-        return {"crop": torch.from_numpy(crop).permute(2, 0, 1), "depth": torch.from_numpy(depth)}
+        return self._cut(self.tables[number], index - int(self.starts[number]), rng)
 
     def _cut(self, table: DepthTable, row: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         image, origin_mm = table.images[row], table.translation_mm[row].astype(np.float64)
@@ -124,8 +155,7 @@ class DepthCrops(Dataset):
         mesh_px = to_pixels(mesh, origin_mm, camera)
         square = depth_squares(mesh_px[None])[0]
         square[:, 2] += square[:, :2] @ (0, BELOW_MM / MM_PER_PX)
-        if self.augment:
-            square = _jittered(rng, square)
+        square = self.jittered(rng, square)
         mm_per_px = MM_PER_PX / np.sqrt(abs(np.linalg.det(square[:, :2])))
         depth = from_counts(table.depth[row], float(origin_mm[2]))
         along = along_sight(depth, origin_mm, camera)
@@ -168,12 +198,3 @@ def warp_depth(behind_mm: np.ndarray, face: np.ndarray, square: np.ndarray) -> n
     )
     known = fraction > 0.5
     return np.where(known, total / np.where(known, fraction, 1), np.nan).astype(np.float32)
-
-
-def _jittered(rng: np.random.Generator, square: np.ndarray) -> np.ndarray:
-    """Shift, rotate and scale the crop at random about its middle."""
-    angle, size = np.deg2rad(rng.normal(0, TURN_DEG)), np.exp(rng.normal(0, SCALE))
-    matrix = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    middle = np.full(2, (SIZE_PX - 1) / 2)
-    shift = middle - matrix @ middle + rng.normal(0, SHIFT_MM / MM_PER_PX, 2)
-    return np.column_stack([square[:, :2] @ matrix, square[:, :2] @ shift + square[:, 2]])

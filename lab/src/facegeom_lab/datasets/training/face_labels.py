@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from facegeom.errors import InputError
 from facegeom.geometry.rotation import rotation_to_line_of_sight
 from facegeom_lab.datasets.published.pack import (
     FaceRow,
@@ -64,11 +65,19 @@ def real_faces(data: Path, labels: Path, split: str) -> tuple[list[np.ndarray], 
 
     Returns:
         Images (H, W, 4) uint8 RGBA, alpha 0 outside the photo, and their labels.
+
+    Raises:
+        InputError: the split has no face with a kept label.
     """
     table = mesh_labels(labels)
     linear_map = landmark_map(labels)
     rows = face_rows(data)
     chosen = [i for i, row in enumerate(rows) if row.split == split and table["keep"][i]]
+    if not chosen:
+        raise InputError(
+            f"expected faces of the split {split} with kept labels in {data}, found none of {len(rows)}; "
+            "see faces.csv, and docs/data.md for its splits"
+        )
     known = face_landmarks(data)
     mesh = table["mesh"][chosen]
     landmarks = linear_map.apply(mesh[..., :2])

@@ -1,7 +1,7 @@
 """Crops of labelled faces for networks that predict landmarks, and the detector's boxes of these faces."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from facegeom import FaceAnalyzer
+from facegeom.errors import FacegeomError, InputError
 from facegeom.geometry.boxes import from_points, iou, overlap
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.transforms import apply, box_to_square, invert
@@ -127,8 +128,10 @@ def rotated_box_to_square(box_xyxy: np.ndarray, size_px: int, turn_deg: float) -
     return np.column_stack([linear, to_crop[:, :2] @ (middle - rotation @ middle) + to_crop[:, 2]])
 
 
-def warp(photo: np.ndarray, to_crop: np.ndarray, size_px: int) -> np.ndarray:
-    """Cut the crop (S, S, 3) of a photo (H, W, 3), padded with the photo's edge.
+def warp(
+    photo: np.ndarray, to_crop: np.ndarray, size_px: int, border: int = cv2.BORDER_REPLICATE
+) -> np.ndarray:
+    """Cut the crop (S, S, 3) of a photo (H, W, 3), padded with the photo's edge, or as ``border`` says.
 
     Where the crop is much smaller than its face, the photo is downscaled first, against aliasing.
     """
@@ -139,7 +142,7 @@ def warp(photo: np.ndarray, to_crop: np.ndarray, size_px: int) -> np.ndarray:
         back = np.column_stack([np.diag(1 / ratio), 0.5 / ratio - 0.5])
         to_crop = np.column_stack([to_crop[:, :2] @ back[:, :2], to_crop[:, :2] @ back[:, 2] + to_crop[:, 2]])
         photo = small
-    return cv2.warpAffine(photo, to_crop, (size_px, size_px), borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(photo, to_crop, (size_px, size_px), borderMode=border)
 
 
 def points_to_photo(points: np.ndarray, to_crop: np.ndarray, size_px: int) -> np.ndarray:
@@ -147,24 +150,52 @@ def points_to_photo(points: np.ndarray, to_crop: np.ndarray, size_px: int) -> np
     return apply(invert(to_crop), (points.astype(np.float64) + 1) * (size_px / 2) - 0.5)
 
 
-def detected_boxes(records: Sequence[FaceRecord], cache: Path | None = None) -> np.ndarray:
-    """Run facegeom's own detector on labelled faces: networks are trained on the boxes they meet in use.
+def detected_boxes(
+    records: Sequence[FaceRecord], cache: Path | None = None, detector: str = "facegeom"
+) -> np.ndarray:
+    """Run a detector on labelled faces: networks are trained on the boxes they meet in use.
 
     Args:
         records: with points.
         cache: folder where the boxes of these records are kept.
+        detector: ``facegeom``, its own, or ``hog``, dlib's.
+
+    Raises:
+        InputError: another detector.
+        FacegeomError: dlib is not installed.
 
     Returns:
         (N, 4) pixels: the detection that overlaps the box of the true points most, NaN where none does.
     """
-    file = cache / f"boxes-{_fingerprint(records)}.npz" if cache else None
+    kind = "" if detector == "facegeom" else f"{detector}-"
+    file = cache / f"boxes-{kind}{_fingerprint(records)}.npz" if cache else None
     if file and file.exists():
         with np.load(file) as arrays:
             return arrays["boxes_xyxy"]
-    analyzer = FaceAnalyzer()
-    boxes = np.stack([_detected_box(analyzer, record) for record in tqdm(records, desc="detector's boxes")])
+    detect = _detector(detector)
+    boxes = np.stack([_detected_box(detect, record) for record in tqdm(records, desc="detector's boxes")])
     if file:
         save_npz(file, boxes_xyxy=boxes)
+    return boxes
+
+
+def _detector(name: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function from a photo (H, W, 3) to boxes (N, 4)."""
+    if name == "facegeom":
+        analyzer = FaceAnalyzer()
+        return lambda photo: analyzer(photo).box_xyxy
+    if name != "hog":
+        raise InputError(f"expected the detector facegeom or hog, got {name!r}")
+    try:
+        from dlib import get_frontal_face_detector
+    except ImportError as error:
+        raise FacegeomError('dlib is not installed; run: pip install "./lab[baselines]"') from error
+    hog = get_frontal_face_detector()
+
+    def boxes(photo: np.ndarray) -> np.ndarray:
+        found = [(each.left(), each.top(), each.right(), each.bottom()) for each in hog(photo, 1)]
+        return np.array(found, np.float64).reshape(-1, 4)
+
     return boxes
 
 
@@ -175,8 +206,8 @@ def _fingerprint(records: Sequence[FaceRecord]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _detected_box(analyzer: FaceAnalyzer, record: FaceRecord) -> np.ndarray:
-    found = analyzer(record.read()).box_xyxy
+def _detected_box(detect: Callable[[np.ndarray], np.ndarray], record: FaceRecord) -> np.ndarray:
+    found = detect(record.read())
     assert record.points is not None
     truth = from_points(record.points[np.isfinite(record.points).all(axis=1)])
     overlaps = overlap(found, truth[None], over_smaller=True)[:, 0]  # few points span a small part of a face

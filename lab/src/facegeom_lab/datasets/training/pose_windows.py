@@ -10,7 +10,8 @@ from torch.utils.data import Dataset
 from facegeom.errors import InputError
 from facegeom_lab.datasets.training.augment import recolour
 from facegeom_lab.networks.cascade import FPNet
-from facegeom_lab.teachers.distillation import FACE, STORED_PX
+from facegeom_lab.teachers.distillation import FACE, INSIDE, OUTSIDE, STORED_PX
+from facegeom_lab.teachers.pose import FOREIGN
 
 SHIFT, SCALE, TURN_DEG = 0.05, 0.06, 12.0
 """Standard deviations of a window's shift, in sides, of the logarithm of its side, and of its rotation."""
@@ -43,6 +44,8 @@ class PoseWindows(Dataset):
         self.plain, self._folder = plain, folder
         arrays = _read_shards(folder, teacher)
         known = np.isfinite(arrays["raw"]).all(axis=1) | (arrays["kind"] != FACE)
+        known &= balanced(arrays["kind"])
+        self.turn_deg = 0.0 if teacher in FOREIGN else TURN_DEG
         self._known = known
         self.windows, self.kind = arrays["windows"][known], arrays["kind"][known]
         self.offsets = np.nan_to_num(arrays["offsets"][known])
@@ -75,13 +78,12 @@ class PoseWindows(Dataset):
             "raw": torch.as_tensor(raw, dtype=torch.float32),
         }
 
-    @staticmethod
     def _augmented(
-        rng: np.random.Generator, stored: np.ndarray, offsets: np.ndarray, raw: np.ndarray
+        self, rng: np.random.Generator, stored: np.ndarray, offsets: np.ndarray, raw: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         shift = np.clip(rng.normal(0, SHIFT, 2), -0.12, 0.12)
         scale = float(np.clip(np.exp(rng.normal(0, SCALE)), 0.85, 1.15))
-        angle = np.deg2rad(np.clip(rng.normal(0, TURN_DEG), -30, 30))
+        angle = np.deg2rad(np.clip(rng.normal(0, self.turn_deg), -30, 30))
         rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         # A window's point lies in the stored one at shift + scale · rotationᵀ · point, in sides.
         window = recolour(rng, _warp_window(stored, shift, scale * rotation.T))
@@ -97,6 +99,19 @@ class PoseWindows(Dataset):
             window, raw = window[:, ::-1], raw * MIRRORED_VECTORS
             offsets = offsets[[2, 1, 0, 3]] * (-1, 1, -1, 1)
         return window, offsets, raw
+
+
+def balanced(kind: np.ndarray) -> np.ndarray:
+    """Choose windows of a set (N,): all faces, and two outside of faces for each one inside a face.
+
+    Of the kind that has too many, evenly spread ones are kept.
+    """
+    chosen = kind == FACE
+    outside, inside = (np.flatnonzero(kind == each) for each in (OUTSIDE, INSIDE))
+    count = min(len(inside), len(outside) // 2) if len(inside) and len(outside) > 1 else 0
+    for rows, wanted in ((outside, 2 * count or len(outside)), (inside, count or len(inside))):
+        chosen[rows[np.linspace(0, len(rows) - 1, wanted).round().astype(int)]] = True
+    return chosen
 
 
 def _warp_window(stored: np.ndarray, shift: np.ndarray, linear: np.ndarray) -> np.ndarray:

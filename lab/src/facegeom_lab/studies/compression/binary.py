@@ -52,6 +52,18 @@ class BinaryWeight(nn.Module):
         return Sign.apply(weight)
 
 
+@torch.no_grad()
+def clip_weights(net: nn.Module) -> None:
+    """Clip the real weights behind BinaryNet's signs to [-1, 1], after a step; in place.
+
+    Courbariaux et al., 2016, algorithm 1: beyond, a weight gets no gradient any more and its sign is stuck.
+    """
+    for part in net.modules():
+        for each in getattr(part, "parametrizations", {}).values():
+            if any(isinstance(function, BinaryWeight) for function in each):
+                each.original.clamp_(-1, 1)
+
+
 class ScaledBinaryWeight(nn.Module):
     """a · sign(W) with a the mean of |W| over a filter.
 

@@ -100,25 +100,51 @@ def share_weights(net: nn.Module, bits_conv: int = 8, bits_linear: int = 5) -> n
 
 
 def kmeans_1d(values: np.ndarray, entries: int) -> np.ndarray:
-    """Return at most ``entries`` ascending centres of numbers (N,).
+    """Return ``entries`` ascending centres of numbers (N,); fewer where there are fewer different numbers.
 
     Lloyd's algorithm, from evenly spaced centres. On a line a cluster is an interval, so that sums over
-    sorted numbers replace the distances to all centres.
+    sorted numbers replace the distances to all centres. In place of a cluster that has become empty, the one
+    with the largest error is halved.
     """
     ordered = np.sort(values.astype(np.float64))
     if not len(ordered):
         return np.zeros(1)
-    sums = np.concatenate([[0.0], np.cumsum(ordered)])
+    sums, squares = (np.concatenate([[0.0], np.cumsum(each)]) for each in (ordered, ordered**2))
     centres = np.unique(np.linspace(ordered[0], ordered[-1], entries))
     for _ in range(ROUNDS):
         edges = np.searchsorted(ordered, (centres[1:] + centres[:-1]) / 2)
         ends = np.concatenate([[0], edges, [len(ordered)]])
-        counts = np.diff(ends)
-        means = np.diff(sums[ends])[counts > 0] / counts[counts > 0]
+        ends = _halved(np.unique(ends), entries, ordered, sums, squares)
+        means = np.diff(sums[ends]) / np.diff(ends)
         if np.array_equal(means, centres):
             break
         centres = means
     return centres
+
+
+def _halved(
+    ends: np.ndarray, entries: int, ordered: np.ndarray, sums: np.ndarray, squares: np.ndarray
+) -> np.ndarray:
+    """Halve clusters of the largest squared errors until there are ``entries``, or all hold equal numbers.
+
+    Args:
+        ends: ascending bounds of the clusters in ``ordered``, 0 and its length among them.
+        entries: clusters wanted.
+        ordered: the numbers.
+        sums: of the numbers before each place.
+        squares: of their squares.
+    """
+    while len(ends) <= entries:
+        counts = np.diff(ends)
+        errors = np.diff(squares[ends]) - np.diff(sums[ends]) ** 2 / counts
+        spread = ordered[ends[1:] - 1] > ordered[ends[:-1]]
+        if not spread.any():
+            break
+        widest = int(np.where(spread, errors, -1.0).argmax())
+        low, high = ends[widest], ends[widest + 1]
+        middle = np.searchsorted(ordered, (ordered[low] + ordered[high - 1]) / 2, side="right")
+        ends = np.insert(ends, widest + 1, np.clip(middle, low + 1, high - 1))
+    return ends
 
 
 def nearest(values: np.ndarray, centres: np.ndarray) -> np.ndarray:

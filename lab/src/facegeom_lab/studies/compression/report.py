@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,21 @@ from facegeom.errors import InputError
 from facegeom.export.files import write
 from facegeom_lab.evaluation.run import RESULT
 from facegeom_lab.measures.tables import Cell, Table
-from facegeom_lab.studies.compression.methods import METHODS
+from facegeom_lab.studies.compression.conclusions import (
+    BASELINE,
+    MeasuredRow,
+    baseline,
+    conclusions,
+    interval,
+    notes,
+)
 from facegeom_lab.studies.compression.study import ROWS, TIMES, Row
-from facegeom_lab.studies.reports.comparison import bootstrap_interval
 from facegeom_lab.studies.reports.published import Compression, load
 from facegeom_lab.studies.reports.style import COLOURS, GREY, MARKERS, log_scale, panels, render
+from facegeom_lab.training.provenance import KEY, page_lines
 
 FILE, FIGURES, VARIANTS = "compression.md", "figures", "variants/quantise.json"
-BASELINE, MEGA = "vgg-s", 1e6
+MEGA = 1e6
 CAPTIONS = {
     "size": "Accuracy against size on disk",
     "time": "Accuracy against the time of one picture",
@@ -44,36 +50,11 @@ faces and rendered heads; people do not cross the splits. Accuracy is the mean o
 of right answers, so that rare directions count fully. Intervals are 95 % bootstrap intervals over the
 validation faces.
 
-Methods that start from a trained network had that network's training before their own; the rows *the same
-training again* say what the second training alone is worth. VGG-S has batch normalisation in place of
+Methods that start from a trained network had that network's training before their own. So they are compared
+with the rows *the same training again*: the same network, trained as long, with nothing made smaller.
+VGG-S has batch normalisation in place of
 response normalisation, and smaller matrix products than at 224 pixels. Each method is described in its module
 in `lab/src/facegeom_lab/studies/compression`."""
-
-
-@dataclass(frozen=True, eq=False)
-class MeasuredRow:
-    """One finished row.
-
-    Attributes:
-        row: of the study.
-        figures: the content of its result.json.
-        onnx_ms: milliseconds in ONNX Runtime; None where not measured.
-        classes: (N,) ground truth of the validation faces.
-        correct: (N,) whether each was classified correctly.
-    """
-
-    row: Row
-    figures: dict[str, Any]
-    onnx_ms: float | None
-    classes: np.ndarray
-    correct: np.ndarray
-
-    @property
-    def title(self) -> str:
-        """Method and, where it is not VGG-S, network."""
-        network = METHODS[self.figures["network"]].title
-        own = METHODS[self.row.method].title
-        return own if own == network or self.figures["network"] == BASELINE else f"{own}, {network}"
 
 
 def report(runs: Path, out: Path) -> Path:
@@ -87,16 +68,20 @@ def report(runs: Path, out: Path) -> Path:
         InputError: no finished row in ``runs``.
         OutputError: the folder cannot be written.
     """
-    rows, about, bits = collect(runs)
+    rows, about, bits, steps = collect(runs)
     published = load().compression
     blocks = [
         _INTRODUCTION,
+        page_lines({name: row.figures.get(KEY, {}) for name, row in rows.items()}),
         _setting(rows, about),
         results(rows, published).markdown(),
         figures(rows, published, out),
         memory(rows, published).markdown(),
         "## What the rows say",
         "\n".join(f"- {line}" for line in sentences(rows)),
+        "## The published conclusions",
+        "\n".join(f"{number}. {line}" for number, line in enumerate(conclusions(rows, bits), 1)),
+        *notes(rows, steps),
         *([bit_products(bits).markdown()] if bits else []),
         *variants(runs / VARIANTS),
     ]
@@ -104,8 +89,11 @@ def report(runs: Path, out: Path) -> Path:
     return out / FILE
 
 
-def collect(runs: Path) -> tuple[dict[str, MeasuredRow], dict[str, str], dict[str, dict[str, float]]]:
-    """Return the finished rows by name, the machine, and the times of the bit products.
+Collected = tuple[dict[str, MeasuredRow], dict[str, str], dict[str, dict[str, float]], dict[str, float]]
+
+
+def collect(runs: Path) -> Collected:
+    """Return the finished rows by name, the machine, the times of the bit products and of training steps.
 
     Raises:
         InputError: no row is finished.
@@ -119,6 +107,7 @@ def collect(runs: Path) -> tuple[dict[str, MeasuredRow], dict[str, str], dict[st
         {row.name: _read_row(row, runs, times.get("onnx_ms", {}).get(row.name)) for row in finished},
         times.get("about", {}),
         times.get("bits", {}),
+        times.get("steps_ms", {}),
     )
 
 
@@ -154,6 +143,7 @@ def results(rows: dict[str, MeasuredRow], published: Compression) -> Table:
                 figures["file_bytes"] / MEGA,
                 figures["macs"] / MEGA,
                 figures["accuracy"],
+                _against(row, baseline(row, rows)),
                 *(
                     (theirs.training_ms, theirs.run_ms, theirs.megabytes, theirs.accuracy)
                     if theirs
@@ -165,12 +155,20 @@ def results(rows: dict[str, MeasuredRow], published: Compression) -> Table:
         "Training: median of a step for each picture. Run: one picture, one thread, by PyTorch as the method "
         "is trained and by ONNX Runtime as it is exported, all rows taking turns; BranchyNet's is the mean "
         "over the validation faces. Size: the file that is decoded back bit for bit; "
-        "eight bits: the ONNX file. "
+        "eight bits: the ONNX file. Baseline: the same training again where a row had two trainings, else "
+        "its start, or VGG-S. "
         f"Published: {published.source}; {published.protocol}."
     )
     columns = ("method", "training, ms", "run, ms (torch)", "run, ms (ONNX)", "MB", "multiply-adds, M")
     theirs_columns = ("published: training, ms", "run, ms", "MB", "accuracy, %")
-    return Table("Time, size, accuracy", protocol, (*columns, "accuracy, %", *theirs_columns), table)
+    ours = (*columns, "accuracy, %", "against its baseline, points")
+    return Table("Time, size, accuracy", protocol, (*ours, *theirs_columns), table)
+
+
+def _against(row: MeasuredRow, base: MeasuredRow | None) -> str | None:
+    if base is None or base is row:
+        return None
+    return f"{row.figures['accuracy'] - base.figures['accuracy']:+.1f}"
 
 
 def memory(rows: dict[str, MeasuredRow], published: Compression) -> Table:
@@ -207,10 +205,10 @@ def _ratios(row: MeasuredRow, base: MeasuredRow | None) -> tuple[Cell, ...]:
 
 
 def sentences(rows: dict[str, MeasuredRow]) -> Sequence[str]:
-    """Compare each row with the one that it starts from, or with VGG-S."""
+    """Compare each row with its baseline; see :func:`baseline`."""
     lines = []
     for row in rows.values():
-        base = rows.get(row.row.start or BASELINE)
+        base = baseline(row, rows)
         if base is not None and base is not row:
             lines.append(_comparison(row, base))
         if "exit_shares" in row.figures:
@@ -221,19 +219,12 @@ def sentences(rows: dict[str, MeasuredRow]) -> Sequence[str]:
 def _comparison(row: MeasuredRow, base: MeasuredRow) -> str:
     smaller = base.figures["file_bytes"] / row.figures["file_bytes"]
     fewer = base.figures["macs"] / row.figures["macs"]
-    low, high = _interval(row, base)
+    low, high = interval(row, base)
     change = row.figures["accuracy"] - base.figures["accuracy"]
     return (
         f"**{row.title}** against {base.title}: {smaller:.1f} times smaller on disk, {fewer:.1f} times fewer "
         f"multiply-adds, accuracy {change:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})."
     )
-
-
-def _interval(row: MeasuredRow, base: MeasuredRow) -> tuple[float, float]:
-    """Return the interval of the difference in accuracy; faces are weighted so that classes count equally."""
-    counts = np.bincount(row.classes)
-    weight = 100 * len(row.classes) / (np.count_nonzero(counts) * counts[row.classes])
-    return bootstrap_interval(weight * (row.correct.astype(float) - base.correct.astype(float)))
 
 
 def _exits_sentence(row: MeasuredRow) -> str:

@@ -30,6 +30,7 @@ from facegeom_lab.studies.compression.training import (
     network_input,
     predict_logits,
 )
+from facegeom_lab.training.provenance import KEY, stamp
 
 FILE = "network.fgnet"
 CALIBRATION = 320
@@ -81,6 +82,7 @@ def compress(
     figures = {"method": name, "network": network, "samples": round(train.fraction * budget.samples)}
     figures |= {"training_ms": train.ms_per_image, "file_bytes": len(stored)}
     figures |= measure(net, method, packed, out)
+    figures[KEY] = stamp(["code studies/compression", "code datasets/training/directions.py"])
     write(out / RESULT, (json.dumps(figures, indent=2) + "\n").encode())
     train.remove_stage_files()
     return figures

@@ -1,12 +1,14 @@
 """The whole comparison: every method on one task with an equal budget, then all times in one process."""
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from facegeom.errors import InputError
@@ -15,9 +17,11 @@ from facegeom_lab.datasets.training import directions
 from facegeom_lab.evaluation.run import RESULT
 from facegeom_lab.measures.about import machine
 from facegeom_lab.quantization.onnx_costs import onnx_ms
+from facegeom_lab.studies.compression.binary import binary_weights
+from facegeom_lab.studies.compression.networks import create
 from facegeom_lab.studies.compression.run import FILE, compress
 from facegeom_lab.studies.compression.training import Budget
-from facegeom_lab.studies.compression.xnor import compare_products
+from facegeom_lab.studies.compression.xnor import compare_products, xnor_net
 
 PACKED, TIMES = "directions.npz", "times.json"
 
@@ -113,7 +117,32 @@ def times(out: Path) -> dict[str, Any]:
         "threads": 1,
         "onnx_ms": {row.name: _mean_ms(out / row.name, row.name, measured) for row in finished},
         "bits": compare_products(),
+        "steps_ms": training_steps(),
     }
+
+
+def training_steps(rounds: int = 3, images: int = 4) -> dict[str, float]:
+    """Return the least processor time of a training step of the binary methods and VGG-S, ms for each image.
+
+    All take turns in this process, on one thread, so that nothing but their work differs.
+    """
+    nets = {
+        "vgg-s": create("vgg-s"),
+        "binary-weights": binary_weights(create("vgg-s")),
+        "xnor": xnor_net(create("vgg-s")),
+        "xnor-real": xnor_net(create("vgg-s"), binary_activations=False),
+    }
+    threads, batch = torch.get_num_threads(), torch.zeros(images, 3, directions.SIZE_PX, directions.SIZE_PX)
+    classes = torch.zeros(images, dtype=torch.long)
+    torch.set_num_threads(1)
+    found: dict[str, list[float]] = {name: [] for name in nets}
+    for _ in range(rounds + 1):
+        for name, net in nets.items():
+            start = time.thread_time()
+            torch.nn.functional.cross_entropy(net.train()(batch), classes).backward()
+            found[name].append(1e3 * (time.thread_time() - start) / images)
+    torch.set_num_threads(threads)
+    return {name: min(each[1:]) for name, each in found.items()}
 
 
 def _mean_ms(folder: Path, name: str, measured: dict[str, float]) -> float:

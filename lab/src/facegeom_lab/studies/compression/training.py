@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from facegeom.export.files import replacing
 from facegeom_lab.datasets.training.directions import Directions, batch, centre_crops
+from facegeom_lab.studies.compression.binary import clip_weights
 from facegeom_lab.training import loop
 
 Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -112,7 +113,8 @@ class DirectionsTask(L.LightningModule):
         self._start = time.perf_counter()
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Record the time of the step."""
+        """Clip BinaryNet's weights; record the time of the step."""
+        clip_weights(self.net)
         self.step_ms.append(1e3 * (time.perf_counter() - self._start))
 
     def configure_optimizers(self) -> dict[str, Any]:

@@ -19,13 +19,14 @@ from facegeom_lab.datasets.training.pose_windows import PoseWindows
 from facegeom_lab.evaluation.run import read_recipe, read_result, write_result
 from facegeom_lab.networks.cascade import FPNet
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
-from facegeom_lab.studies import reproduction
+from facegeom_lab.studies import jobs as machinery
+from facegeom_lab.studies.jobs import Job
 from facegeom_lab.studies.reports.comparison import bootstrap_interval
-from facegeom_lab.studies.reproduction import Job
 from facegeom_lab.teachers import distillation
 from facegeom_lab.teachers.distillation import FACE
-from facegeom_lab.teachers.pose import pose_teachers
+from facegeom_lab.teachers.pose import pose_teachers, raw_to_rotation
 from facegeom_lab.training import loop
+from facegeom_lab.training.provenance import CASCADE, DETECTORS, KEY, stamp
 from facegeom_lab.training.tasks.fpnet import BANDS, errors_deg, predict, target_size, to_rotations
 
 FILE = "study.json"
@@ -48,6 +49,7 @@ class Plan:
         epochs: of each run.
         heads: shards of ``facegeom lab synth --split test``, rendered heads; None for none.
         model: checkpoint of 6drepnet, if it is among the set's teachers and heads are given.
+        rows: folders of finished FPNet runs to measure beside the four, under the names of the folders.
     """
 
     data: Path
@@ -56,6 +58,11 @@ class Plan:
     epochs: int
     heads: Path | None = None
     model: Path | None = None
+    rows: tuple[Path, ...] = ()
+
+    def students(self) -> dict[str, Path]:
+        """Return the folders of all FPNet runs by name: the study's four, and further ones."""
+        return {job.name: self.out / job.name for job in jobs(self)} | {row.name: row for row in self.rows}
 
 
 def name_of(target: str, mining: str) -> str:
@@ -84,13 +91,16 @@ def study(plan: Plan, processes: int = 2) -> Path:
         folders["heads"] = _head_windows(plan, plan.heads)
     chosen = jobs(plan)
     labels = Path("runs/labels.npz")  # the default of the command; distillation sets do not need it
-    reproduction.run_jobs(
-        chosen, lambda job: reproduction.run(job, plan.data, labels, plan.out), plan.out, processes
+    machinery.run_jobs(
+        chosen, lambda job: machinery.run(job, plan.data, labels, plan.out), plan.out, processes
     )
     figures = {
         "teacher": plan.teacher,
         "epochs": plan.epochs,
-        "runs": {job.name: read_result(plan.out / job.name) for job in chosen},
+        "runs": {name: read_result(folder) for name, folder in plan.students().items()},
+        KEY: stamp(
+            ["recipe fpnet", *(f"recipe {recipe_of(row)}" for row in plan.rows), *CASCADE, *DETECTORS]
+        ),
         "sets": {name: measure(plan, folder) for name, folder in folders.items()},
     }
     write_result(plan.out, figures, FILE)
@@ -136,8 +146,8 @@ def measure(plan: Plan, folder: Path) -> dict[str, Any]:
 
 def _predictions(plan: Plan, folder: Path, windows: PoseWindows) -> dict[str, np.ndarray]:
     """Return rotations (N, 3, 3) of the set's windows by system; invalid for windows without a face."""
-    rotations = {job.name: _student(plan.out / job.name, windows) for job in jobs(plan)}
-    rotations[TEACHER] = rotation_from_6d(windows.raw.astype(np.float64))
+    rotations = {name: _student(run, windows) for name, run in plan.students().items()}
+    rotations[TEACHER] = raw_to_rotation(plan.teacher, windows.raw)
     if plan.teacher != "face" and "face" in known_teachers(folder):
         rotations[FACE_NETWORK] = rotation_from_6d(windows.predictions_of("face").astype(np.float64))
     return rotations
@@ -146,7 +156,12 @@ def _predictions(plan: Plan, folder: Path, windows: PoseWindows) -> dict[str, np
 def _student(run: Path, windows: PoseWindows) -> np.ndarray:
     recipe = read_recipe(run)
     net = network_from_checkpoint(run / loop.BEST, FPNet(target_size(recipe["target"]), recipe["dropout"]))
-    return to_rotations(predict(net, windows)[1])
+    return to_rotations(predict(net, windows)[1], recipe["teacher"])
+
+
+def recipe_of(run: Path) -> str:
+    """Return the name of the recipe of a run."""
+    return str(read_recipe(run)["recipe"])
 
 
 def _figures(predicted: np.ndarray, truth: np.ndarray, teacher: np.ndarray) -> dict[str, Any]:
@@ -182,13 +197,16 @@ def _pairs(errors: Mapping[str, np.ndarray]) -> dict[str, tuple[str, str]]:
         f"vectors against angles, {words}": (name_of("vectors", key), name_of("angles", key))
         for key, words in (("mined", "middle 60 %"), ("all", "all samples"))
     }
-    best = min((name_of("vectors", key) for key in FRACTIONS), key=lambda name: errors[name].mean())
+    students = [name for name in errors if name not in (TEACHER, FACE_NETWORK) and "angles" not in name]
+    best = min(students, key=lambda name: errors[name].mean())
+    extra = [name for name in students if name not in {name_of("vectors", key) for key in FRACTIONS}]
+    published = {f"{name} against vectors-all": (name, name_of("vectors", "all")) for name in extra}
     others = {
         f"FPNet ({best}) against the {name}": (best, name)
         for name in (TEACHER, FACE_NETWORK)
         if name in errors
     }
-    return {**mining, **targets, **others}
+    return {**mining, **targets, **published, **others}
 
 
 def _difference(title: str, run: str, base: str, errors: Mapping[str, np.ndarray]) -> dict[str, Any]:

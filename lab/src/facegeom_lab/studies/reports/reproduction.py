@@ -1,6 +1,6 @@
 """The page of the reproduction: runs, tables, figures and comparisons, as Markdown with images."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +8,10 @@ from matplotlib.figure import Figure
 
 from facegeom.errors import InputError
 from facegeom.export.files import write
+from facegeom_lab.evaluation.run import RESULT
+from facegeom_lab.studies.compression import report as compression_report
+from facegeom_lab.studies.head_pose import report as pose_report
+from facegeom_lab.studies.head_pose import study as pose_study
 from facegeom_lab.studies.reports import figures, tables
 from facegeom_lab.studies.reports.comparison import difference, sentence
 from facegeom_lab.studies.reports.published import Landmarks, Published, load
@@ -17,7 +21,9 @@ from facegeom_lab.studies.reports.runs import (
     KEYPOINTS,
     LOSSES,
     MESH,
+    NOTEBOOK,
     TREES,
+    WING_UNIT,
     Run,
     Runs,
     ablation_run,
@@ -25,8 +31,12 @@ from facegeom_lab.studies.reports.runs import (
     network_run,
 )
 from facegeom_lab.studies.reports.style import render
+from facegeom_lab.training.provenance import page_lines
 
-FILE, FIGURES = "reproduction.md", "figures"
+POSES, COMPRESSION = "pose-study", "compress"
+"""Folders of the studies among the runs."""
+
+FILE, PRETRAINING, FIGURES = "reproduction.md", "pretraining.md", "figures"
 JITTER = ("no-rotation-colour", "no-rotation-colour-jitter")  # they differ in the box jitter only
 
 _INTRODUCTION = """\
@@ -37,11 +47,19 @@ the works named below; a dash stands where there is no figure. Intervals are 95 
 test faces: they say how far another set of faces could move a difference, not how far another start of the
 training could."""
 
+_PRETRAINING = """\
+# Pretrained backbones
+
+The published networks start from ImageNet's weights, which have to be downloaded. Here a backbone learns from
+faces instead: it regresses the 478-point mesh of a crop (`facegeom lab train body`, resumable; `facegeom lab
+reproduce` runs it before the rows that start from it). This page says what each has learned, measured on
+validation faces beside the mean mesh, which knows nothing of the picture."""
+
 Draw = Callable[[], Figure | None]
 
 
 def report(paths: Sequence[Path], out: Path, about: Path | None = None) -> Path:
-    """Write ``out/reproduction.md`` and its figures from finished runs.
+    """Write ``out/reproduction.md`` and its figures from finished runs, and a page of pretrained backbones.
 
     Args:
         paths: run folders, or folders of them.
@@ -56,14 +74,48 @@ def report(paths: Sequence[Path], out: Path, about: Path | None = None) -> Path:
         OutputError: the folder cannot be written.
     """
     runs, published = collect(paths), load()
+    shown = {name: runs[name].stamp for name in expected(published.landmarks) if name in runs.finished}
     blocks = [
         _INTRODUCTION,
+        page_lines(shown),
         *_read_text(about),
         *_missing(runs, published.landmarks),
         *_sections(runs, published, out / FIGURES),
     ]
     write(out / FILE, ("\n\n".join(block.strip() for block in blocks) + "\n").encode())
+    bodies = {name: run for name, run in runs.finished.items() if "backbone" in run.result}
+    if bodies:
+        page = pretraining(bodies, partial(_figure, out / FIGURES))
+        write(out / PRETRAINING, (page + "\n").encode())
     return out / FILE
+
+
+def report_all(paths: Sequence[Path], out: Path, about: Path | None = None) -> list[Path]:
+    """Write all pages of what ``facegeom lab reproduce`` made: :func:`report`, and those of its studies.
+
+    Raises:
+        InputError: as in :func:`report`; a study is damaged.
+        OutputError: the folder cannot be written.
+    """
+    written = [report(paths, out, about)]
+    if (out / PRETRAINING).is_file():
+        written.append(out / PRETRAINING)
+    for path in paths:
+        if (path / POSES / pose_study.FILE).is_file():
+            written.append(pose_report.report(path / POSES, out))
+        if any((path / COMPRESSION).glob(f"*/{RESULT}")):
+            written.append(compression_report.report(path / COMPRESSION, out))
+    return written
+
+
+def pretraining(bodies: Mapping[str, Run], figure: Callable[[str, str, Draw], str]) -> str:
+    """Return the page of the pretrained backbones: what each has learned, and its learning curves."""
+    stamps = page_lines({name: run.stamp for name, run in bodies.items()})
+    blocks = [_PRETRAINING, stamps, tables.bodies(bodies).markdown()]
+    for name, run in bodies.items():
+        caption = f"Learning curve of {name}"
+        blocks.append(figure(f"pretraining-{name}", caption, partial(figures.learning_curves, run)))
+    return "\n\n".join(block.strip() for block in blocks)
 
 
 def _read_text(about: Path | None) -> list[str]:
@@ -77,8 +129,10 @@ def _read_text(about: Path | None) -> list[str]:
 
 def expected(published: Landmarks) -> list[str]:
     """Return the names of all runs that the report can show."""
-    changed = [ablation_run(key) for key in published.ablations]
-    return [*tables.network_runs(published), *changed, MESH, KEYPOINTS, HEATMAP, TREES]
+    changed = [ablation_run(key) for key in (*published.ablations, NOTEBOOK)]
+    changed += [ablation_run(f"{NOTEBOOK}-{key}") for key in tables.notebook_changes(published)]
+    units = [network_run(key, WING_UNIT) for key in published.networks]
+    return [*tables.network_runs(published), *units, *changed, MESH, KEYPOINTS, HEATMAP, TREES]
 
 
 def _missing(runs: Runs, published: Landmarks) -> list[str]:
@@ -101,7 +155,8 @@ def _sections(runs: Runs, published: Published, folder: Path) -> Iterable[str]:
     yield tables.losses(runs, study).markdown()
     yield _bullets(_loss_sentences(runs, study))
     yield from _loss_figures(runs, study, folder)
-    yield tables.measures(runs, [*tables.network_runs(study), HEATMAP, TREES]).markdown()
+    units = [network_run(key, WING_UNIT) for key in study.networks]
+    yield tables.measures(runs, [*tables.network_runs(study), *units, HEATMAP, TREES]).markdown()
     yield from _distribution_figures(runs, study, folder)
     yield tables.methods(runs, study).markdown()
     yield tables.mesh(runs, published.mesh).markdown()
@@ -148,6 +203,10 @@ def _ablation_sentences(runs: Runs, study: Landmarks) -> Iterable[str]:
     base, as_is = runs[network_run(ABLATED, "mse")], study.networks[ABLATED]
     for key, training in study.ablations.items():
         yield _comparison(training.title, runs[ablation_run(key)], base, training.nme - as_is.nme)
+    notebook = runs[ablation_run(NOTEBOOK)]
+    for key in tables.notebook_changes(study):
+        title, change = f"notebook: {study.ablations[key].title}", study.ablations[key].nme - as_is.nme
+        yield _comparison(title, runs[ablation_run(f"{NOTEBOOK}-{key}")], notebook, change)
     with_jitter, without = (runs[ablation_run(key)] for key in JITTER)
     before, after = (study.ablations[key].nme for key in JITTER)
     yield _comparison("of these, no box jitter alone", without, with_jitter, after - before)
@@ -158,6 +217,8 @@ def _loss_sentences(runs: Runs, study: Landmarks) -> Iterable[str]:
         squared, wing = (runs[network_run(key, loss)] for loss in LOSSES)
         change = study.wing[key].nme - network.nme if key in study.wing else None
         yield _comparison(f"{network.title}, Wing instead of the squared error", wing, squared, change)
+        unit = runs[network_run(key, WING_UNIT)]
+        yield _comparison(f"{network.title}, Wing of ±1 instead of the squared error", unit, squared, change)
 
 
 def _comparison(title: str, run: Run, base: Run, published_change: float | None) -> str:

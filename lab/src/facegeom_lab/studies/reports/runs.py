@@ -1,7 +1,7 @@
 """Finished runs and their figures, read from their folders."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,22 @@ from facegeom.errors import InputError
 from facegeom_lab.datasets.schemes import SCHEMES
 from facegeom_lab.evaluation import points
 from facegeom_lab.evaluation.run import (
+    RECIPE,
     RESULT,
     predictions_file,
     read_metrics,
     read_predictions,
+    read_recipe,
     read_result,
 )
+from facegeom_lab.training.provenance import KEY
 
 MESH, KEYPOINTS, TREES, HEATMAP = "mesh478-efficientnetv2b0", "keypoints14", "dlib68", "heatmap68"
 LOSSES = ("mse", "wing")
-ABLATED = "mobilenetv3"
+WING_UNIT = "wing-unit"
+ABLATED, NOTEBOOK = "mobilenetv3", "notebook"
+FIRST_SEED = 1
+MANY_RUNS = ("body", "fpnet")
 NME_EYES, NME_PUPILS = "nme_interocular", "nme_interpupil"
 
 
@@ -35,6 +41,11 @@ def ablation_run(ablation: str) -> str:
     return f"{network_run(ABLATED, 'mse')}-{ablation}"
 
 
+def with_seed(name: str, seed: int) -> str:
+    """Return the name of a run with another seed."""
+    return f"{name}-seed{seed}"
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """One run, finished or missing.
@@ -43,21 +54,37 @@ class Run:
         name: of its recipe.
         folder: of its files.
         result: content of ``result.json``; empty if there is no such run.
+        others: the same run with other seeds; errors are means over all seeds.
     """
 
     name: str
     folder: Path
     result: dict[str, Any]
+    others: tuple["Run", ...] = ()
 
     @property
     def finished(self) -> bool:
         """Whether it was measured."""
         return bool(self.result)
 
+    @property
+    def seeds(self) -> int:
+        """Number of seeds."""
+        return 1 + len(self.others)
+
+    def first_seed(self) -> "Run":
+        """Return the run without its other seeds."""
+        return replace(self, others=())
+
+    @property
+    def stamp(self) -> dict[str, Any]:
+        """Commit, date and hashes; see ``training.provenance``."""
+        return self.result.get(KEY, {})
+
     def figure(self, key: str, split: str = "test") -> float | None:
-        """Return a figure of the split, else that of the whole run, else None."""
-        value = self.result.get(split, {}).get(key, self.result.get(key))
-        return None if value is None else float(value)
+        """Return a figure of the split, else that of the whole run, else None; the mean over the seeds."""
+        values = [run.result.get(split, {}).get(key, run.result.get(key)) for run in (self, *self.others)]
+        return None if any(value is None for value in values) else float(np.mean(values))
 
     def regions(self, split: str = "test") -> dict[str, float]:
         """Return the errors by region of the face; empty if not measured."""
@@ -81,7 +108,12 @@ class Run:
         stored = read_predictions(self.folder, split)
         scale = points.scales(stored.truth, SCHEMES[stored.scheme])[normaliser]
         errors = points.face_errors(stored.predicted, stored.truth, scale)
-        return dict(zip(stored.files.tolist(), errors.tolist(), strict=True))
+        own = dict(zip(stored.files.tolist(), errors.tolist(), strict=True))
+        more = [other.face_errors(normaliser, split) or {} for other in self.others]
+        return {
+            name: float(np.mean([error, *(each[name] for each in more if name in each)]))
+            for name, error in own.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -118,6 +150,7 @@ def collect(paths: Sequence[Path]) -> Runs:
             if run.name in finished:
                 raise InputError(f"{run.name} was given twice: {finished[run.name].folder} and {folder}")
             finished[run.name] = run
+    finished = _seeds_joined(finished)
     unfinished = {folder.name for folder in folders} - {run.folder.name for run in finished.values()}
     return Runs(finished, tuple(sorted(unfinished)))
 
@@ -135,5 +168,20 @@ def _is_run(folder: Path) -> bool:
 
 
 def _read(folder: Path) -> Run:
+    """Read a run, named after its recipe and seed, or its folder where a recipe serves many."""
     result = read_result(folder)
-    return Run(str(result.get("recipe", folder.name)), folder, result)
+    name = str(result.get("recipe", folder.name))
+    if name in MANY_RUNS:
+        return Run(folder.name, folder, result)
+    seed = read_recipe(folder).get("seed", FIRST_SEED) if (folder / RECIPE).is_file() else FIRST_SEED
+    return Run(name if seed == FIRST_SEED else with_seed(name, seed), folder, result)
+
+
+def _seeds_joined(finished: dict[str, Run]) -> dict[str, Run]:
+    """Put the runs of further seeds below those of the first."""
+    more = {name: run for name, run in finished.items() if name.rpartition("-seed")[0] in finished}
+    return {
+        name: replace(run, others=tuple(more[key] for key in more if key.rpartition("-seed")[0] == name))
+        for name, run in finished.items()
+        if name not in more
+    }

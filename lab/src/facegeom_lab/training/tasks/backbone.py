@@ -3,10 +3,12 @@
 Replaces ImageNet's weights where these are not available. On disk the task is called ``body``.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, RandomSampler
@@ -21,14 +23,22 @@ from facegeom_lab.datasets.training.face_samples import (
     frame_view,
     upright_view,
 )
+from facegeom_lab.datasets.training.frames import aligned_view
+from facegeom_lab.evaluation import run
+from facegeom_lab.evaluation.cost import cost
 from facegeom_lab.networks.backbones import Regressor
+from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.networks.face import CROP_PX, MESH
 from facegeom_lab.training import loop
 from facegeom_lab.training.losses import weighted_mean, wing
 from facegeom_lab.training.trainers import Inputs
 
-VIEWS = {"close": (close_view, 0.7, upright_view), "frame": (frame_view, 1.0, frame_view)}
-"""View in training, strength of its rotations and other augmentations, view in validation."""
+VIEWS = {
+    "close": (close_view, 0.7, upright_view, 1.0),
+    "frame": (frame_view, 1.0, frame_view, 1.0),
+    "aligned": (aligned_view, 1.0, aligned_view, 0.0),
+}
+"""View in training, strength of its rotations and other augmentations; view and strength in validation."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +73,9 @@ class BackboneTask(L.LightningModule):
         self.net = Regressor(recipe.backbone, MESH, dimensions=3).to(memory_format=torch.channels_last)
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        """Predict meshes (N, 478, 3) in crop units, ±0.5 at the edges, from crops (N, 3, 128, 128) uint8."""
+        """Predict meshes (N, 478, 3) in crop units, ±0.5 at the edges, from crops (N, 3, H, H) uint8."""
         size = self.recipe.size_px
-        if size != CROP_PX:
+        if size != crops.shape[-1]:
             crops = F.interpolate(crops.float(), size=(size, size), mode="bilinear", antialias=True)
         return self.net(crops).float()
 
@@ -104,19 +114,32 @@ class BackboneData(L.LightningDataModule):
         super().__init__()
         self.data, self.labels, self.recipe, self.workers = data, labels, recipe, workers
 
+    def backgrounds(self) -> list[np.ndarray]:
+        """Read the photos without a face."""
+        return read_images(background_files(self.data, "train"))
+
     def setup(self, stage: str) -> None:
         """Read the data."""
-        photos = read_images(background_files(self.data, "train"))
-        view, strength, val_view = VIEWS[self.recipe.view]
+        photos = self.backgrounds()
+        view, strength, _, _ = VIEWS[self.recipe.view]
+        size_px = max(CROP_PX, self.recipe.size_px)
         self.train = FaceCrops(
             *real_faces(self.data, self.labels, "train"),
             photos,
             negatives=0,
             seed=self.recipe.seed,
             strength=strength,
+            size_px=size_px,
             view=view,
         )
-        self.val = FaceCropsPlain(*real_faces(self.data, self.labels, "val"), photos, view=val_view)
+        self.val = self.plain("val", photos)
+
+    def plain(self, split: str, photos: list[np.ndarray]) -> FaceCropsPlain:
+        """Return the faces of a split in the view of the validation."""
+        _, _, view, strength = VIEWS[self.recipe.view]
+        size_px = max(CROP_PX, self.recipe.size_px)
+        faces = real_faces(self.data, self.labels, split)
+        return FaceCropsPlain(*faces, photos, strength=strength, size_px=size_px, view=view)
 
     def train_dataloader(self) -> DataLoader:
         """Return the training samples of an epoch."""
@@ -147,3 +170,32 @@ def train(recipe: BackboneRecipe, inputs: Inputs) -> Path:
     data = BackboneData(inputs.data, inputs.labels, recipe, inputs.workers)
     loop.fit(trainer, BackboneTask(recipe, steps), data, inputs.out)
     return inputs.out / loop.BEST
+
+
+@torch.inference_mode()
+def evaluate(recipe: BackboneRecipe, inputs: Inputs) -> dict[str, Any]:
+    """Measure what the backbone learned: its own meshes of val's faces, beside the mean mesh of val's faces.
+
+    ``mse`` is that of coordinates in crop units, as the dense mesh's; ``nme_interocular`` is in the plane.
+    """
+    net = Regressor(recipe.backbone, MESH, dimensions=3)
+    task = BackboneTask(recipe, 1)
+    task.net = network_from_checkpoint(inputs.out / loop.BEST, net)
+    data = BackboneData(inputs.data, inputs.labels, recipe, inputs.workers)
+    loader = DataLoader(data.plain("val", data.backgrounds()), 64, num_workers=inputs.workers)
+    parts = [(task(batch["crop"]), batch["mesh"]) for batch in loader]
+    predicted, truth = (torch.cat(each) for each in zip(*parts, strict=True))
+    mean = truth.mean(dim=0).expand_as(truth)
+    side = recipe.size_px
+    figures = {
+        name: run.Predictions(
+            files=np.arange(len(truth)).astype(str),
+            predicted=each.numpy() * side + side / 2,
+            truth=truth.numpy() * side + side / 2,
+            sizes_wh=np.full((len(truth), 2), side),
+            scheme="mesh478",
+        ).measure()
+        for name, each in (("val", predicted), ("constant", mean))
+    }
+    about = {"backbone": recipe.backbone, "view": recipe.view, "size_px": side}
+    return figures | about | asdict(cost(net, torch.zeros(1, 3, side, side)))

@@ -12,9 +12,10 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from facegeom.errors import InputError
 from facegeom_lab.datasets.published.pack import background_files, read_images
-from facegeom_lab.datasets.training.depth_crops import DepthCrops, read_tables
+from facegeom_lab.datasets.training.depth_crops import CropsOfDepth, DepthCrops, read_tables
+from facegeom_lab.datasets.training.depth_scans import load_scans
 from facegeom_lab.training import loop
-from facegeom_lab.training.trainers import Inputs
+from facegeom_lab.training.trainers import PACK, Inputs
 
 VAL_EVERY = 4
 """Step between the crops that validation uses after each epoch."""
@@ -37,18 +38,12 @@ class DepthSettings:
 
 
 class DepthData(L.LightningDataModule):
-    """The shards of ``rendered/train`` and ``rendered/val``."""
+    """The shards of ``rendered/train`` and ``rendered/val``, or a published set with measured depth."""
 
     def __init__(self, recipe: DepthSettings, inputs: Inputs) -> None:
         super().__init__()
-        if inputs.rendered is None:
-            raise InputError("expected --rendered with the folders train and val of depth shards, got none")
         self.recipe, self.workers = recipe, inputs.workers
-        photos = read_images(background_files(inputs.data, "train"))
-        self.train = DepthCrops(
-            read_tables(inputs.rendered / "train"), photos, augment=True, seed=recipe.seed
-        )
-        self.val = val_crops(inputs.rendered)
+        self.train, self.val = train_crops(recipe, inputs), val_crops_of(inputs)
 
     def train_dataloader(self) -> DataLoader:
         """Return the training samples of an epoch."""
@@ -61,6 +56,35 @@ class DepthData(L.LightningDataModule):
         """Return the validation samples."""
         some = torch.utils.data.Subset(self.val, range(0, len(self.val), VAL_EVERY))
         return DataLoader(some, 64)
+
+
+def train_crops(recipe: DepthSettings, inputs: Inputs) -> CropsOfDepth:
+    """Return the training crops of a run.
+
+    Raises:
+        InputError: no shards are given, or both shards and a published set.
+    """
+    if inputs.dataset != PACK:
+        if inputs.rendered is not None:
+            raise InputError(
+                f"expected --rendered or --dataset {inputs.dataset}, got both; leave one of them out"
+            )
+        return load_scans(inputs.dataset, inputs.data, "train", _scans(inputs), augment=True)
+    if inputs.rendered is None:
+        raise InputError("expected --rendered with the folders train and val of depth shards, got none")
+    photos = read_images(background_files(inputs.data, "train"))
+    return DepthCrops(read_tables(inputs.rendered / "train"), photos, augment=True, seed=recipe.seed)
+
+
+def val_crops_of(inputs: Inputs) -> CropsOfDepth:
+    """Return the validation crops of a run."""
+    if inputs.dataset != PACK:
+        return load_scans(inputs.dataset, inputs.data, "val", _scans(inputs))
+    return val_crops(inputs.rendered or inputs.data)
+
+
+def _scans(inputs: Inputs) -> Path:
+    return inputs.out.parent / "scans"
 
 
 def val_crops(rendered: Path) -> DepthCrops:

@@ -103,15 +103,15 @@ def top_accuracies(logits: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Ten
 
 
 def train(recipe: Depth1Recipe, inputs: Inputs) -> Path:
-    """Train on ``rendered/train``, starting from ``inputs.start`` if given; return the last checkpoint."""
+    """Train, from ``inputs.start`` if given, on ``rendered/train`` or a published set; return checkpoint."""
     L.seed_everything(recipe.seed, workers=True)
     return depth.fit(Depth1Task(recipe, inputs.start), recipe, inputs, "val/loss")
 
 
 def evaluate(recipe: Depth1Recipe, inputs: Inputs) -> dict[str, Any]:
-    """Evaluate the last checkpoint on all crops of ``rendered/val``."""
+    """Evaluate the last checkpoint on the crops of ``rendered/val``, or of a published set."""
     net = network_from_checkpoint(inputs.out / loop.LAST, network(recipe))
-    loader = DataLoader(depth.val_crops(inputs.rendered or inputs.data), 32)
+    loader = DataLoader(depth.val_crops_of(inputs), 32)
     parts: list[tuple[np.ndarray, ...]] = []
     with torch.inference_mode():
         for batch in loader:

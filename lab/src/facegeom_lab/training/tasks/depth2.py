@@ -96,17 +96,17 @@ def first_stage(recipe: Depth2Recipe, inputs: Inputs) -> DepthClasses | None:
 
 
 def train(recipe: Depth2Recipe, inputs: Inputs) -> Path:
-    """Train on ``rendered/train``; return the last checkpoint."""
+    """Train on ``rendered/train`` or a published set; return the last checkpoint."""
     L.seed_everything(recipe.seed, workers=True)
     task = Depth2Task(recipe, first_stage(recipe, inputs))
     return depth.fit(task, recipe, inputs, "val/mae_mm_aligned")
 
 
 def evaluate(recipe: Depth2Recipe, inputs: Inputs) -> dict[str, Any]:
-    """Evaluate the last checkpoint on all crops of ``rendered/val``."""
+    """Evaluate the last checkpoint on the crops of ``rendered/val``, or of a published set."""
     task = Depth2Task(recipe, first_stage(recipe, inputs)).eval()
     network_from_checkpoint(inputs.out / loop.LAST, task.net)
-    loader = DataLoader(depth.val_crops(inputs.rendered or inputs.data), 32)
+    loader = DataLoader(depth.val_crops_of(inputs), 32)
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     with torch.inference_mode():
         for batch in loader:

@@ -1,8 +1,9 @@
 """Training of FPNet, the cascade's third stage, which predicts head rotation: ``facegeom lab train fpnet``.
 
 The network learns a teacher's two raw vectors on windows of R-Net. The loss of a window is the cross-entropy
-of its score and, for a face, the squared errors of box and vectors. The loss of a batch is a trimmed mean
-over its faces and over its other windows: ``middle_share`` of them count, 0.6 as published, all at 1.0.
+of its score and, for a face, the squared errors of box and vectors. The loss of a batch is a trimmed mean,
+over the whole batch, as published, or over its faces and over its other windows: ``middle_share`` of them
+count, 0.6 as published, all at 1.0.
 """
 
 import logging
@@ -19,19 +20,15 @@ from torch.utils.data import DataLoader, WeightedRandomSampler
 from tqdm import tqdm
 
 from facegeom.errors import InputError
-from facegeom.geometry.rotation import (
-    angles_from_rotation,
-    geodesic_deg,
-    rotation_from_6d,
-    rotation_from_angles,
-)
+from facegeom.geometry.rotation import angles_from_rotation, geodesic_deg, rotation_from_angles
 from facegeom_lab.datasets.training.pose_windows import PoseWindows
 from facegeom_lab.evaluation.cost import cost
 from facegeom_lab.networks.cascade import FPNet
 from facegeom_lab.networks.checkpoint import initial_network, network_from_checkpoint
 from facegeom_lab.teachers.distillation import FACE
+from facegeom_lab.teachers.pose import FOREIGN, raw_to_rotation
 from facegeom_lab.training import loop
-from facegeom_lab.training.losses import trimmed_mean_by_class
+from facegeom_lab.training.losses import trimmed_mean, trimmed_mean_by_class
 from facegeom_lab.training.trainers import Inputs
 
 _log = logging.getLogger(__name__)
@@ -42,6 +39,7 @@ QUARTER_DEG = 90.0
 COLLAPSED = 0.3
 """Fraction of the targets' standard deviation below which predictions have collapsed to the mean."""
 
+MINING = ("class", "batch")
 BANDS = ((0, 30), (30, 60), (60, 90))
 
 
@@ -57,6 +55,7 @@ class FPNetRecipe:
     rate_factor: float
     dropout: float
     middle_share: float
+    mining: str
     others_share: float
     box_weight: float
     rotation_weight: float
@@ -82,7 +81,11 @@ class FPNetTask(L.LightningModule):
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
         """Return the loss of a batch."""
         losses = self.losses(self(batch["window"]), batch)
-        loss = trimmed_mean_by_class(losses, batch["face"], self.recipe.middle_share)
+        share = self.recipe.middle_share
+        if self.recipe.mining == "batch":
+            loss = trimmed_mean(losses, share)
+        else:
+            loss = trimmed_mean_by_class(losses, batch["face"], share)
         self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
@@ -111,7 +114,9 @@ class FPNetTask(L.LightningModule):
         """Log angle and spread over all faces: a single batch may hold none."""
         student, target, teacher = (torch.cat(parts) for parts in zip(*self._faces, strict=True))
         self._faces.clear()
-        error = geodesic_deg(to_rotations(student.cpu().numpy()), rotation_from_6d(teacher.cpu().numpy()))
+        name = self.recipe.teacher
+        taught = raw_to_rotation(name, teacher.cpu().numpy())
+        error = geodesic_deg(to_rotations(student.cpu().numpy(), name), taught)
         self.log("val/geodesic_deg", float(error.mean()), prog_bar=True)
         spread = student.std(dim=0) / target.std(dim=0).clamp(min=1e-6)
         self.log("val/spread", spread.mean(), prog_bar=True)
@@ -147,10 +152,15 @@ def target_size(target: str) -> int:
     return 6 if target == "vectors" else 3
 
 
-def to_rotations(values: np.ndarray) -> np.ndarray:
-    """Convert predictions to rotations (N, 3, 3): (N, 6) raw vectors, or (N, 3) angles in quarter turns."""
+def to_rotations(values: np.ndarray, teacher: str = "") -> np.ndarray:
+    """Convert predictions to rotations (N, 3, 3).
+
+    Args:
+        values: (N, 6) raw vectors, or (N, 3) angles in quarter turns.
+        teacher: whose vectors were learned.
+    """
     if values.shape[1] == 6:
-        return rotation_from_6d(values.astype(np.float64))
+        return raw_to_rotation(teacher, values)
     return rotation_from_angles(*(values.T.astype(np.float64) * QUARTER_DEG))
 
 
@@ -162,6 +172,7 @@ class FPNetData(L.LightningDataModule):
         self.recipe, self.workers = recipe, inputs.workers
         self.train = PoseWindows(inputs.data / "train", recipe.teacher)
         self.val = PoseWindows(inputs.data / "val", recipe.teacher, plain=True)
+        loop.expect_batch(len(self.train), recipe.batch, "windows")
 
     def train_dataloader(self) -> DataLoader:
         """Return the training samples of an epoch."""
@@ -180,11 +191,14 @@ def train(recipe: FPNetRecipe, inputs: Inputs) -> dict[str, Path]:
     """Train on ``data/train``, validate on ``data/val``; return the best checkpoint by the network's name.
 
     A new run starts from the checkpoint ``inputs.start``, or from random weights without one. The runtime
-    cannot use a network that predicts angles; that one is called ``fpnet-angles``.
+    cannot use a network that predicts angles, or vectors of another convention; those are called
+    ``fpnet-angles`` and ``fpnet-TEACHER``.
 
     Raises:
         InputError: no distillation set there, or none with labels of the recipe's teacher.
     """
+    if recipe.mining not in MINING:
+        raise InputError(f"expected the mining {' or '.join(MINING)}, got {recipe.mining!r}")
     L.seed_everything(recipe.seed, workers=True)
     task, data = FPNetTask(recipe, inputs.start), FPNetData(recipe, inputs)
     trainer = loop.trainer(
@@ -197,6 +211,8 @@ def train(recipe: FPNetRecipe, inputs: Inputs) -> dict[str, Path]:
     )
     loop.fit(trainer, task, data, inputs.out)
     name = "fpnet" if recipe.target == "vectors" else f"fpnet-{recipe.target}"
+    if recipe.teacher in FOREIGN and recipe.target == "vectors":
+        name = f"fpnet-{recipe.teacher}"
     return {name: inputs.out / loop.BEST}
 
 
@@ -206,7 +222,8 @@ def evaluate(recipe: FPNetRecipe, inputs: Inputs) -> dict[str, Any]:
     windows = PoseWindows(inputs.data / "val", recipe.teacher, plain=True)
     logits, values = predict(net, windows)
     face = windows.kind == FACE
-    student, teacher = to_rotations(values[face]), rotation_from_6d(windows.raw[face].astype(np.float64))
+    student = to_rotations(values[face], recipe.teacher)
+    teacher = raw_to_rotation(recipe.teacher, windows.raw[face])
     spread = float((values[face].std(axis=0) / _targets(recipe, windows.raw[face]).std(axis=0)).mean())
     known = np.isfinite(windows.rotation[face]).all(axis=(1, 2))
     truth = windows.rotation[face][known].astype(np.float64)
@@ -231,7 +248,7 @@ def predict(net: torch.nn.Module, windows: PoseWindows) -> tuple[np.ndarray, np.
 def _targets(recipe: FPNetRecipe, raw: np.ndarray) -> np.ndarray:
     if recipe.target == "vectors":
         return raw
-    return angles_from_rotation(rotation_from_6d(raw.astype(np.float64))) / QUARTER_DEG
+    return angles_from_rotation(raw_to_rotation(recipe.teacher, raw)) / QUARTER_DEG
 
 
 def errors_deg(predicted: np.ndarray, truth: np.ndarray) -> dict[str, Any]:

@@ -33,6 +33,9 @@ class HeatmapRecipe:
     jitter: float
     turn_deg: float
     colour: float
+    detector: str
+    mesh_faces: bool
+    samples_per_epoch: int
     spread_weight: float
     epochs: int
     batch: int

@@ -12,13 +12,14 @@ import lightning as L
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, WeightedRandomSampler
 from tqdm import tqdm
 
 from facegeom.errors import InputError
 from facegeom_lab.datasets import registry
 from facegeom_lab.datasets.records import FaceRecord
 from facegeom_lab.datasets.schemes import SCHEMES
+from facegeom_lab.datasets.training.face_labels import MESH_SOURCE, faces_of_meshes
 from facegeom_lab.datasets.training.landmark_crops import (
     CropChanges,
     LandmarkCrops,
@@ -31,7 +32,10 @@ from facegeom_lab.networks.backbones import Regressor
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.training import loop
 from facegeom_lab.training.losses import weighted_mean, wing
-from facegeom_lab.training.trainers import Inputs
+from facegeom_lab.training.trainers import PACK, Inputs
+
+LOSSES = ("mse", "wing", "wing-unit")
+"""Squared error; Wing of pixels; Wing of coordinates from -1 to 1, as the published text's formulas read."""
 
 WING_CROP_PX = 224
 """Wing's width and curvature are in pixels of a crop of this side, whatever the network's input size."""
@@ -44,6 +48,7 @@ class LandmarksRecipe:
     backbone: str
     pretrained: str
     frozen_blocks: int
+    live_statistics: bool
     loss: str
     wing_width: float
     wing_curvature: float
@@ -53,6 +58,9 @@ class LandmarksRecipe:
     jitter: float
     turn_deg: float
     colour: float
+    detector: str
+    mesh_faces: bool
+    samples_per_epoch: int
     batch: int
     learning_rate: float
     warmup_from: float
@@ -77,6 +85,7 @@ class LandmarksTask(L.LightningModule):
             SCHEMES[scheme].count,
             pretrained=recipe.pretrained,
             frozen_blocks=recipe.frozen_blocks,
+            live_statistics=recipe.live_statistics,
         ).to(memory_format=torch.channels_last)
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
@@ -86,12 +95,13 @@ class LandmarksTask(L.LightningModule):
         return loss
 
     def loss(self, predicted: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Average over the annotated points: squared error in half crops, or Wing in pixels of 224."""
+        """Average over the annotated points: squared error, Wing in half crops or in pixels of 224."""
         distance = (predicted - batch["points"]).abs()
         r = self.recipe
         each = distance**2
-        if r.loss == "wing":
-            each = wing(distance * (WING_CROP_PX / 2), r.wing_width, r.wing_curvature)
+        if r.loss in ("wing", "wing-unit"):
+            unit = WING_CROP_PX / 2 if r.loss == "wing" else 1.0
+            each = wing(distance * unit, r.wing_width, r.wing_curvature)
         return weighted_mean(each.mean(dim=2), batch["weight"])
 
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
@@ -146,7 +156,10 @@ class LandmarksData(L.LightningDataModule):
         """Return the training samples of an epoch."""
         r = self.recipe
         crops = self.crops("train", CropChanges(r.truth_share, r.jitter, r.turn_deg, r.colour))
-        return DataLoader(crops, r.batch, shuffle=True, drop_last=True, num_workers=self.inputs.workers)
+        samples = (
+            {"shuffle": True} if not r.samples_per_epoch else {"sampler": drawn(crops, r.samples_per_epoch)}
+        )
+        return DataLoader(crops, r.batch, drop_last=True, num_workers=self.inputs.workers, **samples)
 
     def val_dataloader(self) -> DataLoader:
         """Return the validation samples."""
@@ -154,9 +167,21 @@ class LandmarksData(L.LightningDataModule):
 
     def crops(self, split: str, changes: CropChanges | None = None) -> LandmarkCrops:
         """Return the crops of a split; without ``changes`` from detected boxes only, as in use."""
-        records = with_points(registry.load(self.inputs.dataset, self.inputs.data, split), split)
-        boxes = detected_boxes(records, self.inputs.out.parent / "boxes")
+        inputs = self.inputs
+        records = with_points(registry.load(inputs.dataset, inputs.data, split), split)
+        if self.recipe.mesh_faces and split == "train":
+            records = [*records, *faces_of_meshes(inputs.data, inputs.labels, split)]
+        if changes and not self.recipe.samples_per_epoch:
+            loop.expect_batch(len(records), self.recipe.batch, "faces")
+        boxes = detected_boxes(records, inputs.out.parent / "boxes", self.recipe.detector)
         return LandmarkCrops(records, boxes, self.recipe.size_px, self.recipe.margin, changes)
+
+
+def drawn(crops: LandmarkCrops, count: int) -> WeightedRandomSampler:
+    """Draw ``count`` faces of an epoch, half of them with people's points where both kinds are."""
+    people = np.array([record.source != MESH_SOURCE for record in crops.records])
+    weights = np.where(people, 0.5 / max(1, people.sum()), 0.5 / max(1, (~people).sum()))
+    return WeightedRandomSampler(weights.tolist(), count)
 
 
 def with_points(records: list[FaceRecord], split: str) -> list[FaceRecord]:
@@ -175,8 +200,10 @@ def with_points(records: list[FaceRecord], split: str) -> list[FaceRecord]:
 
 def train(recipe: LandmarksRecipe, inputs: Inputs) -> Path:
     """Train until the rate falls to ``stop_at_rate``; return the best checkpoint by validation loss."""
-    if recipe.loss not in ("mse", "wing"):
-        raise InputError(f"expected the loss mse or wing, got {recipe.loss!r}")
+    if recipe.loss not in LOSSES:
+        raise InputError(f"expected the loss {', '.join(LOSSES)}, got {recipe.loss!r}")
+    if recipe.mesh_faces and inputs.dataset != PACK:
+        raise InputError(f"mesh_faces adds faces of the data pack, got the data set {inputs.dataset}")
     L.seed_everything(recipe.seed, workers=True)
     data = LandmarksData(recipe, inputs)
     trainer = loop.trainer(
@@ -203,7 +230,8 @@ def evaluate(recipe: LandmarksRecipe, inputs: Inputs) -> dict[str, Any]:
         figures[split] = predictions.measure()
         figures[split]["undetected"] = int(np.isnan(crops.detected).any(axis=1).sum())
     example = torch.zeros(1, 3, recipe.size_px, recipe.size_px)
-    return figures | asdict(cost(net, example)) | {"size_px": recipe.size_px}
+    about = {"size_px": recipe.size_px, "mesh_faces": recipe.mesh_faces, "detector": recipe.detector}
+    return figures | asdict(cost(net, example)) | about
 
 
 @torch.inference_mode()

@@ -1,6 +1,6 @@
 """The dense mesh by transfer learning, as A. Shabalin and I. Eliseev published it (Ulyanovsk, 2022, No. 2).
 
-The backbone is frozen and images are not augmented, so the backbone's features are computed once.
+The backbone is frozen and images are not changed, so the backbone's features are computed once.
 """
 
 from dataclasses import asdict, dataclass
@@ -14,9 +14,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 
-from facegeom_lab.datasets.published.pack import background_files, read_images
-from facegeom_lab.datasets.training.face_labels import FaceLabels, real_faces
-from facegeom_lab.datasets.training.face_samples import FaceCropsPlain, frame_view
+from facegeom.errors import FacegeomError, InputError
+from facegeom_lab.datasets.training.frames import Frames, ffhq_frames, pack_frames
 from facegeom_lab.evaluation import run
 from facegeom_lab.evaluation.cost import cost
 from facegeom_lab.networks.backbones import MeshBackbone, MeshHead
@@ -24,7 +23,8 @@ from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.training import loop
 from facegeom_lab.training.trainers import Inputs
 
-TURNED, UPRIGHT = 1.0, 0.0
+FRAMES = ("aligned", "whole")
+"""Frames of the data pack: as FFHQ's alignment would show them, or the images as they are."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Mesh478Recipe:
     pretrained: str
     size_px: int
     channels: int
-    frames_per_picture: int
+    frames: str
     batch: int
     learning_rate: float
     patience: int
@@ -53,13 +53,13 @@ class Mesh478Task(L.LightningModule):
 
     def training_step(self, batch: list[torch.Tensor], _: int) -> torch.Tensor:
         """Return the loss of a batch."""
-        loss = nn.functional.mse_loss(self.net(batch[0].float()), batch[1])
+        loss = nn.functional.mse_loss(self.net(batch[0]), batch[1])
         self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
     def validation_step(self, batch: list[torch.Tensor], _: int) -> None:
         """Log the loss."""
-        self.log("val/loss", nn.functional.mse_loss(self.net(batch[0].float()), batch[1]), prog_bar=True)
+        self.log("val/loss", nn.functional.mse_loss(self.net(batch[0]), batch[1]), prog_bar=True)
 
     def configure_optimizers(self) -> dict:
         """Return Adam with a schedule by the validation loss."""
@@ -70,19 +70,24 @@ class Mesh478Task(L.LightningModule):
 
 
 class Mesh478Data(L.LightningDataModule):
-    """Features and meshes of whole frames, rotated in the plane by up to 90 degrees."""
+    """Features and meshes of whole frames, as they are."""
 
     def __init__(self, recipe: Mesh478Recipe, inputs: Inputs) -> None:
         super().__init__()
+        if recipe.frames not in FRAMES:
+            raise InputError(f"expected the frames {' or '.join(FRAMES)}, got {recipe.frames!r}")
         self.recipe, self.inputs = recipe, inputs
+        self._frames: dict[str, Frames] = {}
         self.backbone = MeshBackbone(recipe.pretrained).eval()
 
     def setup(self, stage: str) -> None:
-        """Compute the features."""
-        count = self.recipe.frames_per_picture
-        parts = [self.features("train", TURNED, seed) for seed in range(count)]
-        self.train = TensorDataset(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
-        self.val = TensorDataset(*self.features("val", TURNED))
+        """Compute the features.
+
+        Raises:
+            InputError: too few faces for a batch.
+        """
+        loop.expect_batch(len(self.frames("train")), self.recipe.batch, "faces")
+        self.train, self.val = (TensorDataset(*self.features(split)) for split in ("train", "val"))
 
     def train_dataloader(self) -> DataLoader:
         """Return the training samples of an epoch."""
@@ -93,33 +98,37 @@ class Mesh478Data(L.LightningDataModule):
         return DataLoader(self.val, 256)
 
     @torch.inference_mode()
-    def features(self, split: str, turned: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return features (N, 192, S/32, S/32) in half precision and meshes (N, 478, 3) of all frames."""
-        loader = DataLoader(self.frames(split, turned, seed), 32, num_workers=self.inputs.workers)
+    def features(self, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return features (N, 192, S/32, S/32) and meshes (N, 478, 3) in [0, 1] of all frames.
+
+        Raises:
+            FacegeomError: a feature is not finite.
+        """
+        loader = DataLoader(self.frames(split), 32, num_workers=self.inputs.workers)
         parts = [
-            (self.backbone(batch["crop"]).half(), to_unit(batch["mesh"]))
+            (self.backbone(batch["crop"]), batch["mesh"])
             for batch in tqdm(loader, desc=f"features of {split}")
         ]
-        features, meshes = zip(*parts, strict=True)
-        return torch.cat(features).clone(), torch.cat(meshes).clone()
+        features, meshes = (torch.cat(each).clone() for each in zip(*parts, strict=True))
+        if not torch.isfinite(features).all():
+            raise FacegeomError(
+                f"the backbone gives NaN or infinity for frames of {split}: its weights "
+                f"({self.recipe.pretrained}) are damaged; train them again"
+            )
+        return features, meshes
 
-    def frames(self, split: str, turned: float, seed: int = 0) -> FaceCropsPlain:
-        """Return the whole frames of a split; ``turned`` is 1 for rotations up to 90 degrees, 0 for none."""
-        images, labels = real_faces(self.inputs.data, self.inputs.labels, split)
-        return self._frames(images, labels, turned, seed)
+    def frames(self, split: str) -> Frames:
+        """Return the frames of a split."""
+        if split not in self._frames:
+            self._frames[split] = self._read(split)
+        return self._frames[split]
 
-    def _frames(
-        self, images: list[np.ndarray], labels: FaceLabels, turned: float, seed: int
-    ) -> FaceCropsPlain:
-        photos = read_images(background_files(self.inputs.data, "train"))
-        return FaceCropsPlain(
-            images, labels, photos, seed=seed, strength=turned, size_px=self.recipe.size_px, view=frame_view
-        )
-
-
-def to_unit(mesh: torch.Tensor) -> torch.Tensor:
-    """Convert meshes (..., 3) from crop units, 0 in the centre and ±0.5 at the edges, to [0, 1]."""
-    return mesh + 0.5
+    def _read(self, split: str) -> Frames:
+        inputs, size_px = self.inputs, self.recipe.size_px
+        if inputs.dataset == "ffhq":
+            return ffhq_frames(inputs.data, inputs.labels, split, size_px)
+        aligned = self.recipe.frames == "aligned"
+        return pack_frames(inputs.data, inputs.labels, split, size_px, aligned)
 
 
 def train(recipe: Mesh478Recipe, inputs: Inputs) -> Path:
@@ -132,31 +141,41 @@ def train(recipe: Mesh478Recipe, inputs: Inputs) -> Path:
 
 
 def evaluate(recipe: Mesh478Recipe, inputs: Inputs) -> dict[str, Any]:
-    """Evaluate the best checkpoint on val's frames, rotated and upright; write the predictions."""
+    """Evaluate the best checkpoint on val's frames beside the mean mesh of train's; write the predictions."""
     L.seed_everything(recipe.seed, workers=True)  # repeats a backbone of random weights
     data = Mesh478Data(recipe, inputs)
     head = network_from_checkpoint(inputs.out / loop.BEST, MeshHead(recipe.size_px, recipe.channels))
-    figures: dict[str, Any] = {}
-    for name, turned in (("turned", TURNED), ("upright", UPRIGHT)):
-        predictions = predict(head, *data.features("val", turned), recipe.size_px)
-        run.write_predictions(inputs.out, name, predictions)
-        figures[name] = predictions.measure()
-    whole = nn.Sequential(data.backbone, head)
-    figures |= {
-        "mse_turned": figures["turned"]["mse"],
-        "nme_interocular": figures["upright"]["nme_interocular"],
+    features, meshes = data.features("val")
+    predictions = predict(head, features, meshes, recipe.size_px)
+    run.write_predictions(inputs.out, "upright", predictions)
+    upright = predictions.measure()
+    train = data.frames("train")
+    mean = torch.stack([train[index]["mesh"] for index in range(len(train))]).mean(dim=0)
+    figures: dict[str, Any] = {
+        "upright": upright,
+        "constant": described(mean.expand_as(meshes), meshes, recipe.size_px).measure(),
+        "mse": upright["mse"],
+        "nme_interocular": upright["nme_interocular"],
+        "size_px": recipe.size_px,
+        "frames": "whole" if inputs.dataset == "ffhq" else recipe.frames,
+        "dataset": inputs.dataset,
     }
+    whole = nn.Sequential(data.backbone, head)
     return figures | asdict(cost(whole, torch.zeros(1, 3, recipe.size_px, recipe.size_px)))
 
 
 @torch.inference_mode()
 def predict(head: nn.Module, features: torch.Tensor, meshes: torch.Tensor, size_px: int) -> run.Predictions:
     """Predict the meshes of all features, in pixels of frames of ``size_px``."""
-    outputs = torch.cat([head(part.float()) for part in features.split(256)])
+    return described(torch.cat([head(part) for part in features.split(256)]), meshes, size_px)
+
+
+def described(predicted: torch.Tensor, meshes: torch.Tensor, size_px: int) -> run.Predictions:
+    """Return meshes (N, 478, 3) in [0, 1] and their truth in pixels of frames of ``size_px``."""
     return run.Predictions(
-        files=np.arange(len(features)).astype(str),
-        predicted=outputs.numpy() * size_px,
+        files=np.arange(len(meshes)).astype(str),
+        predicted=predicted.numpy() * size_px,
         truth=meshes.numpy() * size_px,
-        sizes_wh=np.full((len(features), 2), size_px),
+        sizes_wh=np.full((len(meshes), 2), size_px),
         scheme="mesh478",
     )

@@ -5,23 +5,36 @@ Hempel, Abdelrahman, Al-Hamadi, "6D rotation representation for unconstrained he
 the canonical head fitted to their points.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, WeightedRandomSampler
+from tqdm import tqdm
 
 from facegeom.errors import InputError
+from facegeom.geometry.boxes import square
+from facegeom.geometry.rotation import rotation_from_6d
+from facegeom_lab.datasets import registry
 from facegeom_lab.datasets.published.pack import background_files, read_images
+from facegeom_lab.datasets.records import FaceRecord
 from facegeom_lab.datasets.training.face_labels import FaceLabels, real_faces, synthetic_faces
 from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlain, upright_view
+from facegeom_lab.datasets.training.pose_photos import PosePhoto, pack_photos, rendered_photos
+from facegeom_lab.evaluation.cost import cost
+from facegeom_lab.evaluation.pose import labelled_box
+from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.networks.sixdrepnet import SixDRepNet
+from facegeom_lab.teachers.pose import SixDRepNetTeacher
 from facegeom_lab.training import loop
 from facegeom_lab.training.losses import geodesic, weighted_mean
-from facegeom_lab.training.trainers import Inputs
+from facegeom_lab.training.tasks.fpnet import errors_deg
+from facegeom_lab.training.trainers import PACK, Inputs
 
 
 @dataclass(frozen=True)
@@ -134,3 +147,54 @@ def train(recipe: SixDRepNetRecipe, inputs: Inputs) -> Path:
     )
     loop.fit(trainer, SixDRepNetTask(recipe, steps), SixDRepNetData(recipe, inputs), inputs.out)
     return inputs.out / loop.BEST
+
+
+def evaluate(recipe: SixDRepNetRecipe, inputs: Inputs) -> dict[str, Any]:
+    """Return errors in degrees by axis and by yaw: on held-out faces and rendered heads, or on a set.
+
+    A published set (``inputs.dataset``) may lack any of its files; its faces are cut out by their points or
+    boxes. Rendered heads should be of ``facegeom lab synth --split test``.
+
+    Raises:
+        InputError: no face with a known rotation.
+    """
+    net = network_from_checkpoint(inputs.out / loop.BEST, SixDRepNet(recipe.body))
+    teacher = SixDRepNetTeacher(net, recipe.size_px)
+    photos = dict(_photos(inputs))
+    if not any(photos.values()):
+        raise InputError(f"expected faces with a known rotation in {inputs.data}, found none")
+    figures: dict[str, Any] = {
+        name: errors_deg(*_rotations(teacher, every)) | {"faces": len(every)}
+        for name, every in photos.items()
+        if every
+    }
+    size = recipe.size_px
+    return figures | asdict(cost(teacher.net, torch.zeros(1, 3, size, size))) | {"size_px": size}
+
+
+def _photos(inputs: Inputs) -> Iterator[tuple[str, list[PosePhoto]]]:
+    """Yield the name of each part of the evaluation and its photos of one face with a rotation."""
+    if inputs.dataset != PACK:
+        records = registry.load(inputs.dataset, inputs.data)
+        yield inputs.dataset, [_of_record(record) for record in records if record.rotation is not None]
+        return
+    every = pack_photos(inputs.data, inputs.labels, "val")
+    yield "val", [photo for photo in every if photo.name.startswith("faces/")]
+    if inputs.rendered is not None:
+        yield "rendered", rendered_photos(inputs.rendered)
+
+
+def _of_record(record: FaceRecord) -> PosePhoto:
+    assert record.rotation is not None
+    box = square(labelled_box(record)[None].astype(np.float64))
+    return PosePhoto(
+        record.name, record.read, np.zeros((1, 5, 2)), box, np.zeros((0, 4)), record.rotation[None]
+    )
+
+
+def _rotations(teacher: SixDRepNetTeacher, photos: list[PosePhoto]) -> tuple[np.ndarray, np.ndarray]:
+    """Return predicted and true rotations (N, 3, 3)."""
+    bar = tqdm(photos, desc="faces")
+    raw = [teacher(photo.read(), photo.squares_xyxy[:1], photo.rotation[:1]) for photo in bar]
+    truth = np.concatenate([photo.rotation[:1] for photo in photos]).astype(np.float64)
+    return rotation_from_6d(np.concatenate(raw).astype(np.float64)), truth

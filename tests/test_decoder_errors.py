@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from facegeom import FaceAnalyzer, FacegeomError, HeadPoseDetector
 from facegeom.batch.input_index import Job, PhotoRef
-from facegeom.batch.work import Settings, Worker
+from facegeom.batch.work import Piece, Settings, Worker
 from facegeom.cli.photos import PhotoWorker
 from facegeom.cli.root import app
 from facegeom.image import decoding, reading
@@ -144,7 +144,12 @@ def test_commands_and_the_service(error: Exception, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(decoding, "_to_rgb", step)
     worker = Worker(Settings(options={"min_face": 20}))
-    reasons = rows(worker(Job(0, tuple(PhotoRef(path.name, None, "file", str(path)) for path in paths))))
+    pieces: list[Any] = []
+    job = Job(0, tuple(PhotoRef(path.name, None, "file", str(path)) for path in paths))
+    assert (
+        worker(job, report=lambda event: pieces.append(event) if isinstance(event, Piece) else None) is None
+    )
+    reasons = rows(pieces[0].content)
     assert [reason is None for reason in reasons] == [True, False, True]
     assert "\n" not in str(reasons[1]) and "unexpected" not in str(reasons[1])
 

@@ -1,19 +1,24 @@
 """Small photos, sources that hold them, and a local engine without worker processes."""
 
+import hashlib
 import io
+import json
 import tarfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from facegeom.batch import local
+from facegeom.batch import Progress, analyze_many, local
 from facegeom.batch.input_index import Job
-from facegeom.batch.work import Settings, Worker
+from facegeom.batch.stores import Folder
+from facegeom.batch.work import Attempt, Outcome, Piece, Settings, Worker
 
 
 def jpeg(value: int = 90) -> bytes:
@@ -61,6 +66,31 @@ def album(tmp_path: Path) -> Path:
     return folder
 
 
+def events_of(worker: Worker, job: Job, attempt: Attempt | None = None) -> list[Piece | Outcome]:
+    """Return what a worker reports of a job, and its end."""
+    events: list[Any] = []
+    problem = worker(job, attempt, lambda event: events.append(event) if isinstance(event, Piece) else None)
+    return [*events, Outcome(job.part, problem)]
+
+
+def part_of(worker: Worker, job: Job, attempt: Attempt | None = None) -> bytes:
+    """Return the only part file that a worker makes of a job."""
+    piece, end = events_of(worker, job, attempt)
+    assert isinstance(piece, Piece) and end == Outcome(job.part, None) and piece.content
+    return piece.content
+
+
+def contents(events: Iterable[Piece | Outcome]) -> dict[int, bytes]:
+    """Return the part files that an engine has made, by the numbers of their jobs; every job has ended."""
+    found = list(events)
+    pieces = {each.record.part: each.content or b"" for each in found if isinstance(each, Piece)}
+    assert sorted(each for each in found if isinstance(each, Outcome)) == [
+        Outcome(part, None) for part in sorted(pieces)
+    ]
+    assert len(found) == 2 * len(pieces)
+    return pieces
+
+
 @pytest.fixture(scope="session")
 def workers_by_settings() -> dict[str, Worker]:
     """Cache workers of this process by their settings."""
@@ -72,18 +102,36 @@ def in_process(monkeypatch: pytest.MonkeyPatch, workers_by_settings: dict[str, W
     """Run the local engine without processes; return the numbers of the requested part files."""
     requested: list[int] = []
 
-    def run(jobs: Iterable[Job], settings: Settings, workers: int) -> Iterator[tuple[int, bytes]]:
-        if repr(settings) not in workers_by_settings:  # networks take a moment to load
-            workers_by_settings[repr(settings)] = Worker(settings)
-        worker = workers_by_settings[repr(settings)]
+    def run(jobs: Iterable[Job], settings: Settings, workers: int) -> Iterator[Piece | Outcome]:
+        shared = replace(settings, out=None, writes=False)
+        if repr(shared) not in workers_by_settings:  # networks take a moment to load
+            workers_by_settings[repr(shared)] = Worker(shared)
+        worker = workers_by_settings[repr(shared)]
+        worker._settings, worker._out = settings, Folder(settings.out) if settings.out else None
         for job in jobs:
             requested.append(job.part)
-            yield job.part, worker(job)
+            yield from events_of(worker, job)
 
     monkeypatch.setattr(local, "run", run)
     return requested
 
 
 def parts_of(out: Path) -> dict[str, bytes]:
-    """Return the part files of a run, by name."""
-    return {path.name: path.read_bytes() for path in sorted((out / "parts").iterdir())}
+    """Return the part files of a run, by name, as its ledger has them."""
+    parts = {path.name: path.read_bytes() for path in sorted((out / "parts").iterdir())}
+    records = [json.loads(line) for line in (out / "ledger.jsonl").read_text().splitlines()]
+    hashes = {(each["part"], each["piece"]): each["sha256"] for each in records}
+    assert sorted(hashes.values()) == sorted(hashlib.sha256(part).hexdigest() for part in parts.values())
+    return parts
+
+
+def run(album: Path, out: Path, **options: Any) -> Progress:
+    return analyze_many([album], out, **{"part_size": 3, **options})
+
+
+@pytest.fixture
+def finished(album: Path, tmp_path: Path, in_process: list[int]) -> tuple[Path, dict[str, bytes]]:
+    """Return the folder of a finished run, and its part files."""
+    run(album, tmp_path / "out")
+    in_process.clear()
+    return tmp_path / "out", parts_of(tmp_path / "out")

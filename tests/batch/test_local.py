@@ -11,13 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from facegeom.batch import local
-from facegeom.batch.input_index import Job, PhotoRef
+from facegeom.batch.input_index import Job, PhotoRef, Record
 from facegeom.batch.rows import read_counts
 from facegeom.batch.sources import list_photos
-from facegeom.batch.work import Settings, Worker
+from facegeom.batch.work import Attempt, Outcome, Piece, Settings, Worker
 from facegeom.errors import InputError
 from facegeom.worker_pool import process
 from facegeom.worker_pool.process import WorkerDiedError, WorkerError, WorkerOverdueError, WorkerProcess
+
+from .conftest import contents, part_of
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def jobs(album: Path) -> list[Job]:
 def expected(jobs: list[Job]) -> dict[int, bytes]:
     """Return the part files of an undisturbed run, by number."""
     worker = Worker(Settings())
-    return {job.part: worker(job) for job in jobs}
+    return {job.part: part_of(worker, job) for job in jobs}
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_killed_workers_are_replaced(
     found = [next(results)]
     os.kill(started[-1], signal.SIGKILL)
     found += results
-    assert len(found) == 5 and dict(found) == expected
+    assert contents(found) == expected
     assert not any(map(runs, started))
     assert all("another one takes over" in record.message for record in caplog.records)
 
@@ -106,16 +108,16 @@ class FakeProcess:
         self.deadly, self.deaths = deadly, deaths
 
     def call(
-        self, job: Job, skip: dict[int, str], on_message: Callable[[int], object], limit_s: float
-    ) -> bytes:
+        self, job: Job, attempt: Attempt, on_message: Callable[[int | Piece], object], limit_s: float
+    ) -> None:
         for index, photo in enumerate(job.photos):
-            if index in skip:
+            if index in attempt.skip:
                 continue
             on_message(index)
             if photo.name in self.deadly:
                 self.deaths.append(str(photo.name))
                 raise WorkerDiedError("a worker process (pid 1) ended by signal 9")
-        return bytes(skip)
+        on_message(Piece(Record(job.part, 0, True, 0, 0, 0, 0, "", ""), bytes(attempt.skip)))
 
     def kill(self) -> None: ...
 
@@ -126,25 +128,33 @@ def test_deadly_photos_are_skipped(jobs: list[Job], monkeypatch: pytest.MonkeyPa
     deaths: list[str] = []
     deadly = {"face0.jpg", "face1.jpg", "wall2.jpg"}  # two of one job, one of another
     monkeypatch.setattr(local, "start", lambda factory, settings: FakeProcess(deadly, deaths))
-    results: dict[int, Any] = dict(local.run(jobs, Settings(), workers=2))
+    results = contents(local.run(jobs, Settings(), workers=2))
     skipped = {job.photos[index].name for job in jobs for index in results[job.part]}
     assert skipped == deadly
     assert deaths.count("wall2.jpg") == 4 and len(deaths) == 4 + 4 + 2
 
 
-def endless(tmp_path: Path) -> Job:
-    """Return a job with a photo that never ends: a pipe that nobody writes to."""
-    os.mkfifo(tmp_path / "pipe.jpg")
-    return Job(7, (PhotoRef("pipe.jpg", "pipe.jpg", "file", str(tmp_path / "pipe.jpg")),))
-
-
-def test_a_photo_that_takes_too_long_is_left_out(tmp_path: Path, started: list[int]) -> None:
+def test_a_photo_that_takes_too_long_is_left_out(
+    tmp_path: Path, started: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The worker is killed once, another one writes the part."""
-    ((part, content),) = local.run([endless(tmp_path)], Settings(timeout_s=1), workers=1)
-    assert part == 7 and read_counts(content).errors == 1
+    monkeypatch.setattr(local, "_WORKER", "slow_worker:SlowWorker")
+    (tmp_path / "slow.jpg").write_text("slow")
+    job = Job(7, tuple(list_photos([tmp_path / "slow.jpg"])))
+    content = contents(local.run([job], Settings(timeout_s=3), workers=1))[7]
+    assert read_counts(content).errors == 1
     error = pq.read_table(pa.BufferReader(content))["error"][0].as_py()
-    assert error == "it took longer than 1 s and was left out; see --timeout"
+    assert error == "it took longer than 3 s and was left out; see --timeout"
     assert len(started) == 2 and not any(map(runs, started))
+
+
+def test_a_silent_source_leaves_its_job_open(tmp_path: Path, started: list[int]) -> None:
+    """It is a pipe that nobody writes to; the worker is not to blame."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    job = Job(7, (PhotoRef("pipe.jpg", "pipe.jpg", "file", str(tmp_path / "pipe.jpg")),))
+    (end,) = local.run([job], Settings(silence_s=1), workers=1)
+    assert end == Outcome(7, f"{tmp_path / 'pipe.jpg'} cannot be reached: no answer within 1 s")
+    assert len(started) == 1
 
 
 def test_slow_photos_do_not_count_as_deadly(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +170,6 @@ def test_slow_photos_do_not_count_as_deadly(jobs: list[Job], monkeypatch: pytest
 
     deaths: list[str] = []
     monkeypatch.setattr(local, "start", lambda factory, settings: Slow(slow, deaths))
-    results: dict[int, Any] = dict(local.run(jobs, Settings(), workers=2))
+    results = contents(local.run(jobs, Settings(), workers=2))
     assert {job.photos[index].name for job in jobs for index in results[job.part]} == slow
     assert sorted(deaths) == sorted(slow)

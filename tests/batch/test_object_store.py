@@ -1,135 +1,36 @@
-"""Photos in an object store that is slow, stumbles, falls silent or dies: a small S3 server made here."""
+"""Photos and runs in an object store that stumbles, is away for a while, or dies."""
 
-import re
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import json
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from facegeom.batch import analyze_many, read_rows, reading
+from facegeom.batch import analyze_many, read_rows, stores
+from facegeom.batch.input_index import Job
+from facegeom.batch.reading import Reader
 from facegeom.batch.rows import Counts
+from facegeom.batch.sources import list_photos
 from facegeom.cli.root import app
 
-from .conftest import parts_of
+from .conftest import jpeg, parts_of, write_parquet, write_tar
+from .proxy import STUMBLES, Store, moto_behind_proxy
 
-BUCKET = "s3://lake/album"
-LISTED = "<Contents><Key>{}</Key><LastModified>2026-01-01T00:00:00Z</LastModified><Size>{}</Size></Contents>"
-BUSY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
-
-
-@dataclass
-class Store:
-    """What the server holds, and how it fails.
-
-    Attributes:
-        objects: contents by key.
-        fault: called with a key, or "" for a list, and how often it was asked for; returns what goes wrong:
-            None, "slow", "busy", "reset", "cut" (the body ends early) or "silent".
-        asked: number of requests for each key.
-        faults: number of faults of each kind.
-        ended: lets silent requests end.
-    """
-
-    objects: dict[str, bytes]
-    fault: Callable[[str, int], str | None] = lambda key, times: None
-    asked: Counter[str] = field(default_factory=Counter)
-    faults: Counter[str | None] = field(default_factory=Counter)
-    ended: threading.Event = field(default_factory=threading.Event)
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers HEAD, GET with and without a range, and lists of keys with a prefix."""
-
-    protocol_version = "HTTP/1.1"
-
-    def __init__(self, store: Store, *connection: object) -> None:
-        self.store = store
-        super().__init__(*connection)  # type: ignore[arg-type]
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        url = urlsplit(self.path)
-        key = unquote(url.path).removeprefix("/lake").lstrip("/")
-        self.store.asked[key] += 1
-        fault = self.store.fault(key, self.store.asked[key])
-        self.store.faults[fault] += 1
-        if fault == "silent":
-            self.store.ended.wait(60)
-        if fault in ("silent", "reset"):
-            self.close_connection = True
-        elif fault == "busy":
-            self._send(503, BUSY, None)
-        elif not key:
-            self._send(200, self._listed(**dict(parse_qsl(url.query))), fault)
-        elif key not in self.store.objects:
-            self._send(404, b"", fault)
-        else:
-            self._send_range(self.store.objects[key], fault)
-
-    def _listed(self, prefix: str = "", **_: str) -> bytes:
-        keys = [key for key in sorted(self.store.objects) if key.startswith(prefix)]
-        found = "".join(LISTED.format(key, len(self.store.objects[key])) for key in keys)
-        about = f"<Name>lake</Name><Prefix>{prefix}</Prefix><KeyCount>{len(keys)}</KeyCount>"
-        end = "<IsTruncated>false</IsTruncated></ListBucketResult>"
-        return f"<ListBucketResult>{about}{found}{end}".encode()
-
-    def _send_range(self, content: bytes, fault: str | None) -> None:
-        wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-        if wanted is None:
-            return self._send(200, content, fault)
-        start, end = int(wanted[1]), min(int(wanted[2]), len(content) - 1)
-        place = {"Content-Range": f"bytes {start}-{end}/{len(content)}"}
-        return self._send(206, content[start : end + 1], fault, place)
-
-    def _send(self, code: int, body: bytes, fault: str | None, headers: dict[str, str] | None = None) -> None:
-        self.send_response(code)
-        about = {"Content-Length": str(len(body)), "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
-        for name, value in (about | (headers or {})).items():
-            self.send_header(name, value)
-        self.end_headers()
-        body = b"" if self.command == "HEAD" else body
-        for piece in (body[start : start + 2000] for start in range(0, len(body), 2000)):
-            if fault == "slow":
-                time.sleep(0.02)
-            self.wfile.write(piece)
-            if fault == "cut":
-                self.close_connection = True
-                return
+BUCKET, RUN = "s3://lake/album", "s3://lake/run"
 
 
 @pytest.fixture
 def store(album: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """Serve the album of ten photos, four with a face and three unusable, at ``s3://lake/album``."""
-    store = Store({f"album/{path.name}": path.read_bytes() for path in album.iterdir()})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, store))
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
-        "AWS_ACCESS_KEY_ID": "user",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(reading, "_RETRY_DELAYS_S", (0.0, 0.0))
-    yield store
-    store.ended.set()
-    server.shutdown()
-    server.server_close()
+    monkeypatch.setattr(stores, "RETRY_DELAYS_S", (0.0, 0.0, 0.0))
+    stores._open_with_pyarrow.cache_clear()
+    with moto_behind_proxy(monkeypatch) as store:
+        for path in album.iterdir():
+            store.put(f"album/{path.name}", path.read_bytes())
+        yield store
+    stores._open_with_pyarrow.cache_clear()
 
 
 @pytest.fixture
@@ -140,73 +41,125 @@ def undisturbed(store: Store, tmp_path: Path, in_process: list[int]) -> dict[str
     return parts_of(tmp_path / "well")
 
 
-STUMBLES = ("busy", "reset", "cut")
+def stumbling(method: str, key: str, times: int) -> str | None:
+    """Fail at the first time for every key, each in a way of its own, and for lists."""
+    return STUMBLES[sum(key.encode()) % 3] if times == 1 else None
 
 
-def stumbling(key: str, times: int) -> str | None:
-    """Fail twice for every key, each in a way of its own, and for lists."""
-    return STUMBLES[sum(key.encode()) % 3] if times <= 2 else None
+def well(method: str, key: str, times: int) -> str | None:
+    return None
 
 
-@pytest.mark.parametrize("fault", [lambda key, times: "slow", stumbling])
-def test_a_slow_and_a_stumbling_store_give_the_same_rows(
-    store: Store, undisturbed: dict[str, bytes], tmp_path: Path, fault: Callable[[str, int], str | None]
+def parts_in(store: Store) -> dict[str, bytes]:
+    """Return the part files of the run in the store, by name."""
+    folder = stores.Folder(RUN)
+    return {name: folder.read(f"parts/{name}") or b"" for name in sorted(folder.sizes("parts"))}
+
+
+def batch(*arguments: object) -> tuple[int, str]:
+    """Run the command; return the exit code and all it printed."""
+    result = CliRunner().invoke(app, ["batch", *map(str, arguments)])
+    assert "Traceback" not in result.output
+    return result.exit_code, " ".join(result.output.split())
+
+
+def test_a_stumbling_store_gives_the_same_rows(
+    store: Store, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    store.fault = fault
+    store.fault = stumbling
     end = analyze_many([BUCKET], tmp_path / "out", part_size=2)
-    assert end.done == Counts(photos=10, faces=4, errors=3)
+    assert end.done == Counts(photos=10, faces=4, errors=3) and end.open == end.unlisted == 0
     assert parts_of(tmp_path / "out") == undisturbed
-    assert store.faults.keys() >= ({"busy", "reset", "cut"} if fault is stumbling else {"slow"})
+    assert store.faults.keys() >= {"busy", "reset", "cut"}
 
 
 @pytest.mark.slow
-def test_a_store_that_dies_leaves_rows_with_the_reason(
+def test_a_store_that_dies_leaves_jobs_open(
     store: Store, undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run ends, each photo has one row, and once the store is back, their parts are made again."""
-    monkeypatch.setattr(reading, "_RETRY_DELAYS_S", ())  # the driver itself asks again for six seconds
-    last = sorted(store.objects)[-2:]
-    store.fault = lambda key, times: "reset" if key in last else None
-    out = tmp_path / "out"
-    result = CliRunner().invoke(app, ["batch", BUCKET, "-o", str(out), "--part-size", "2"])
-    assert result.exit_code == 0 and "Traceback" not in result.output
-    rows = list(read_rows(out))
-    assert [row.key for row in rows] == [f"s3://lake/{key}" for key in sorted(store.objects)]
-    lost = [row for row in rows if (row.error or "").startswith("cannot be read: ")]
-    assert [row.key for row in lost] == [f"s3://lake/{key}" for key in last]
-    assert all("NETWORK_CONNECTION" in str(row.error) and "\n" not in str(row.error) for row in lost)
-    assert list(parts_of(out).items())[:-1] == list(undisturbed.items())[:-1]
-    store.fault = lambda key, times: None
-    (out / "parts" / list(undisturbed)[-1]).unlink()
-    analyze_many([BUCKET], out)
-    assert parts_of(out) == undisturbed
+    """The exit code says so, no row does; once the store is back, the same command does the rest."""
+    monkeypatch.setattr(stores, "RETRY_DELAYS_S", ())  # the driver itself asks again for some seconds
+    store.fault = lambda method, key, times: "busy" if key.endswith(("wall0.jpg", "words.jpg")) else None
+    code, printed = batch(BUCKET, "-o", tmp_path / "out", "--part-size", 2)
+    assert code == 3 and "2 parts could not be reached" in printed and "stays open" in printed
+    kept = {
+        name: part for name, part in undisturbed.items() if name[:12] not in ("part-0000003", "part-0000004")
+    }
+    assert parts_of(tmp_path / "out").items() >= kept.items()
+    store.fault = well
+    assert batch(BUCKET, "-o", tmp_path / "out")[0] == 1
+    assert parts_of(tmp_path / "out") == undisturbed
 
 
 @pytest.mark.slow
 def test_a_dead_store_is_an_error_in_words(store: Store, tmp_path: Path) -> None:
-    store.fault = lambda key, times: "reset"
-    result = CliRunner().invoke(app, ["batch", BUCKET, "-o", str(tmp_path / "out")])
-    assert result.exit_code == 2 and "Traceback" not in result.output
-    assert f"cannot access '{BUCKET}'" in " ".join(result.stderr.split())
+    store.fault = lambda method, key, times: "reset"
+    code, printed = batch(BUCKET, "-o", tmp_path / "out")
+    assert code == 3 and f"'{BUCKET}' cannot be reached" in printed
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
-def test_a_store_that_dies_while_it_is_listed(store: Store, tmp_path: Path) -> None:
-    store.fault = lambda key, times: "reset" if not key and times > 1 else None
-    result = CliRunner().invoke(app, ["batch", BUCKET, "-o", str(tmp_path / "out")])
-    assert result.exit_code == 1 and "Traceback" not in result.output
-    (row,) = read_rows(tmp_path / "out")
-    assert row.key == BUCKET and str(row.error).startswith("cannot be searched: ")
+def test_a_store_that_dies_while_it_is_listed(
+    store: Store, undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "RETRY_DELAYS_S", ())
+    store.fault = lambda method, key, times: "busy" if not key and times > 1 else None
+    code, printed = batch(BUCKET, "-o", tmp_path / "out", "--part-size", 2)
+    assert code == 3 and "could not be listed" in printed
+    store.fault = well
+    assert batch(BUCKET, "-o", tmp_path / "out")[0] == 1
+    assert parts_of(tmp_path / "out") == undisturbed
+
+
+@pytest.mark.parametrize("fault", [well, stumbling])
+def test_a_run_in_the_store(
+    store: Store, undisturbed: dict[str, bytes], in_process: list[int], fault: object
+) -> None:
+    """It has the same part files as one on this machine, is gone on with, grows, and says how far it is."""
+    store.fault = fault  # type: ignore[assignment]
+    in_process.clear()
+    end = analyze_many([BUCKET], RUN, part_size=2)
+    assert end.done == Counts(10, 4, 3) and end.open == 0
+    assert parts_in(store) == undisturbed
+    assert [row.key for row in read_rows(RUN)] == [
+        f"{BUCKET}/{name}"
+        for name in (
+            *("cut.jpg", "empty.jpg", "face0.jpg", "face1.jpg", "face2.jpg", "face3.jpg"),
+            *("wall0.jpg", "wall1.jpg", "wall2.jpg", "words.jpg"),
+        )
+    ]
+    stores.Folder(RUN).remove("parts/part-0000001.parquet")
+    store.put("album/zz.jpg", jpeg())
+    end = analyze_many([BUCKET], RUN)
+    assert in_process == [*range(5), 1, 5] and end.growth.new == 1 and end.done == Counts(11, 4, 3)
+    parts = parts_in(store)
+    assert {name: parts[name] for name in undisturbed} == undisturbed and len(parts) == 6
+    assert len(stores.Folder(RUN).sizes("ledger")) == 1
+    code, printed = batch("status", RUN)
+    assert code == 0 and "11 of 11 done" in printed and "failed 3" in printed
 
 
 @pytest.mark.workers
 @pytest.mark.slow
-def test_a_silent_store_costs_one_photo_its_row(store: Store, tmp_path: Path) -> None:
-    """With worker processes: the one that waits is killed at the deadline, and the others' rows are there."""
-    silent = "album/wall0.jpg"
-    store.fault = lambda key, times: "silent" if key == silent else None
-    end = analyze_many([BUCKET], tmp_path / "out", workers=2, part_size=4, timeout_s=20)
-    assert end.done == Counts(photos=10, faces=4, errors=4)
-    errors = {row.key: row.error for row in read_rows(tmp_path / "out")}
-    assert len(errors) == 10 and "took longer than 20 s" in str(errors[f"s3://lake/{silent}"])
+def test_workers_write_to_the_store(store: Store, undisturbed: dict[str, bytes]) -> None:
+    code, _ = batch(BUCKET, "-o", RUN, "--part-size", 2, "--workers", 2)
+    assert code == 1 and parts_in(store) == undisturbed
+    assert json.loads(stores.Folder(RUN).read("run.json") or b"")["photos"] == 10
+
+
+def test_shards_in_a_store_are_fetched_once(store: Store, tmp_path: Path) -> None:
+    """Listing and reading a tar file and a Parquet file fetch little more than their bytes."""
+    noise = [np.random.default_rng(number).bytes(300_000) for number in range(30)]
+    files = [
+        write_tar(tmp_path / "s.tar", {f"{number}.jpg": each for number, each in enumerate(noise)}),
+        write_parquet(tmp_path / "t.parquet", {"image": list(noise)}, row_group=10),
+    ]
+    for file in files:
+        store.put(f"shards/{file.name}", file.read_bytes())
+    shards, read = list(list_photos(["s3://lake/shards"])), Reader()
+    assert [shard.kind for shard in shards] == ["tar", "parquet"]
+    for shard in shards:
+        assert [photo.content for photo in read.photos(Job(0, (shard,)))] == noise
+    for file in files:
+        assert store.fetched[f"shards/{file.name}"] <= 1.1 * file.stat().st_size

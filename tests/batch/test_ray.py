@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from facegeom.batch import Progress, analyze_many, ray_engine
 from facegeom.batch.input_index import Job, PhotoRef
-from facegeom.batch.work import Settings
+from facegeom.batch.work import Outcome, Piece, Settings
 from facegeom.errors import InputError
 from facegeom.worker_pool.process import WorkerError
 
@@ -76,13 +77,31 @@ def test_killed_workers_are_replaced(album: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray")
-def test_a_photo_that_takes_too_long_is_left_out(tmp_path: Path) -> None:
+def test_a_silent_source_leaves_its_job_open(tmp_path: Path) -> None:
     """It is a pipe that nobody writes to."""
     os.mkfifo(tmp_path / "pipe.jpg")
     job = Job(7, (PhotoRef("pipe.jpg", "pipe.jpg", "file", str(tmp_path / "pipe.jpg")),))
-    ((part, content),) = ray_engine.run([job], Settings(timeout_s=1), workers=1)
-    assert part == 7
-    assert "took longer than 1 s" in pq.read_table(pa.BufferReader(content))["error"][0].as_py()
+    (end,) = ray_engine.run([job], Settings(silence_s=1), workers=1)
+    assert end == Outcome(7, f"{tmp_path / 'pipe.jpg'} cannot be reached: no answer within 1 s")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray")
+def test_a_photo_that_takes_too_long_is_left_out(tmp_path: Path) -> None:
+    """Decoding and analyzing take longer than the limit at any rate."""
+    Image.new("RGB", (9900, 9900)).save(tmp_path / "large.png", compress_level=1)
+    job = Job(7, (PhotoRef("a", "a", "file", str(tmp_path / "large.png")),))
+    piece, end = ray_engine.run([job], Settings(timeout_s=0.4), workers=1)
+    assert isinstance(piece, Piece) and end == Outcome(7, None)
+    assert "took longer than 0.4 s" in pq.read_table(pa.BufferReader(piece.content))["error"][0].as_py()
+
+
+@pytest.mark.usefixtures("ray")
+def test_other_networks_end_the_run(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver has another version than the machines of the cluster."""
+    monkeypatch.setattr("facegeom.batch.run.version", lambda package: "9.9")
+    with pytest.raises(InputError, match=r"has another facegeom than the run: .*, not 9\.9"):
+        analyze_many([album], tmp_path / "out", engine="ray", workers=1)
 
 
 def test_nothing_to_do(ray: Any) -> None:

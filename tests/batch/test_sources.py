@@ -7,10 +7,13 @@ from typing import Any
 
 import fsspec
 import pytest
-from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from facegeom.batch.sources import Columns, list_photos
+from facegeom.batch import stores
+from facegeom.batch.input_index import Job
+from facegeom.batch.reading import Reader
+from facegeom.batch.sources import Wanted, list_photos
+from facegeom.batch.stores import UnreachableError
 from facegeom.errors import InputError
 
 from .conftest import jpeg, write_parquet, write_tar
@@ -37,8 +40,8 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def keys(*sources: str, columns: Columns | None = None, leave_out: str | None = None) -> list[str]:
-    return [photo.key for photo in list_photos(sources, columns, leave_out)]
+def keys(*sources: str, wanted: Wanted | None = None) -> list[str]:
+    return [photo.key for photo in list_photos(sources, wanted)]
 
 
 ALBUM = ["album/a.jpg", "album/b.JPG", "album/trip/a.png", "album/trip/day.one/x.jpeg"]
@@ -79,7 +82,7 @@ def test_names_and_paths(tree: Path) -> None:
 
 
 def test_the_runs_own_folder_is_left_out(tree: Path) -> None:
-    assert keys("album", leave_out=str(tree / "album/trip")) == ALBUM[:2]
+    assert keys("album", wanted=Wanted(leave_out=str(tree / "album/trip"))) == ALBUM[:2]
 
 
 def test_files_that_are_no_photos_have_a_reason(tree: Path) -> None:
@@ -99,20 +102,21 @@ def test_files_that_are_no_photos_have_a_reason(tree: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), FileNotFoundError(2, "gone")])
-def test_folder_that_cannot_be_searched_has_a_reason(
-    tree: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
-) -> None:
-    original = LocalFileSystem.ls
+def test_a_folder_that_cannot_be_searched_is_told(monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    """It is no row: another run may list it."""
+    original = os.scandir
 
-    def ls(self: LocalFileSystem, path: str, **options: Any) -> list[Any]:
+    def scandir(path: str) -> Any:
         if path.endswith("trip"):
             raise error
-        return list(original(self, path, **options))
+        return original(path)
 
-    monkeypatch.setattr(LocalFileSystem, "ls", ls)
-    *photos, trip = list_photos(["album"])
-    assert [photo.key for photo in photos] == ALBUM[:2]
-    assert (trip.key, trip.kind) == ("album/trip", "damaged") and "cannot be searched" in str(trip.problem)
+    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(stores, "RETRY_DELAYS_S", (0.0,))
+    problems: dict[str, str] = {}
+    assert keys("album", wanted=Wanted(problem=problems.__setitem__)) == ALBUM[:2]
+    assert problems.keys() == {"album/trip"}
+    assert "cannot be searched" in problems["album/trip"] or "cannot be reached" in problems["album/trip"]
 
 
 def test_a_store_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,10 +129,11 @@ def test_a_store_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
         raise NoCredentialsError("Unable to locate\ncredentials " + "again " * 200)
 
     monkeypatch.setattr(MemoryFileSystem, "info", fail)
-    with pytest.raises(InputError) as caught:
+    monkeypatch.setattr(stores, "RETRY_DELAYS_S", (0.0,))
+    with pytest.raises(UnreachableError) as caught:
         keys("memory://bucket/photos")
     assert str(caught.value).startswith(
-        "cannot access 'memory://bucket/photos': Unable to locate credentials"
+        "'memory://bucket/photos' cannot be reached: Unable to locate credentials"
     )
     assert len(str(caught.value)) < 400
 
@@ -190,46 +195,86 @@ def test_invalid_shards_are_listed_as_damaged(tree: Path) -> None:
 
 
 HUGGING_FACE = [{"bytes": jpeg(), "path": "x.jpg"}, {"bytes": jpeg(), "path": None}, None]
-PARQUET = [
-    ({"img": [jpeg()] * 3, "label": [1, 2, 3]}, Columns(), [None, None, None]),
-    ({"img": [jpeg()] * 3, "id": [7, 8, None]}, Columns("img", "id"), ["7", "8", None]),
-    ({"img": [jpeg()] * 2, "other": [b"x"] * 2}, Columns("img"), [None, None]),
-    ({"image": HUGGING_FACE}, Columns(), ["x.jpg", None, None]),
+PARQUET: list[tuple[dict[str, list[object]], Wanted, list[str | None]]] = [
+    ({"img": [jpeg()] * 3, "label": [1, 2, 3]}, Wanted(), [None, None, None]),
+    ({"img": [jpeg()] * 3, "id": [7, 8, None]}, Wanted("img", "id"), ["7", "8", None]),
+    ({"img": [jpeg()] * 2, "other": [b"x"] * 2}, Wanted("img"), [None, None]),
+    ({"image": list(HUGGING_FACE)}, Wanted(), ["x.jpg", None, None]),
 ]
 
 
 @pytest.mark.parametrize(("columns", "wanted", "names"), PARQUET)
 def test_parquet_rows(
-    tree: Path, columns: dict[str, list[object]], wanted: Columns, names: list[str | None]
+    tree: Path, columns: dict[str, list[object]], wanted: Wanted, names: list[str | None]
 ) -> None:
     write_parquet(tree / "t.parquet", columns)
-    photos = list(list_photos(["t.parquet"], wanted))
+    (shard,) = list_photos(["t.parquet"], wanted)
+    assert (shard.key, shard.kind, shard.position, shard.photo_count) == (
+        "t.parquet",
+        "parquet",
+        0,
+        len(names),
+    )
+    photos = [photo.ref for photo in Reader(wanted.image, wanted.name).photos(Job(0, (shard,)))]
     assert [photo.key for photo in photos] == [f"t.parquet#{row}" for row in range(len(names))]
     assert [photo.name for photo in photos] == names
     assert [photo.position for photo in photos] == list(range(len(names)))
 
 
+@pytest.mark.parametrize(("rows", "expected"), [(1, [2, 2, 2, 1]), (3, [4, 3]), (7, [7]), (100, [7])])
+def test_row_groups_are_gathered(tree: Path, rows: int, expected: list[int]) -> None:
+    write_parquet(tree / "t.parquet", {"image": [jpeg()] * 7})
+    shards = list(list_photos(["t.parquet"], Wanted(rows=rows)))
+    assert [shard.photo_count for shard in shards] == expected
+    assert [shard.position for shard in shards] == [sum(expected[:n]) for n in range(len(expected))]
+
+
 WRONG_COLUMNS = [
-    ({"label": [1]}, Columns(), "expected one column with the bytes of photos"),
-    ({"a": [b"x"], "b": [b"y"]}, Columns(), "name it with --column"),
-    ({"a": [b"x"]}, Columns("b"), "expected the column 'b'"),
-    ({"a": [b"x"], "n": [1]}, Columns("n"), "n (int64)"),
-    ({"a": [b"x"]}, Columns("a", "n"), "expected the column 'n' with names"),
+    ({"label": [1]}, Wanted(), "expected one column with the bytes of photos"),
+    ({"a": [b"x"], "b": [b"y"]}, Wanted(), "name it with --column"),
+    ({"a": [b"x"]}, Wanted("b"), "expected the column 'b'"),
+    ({"a": [b"x"], "n": [1]}, Wanted("n"), "n (int64)"),
+    ({"a": [b"x"]}, Wanted("a", "n"), "expected the column 'n' with names"),
 ]
 
 
 @pytest.mark.parametrize(("columns", "wanted", "message"), WRONG_COLUMNS)
-def test_wrong_columns(tree: Path, columns: dict[str, list[object]], wanted: Columns, message: str) -> None:
+def test_wrong_columns(tree: Path, columns: dict[str, list[object]], wanted: Wanted, message: str) -> None:
     write_parquet(tree / "t.parquet", columns)
     with pytest.raises(InputError) as caught:
-        keys("t.parquet", columns=wanted)
+        keys("t.parquet", wanted=wanted)
     assert message in str(caught.value)
+
+
+def test_lists(tree: Path) -> None:
+    """Lines and columns of paths and URLs: photos are not asked for, shards are opened."""
+    write_tar(tree / "s.tar", {"m.jpg": jpeg()})
+    names = ["# photos", "./album/b.JPG", "", "s3://lake/a b.jpg", "album/gone.jpg", "s.tar", "album/b.JPG"]
+    (tree / "list.txt").write_text("\n".join(names))
+    write_parquet(tree / "list.parquet", {"n": [1] * 5, "url": [*names[3:], None]})
+    expected = ["album/b.JPG", "s3://lake/a b.jpg", "album/gone.jpg", "s.tar/m.jpg"]
+    listed = list(list_photos([], lists=["list.txt"]))
+    assert [photo.key for photo in listed] == expected
+    assert [photo.path for photo in listed[:3]] == [str(tree / "album/b.JPG"), names[3], str(tree / names[4])]
+    assert [photo.size for photo in listed] == [len(jpeg()), -1, -1, len(jpeg())]
+    assert listed[0].version == next(iter(list_photos(["album/b.JPG"]))).version
+    assert [photo.key for photo in list_photos([], lists=["list.parquet"])] == [*expected[1:], expected[0]]
+    both = [photo.key for photo in list_photos(["album"], lists=["list.txt"])]
+    assert both == [*ALBUM, expected[1], expected[3]]  # the folder says what is in it
+
+
+@pytest.mark.parametrize("columns", [{"a": ["x"], "b": ["y"]}, {"n": [1]}])
+def test_wrong_lists(tree: Path, columns: dict[str, list[object]]) -> None:
+    write_parquet(tree / "list.parquet", columns)
+    for name, message in (("list.parquet", "expected a column url, path"), ("nowhere.txt", "cannot read")):
+        with pytest.raises(InputError, match=message):
+            list(list_photos([], lists=[name]))
 
 
 def test_folder_with_everything(tree: Path) -> None:
     write_tar(tree / "album/s.tar", {"m.jpg": jpeg()})
     write_parquet(tree / "album/t.parquet", {"image": [jpeg()]})
-    assert keys("album") == [*ALBUM[:2], "album/s.tar/m.jpg", "album/t.parquet#0", *ALBUM[2:]]
+    assert keys("album") == [*ALBUM[:2], "album/s.tar/m.jpg", "album/t.parquet", *ALBUM[2:]]
 
 
 WRONG_SOURCES = [

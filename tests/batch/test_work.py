@@ -12,6 +12,8 @@ from facegeom.batch.sources import list_photos
 from facegeom.batch.work import Attempt, CrashTracker, Settings, Worker
 from facegeom.worker_pool.process import WorkerError
 
+from .conftest import part_of
+
 NONE: dict[int, str] = {}
 
 
@@ -82,7 +84,8 @@ def test_finished_parts_are_forgotten() -> None:
 
 def test_skipped_photos_have_a_row(album: Path) -> None:
     photos = tuple(list_photos([album]))
-    content = Worker(Settings())(Job(1, photos[2:4]), skip={1: "a worker died on this photo"})
+    attempt = Attempt(False, {1: "a worker died on this photo"})
+    content = part_of(Worker(Settings()), Job(1, photos[2:4]), attempt)
     errors = pq.read_table(pa.BufferReader(content))["error"].to_pylist()
     assert errors[0] is None and "died on this photo" in errors[1]
 
@@ -98,6 +101,6 @@ def test_unexpected_errors_are_reasons(
         raise error
 
     monkeypatch.setattr(FaceAnalyzer, "__call__", fail)
-    content = Worker(Settings())(Job(0, tuple(list_photos([album]))[1:3]))
+    content = part_of(Worker(Settings()), Job(0, tuple(list_photos([album]))[1:3]))
     reasons = pq.read_table(pa.BufferReader(content))["error"].to_pylist()
     assert len(reasons) == 2 and all(message in reason for reason in reasons)

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from facegeom.batch.input_index import PhotoRef, write_index
-from facegeom.batch.rows import PartFiles
+from facegeom.batch.input_index import Job, PhotoRef, Record, write_index
+from facegeom.batch.output import Output
 from facegeom.errors import FacegeomError, OutputError
 from facegeom.export.files import replacing, write
 from facegeom.results import Faces
@@ -26,22 +26,25 @@ def results(folder: Path, faces: Faces) -> None:
 
 
 def index(folder: Path, _: Faces) -> None:
-    write_index([PhotoRef("a", "a", "file", "/a")], folder, 1, None)
+    write_index([Job(0, (PhotoRef("a", "a", "file", "/a"),))], folder)
+
+
+RECORD = Record(0, 0, True, 1, 0, 0, 7, "", "")
 
 
 def part(folder: Path, _: Faces) -> None:
-    PartFiles(folder).write(0, b"content")
+    Output(str(folder)).write(RECORD.file, b"content")
 
 
-def hashes(folder: Path, _: Faces) -> None:
-    PartFiles(folder).write_hashes()
+def ledger(folder: Path, _: Faces) -> None:
+    Output(str(folder)).replace([RECORD])
 
 
 WRITERS: dict[str, Callable[[Path, Faces], None]] = {
     "results": results,
     "index": index,
     "part": part,
-    "hashes": hashes,
+    "ledger": ledger,
 }
 
 
@@ -135,8 +138,8 @@ def test_every_step_fails_once(
                 assert faults.steps < number
                 break
         after = content_of(folder)
-        for name, content in after.items():  # whole, or as it was; a line of hashes may be half
-            assert content in (expected.get(name), before.get(name)) or name == "parts.sha256", name
+        for name, content in after.items():  # whole, or as it was; a line of the ledger may be half
+            assert content in (expected.get(name), before.get(name)) or name == "ledger.jsonl", name
         assert before.keys() <= after.keys() <= expected.keys() | before.keys()
         WRITERS[writer](folder, faces)  # and again, with room
         assert content_of(folder).keys() == expected.keys()

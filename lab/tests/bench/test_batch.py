@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from facegeom.batch.input_index import jobs_of
 from facegeom.batch.reading import Reader
 from facegeom.batch.sources import list_photos
 from facegeom.errors import InputError
@@ -31,8 +32,8 @@ def album(tmp_path: Path) -> Path:
 def test_photos_are_all_different_and_the_same_every_time(album: Path, tmp_path: Path) -> None:
     read, contents = Reader(), []
     for place in ("x", "y"):
-        sources = make_photos(album, tmp_path / place, 100, seed=3)
-        contents.append([read(photo) for photo in list_photos(sources)])
+        jobs = jobs_of(list_photos(make_photos(album, tmp_path / place, 100, seed=3)), 50)
+        contents.append([photo.content for job in jobs for photo in read.photos(job)])
     assert contents[0] == contents[1]
     assert len(contents[0]) == len(set(contents[0])) == 100
     with pytest.raises(InputError, match="found none"):

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from facegeom.batch.input_index import Job
-from facegeom.batch.work import CrashTracker, Settings
+from facegeom.batch.input_index import Job, Record
+from facegeom.batch.work import Attempt, CrashTracker, Outcome, Piece, Settings
 from facegeom.worker_pool.process import WorkerDiedError, WorkerOverdueError, WorkerProcess, start
 
 _log = logging.getLogger(__name__)
@@ -15,8 +15,8 @@ _log = logging.getLogger(__name__)
 _WORKER = "facegeom.batch.work:Worker"
 
 
-def run(jobs: Iterable[Job], settings: Settings, workers: int) -> Iterator[tuple[int, bytes]]:
-    """Process jobs and yield the number and content of each part file, in the order they finish.
+def run(jobs: Iterable[Job], settings: Settings, workers: int) -> Iterator[Piece | Outcome]:
+    """Process jobs and yield each part file and the end of each job, in the order they finish.
 
     Args:
         jobs: taken one at a time as workers become free.
@@ -47,7 +47,7 @@ class _Pool:
         for thread in self._threads:
             thread.start()
 
-    def results(self) -> Iterator[tuple[int, bytes]]:
+    def results(self) -> Iterator[Piece | Outcome]:
         """Yield results until every thread has ended; raise the first error of a thread."""
         working = len(self._threads)
         while working:
@@ -74,7 +74,7 @@ class _Pool:
         """Process jobs in one thread until none is left, then put None in the queue."""
         try:
             while (job := self._next_job()) is not None:
-                self._results.put((job.part, self._process(slot, job)))
+                self._results.put(Outcome(job.part, self._process(slot, job)))
             self._results.put(None)
         except BaseException as error:  # results() raises it again in the caller's thread
             self._results.put(error)
@@ -86,28 +86,43 @@ class _Pool:
         with self._lock:
             return None if self._stop.is_set() else next(self._jobs, None)
 
-    def _process(self, slot: int, job: Job) -> bytes:
-        """Return the part file of a job, starting new workers until one completes it."""
+    def _process(self, slot: int, job: Job) -> str | None:
+        """Have a job done, by new workers until one completes it; return why it stays open, else None."""
+        timeout_s = self._settings.timeout_s
         while True:
             if slot not in self._processes:
                 self._processes[slot] = start(_WORKER, self._settings)
-            attempt, current = self._crashes.start(job.part), [0]
-
-            def on_photo(photo: int, current: list[int] = current) -> None:
-                current[0] = photo
-                self._crashes.start_photo(job.part, photo)
-
-            timeout_s = self._settings.timeout_s
+            attempt, watch = self._crashes.start(job.part), _Watch(job.part, self._crashes, self._results)
             try:
-                process = self._processes[slot]
-                content = process.call(job, dict(attempt.skip), on_message=on_photo, limit_s=timeout_s)
+                call = self._processes[slot].call
+                problem = call(
+                    job, Attempt(attempt.track, dict(attempt.skip)), on_message=watch, limit_s=timeout_s
+                )
             except WorkerDiedError as death:
                 del self._processes[slot]
                 if self._stop.is_set():
                     raise
                 if isinstance(death, WorkerOverdueError):
-                    self._crashes.overdue(job.part, current[0], timeout_s)
+                    self._crashes.overdue(job.part, watch.photo, timeout_s)
                 _log.warning("%s in part %d; another one takes over", death, job.part)
+                if not job.retry:
+                    job = job._replace(records=(*job.records, *watch.records))
             else:
                 self._crashes.finish(job.part)
-                return bytes(content)
+                return None if problem is None else str(problem)
+
+
+class _Watch:
+    """Follow what a worker reports of a job: the current photo, and part files, which are passed on."""
+
+    def __init__(self, part: int, crashes: CrashTracker, results: "queue.Queue[Any]") -> None:
+        self._part, self._crashes, self._results = part, crashes, results
+        self.photo, self.records = 0, list[Record]()
+
+    def __call__(self, event: int | Piece | None) -> None:
+        if isinstance(event, int):
+            self.photo = event
+            self._crashes.start_photo(self._part, event)
+        elif event:
+            self.records.append(event.record)
+            self._results.put(event)

@@ -1,19 +1,15 @@
 """Rows and part files: one row per photo; each field of its faces is a column with a list over the faces."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from facegeom.errors import OutputError
-from facegeom.export.files import write
 from facegeom.results import FACE_SHAPES, MOTION_SHAPES, Faces
 
 _DERIVED = {"camera_rotation": (3, 3)} | dict.fromkeys(
@@ -61,6 +57,9 @@ class Counts:
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(self.photos + other.photos, self.faces + other.faces, self.errors + other.errors)
+
+    def __sub__(self, other: "Counts") -> "Counts":
+        return Counts(self.photos - other.photos, self.faces - other.faces, self.errors - other.errors)
 
 
 def schema(mesh: bool = True) -> pa.Schema:
@@ -116,7 +115,8 @@ def _face_columns(results: Sequence[Faces | None], mesh: bool) -> Iterator[pa.Ar
     ends = np.cumsum([0, *(0 if faces is None else len(faces) for faces in results)])
     missing = pa.array([faces is None for faces in results], pa.bool_())
     for name, shape in _fields(mesh).items():
-        values = np.concatenate([np.zeros((0, *shape), np.float32), *(getattr(each, name) for each in valid)])
+        arrays = (each.or_nan(name, shape) for each in valid)
+        values = np.concatenate([np.zeros((0, *shape), np.float32), *arrays])
         array = pa.array(values.reshape(-1), pa.float32())
         for length in reversed(shape):
             array = pa.FixedSizeListArray.from_arrays(array, length)
@@ -132,6 +132,8 @@ def from_table(table: pa.Table) -> Iterator[Row]:
                 name: np.array(row[name], np.float32).reshape(count, *shape)
                 for name, shape in (FACE_SHAPES | MOTION_SHAPES).items()
             }
+            if count and np.isnan(fields["expression"]).all():  # of networks that do not give it
+                fields |= dict.fromkeys(MOTION_SHAPES)
             faces = Faces(**fields, **{name: row[name] for name in _ABOUT}, file=row["name"])
         yield Row(row["key"], row["name"], faces, row["error"])
 
@@ -144,18 +146,27 @@ def encode(rows: Sequence[Row], mesh: bool, metadata: Mapping[str, Any]) -> byte
         mesh: include the fields of the mesh.
         metadata: stored in the file with the counts of the rows; see :func:`read_metadata`.
     """
-    faces = sum(len(row.faces) for row in rows if row.faces is not None)
-    counts = {"photos": len(rows), "faces": faces, "errors": sum(row.error is not None for row in rows)}
-    encoded = json.dumps({**metadata, **counts}, sort_keys=True).encode()
+    return encode_table(to_table(rows, mesh), metadata)
+
+
+def encode_table(table: pa.Table, metadata: Mapping[str, Any]) -> bytes:
+    """Encode a table of :func:`schema` as a Parquet file; see :func:`encode`."""
+    encoded = json.dumps({**metadata, **asdict(counts_of(table))}, sort_keys=True).encode()
     sink = pa.BufferOutputStream()
     pq.write_table(
-        to_table(rows, mesh).replace_schema_metadata({_METADATA_KEY: encoded}),
+        table.replace_schema_metadata({_METADATA_KEY: encoded}),
         sink,
         compression="zstd",
         use_dictionary=False,
         write_page_checksum=True,
     )
     return bytes(sink.getvalue())
+
+
+def counts_of(table: pa.Table) -> Counts:
+    """Return the counts of a table of rows."""
+    faces = pc.sum(table["faces"]).as_py() or 0
+    return Counts(table.num_rows, faces, table.num_rows - table["error"].null_count)
 
 
 def read_metadata(parquet_schema: pa.Schema) -> dict[str, Any]:
@@ -172,86 +183,3 @@ def read_counts(content: bytes) -> Counts:
     """Return the counts stored in a file of :func:`encode`."""
     metadata = read_metadata(pq.read_schema(pa.BufferReader(content)))
     return Counts(metadata["photos"], metadata["faces"], metadata["errors"])
-
-
-class PartFiles:
-    """The part files of a run, Parquet files in the folder ``parts``. Each is written whole or not at all.
-
-    ``parts.sha256`` beside the folder holds their hashes, a line for each, as ``sha256sum -c`` reads them.
-
-    Args:
-        folder: of the run.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self._hash_file = folder / "parts", folder / "parts.sha256"
-        self._verified: dict[str, str] = {}
-
-    def path(self, part: int) -> Path:
-        """Return the path of a part file."""
-        return self.folder / f"part-{part:07d}.parquet"
-
-    def paths(self) -> list[Path]:
-        """Return the existing part files, in order."""
-        return sorted(self.folder.glob("part-*.parquet"))
-
-    def write(self, part: int, content: bytes) -> None:
-        """Write a part file, then its hash; a run that is killed between both does the part again.
-
-        Raises:
-            OutputError: one of them cannot be written.
-        """
-        path = self.path(part)
-        write(path, content)
-        try:
-            with self._hash_file.open("a", encoding="ascii") as stream:
-                stream.write(f"{hashlib.sha256(content).hexdigest()}  parts/{path.name}\n")
-        except OSError as error:
-            raise OutputError(f"cannot write {str(self._hash_file)!r}: {error.strerror or error}") from error
-
-    def is_changed(self, path: Path, content: bytes) -> bool:
-        """Return whether a part file has another hash than when it was written."""
-        stored = self._stored_hashes.get(f"parts/{path.name}")
-        return stored is not None and hashlib.sha256(content).hexdigest() != stored
-
-    def verified_counts(self, part: int, metadata: dict[str, Any]) -> Counts | None:
-        """Return the counts of a part file; None if it is missing, changed or has other metadata."""
-        path = self.path(part)
-        try:
-            content = path.read_bytes()
-            digest = hashlib.sha256(content).hexdigest()
-            if digest != self._stored_hashes.get(f"parts/{path.name}"):
-                return None
-            found = read_metadata(pq.read_schema(pa.BufferReader(content)))
-            counts = Counts(*(found.pop(name) for name in ("photos", "faces", "errors")))
-        except (pa.ArrowException, OSError, ValueError, KeyError):
-            return None  # not there, or damaged, for example by a full disk
-        if found != metadata:
-            return None
-        self._verified[f"parts/{path.name}"] = digest
-        return counts
-
-    @cached_property
-    def _stored_hashes(self) -> dict[str, str]:
-        """The hashes by file name; a line that was not written to its end is none."""
-        try:
-            lines = self._hash_file.read_text(encoding="ascii", errors="replace").splitlines()
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            raise OutputError(f"cannot read {str(self._hash_file)!r}: {error.strerror or error}") from error
-        return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-
-    def write_hashes(self) -> None:
-        """Write the hashes of the part files that were verified, in place of all others."""
-        lines = (f"{digest}  {name}\n" for name, digest in self._verified.items())
-        write(self._hash_file, "".join(lines).encode())
-
-    def clean(self) -> None:
-        """Remove the temporary files of a killed run."""
-        try:
-            for folder in (self.folder.parent, self.folder):
-                for temporary in folder.glob(".*.tmp"):
-                    temporary.unlink()
-        except OSError as error:
-            raise OutputError(f"cannot remove {str(temporary)!r}: {error.strerror or error}") from error

@@ -100,6 +100,10 @@ for _name, (_purpose, _packages) in _EXTRAS.items():
     if _missing := [package for package in _packages if find_spec(package) is None]:
         _extra = f"the extra [{_name}]: pip install 'facegeom[{_name}]' (not found: {', '.join(_missing)})"
         add_stand_in(app, _name, _purpose, _extra)
+        continue
+    _command = getattr(import_module(f"facegeom.cli.{_name}"), _name)
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_name)
     else:
-        app.command()(getattr(import_module(f"facegeom.cli.{_name}"), _name))
+        app.command()(_command)
 add_lab_commands(app)

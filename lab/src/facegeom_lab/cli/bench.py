@@ -142,6 +142,9 @@ def batch(
     kills: Annotated[int, typer.Option(min=0, help="Kills of each engine; 0 for none.")] = 20,
     seed: Seed = 0,
     minutes: Annotated[float, typer.Option(min=0.1, help="Time limit of each run.")] = 60,
+    listed: Annotated[
+        int, typer.Option(min=0, help="Files to list, to measure the driver of a large run; 0 for none.")
+    ] = 0,
 ) -> None:
     """Measure batch throughput beside a single process, and recovery from kills. Needs an idle machine.
 
@@ -152,7 +155,8 @@ def batch(
         raise typer.BadParameter(f"expected some of local, ray, got {engines!r}", param_hint="--engines")
     from facegeom_lab.bench.batch.run import BatchConfig, run_batch
 
-    run_batch(photos, out, wanted, BatchConfig(count, workers, part_size, kills, seed, minutes), _print_table)
+    config = BatchConfig(count, workers, part_size, kills, seed, minutes, listed)
+    run_batch(photos, out, wanted, config, _print_table)
     typer.echo(f"saved {out / 'batch.md'} and {out / 'batch.json'}")
 
 

@@ -19,6 +19,7 @@ from facegeom_lab.bench.batch.driver import (
     working_rate,
 )
 from facegeom_lab.bench.batch.photos import make_photos
+from facegeom_lab.bench.batch.scale import measure_scale
 from facegeom_lab.bench.speed.processes import output
 from facegeom_lab.measures.about import about
 from facegeom_lab.measures.tables import Cell, Report, Table, percent
@@ -52,16 +53,17 @@ _KILL_COLUMNS = (
 )
 _SINGLE_PROCESS = """
 import os, sys, time
+from facegeom.batch.input_index import jobs_of
 from facegeom.batch.reading import Reader
 from facegeom.batch.sources import list_photos
 from facegeom import FaceAnalyzer, FacegeomError
 
 analyze, read, done = FaceAnalyzer(threads=1), Reader(), 0
-for photo in list_photos(sys.argv[2:]):
+for photo in (photo for job in jobs_of(list_photos(sys.argv[2:]), 128) for photo in read.photos(job)):
     if done == 20:  # the first ones warm up
         started = time.perf_counter()
     try:
-        analyze(read(photo))
+        analyze(photo.content)
     except FacegeomError:
         pass
     done += 1
@@ -82,6 +84,7 @@ class BatchConfig:
         kills: kills per engine; 0 for none.
         seed: of the photos and of the kills.
         minutes: time limit of one run.
+        listed: files to list, to measure the driver of a large run; 0 for none.
     """
 
     photos: int = 5000
@@ -90,6 +93,7 @@ class BatchConfig:
     kills: int = 20
     seed: int = 0
     minutes: float = 60
+    listed: int = 0
 
 
 def run_batch(
@@ -113,6 +117,9 @@ def run_batch(
         ProcessError: a run failed, or took too long.
     """
     tables: list[Table] = []
+    if config.listed:
+        tables.append(measure_scale(config.listed))
+        show(tables[-1])
     with tempfile.TemporaryDirectory() as scratch:
         runs = Path(scratch)
         sources = make_photos(folder, runs / "photos", config.photos, config.seed)

@@ -38,6 +38,9 @@ MOTION_SHAPES: dict[str, tuple[int, ...]] = {
 }
 """Further array fields of one face, which are None in results from files of older versions."""
 
+LOOK_ANGLES = ("gaze_yaw_deg", "gaze_pitch_deg")
+"""Angles (2,) that follow from the gaze of a face."""
+
 TURNS_DEG = (0, 90, 180, 270)
 """Quarter turns of a photo, degrees clockwise."""
 

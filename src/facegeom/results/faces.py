@@ -24,7 +24,15 @@ from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.image.photo import FovSource
 from facegeom.image.reading import MAX_PIXELS, Source
 from facegeom.results import rows
-from facegeom.results.base import FACE_SHAPES, MOTION_SHAPES, Float32Array, OfPhoto, Record, Table
+from facegeom.results.base import (
+    FACE_SHAPES,
+    LOOK_ANGLES,
+    MOTION_SHAPES,
+    Float32Array,
+    OfPhoto,
+    Record,
+    Table,
+)
 from facegeom.results.crops import AlignedCrop, cut_aligned
 from facegeom.results.measures import Measures
 from facegeom.results.saving import save
@@ -166,6 +174,11 @@ class Faces(Table[Face], Measures):
         """The arrays of the faces by name, those that are None left out."""
         arrays = {name: getattr(self, name) for name in (*FACE_SHAPES, *MOTION_SHAPES)}
         return {name: array for name, array in arrays.items() if array is not None}
+
+    def or_nan(self, name: str, shape: tuple[int, ...]) -> Float32Array:
+        """Return an array (N, *shape) by its name, NaN where the networks do not give it."""
+        missing = self.expression is None and name in (*MOTION_SHAPES, *LOOK_ANGLES)
+        return np.full((len(self), *shape), np.nan, np.float32) if missing else getattr(self, name)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and numbers as in the JSON file, coordinates rounded to 3 decimals.

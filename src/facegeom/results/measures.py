@@ -143,6 +143,7 @@ def known(array: Float32Array | None, name: str) -> Float32Array:
     """Return an array of faces; raise an InputError if it is None."""
     if array is None:
         raise InputError(
-            f"{name}: these faces come from a file of an older version, without it; analyze again"
+            f"{name}: these faces have none: they come from a file of an older version, or from the free"
+            " weights; analyze again, with other weights"
         )
     return array

@@ -71,7 +71,7 @@ def _face_rows(frame: Frame, tracked: TrackedFaces) -> Columns:
     faces, count = tracked.faces, len(tracked.ids)
     place = {"frame": [frame.index] * count, "time_s": [frame.time_s] * count, "id": tracked.ids}
     openings = zip(_OPENINGS, (*faces.eye_open.T, faces.mouth_open), strict=True)
-    return place | {name: getattr(faces, name) for name in _FACE_FIELDS} | dict(openings)
+    return place | {name: faces.or_nan(name, shape) for name, shape in _FACE_FIELDS.items()} | dict(openings)
 
 
 def _frame_rows(frame: Frame, tracked: TrackedFaces) -> Columns:

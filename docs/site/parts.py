@@ -4,6 +4,7 @@ import inspect
 import json
 import re
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from typer.models import ArgumentInfo
@@ -25,7 +26,15 @@ def make(name: str) -> str:
     Raises:
         KeyError: there is no part of that name.
     """
-    return _PARTS[name]()
+    kind, _, room = name.partition(" ")
+    return _modules(room) if kind == "modules" else _PARTS[name]()
+
+
+def _modules(room: str) -> str:
+    """Return what mkdocstrings replaces by the names of every module of a package."""
+    paths = sorted((Path(__file__).parents[2] / "src" / "facegeom" / room).glob("[!_]*"))
+    modules = [path.stem for path in paths if path.suffix == ".py" or (path / "__init__.py").exists()]
+    return "\n\n".join(f"::: facegeom.{room}.{module}" for module in modules)
 
 
 def _commands() -> str:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
-    *(ROOT / "examples/README.md", ROOT / "lab/README.md"),
+    *(ROOT / folder / "README.md" for folder in ("examples", "lab", "npm")),
 ]
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.depth.two_stage import PlacedMeshes, depth_source
-from facegeom.errors import FacegeomError, InputError
+from facegeom.errors import FacegeomError
 from facegeom.geometry.boxes import nms, overlap, square
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import Placement, place
@@ -18,14 +18,11 @@ from facegeom.image.pyramid import Pyramid
 from facegeom.image.reading import Source
 from facegeom.models import devices
 from facegeom.models import weights as weight_files
-from facegeom.models.cascade import CascadeDetector
-from facegeom.models.detector import Candidates, Detector, OnePassDetector
-from facegeom.models.engine import Engine
-from facegeom.models.expression import ExpressionNet, Motion
-from facegeom.models.face import CROP_PX, CROP_SCALE, FaceGeometry, FaceNet, FacePredictions
+from facegeom.models.detector import Candidates
+from facegeom.models.expression import Motion
+from facegeom.models.face import CROP_PX, CROP_SCALE, FaceGeometry, FacePredictions
 from facegeom.models.fpnet import FPNet
-from facegeom.models.regions import REGIONS, RegionNets
-from facegeom.models.score_fusion import ScoreFusion
+from facegeom.models.sets import VARIANTS, check_free, load_networks
 from facegeom.options import Orientation, SearchOptions, check_name, check_places
 from facegeom.results import Faces
 from facegeom.results.turning import best_turn
@@ -39,12 +36,6 @@ SAME_FACE_IOU = 0.4
 
 NESTED = 0.5
 """Overlap, over the smaller square, from which two candidates are of one face."""
-
-VARIANTS = ("float32", "int8")
-"""Variants of the networks."""
-
-FREE_FUSION = ScoreFusion(weight=1.0, offset=-0.5)
-"""Of the free set, chosen on rendered heads and photos without a face (docs/free-weights.md)."""
 
 
 class _Views(NamedTuple):
@@ -88,9 +79,6 @@ class FaceAnalyzer:
         WeightsError: a weight file is missing.
     """
 
-    region_nets: RegionNets | None
-    expression_net: ExpressionNet | None
-
     def __init__(
         self,
         min_face: float | None = None,
@@ -105,21 +93,20 @@ class FaceAnalyzer:
         weights: Literal["float32", "int8", "free"] | None = None,
         orientation: Orientation = "exif",
     ) -> None:
-        self.options, self.threads = SearchOptions(min_face, max_faces, min_score, fov_deg, orientation), threads
+        self.options, self.threads = (
+            SearchOptions(min_face, max_faces, min_score, fov_deg, orientation),
+            threads,
+        )
         device = devices.resolve(device)
         variant = ("int8" if device in devices.EIGHT_BITS else "float32") if weights is None else weights
         check_name("weights", variant, (*VARIANTS, weight_files.FREE))
         check_name("pose_net", pose_net, ("face", "fpnet"))
-        if free := variant == weight_files.FREE:
-            _check_free(pose_net, detector, depth)
+        check_name("detector", detector, ("onepass", "cascade"))
+        if variant == weight_files.FREE:
+            check_free(pose_net, detector, depth)
             depth = depth and "mesh"
-        self.detector = _load_detector(detector, device, threads, variant)
-        self.face_net = FaceNet(Engine(weight_files.of_set("face", variant), device, threads))
-        self.region_nets = self.expression_net = None
-        if not free:
-            regions = [Engine(weight_files.path(region.name), device, threads) for region in REGIONS]
-            self.region_nets = RegionNets(regions)
-            self.expression_net = ExpressionNet(Engine(weight_files.path("expression"), "cpu", 1))
+        networks = load_networks(detector, device, threads, variant)
+        self.detector, self.face_net, self.region_nets, self.expression_net = networks
         self.fpnet = FPNet.load(device=device, threads=threads) if pose_net == "fpnet" else None
         self.depth = depth_source(depth, device, threads)
 
@@ -374,24 +361,6 @@ def analyze(source: Source | Photo) -> Faces:
 @cache
 def _default_analyzer() -> FaceAnalyzer:
     return FaceAnalyzer()
-
-
-def _load_detector(name: str, device: str, threads: int | None, variant: str) -> Detector:
-    check_name("detector", name, ("onepass", "cascade"))
-    if name == "onepass":
-        engine = Engine(weight_files.of_set("onepass", variant), device, threads)
-        return OnePassDetector(engine, fusion=FREE_FUSION if variant == weight_files.FREE else None)
-    pnet, rnet = (Engine(weight_files.path(stage), device, threads) for stage in ("pnet", "rnet"))
-    return CascadeDetector(pnet, rnet)
-
-
-def _check_free(pose_net: str, detector: str, depth: bool | str) -> None:
-    """Raise an InputError if a part is wanted that the free set lacks."""
-    for option, value, there in (("pose_net", pose_net, "face"), ("detector", detector, "onepass")):
-        if value != there:
-            raise InputError(f"{option}: expected {there!r}, all that the free weights have, got {value!r}")
-    if isinstance(depth, str) and depth != "mesh":
-        raise InputError(f"depth: expected True or 'mesh', all that the free weights have, got {depth!r}")
 
 
 def _remaining(

@@ -1,0 +1,56 @@
+"""The sets of networks: which variants there are, which parts the free set has, and the detectors loaded."""
+
+from typing import NamedTuple
+
+from facegeom.errors import InputError
+from facegeom.models import weights
+from facegeom.models.cascade import CascadeDetector
+from facegeom.models.detector import Detector, OnePassDetector
+from facegeom.models.engine import Engine
+from facegeom.models.expression import ExpressionNet
+from facegeom.models.face import FaceNet
+from facegeom.models.regions import REGIONS, RegionNets
+from facegeom.models.score_fusion import ScoreFusion
+
+VARIANTS = ("float32", "int8")
+"""Variants of the networks."""
+
+FREE_FUSION = ScoreFusion(weight=1.0, offset=-0.5)
+"""Of the free set, chosen on rendered heads and photos without a face (docs/free-weights.md)."""
+
+
+def check_free(pose_net: str, detector: str, depth: bool | str) -> None:
+    """Raise an InputError if a part is wanted that the free set lacks."""
+    for option, value, there in (("pose_net", pose_net, "face"), ("detector", detector, "onepass")):
+        if value != there:
+            raise InputError(f"{option}: expected {there!r}, all that the free weights have, got {value!r}")
+    if isinstance(depth, str) and depth != "mesh":
+        raise InputError(f"depth: expected True or 'mesh', all that the free weights have, got {depth!r}")
+
+
+def load_detector(name: str, device: str, threads: int | None, chosen: str) -> Detector:
+    """Load "onepass" or "cascade" for a value of the option ``weights``; the cascade has one variant."""
+    if name == "onepass":
+        engine = Engine(weights.of_set("onepass", chosen), device, threads)
+        return OnePassDetector(engine, fusion=FREE_FUSION if chosen == weights.FREE else None)
+    pnet, rnet = (Engine(weights.path(stage), device, threads) for stage in ("pnet", "rnet"))
+    return CascadeDetector(pnet, rnet)
+
+
+class Networks(NamedTuple):
+    """Networks of one photo's analysis; the free set has neither regions nor expression."""
+
+    detector: Detector
+    face: FaceNet
+    regions: RegionNets | None
+    expression: ExpressionNet | None
+
+
+def load_networks(detector: str, device: str, threads: int | None, chosen: str) -> Networks:
+    """Load the networks for values of the options ``detector`` and ``weights``."""
+    face = FaceNet(Engine(weights.of_set("face", chosen), device, threads))
+    found = load_detector(detector, device, threads, chosen)
+    if chosen == weights.FREE:
+        return Networks(found, face, None, None)
+    regions = RegionNets([Engine(weights.path(region.name), device, threads) for region in REGIONS])
+    return Networks(found, face, regions, ExpressionNet(Engine(weights.path("expression"), "cpu", 1)))

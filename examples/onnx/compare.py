@@ -15,7 +15,7 @@ import onnxruntime
 from facegeom import FaceAnalyzer
 from facegeom.image.reading import read
 
-RUNS = 11
+RUNS = 7
 
 
 def main(path: str, photos: list[str]) -> None:

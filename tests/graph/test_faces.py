@@ -13,6 +13,7 @@ from PIL import Image
 
 from facegeom import FaceAnalyzer, Faces, InputError
 from facegeom.graph import OUTPUTS, build
+from facegeom.models import weights
 
 UInt8Array = npt.NDArray[np.uint8]
 Answer = dict[str, npt.NDArray[np.float32]]
@@ -115,6 +116,16 @@ def test_float_weights_and_a_low_score() -> None:
     check(opened(build("float32", 0.3))(image), expected, within_px=0.2)
 
 
+def test_the_free_set_has_no_closer_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = {"onepass": weights.path("onepass"), "face": weights.path("face")}
+    monkeypatch.setattr(weights, "of_set", lambda network, _: stand_in[network])
+    known = weights.manifest()
+    monkeypatch.setattr(weights, "manifest", lambda: {"face-free": known["face"], **known})
+    image, analyzer = np.asarray(portrait(300)), FaceAnalyzer(weights="float32")
+    analyzer.region_nets = analyzer.expression_net = None
+    check(opened(build("free"))(image), analyzer(image), within_px=0.2)
+
+
 def test_the_file_needs_onnx_runtime_alone(model: onnx.ModelProto) -> None:
     onnx.checker.check_model(model, full_check=False)
     assert {each.domain for each in model.opset_import} == {""}
@@ -123,7 +134,7 @@ def test_the_file_needs_onnx_runtime_alone(model: onnx.ModelProto) -> None:
 
 
 def test_wrong_arguments() -> None:
-    with pytest.raises(InputError, match="weights: expected one of int8, float32"):
+    with pytest.raises(InputError, match=r"weights: expected one of .*int8.*got 'int4'"):
         build("int4")
     with pytest.raises(InputError, match="min_score"):
         build(min_score=2)

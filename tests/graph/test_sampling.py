@@ -53,9 +53,7 @@ def test_reduce_is_pillow_s(height: int, width: int, factor: int) -> None:
     found = run(lambda image, by: reduce(image, by, by), pixels, np.array([factor]))
     expected = np.asarray(Image.fromarray(pixels).reduce(factor))
     assert found.shape == expected.shape
-    inner = (slice(0, height // factor), slice(0, width // factor))
-    np.testing.assert_array_equal(found[inner], expected[inner])
-    assert np.abs(found.astype(int) - expected).max() <= 1  # cells that the edge cuts
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_crops_are_pillow_s() -> None:

@@ -101,6 +101,7 @@ class _Detection:
         self.factor = (1 / self.scale + 1e-6).cast(np.int64).at_least(1)
         self.parts: list[tuple[Peaks, Tensor, Tensor]] = []  # with the least and the most side, pixels
         self.levels: list[Level] = []
+        self.largest_px = self.longer * 0  # of the clear faces on the first levels
 
     def network(self, canvas: Tensor) -> list[Tensor]:
         return self.graph.network(self.path, canvas)
@@ -204,9 +205,9 @@ class _Detection:
         """Return the scores of a hint and of a small face on its patch, which depend on the faces so far."""
         graph, limits = self.graph, self.limits
         clear = (peaks.score > limits.clear).cast(np.float32) * sides(peaks.squares)
-        largest = graph.concat([clear, graph.full(graph.ints(1), 0.0)], 0).max(0).reshape(1)
-        scale = 1 / self.factor.cast(np.float32)
-        kind = (largest > 0).cast(np.int64) + (largest * scale > limits.large_px).cast(np.int64)
+        self.largest_px = graph.concat([clear, graph.full(graph.ints(1), 0.0)], 0).max(0).reshape(1)
+        is_large = self.largest_px / self.factor.cast(np.float32) > limits.large_px
+        kind = (self.largest_px > 0).cast(np.int64) + is_large.cast(np.int64)
         scores = graph.constant(np.array(limits.hints, np.float32)).take(kind).reshape(2)
         return scores.part(0, 0, 1), scores.part(0, 1)
 

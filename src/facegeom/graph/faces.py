@@ -28,6 +28,7 @@ from facegeom.models.face import (
 )
 from facegeom.models.regions import CROP_PX, REGIONS, Region
 from facegeom.models.score_fusion import CERTAIN
+from facegeom.models.sets import FREE_FUSION, VARIANTS
 from facegeom.options import check_name, check_number
 
 OUTPUTS: dict[str, tuple[tuple[str | int, ...], str]] = {
@@ -84,7 +85,8 @@ def build(weights: str = "int8", min_score: float = 0.9) -> onnx.ModelProto:
     millimetres, expression and gaze.
 
     Args:
-        weights: variant of detector and face network, "int8" or "float32".
+        weights: variant of detector and face network, "int8" or "float32"; or "free", the set without the
+            closer look at eyes and mouth.
         min_score: least score of a face, in [0, 1].
 
     Returns:
@@ -94,11 +96,11 @@ def build(weights: str = "int8", min_score: float = 0.9) -> onnx.ModelProto:
         InputError: an unknown variant, or a score out of its range.
         WeightsError: a weight file is missing.
     """
-    check_name("weights", weights, ("int8", "float32"))
+    check_name("weights", weights, (*VARIANTS, weight_files.FREE))
     check_number("min_score", min_score, 0, 1)
     graph = Graph([helper.make_tensor_value_info("image", TensorProto.UINT8, ["height", "width", 3])])
     image = Tensor(graph, "image", np.uint8)
-    found = detect(image, weight_files.path("onepass", weights))
+    found = detect(image, weight_files.of_set("onepass", weights))
     faces = _Analysis(graph, image, found, weights, min_score).run()
     described = [
         (tensor, helper.make_tensor_value_info(name, TensorProto.FLOAT, shape, doc))
@@ -106,7 +108,7 @@ def build(weights: str = "int8", min_score: float = 0.9) -> onnx.ModelProto:
     ]
     model = graph.model("facegeom", described)
     model.producer_name, model.producer_version = "facegeom", version("facegeom")
-    licence = weight_files.manifest()["face"].licence
+    licence = weight_files.manifest()[f"face-{weights}" if weights == weight_files.FREE else "face"].licence
     helper.set_model_props(model, {"weights": weights, "min_score": str(min_score), "licence": licence})
     return model
 
@@ -117,7 +119,9 @@ class _Analysis:
     def __init__(self, graph: Graph, image: Tensor, found: Found, weights: str, min_score: float) -> None:
         self.graph, self.image, self.levels, self.min_score = graph, image, found.levels, min_score
         self.candidates = found.candidates
-        self.face_path = weight_files.path("face", weights)
+        self.face_path = weight_files.of_set("face", weights)
+        self.regions = () if weights == weight_files.FREE else REGIONS
+        self.fusion = FREE_FUSION if weights == weight_files.FREE else OnePassDetector.fusion
 
     def run(self) -> list[Tensor]:
         """Return the outputs."""
@@ -170,12 +174,12 @@ class _Analysis:
     def _predict(self, rows: Tensor) -> _Predictions:
         """Predict for some candidates; the scores of both networks are fused."""
         found = self._face_net(self.candidates.squares.take(rows))
-        fusion = OnePassDetector.fusion
         face, detector = (
             each.cast(np.float64).at_least(CERTAIN).at_most(1 - CERTAIN)
             for each in (found.score, self.candidates.score.take(rows))
         )
-        odds = (face / (1 - face)).log() + (detector / (1 - detector)).log() * fusion.weight + fusion.offset
+        odds = (face / (1 - face)).log() + (detector / (1 - detector)).log() * self.fusion.weight
+        odds = odds + self.fusion.offset
         return found._replace(score=(1 / ((-odds).exp() + 1)).cast(np.float32))
 
     def _face_net(self, squares: Tensor) -> _Predictions:
@@ -240,7 +244,7 @@ class _Analysis:
         def better() -> list[Tensor]:
             rotation = _rotation(faces.rotation6d)
             mesh, landmarks = faces.mesh, faces.landmarks
-            for region in REGIONS:
+            for region in self.regions:
                 mesh, landmarks = self._region(region, faces, rotation, mesh, landmarks)
             return [mesh, landmarks]
 

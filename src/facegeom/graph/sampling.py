@@ -40,13 +40,28 @@ def reduce(pixels: Tensor, down: Tensor, across: Tensor) -> Tensor:
         channels = graph.op("Tile", eye * mean, graph.ints(across, 1))
         means = strips.reshape(rows * columns, across * 3) @ channels
         wholes = graph.op("Tile", _of_whole(width, columns, across).reshape(-1, 1), graph.ints(1, 3))
-        # Pillow multiplies by a reciprocal that is too small but for powers of two: whole means go down
-        lack = ((graph.like(2**24, count) / count * count) < 2**24).cast(np.float32) * 5e-5
-        half = (count / 2).cast(np.float32) * mean - lack
-        cells = means.reshape(rows, columns * 3) * wholes.reshape(columns * 3) + half
+        cut_down, cut_across = height - (rows - 1) * down, width - (columns - 1) * across  # of the last cells
+        is_last = graph.arange(columns * 3) >= (columns - 1) * 3
+        above, below = (
+            graph.where(is_last, _to_round(each * cut_across), _to_round(each * across))
+            for each in (down, cut_down)
+        )
+        is_below = (graph.arange(rows) >= rows - 1).reshape(-1, 1)
+        cells = means.reshape(rows, columns * 3) * wholes.reshape(columns * 3)
+        cells = cells + graph.where(is_below, below, above)
         return [cells.cast(np.uint8).reshape(rows, columns, 3)]
 
     return graph.when((down * across) > 1, averaged, lambda: [pixels])[0]
+
+
+def _to_round(count: Tensor) -> Tensor:
+    """Return what is added to means of ``count`` pixels before they are cut to integers, as Pillow does it.
+
+    Half of the pixels are added to the sum. Then Pillow multiplies by a reciprocal that is too small but for
+    powers of two: what would be an integer goes down.
+    """
+    lack = ((count.graph.like(2**24, count) / count * count) < 2**24).cast(np.float32) * 5e-5
+    return (count / 2).cast(np.float32) / count.cast(np.float32) - lack
 
 
 def _of_whole(size: Tensor, cells: Tensor, step: Tensor) -> Tensor:

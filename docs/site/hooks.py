@@ -30,7 +30,6 @@ OUTSIDE = {
     "THIRD_PARTY.md": "third-party.md",
     "examples/README.md": "examples.md",
     "lab/README.md": "lab.md",
-    "npm/README.md": "npm.md",
 }
 """Files of the repository outside of ``docs/`` that have a page, and the page."""
 

@@ -15,10 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from facegeom.batch import Progress, analyze_many, local
+from facegeom.batch import Progress, analyze_many, local, stores
 from facegeom.batch.input_index import Job
 from facegeom.batch.stores import Folder
 from facegeom.batch.work import Attempt, Outcome, Piece, Settings, Worker
+
+from .proxy import Store, moto_behind_proxy
+
+BUCKET, RUN = "s3://lake/album", "s3://lake/run"
 
 
 def jpeg(value: int = 90) -> bytes:
@@ -135,3 +139,29 @@ def finished(album: Path, tmp_path: Path, in_process: list[int]) -> tuple[Path, 
     run(album, tmp_path / "out")
     in_process.clear()
     return tmp_path / "out", parts_of(tmp_path / "out")
+
+
+@pytest.fixture
+def store(album: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """Serve the album of ten photos, four with a face and three unusable, at ``s3://lake/album``."""
+    monkeypatch.setattr(stores, "RETRY_DELAYS_S", (0.0, 0.0, 0.0))
+    stores._open_with_pyarrow.cache_clear()
+    with moto_behind_proxy(monkeypatch) as store:
+        for path in album.iterdir():
+            store.put(f"album/{path.name}", path.read_bytes())
+        yield store
+    stores._open_with_pyarrow.cache_clear()
+
+
+@pytest.fixture
+def undisturbed(store: Store, tmp_path: Path, in_process: list[int]) -> dict[str, bytes]:
+    """Return the part files of a run over the store while it is well, by name."""
+    analyze_many([BUCKET], tmp_path / "well", part_size=2)
+    store.asked.clear()
+    return parts_of(tmp_path / "well")
+
+
+def parts_in_store() -> dict[str, bytes]:
+    """Return the part files of the run in the store, by name."""
+    folder = stores.Folder(RUN)
+    return {name: folder.read(f"parts/{name}") or b"" for name in sorted(folder.sizes("parts"))}

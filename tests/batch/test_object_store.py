@@ -1,7 +1,6 @@
 """Photos and runs in an object store that stumbles, is away for a while, or dies."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,30 +14,8 @@ from facegeom.batch.rows import Counts
 from facegeom.batch.sources import list_photos
 from facegeom.cli.root import app
 
-from .conftest import jpeg, parts_of, write_parquet, write_tar
-from .proxy import STUMBLES, Store, moto_behind_proxy
-
-BUCKET, RUN = "s3://lake/album", "s3://lake/run"
-
-
-@pytest.fixture
-def store(album: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """Serve the album of ten photos, four with a face and three unusable, at ``s3://lake/album``."""
-    monkeypatch.setattr(stores, "RETRY_DELAYS_S", (0.0, 0.0, 0.0))
-    stores._open_with_pyarrow.cache_clear()
-    with moto_behind_proxy(monkeypatch) as store:
-        for path in album.iterdir():
-            store.put(f"album/{path.name}", path.read_bytes())
-        yield store
-    stores._open_with_pyarrow.cache_clear()
-
-
-@pytest.fixture
-def undisturbed(store: Store, tmp_path: Path, in_process: list[int]) -> dict[str, bytes]:
-    """Return the part files of a run over the store while it is well, by name."""
-    analyze_many([BUCKET], tmp_path / "well", part_size=2)
-    store.asked.clear()
-    return parts_of(tmp_path / "well")
+from .conftest import BUCKET, RUN, jpeg, parts_in_store, parts_of, write_parquet, write_tar
+from .proxy import STUMBLES, Store
 
 
 def stumbling(method: str, key: str, times: int) -> str | None:
@@ -48,12 +25,6 @@ def stumbling(method: str, key: str, times: int) -> str | None:
 
 def well(method: str, key: str, times: int) -> str | None:
     return None
-
-
-def parts_in(store: Store) -> dict[str, bytes]:
-    """Return the part files of the run in the store, by name."""
-    folder = stores.Folder(RUN)
-    return {name: folder.read(f"parts/{name}") or b"" for name in sorted(folder.sizes("parts"))}
 
 
 def batch(*arguments: object) -> tuple[int, str]:
@@ -121,7 +92,7 @@ def test_a_run_in_the_store(
     in_process.clear()
     end = analyze_many([BUCKET], RUN, part_size=2)
     assert end.done == Counts(10, 4, 3) and end.open == 0
-    assert parts_in(store) == undisturbed
+    assert parts_in_store() == undisturbed
     assert [row.key for row in read_rows(RUN)] == [
         f"{BUCKET}/{name}"
         for name in (
@@ -133,7 +104,7 @@ def test_a_run_in_the_store(
     store.put("album/zz.jpg", jpeg())
     end = analyze_many([BUCKET], RUN)
     assert in_process == [*range(5), 1, 5] and end.growth.new == 1 and end.done == Counts(11, 4, 3)
-    parts = parts_in(store)
+    parts = parts_in_store()
     assert {name: parts[name] for name in undisturbed} == undisturbed and len(parts) == 6
     assert len(stores.Folder(RUN).sizes("ledger")) == 1
     code, printed = batch("status", RUN)
@@ -144,7 +115,7 @@ def test_a_run_in_the_store(
 @pytest.mark.slow
 def test_workers_write_to_the_store(store: Store, undisturbed: dict[str, bytes]) -> None:
     code, _ = batch(BUCKET, "-o", RUN, "--part-size", 2, "--workers", 2)
-    assert code == 1 and parts_in(store) == undisturbed
+    assert code == 1 and parts_in_store() == undisturbed
     assert json.loads(stores.Folder(RUN).read("run.json") or b"")["photos"] == 10
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from facegeom.batch import Progress, analyze_many, ray_engine
 from facegeom.batch.input_index import Job, PhotoRef
+from facegeom.batch.stores import UnreachableError
 from facegeom.batch.work import Outcome, Piece, Settings
 from facegeom.errors import InputError
 from facegeom.worker_pool.process import WorkerError
@@ -129,3 +130,44 @@ def test_errors_of_workers_are_raised_unchanged() -> None:
     other = ray_engine.root_cause(TaskError(KeyError("x")))
     assert isinstance(other, WorkerError)
     assert str(other) == "Ray failed: InputError: min_score: expected a number"
+
+
+def test_errors_of_constructors_are_found_in_the_text() -> None:
+    text = "The actor died:\n  File x\nfacegeom.errors.InputError: the machine vm has another facegeom\nmore"
+    error = ray_engine.root_cause(RuntimeError(text))
+    assert type(error) is InputError and str(error) == "the machine vm has another facegeom"
+
+
+class RefusingRay:
+    """Ray of a cluster that cannot be joined."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+
+    def is_initialized(self) -> bool:
+        return False
+
+    def init(self, **options: object) -> None:
+        assert options["address"] == "head:6379"
+        raise RuntimeError(self.words)
+
+    def shutdown(self) -> None: ...
+
+
+REFUSALS: list[tuple[str, type[Exception], str]] = [
+    (
+        "Traceback\n" * 60 + "Unauthenticated: InvalidAuthToken",
+        InputError,
+        "head:6379 refuses the token; set RAY",
+    ),
+    ("Failed to connect to GCS", UnreachableError, "head:6379 cannot be reached: Failed to connect"),
+]
+
+
+@pytest.mark.parametrize(("words", "kind", "message"), REFUSALS)
+def test_clusters_that_refuse(words: str, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message) as caught:
+        ray_engine.connect(RefusingRay(words), 2, "head:6379")
+    assert len(str(caught.value)) < 500
+    with pytest.raises(InputError, match="expected the address of the cluster, such as host:6379"):
+        ray_engine.connect(RefusingRay(""), 2, "ray://head:10001")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from facegeom import errors
 from facegeom.batch.input_index import Job
 from facegeom.batch.stores import UnreachableError
 from facegeom.batch.work import Attempt, CrashTracker, Outcome, Piece, Settings, Worker
@@ -236,10 +237,16 @@ def connect(ray: Any, workers: int, address: str | None = None) -> bool:
 
 
 def root_cause(error: Exception) -> FacegeomError:
-    """Return the facegeom error that a worker raised, else a WorkerError with the last line of Ray's."""
+    """Return the facegeom error that a worker raised, else a WorkerError with the last line of Ray's.
+
+    Of errors of an actor's constructor Ray keeps the text alone.
+    """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, FacegeomError):
             return cause
         cause = getattr(cause, "cause", None) or cause.__cause__
+    if told := re.search(r"^facegeom\.errors\.(\w+): (.+)$", str(error), re.MULTILINE):
+        kind: type[FacegeomError] = getattr(errors, told[1], WorkerError)
+        return kind(told[2])
     return WorkerError(f"Ray failed: {str(error).strip().splitlines()[-1]}")

@@ -115,7 +115,7 @@ def test_every_link_of_the_page_is_there(plain_client: TestClient) -> None:
     page = plain_client.get("/")
     assert page.headers["content-type"].startswith("text/html")
     kept = f"static/{version()}"
-    for link in (f"{kept}/style.css", f"{kept}/app.js", f"{kept}/icon.svg", "openapi.json", "v1/schema"):
+    for link in (f"{kept}/style.css", f"{kept}/app.js", f"{kept}/icon.svg", "docs", "v1/schema"):
         assert f'"{link}"' in page.text
         assert plain_client.get(f"/{link}").status_code == 200
     assert f'"./{kept}/vendor/three/three.module.min.js"' in page.text

@@ -41,7 +41,7 @@ def test_service_does_not_answer(page: Page, console_errors: list[str]) -> None:
 
 def test_a_photo_can_be_cancelled(example: Page, couple: Path) -> None:
     held: list[Any] = []
-    example.route("**/v1/analyze*", held.append)  # the service never answers
+    example.route("**/v1/analyze*", lambda route: held.append(route))  # the service never answers
     example.set_input_files("#file", couple)
     example.click("#cancel")
     expect(example.locator("#status")).to_contain_text("Cancelled. Still shown: example.jpg. One face found")

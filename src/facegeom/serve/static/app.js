@@ -40,8 +40,9 @@ async function take(files) {
         photos.push(await analyzed(file, file.name || "photo", job, settings(), before));
       } catch (error) {
         if (job.signal.aborted) throw error;
-        failed.push({ error, file: file.name });
-        if (error instanceof UnreachableError || error.name === "EngineError") break;
+        const isFatal = error instanceof UnreachableError || error.name === "EngineError"; // whatever the file
+        failed.push({ error, file: isFatal ? undefined : file.name });
+        if (isFatal) break;
         continue;
       }
       page.photos = photos;

@@ -133,6 +133,18 @@ def test_the_file_needs_onnx_runtime_alone(model: onnx.ModelProto) -> None:
     assert "licence" in {each.key for each in model.metadata_props}
 
 
+def test_nodes_have_names_of_their_own(model: onnx.ModelProto) -> None:
+    def names(graph: onnx.GraphProto) -> Iterator[str]:
+        for node in graph.node:
+            yield node.name
+            for attribute in node.attribute:
+                if attribute.type == onnx.AttributeProto.GRAPH:
+                    yield from names(attribute.g)
+
+    found = list(names(model.graph))  # ONNX Runtime 1.19 refuses the file without
+    assert len(found) > 2000 and "" not in found and len(set(found)) == len(found)
+
+
 def test_wrong_arguments() -> None:
     with pytest.raises(InputError, match=r"weights: expected one of .*int8.*got 'int4'"):
         build("int4")

@@ -191,7 +191,7 @@ class Graph:
     def op(self, kind: str, *inputs: Tensor, dtype: npt.DTypeLike | None = None, **attributes: Any) -> Tensor:
         """Add a node with one output, of the type of the first input by default."""
         name = self.name(kind)
-        self._nodes[-1].append(helper.make_node(kind, [each.name for each in inputs], [name], **attributes))
+        self._add(kind, [each.name for each in inputs], [name], **attributes)
         return Tensor(self, name, inputs[0].dtype if dtype is None else dtype)
 
     def constant(self, array: npt.ArrayLike) -> Tensor:
@@ -247,7 +247,7 @@ class Graph:
     def order(self, scores: Tensor) -> Tensor:
         """Return the indices of scores (N,) from the best to the worst; equal ones keep their order."""
         names = [self.name("TopK"), self.name("TopK")]
-        self._nodes[-1].append(helper.make_node("TopK", [scores.name, scores.size().name], names, axis=0))
+        self._add("TopK", [scores.name, scores.size().name], names, axis=0)
         return Tensor(self, names[1], np.int64)
 
     def when(
@@ -260,10 +260,7 @@ class Graph:
             results = [self.op("Identity", each) for each in branch()]
             branches.append(self._body([], results))
         names = [self.name("If") for _ in results]
-        node = helper.make_node(
-            "If", [condition.name], names, then_branch=branches[0], else_branch=branches[1]
-        )
-        self._nodes[-1].append(node)
+        self._add("If", [condition.name], names, then_branch=branches[0], else_branch=branches[1])
         return [Tensor(self, name, each.dtype) for name, each in zip(names, results, strict=True)]
 
     def loop(
@@ -291,8 +288,7 @@ class Graph:
         graph = self._body(inputs, results)
         names = [self.name("Loop") for _ in results[1:]]
         most = self.op("Squeeze", count.cast(np.int64))
-        states = [each.name for each in state]
-        self._nodes[-1].append(helper.make_node("Loop", [most.name, "", *states], names, body=graph))
+        self._add("Loop", [most.name, "", *(each.name for each in state)], names, body=graph)
         return [Tensor(self, name, each.dtype) for name, each in zip(names, results[1:], strict=True)]
 
     def network(self, path: Path, *inputs: Tensor, shared: bool = False) -> list[Tensor]:
@@ -315,18 +311,22 @@ class Graph:
             names |= {each: f"{call}/{each}" for each in node.output if each}
             node.input[:] = [names[each] for each in node.input]
             node.output[:] = [names[each] for each in node.output]
-            node.name = ""
+            node.name = f"{call}/{node.output[0]}"
             self._nodes[-1].append(node)
         return [Tensor(self, names[each.name], np.float32) for each in model.graph.output]
 
     def model(self, name: str, outputs: Sequence[tuple[Tensor, onnx.ValueInfoProto]]) -> onnx.ModelProto:
         """Return the model with its outputs named and described."""
         for tensor, info in outputs:
-            self._nodes[-1].append(helper.make_node("Identity", [tensor.name], [info.name]))
+            self._add("Identity", [tensor.name], [info.name])
         graph = self._body(self.inputs, [])
         graph.name = name
         graph.output.extend(info for _, info in outputs)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+
+    def _add(self, kind: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> None:
+        # named, since ONNX Runtime 1.19 names what it makes of nodes after them, and wants that unique
+        self._nodes[-1].append(helper.make_node(kind, inputs, outputs, name=outputs[0], **attributes))
 
     def _begin(self) -> None:
         self._nodes.append([])

@@ -11,7 +11,7 @@ import pytest
 ONCE = ("image/decoding.py", "image/exif.py", "image/photo.py", "image/pyramid.py", "image/reading.py")
 """Modules whose functions run once for a photo."""
 
-OFTEN = ("level", "part", "stored_part", "in_photo", "_positive")
+OFTEN = ("level", "part", "means", "in_photo", "_positive")
 """Their exceptions: cached levels and parts of them, the size of a face in pixels, one tag of EXIF."""
 
 

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -50,7 +51,7 @@ def crop_squares(
         largest = max(1, step / reducing_gap) if reducing_gap else 1
         factor = max((each for each in pyramid.levels if each <= largest), default=None)
         if factor is None:
-            source, box = _part(pyramid, box, step + 1, reduced=largest >= 2)
+            source, box = _part(pyramid, box, step, int(largest))
         else:
             source, box = pyramid.levels[factor], [edge / factor for edge in box]
         size_wh = (right - left, bottom - top)
@@ -75,18 +76,22 @@ def crop_images(
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _part(image: Pyramid, box: Box, reach_px: float, reduced: bool) -> tuple[Image.Image, Box]:
-    """Return the pixels that the filter needs for a box, and the box within them.
+def _part(image: Pyramid, box: Box, step_px: float, factor: int) -> tuple[Image.Image, Box]:
+    """Return the pixels that the filter needs for a box, reduced as Pillow does, and the box within them.
 
-    Pillow rounds the box to 32 bits, unless it reduces the image first: rounded before it is moved, it gives
-    the same crop as from the whole image.
+    Pillow rounds a box to 32 bits. Where nothing is reduced it is rounded before it is moved, so that the
+    crop is the same to the byte as from the whole image.
     """
-    if not reduced:
+    if factor == 1:
         box = tuple(np.array(box, np.float32).tolist())
+    reach_px = step_px / 2 if factor > 1 else step_px + 1
     left, top = (max(0, int(edge - reach_px)) for edge in box[:2])
-    right, bottom = (int(edge + reach_px) + 1 for edge in box[2:])
-    part = image.stored_part(1, (left, top, right, bottom))
-    return part, (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+    right, bottom = (
+        min(side, ceil(edge + reach_px)) for edge, side in zip(box[2:], image.size_wh, strict=True)
+    )
+    part = image.means(factor, (left, top, right, bottom))
+    x, y = (box[0] - left) / factor, (box[1] - top) / factor
+    return part, (x, y, (box[2] - left) / factor, (box[3] - top) / factor)
 
 
 def _inside(squares: FloatArray, size_px: int, image_wh: tuple[int, int]) -> tuple[list[Any], list[Any]]:

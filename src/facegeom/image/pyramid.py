@@ -57,11 +57,16 @@ class Pyramid:
 
     def level(self, factor: int) -> Image.Image:
         """Return the level whose pixels are means of ``factor`` x ``factor`` pixels of the image, in sRGB."""
-        levels = self.levels
+        levels, (width, height) = self.levels, self.size_wh
+        if 1 not in levels and (factor == 1 or width * height <= BAND_PIXELS):
+            levels[1] = Image.fromarray(self.stored)
         if factor not in levels:
-            nearest = max((each for each in levels if factor % each == 0), default=1)
-            finer = levels.get(nearest)
-            levels[factor] = self._reduced(factor) if finer is None else finer.reduce(factor // nearest)
+            nearest = max((each for each in levels if factor % each == 0), default=None)
+            levels[factor] = (
+                self.means(factor, (0, 0, width, height))
+                if nearest is None
+                else levels[nearest].reduce(factor // nearest)
+            )
         if self.to_srgb is None:
             return levels[factor]
         if factor not in self._converted:
@@ -76,28 +81,29 @@ class Pyramid:
 
     def part(self, factor: int, box: Box) -> Image.Image:
         """Return the pixels left, top, right and bottom of a level without making the whole level."""
-        part = self.stored_part(factor, box)
-        return part if self.to_srgb is None else self.to_srgb(part)
-
-    def stored_part(self, factor: int, box: Box) -> Image.Image:
-        """Return a part of a level in the colours of the file."""
         left, top, right, bottom = (
             min(edge * factor, side) for edge, side in zip(box, self.size_wh * 2, strict=True)
         )
-        whole = self.levels.get(1)
-        if whole is not None:
-            return whole.reduce(factor, (left, top, right, bottom))
-        part = Image.fromarray(np.ascontiguousarray(self.stored[top:bottom, left:right]))
-        return part if factor == 1 else part.reduce(factor)
+        part = self.means(factor, (left, top, right, bottom))
+        return part if self.to_srgb is None else self.to_srgb(part)
 
-    def _reduced(self, factor: int) -> Image.Image:
-        """Make a level from the array, band by band, and level 1 with it where it is one band."""
-        width, height = self.size_wh
-        rows = max(1, BAND_PIXELS // (width * factor)) * factor
-        if factor == 1 or rows >= height:
-            self.levels[1] = Image.fromarray(self.stored)
-            return self.levels[1] if factor == 1 else self.levels[1].reduce(factor)
-        level = Image.new("RGB", (-(-width // factor), -(-height // factor)))
-        for top in range(0, height, rows):
-            level.paste(Image.fromarray(self.stored[top : top + rows]).reduce(factor), (0, top // factor))
-        return level
+    def means(self, factor: int, box: Box) -> Image.Image:
+        """Return the means of ``factor`` x ``factor`` pixels in a box of pixels, in the colours of the file.
+
+        An array is converted band by band.
+        """
+        if 1 in self.levels:
+            return self.levels[1].reduce(factor, box)
+        left, top, right, bottom = box
+        stored, rows = self.stored[:bottom], max(1, BAND_PIXELS // ((right - left) * factor)) * factor
+
+        def band(start: int) -> Image.Image:
+            converted = Image.fromarray(np.ascontiguousarray(stored[start : start + rows, left:right]))
+            return converted if factor == 1 else converted.reduce(factor)
+
+        if rows >= bottom - top:
+            return band(top)
+        means = Image.new("RGB", (-(-(right - left) // factor), -(-(bottom - top) // factor)))
+        for start in range(top, bottom, rows):
+            means.paste(band(start), (0, (start - top) // factor))
+        return means

@@ -52,8 +52,8 @@ def fits(actual: tuple[int, ...], promised: list[int | None]) -> bool:
 
 
 def test_the_networks_that_ship() -> None:
-    others = ["depth1", "depth2", "expression", "eyes", "face", "fpnet", "mouth"]
-    assert [*others, "onepass", "pnet", "rnet"] == NAMES
+    others = ["depth1", "depth2", "expression", "eyes", "face", "face-free", "fpnet", "mouth"]
+    assert [*others, "onepass", "onepass-free", "pnet", "rnet"] == NAMES
     assert ONNX == NAMES
 
 
@@ -163,7 +163,9 @@ def test_a_variant_is_whole_and_smaller_and_has_the_same_outputs(name: str, vari
         assert wanted.shape == found.shape and wanted.dtype == found.dtype
 
 
-@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+@pytest.mark.parametrize(
+    ("name", "variant"), [*VARIANTS, ("face-free", "float32"), ("onepass-free", "float32")]
+)
 def test_eight_bits_do_not_overflow_without_dot_products_of_bytes(name: str, variant: str) -> None:
     """Processors without VNNI add two products of a byte and a weight in 16 bits, and cut them off there."""
     graph = onnx.load(weights.path(name, variant)).graph
@@ -180,7 +182,7 @@ def test_unknown_variants_are_refused() -> None:
         weights.path("face", "int2")
     with pytest.raises(WeightsError, match="variants float32 of pnet"):
         weights.path("pnet", "int8")
-    with pytest.raises(InputError, match="weights: expected one of float32, int8"):
+    with pytest.raises(InputError, match="weights: expected one of float32, int8, free"):
         FaceAnalyzer(weights="int2")
 
 

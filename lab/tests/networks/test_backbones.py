@@ -226,3 +226,15 @@ def test_head_is_the_published_one() -> None:
     assert [type(part).__name__ for part in head] == kinds
     assert head[1].groups == head[1].in_channels == MeshBackbone.CHANNELS
     assert (head[5].in_features, head[5].out_features) == (64 * 8 * 8, 3 * 478)
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_frozen_blocks_with_live_statistics(live: bool) -> None:
+    """Their weights stay; in training they normalise by the batch, and in use by what they have seen."""
+    net = Regressor("mobilenetv3", 2, frozen_blocks=2, live_statistics=live)
+    stem = net.body.bn1
+    assert stem.training == live and not stem.weight.requires_grad
+    before = stem.running_mean.clone()
+    net.train()(torch.rand(4, 3, 32, 32) * 255)
+    assert torch.equal(stem.running_mean, before) != live
+    assert not net.eval().body.bn1.training

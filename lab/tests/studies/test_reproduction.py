@@ -244,13 +244,19 @@ def test_commands_of_a_row(commands: list[list[str]], tmp_path: Path) -> None:
 
 
 def test_commands_of_a_row_that_reads_other_runs(commands: list[list[str]], tmp_path: Path) -> None:
-    places = {"data": "poses", "start": "depth1/last.ckpt"}
-    machinery.run(Job("row", "fpnet", places=places), Path("pack"), Path("labels.npz"), tmp_path)
+    places, tested = {"data": "poses", "start": "depth1/last.ckpt", "rendered": "heads"}, {"rendered": "test"}
+    job = Job("row", "fpnet", places=places, tested=tested)
+    machinery.run(job, Path("pack"), Path("labels.npz"), tmp_path)
     train, evaluate = commands
     assert (
         train[train.index("--data") + 1] == evaluate[evaluate.index("--data") + 1] == str(tmp_path / "poses")
     )
     assert train[train.index("--start") + 1] == str(tmp_path / "depth1" / "last.ckpt")
+    rendered = [words[words.index("--rendered") + 1] for words in (train, evaluate)]
+    assert rendered == [
+        str(tmp_path / "heads"),
+        str(tmp_path / "test"),
+    ]  # not measured on what it learned from
 
 
 def test_a_command(commands: list[list[str]], tmp_path: Path) -> None:

@@ -137,6 +137,28 @@ def test_no_kind_ignores_a_data_set(kind: str) -> None:
     assert accepted == {"pack", *OTHER_SETS.get(kind, ())} or kind in ANY_POINTS
 
 
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        (["train"] * 20, r"found none of val \({'train': 20}\); docs/data.md says"),
+        (["train"] * 3 + ["val"], "at least 16 training faces .*, found 3 in .*; give --set batch=3"),
+    ],
+)
+def test_small_packs_get_advice_at_once(
+    trainer: Trainer, tmp_path: Path, splits: list[str], message: str
+) -> None:
+    (tmp_path / "faces").mkdir()
+    rows = [f"{index}.png,helen,{split},160,68,o,p" for index, split in enumerate(splits)]
+    head = "file,source,split,size_px,landmarks,origin,person"
+    (tmp_path / "faces" / "faces.csv").write_text("\n".join([head, *rows]))
+    with pytest.raises(InputError, match=message):
+        train(NAME, Inputs(tmp_path, tmp_path / "run"))
+    assert not trainer.calls and not (tmp_path / "run").exists()
+    if "val" in splits:
+        train(NAME, Inputs(tmp_path, tmp_path / "run"), {"batch": 3})
+        assert len(trainer.calls) == 1
+
+
 def test_unknown_keys_are_told_before_imports(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from facegeom.errors import InputError\n"

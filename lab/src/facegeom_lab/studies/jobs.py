@@ -33,6 +33,7 @@ class Job:
         needs: names of other runs that come before it.
         places: options of the commands that name results of other runs, by paths below the folder of all
             runs: ``{"data": "poses"}`` is ``--data RUNS/poses``.
+        tested: like ``places``, where the evaluation reads another folder than the training.
         command: words of a `facegeom lab` command in place of a training; ``{data}``, ``{labels}`` and
             ``{out}`` stand for the pack, the labels and the folder of all runs.
         evaluated: whether a training is measured.
@@ -45,6 +46,7 @@ class Job:
     backbone_run: str = ""
     needs: tuple[str, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
+    tested: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
     evaluated: bool = True
     hours: float = 0.0
@@ -114,14 +116,19 @@ def run(job: Job, data: Path, labels: Path, out: Path) -> None:
     if job.backbone_run:
         settings["pretrained"] = str(out / job.backbone_run / BEST)
     options = {"data": str(data), "labels": str(labels), "workers": "0"}
-    options |= {name: str(out / place) for name, place in job.places.items()}
-    given = [word for name, value in options.items() for word in (f"--{name}", value)]
+    given = _options(options, job.places, out)
     values = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     _call(["train", job.recipe, "-o", str(folder), *given, *values], folder)
     if job.evaluated:
-        _call(["evaluate", str(folder), *given], folder)
+        places = {**job.places, **job.tested}
+        _call(["evaluate", str(folder), *_options(options, places, out)], folder)
     else:
         (folder / DONE).touch()
+
+
+def _options(options: Mapping[str, str], places: Mapping[str, str], out: Path) -> list[str]:
+    every = {**options, **{name: str(out / place) for name, place in places.items()}}
+    return [word for name, value in every.items() for word in (f"--{name}", value)]
 
 
 def _call(words: list[str], folder: Path) -> None:

@@ -100,7 +100,8 @@ def _directions() -> Iterator[Job]:
     both = ("heads", "heads-profiled")
     teacher = {"epochs": 20}
     places = {"rendered": "heads"}
-    yield Job("6drepnet", "6drepnet", teacher, needs=both, places=places, hours=2.0)
+    needs, tested = (*both, "heads-test"), {"rendered": "heads-test"}
+    yield Job("6drepnet", "6drepnet", teacher, needs=needs, places=places, tested=tested, hours=2.0)
     model = ("--teachers", "6drepnet,face,points", "--model", "{out}/6drepnet/best.ckpt")
     for split, more in (("train", ["--rendered", "{out}/heads"]), ("val", [])):
         made = (

@@ -1,5 +1,6 @@
 """Train and evaluate by a recipe's name: ``facegeom lab train`` and ``facegeom lab evaluate``."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -10,6 +11,7 @@ import numpy as np
 
 from facegeom.errors import InputError
 from facegeom_lab.datasets import registry
+from facegeom_lab.datasets.published import pack
 from facegeom_lab.evaluation.run import RECIPE, read_metrics, read_recipe, save_recipe, write_result
 from facegeom_lab.training import provenance, recipes
 
@@ -47,6 +49,9 @@ OTHER_SETS = {
     "keypoints14": ("facepoints14",),
 }
 """Data sets of the other kinds beside the data pack; a kind that is not here reads the pack alone."""
+
+PACK_KINDS = ("body", "face", "heatmap", "landmarks", "mesh478", "mtcnn", "region", "sixdrepnet", "trees")
+"""Kinds that learn from ``data/faces`` of the data pack."""
 
 EVALUATED_SETS = {"sixdrepnet": ("aflw2000", "300w-lp", "biwi")}
 """Further data sets that a kind is evaluated on."""
@@ -88,6 +93,8 @@ def train(name: str, inputs: Inputs, overrides: Mapping[str, object] | None = No
     kind = recipes.kind(name)
     check_dataset(kind, inputs.dataset)
     recipes.check_keys(name, overrides or {})
+    if inputs.dataset == PACK and kind in PACK_KINDS:
+        check_pack(inputs.data, {**recipes.values(name), **(overrides or {})})
     module, recipe_type = _trainer(kind)
     recipe: Any = recipes.load(recipe_type, name, **overrides or {})
     save_recipe(inputs.out, name, kind, recipe)
@@ -133,6 +140,34 @@ def check_dataset(kind: str, dataset: str) -> None:
     if dataset not in known:
         raise InputError(
             f"the kind {kind} cannot be trained on {found.title}; expected --dataset {' or '.join(known)}"
+        )
+
+
+def check_pack(data: Path, values: Mapping[str, object]) -> None:
+    """Refuse a data pack that is too small for a training, before PyTorch is imported and images are read.
+
+    Args:
+        data: the data pack; one without ``faces/faces.csv`` is refused where it is read.
+        values: of the recipe.
+
+    Raises:
+        InputError: a split without faces, or fewer of them than a batch.
+    """
+    if not (data / "faces" / "faces.csv").is_file():
+        return
+    counts = Counter(row.split for row in pack.face_rows(data))
+    for split in ("train", "val"):
+        if not counts[split]:
+            raise InputError(
+                f"expected faces of the splits train and val in {data / 'faces' / 'faces.csv'}, found none "
+                f"of {split} ({dict(counts)}); docs/data.md says how the pack is laid out"
+            )
+    batch = values.get("batch")
+    drawn = any(values.get(key) for key in ("samples_per_epoch", "steps", "windows_per_photo"))
+    if isinstance(batch, int) and not drawn and counts["train"] < batch:
+        raise InputError(
+            f"expected at least {batch} training faces to fill a batch, found {counts['train']} in {data}; "
+            f"give --set batch={counts['train']}, or more faces"
         )
 
 

@@ -1,5 +1,6 @@
 """Crops of labelled faces: landmarks follow the pixels; which detected box belongs to which face."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import facegeom
+from facegeom.errors import FacegeomError, InputError
 from facegeom.geometry.transforms import apply, box_to_square, invert
 from facegeom_lab.datasets.records import FaceRecord, photo_reader
 from facegeom_lab.datasets.training import landmark_crops
@@ -304,3 +306,17 @@ def test_the_demo_photo() -> None:
     left, top, right, bottom = found[0]
     assert 160 < left < 190 and 30 < top < 88 and 262 < right < 290 and 170 < bottom < 200
     assert np.isnan(found[1]).all()
+
+
+def test_boxes_of_dlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = SimpleNamespace(left=lambda: 10, top=lambda: 12, right=lambda: 50, bottom=lambda: 54)
+    hog = SimpleNamespace(get_frontal_face_detector=lambda: lambda photo, upsampled: [found])
+    monkeypatch.setitem(sys.modules, "dlib", hog)
+    points = np.array([[12.0, 14], [48, 14], [30, 50]])
+    record = FaceRecord("a", lambda: np.zeros((80, 80, 3), np.uint8), "train", points=points)
+    np.testing.assert_array_equal(detected_boxes([record], detector="hog"), [[10, 12, 50, 54]])
+    with pytest.raises(InputError, match="expected the detector facegeom or hog, got 'yolo'"):
+        detected_boxes([record], detector="yolo")
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    with pytest.raises(FacegeomError, match="dlib is not installed; run: pip install"):
+        detected_boxes([record], detector="hog")

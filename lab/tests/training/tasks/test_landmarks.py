@@ -1,6 +1,5 @@
 """Key points by regression: losses and errors by hand, the rates, and that a killed training goes on."""
 
-import json
 import os
 import random
 import signal
@@ -247,7 +246,7 @@ def test_killed_at_any_moment_it_loses_one_epoch_at_most(labelled_pack: Path, tm
     measured = CliRunner().invoke(app, ["lab", "evaluate", str(out), *given], catch_exceptions=False)
     assert measured.exit_code == 0
     result = read_result(out)
-    assert json.loads(measured.stdout) == result and set(result) == KEYS
+    assert "nme_interocular" in measured.stdout and set(result) == KEYS | {"about", "detector", "mesh_faces"}
     assert set(result["val"]) == set(result["test"]) == MEASURES
     assert (result["recipe"], result["epochs"], result["samples"]) == (RECIPE, epochs, epochs * 2 * STEPS)
     for split in ("val", "test"):
@@ -256,3 +255,32 @@ def test_killed_at_any_moment_it_loses_one_epoch_at_most(labelled_pack: Path, tm
             predictions.predicted.shape == predictions.truth.shape == (2, 68, 2)
             and predictions.scheme == "ibug68"
         )
+
+
+def test_faces_of_meshes_join_those_of_people(
+    training_pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight faces have people's points, two masked ones those of their meshes; half of the draws each."""
+    inputs = Inputs(training_pack.data, tmp_path / "run", labels=training_pack.labels, workers=0)
+    settings = recipe(mesh_faces=True, samples_per_epoch=400)
+    people = [FaceRecord(f"{k}", lambda: np.zeros(0), "train", points=np.ones((68, 2))) for k in range(8)]
+    monkeypatch.setattr(landmarks.registry, "load", lambda name, data, split: people)
+    boxes = lambda records, cache, detector: np.full((len(records), 4), np.nan)  # noqa: E731
+    monkeypatch.setattr(landmarks, "detected_boxes", boxes)
+    crops = landmarks.LandmarksData(settings, inputs).crops("train", landmarks.CropChanges(0, 0, 0, 0))
+    sources = [record.source for record in crops.records]
+    assert len(sources) == 10 and sources.count("mesh") == 2
+    seen = [sources[index] == "mesh" for index in landmarks.drawn(crops, 400)]
+    assert len(seen) == 400 and 0.4 < np.mean(seen) < 0.6
+    assert landmarks.LandmarksData(settings, inputs).crops("val").records == people  # people's points alone
+    other = Inputs(tmp_path, tmp_path / "run", "lapa")
+    with pytest.raises(InputError, match="mesh_faces adds faces of the data pack, got the data set lapa"):
+        landmarks.train(settings, other)
+
+
+def test_wing_of_coordinates_from_minus_one_to_one(make_task: Callable[..., LandmarksTask]) -> None:
+    """There w = 15 is never reached: the loss is nearly 5 times the error."""
+    task = make_task(loss="wing-unit")
+    batch = {"points": torch.zeros(1, 5, 2), "weight": torch.ones(1, 5)}
+    loss = task.loss(torch.full((1, 5, 2), 0.02), batch).item()
+    assert loss == pytest.approx(15 * log(1 + 0.02 / 3)) and loss == pytest.approx(5 * 0.02, rel=0.01)

@@ -94,7 +94,8 @@ def test_photos_without_a_face() -> None:
 def test_the_command_shows_terms_and_credits() -> None:
     shown = CliRunner().invoke(app, ["weights"])
     assert shown.exit_code == 0
-    for words in ("research: Research only", "free: Free: may be used", "face-free", "CC BY 4.0", "fpnet"):
+    terms = ("research set. Research only", "free set. Free: may be used")
+    for words in (*terms, "face-free", "CC BY 4.0", "fpnet"):
         assert words in shown.output
     assert "fpnet" not in CliRunner().invoke(app, ["weights", "--set", "free"]).output
     credited = CliRunner().invoke(app, ["weights", "--set", "free", "--credits"]).output

@@ -23,9 +23,9 @@ def weights(
     for name in (RESEARCH, FREE) if family is None else (family,):
         entries = [entry for entry in manifest().values() if entry.family == name]
         if not entries:
-            typer.echo(f"{name}: no networks in this version")
+            typer.echo(f"{name} set. No networks in this version.")
         for terms in dict.fromkeys(entry.licence for entry in entries):
-            typer.echo(f"{name}: {terms}")
+            typer.echo(f"{name} set. {terms}")
         for entry in entries:
             files = ", ".join(f"{path.name} ({path.stat().st_size / 1e6:.1f} MB)" for path in entry.paths)
             typer.echo(f"  {entry.name:14} {files}")

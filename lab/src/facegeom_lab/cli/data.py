@@ -135,7 +135,7 @@ def synth(
     ] = "train",
     size: Annotated[int, typer.Option(min=32, help="Side of the images in pixels.")] = 224,
     preview: Preview = None,
-    depth: Annotated[bool, typer.Option(help="Store depth maps and meshes, too.")] = False,
+    depth: Annotated[bool, typer.Option(help="Store depth maps, too.")] = False,
     model: Annotated[
         Path | None,
         typer.Option(help="File of the Basel Face Model (.mat, .h5), to use instead of the ICT head."),
@@ -144,6 +144,10 @@ def synth(
         bool,
         typer.Option(help="Use free sources alone: their photos and light probes; masks, hats, scarves."),
     ] = False,
+    motions: Annotated[
+        bool, typer.Option("--motions", help="Move one family of shapes in each of some parts of the face.")
+    ] = False,
+    max_yaw: Annotated[float, typer.Option(min=0, max=90, help="Largest yaw, degrees.")] = 90.0,
 ) -> None:
     """Render heads with known rotation and points; resumes. The same seed gives the same images.
 
@@ -153,7 +157,7 @@ def synth(
     """
     from facegeom_lab.synth.generate import run
 
-    shards = run(data, count, out, seed, split, size, preview, depth, model, free)
+    shards = run(data, count, out, seed, split, size, preview, depth, model, free, motions, max_yaw)
     typer.echo(f"{count} images in {len(shards)} files under {out}")
 
 

@@ -20,7 +20,7 @@ from facegeom_lab.synth.scene import Sample, render
 from facegeom_lab.teachers.mediapipe import Views
 
 SIZE_PX = 320
-TURNS = {"yaw_deg": (-25.0, 25.0), "pitch_deg": (-12.0, 12.0), "roll_deg": (-8.0, 8.0)}
+YAW_DEG, PITCH_DEG, ROLL_DEG = (-25.0, 25.0), (-12.0, 12.0), (-8.0, 8.0)
 EXTENT = (0.45, 0.6)
 
 RIDGE = 0.02
@@ -36,7 +36,15 @@ def neutral_heads(model: HeadModel, count: int, seed: int = 0) -> list[Sample]:
     for number in tqdm(range(count), desc="heads", unit="head"):
         rng = np.random.default_rng((seed, number))
         colour = np.broadcast_to(rng.integers(30, 220, 3, np.uint8), (8, 8, 3)).copy()
-        heads.append(render(rng, model, [colour], SIZE_PX, extent=EXTENT, expressions=_at_rest, **TURNS))
+        head = render(
+            *(rng, model, [colour], SIZE_PX),
+            yaw_deg=YAW_DEG,
+            pitch_deg=PITCH_DEG,
+            roll_deg=ROLL_DEG,
+            extent=EXTENT,
+            expressions=_at_rest,
+        )
+        heads.append(head)
     return heads
 
 
@@ -82,7 +90,8 @@ def _projected(head: Sample) -> tuple[Floats, Floats]:
     """Return the head's mesh (478, 2) in the picture, and its slopes (478, 2, 3) by moves of the head."""
     if head.mesh_mm is None:
         raise InputError("expected heads with their mesh, got one without")
-    camera = Camera(*head.image.shape[1::-1], head.fov_deg)
+    height, width = head.image.shape[:2]
+    camera = Camera(width, height, head.fov_deg)
     x, y, z = head.mesh_mm.astype(np.float64).T
     nothing = np.zeros_like(z)
     slopes = np.array([[1 / z, nothing, -x / z**2], [nothing, 1 / z, -y / z**2]]) * camera.focal_px

@@ -234,7 +234,7 @@ def pack_pixels(model: bytes) -> bytes:
     graph = net.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
     makers = {name: node for node in graph.node for name in node.output}
-    chain = [next((node for node in graph.node if graph.input[0].name in node.input), None)]
+    chain: list[Any] = [next((node for node in graph.node if graph.input[0].name in node.input), None)]
     for wanted in ("Transpose", "DequantizeLinear", "Conv", "QuantizeLinear"):
         if chain[-1] is None or chain[-1].op_type != wanted:
             return model

@@ -24,8 +24,9 @@ from facegeom_lab.files import save_npz
 from facegeom_lab.synth.anatomy import from_counts, to_counts
 from facegeom_lab.synth.basel import load_basel
 from facegeom_lab.synth.lights import read_probes
-from facegeom_lab.synth.model import HeadModel, load_model, simplify
-from facegeom_lab.synth.scene import Image, Sample, render
+from facegeom_lab.synth.model import HeadModel, load_model, sample_expression, simplify
+from facegeom_lab.synth.motion import sample_motion
+from facegeom_lab.synth.scene import Expressions, Image, Sample, render
 from facegeom_lab.synth.wardrobe import Studio
 
 SHARD = 500
@@ -51,6 +52,8 @@ def run(
     depth: bool = False,
     model: Path | None = None,
     free: bool = False,
+    motions: bool = False,
+    max_yaw_deg: float = 90.0,
 ) -> list[Path]:
     """Render a set with a progress bar: `facegeom lab synth`.
 
@@ -66,6 +69,8 @@ def run(
         model: file of the Basel Face Model, in place of ``data/ict_facekit_light.npz``.
         free: whether to use nothing but sources whose terms let weights be shipped: photos of
             ``free/backgrounds``, light of ``free/hdri``; heads then wear masks, hats and scarves.
+        motions: whether expressions are those of :mod:`facegeom_lab.synth.motion`.
+        max_yaw_deg: of the heads, to both sides.
 
     Returns:
         The shards.
@@ -89,6 +94,8 @@ def run(
             advance=lambda done: progress.advance(task, done),
             depth=depth,
             studio=studio,
+            expressions=sample_motion if motions else sample_expression,
+            max_yaw_deg=max_yaw_deg,
         )
     if preview is not None:
         contact_sheet(read_samples(shards, limit=40)).save(preview)
@@ -132,6 +139,8 @@ def synthesise(
     shard: int = SHARD,
     depth: bool = False,
     studio: Studio | None = None,
+    expressions: Expressions = sample_expression,
+    max_yaw_deg: float = 90.0,
 ) -> list[Path]:
     """Write `synth_0000.npz`, `synth_0001.npz`, ...: `shard` images each, the last one with the rest.
 
@@ -153,13 +162,19 @@ def synthesise(
         shard: images in a shard.
         studio: light of real places, and things to wear.
         depth: whether to store depth maps.
+        expressions: draws the expressions.
+        max_yaw_deg: of the heads, to both sides.
 
     Returns:
         Paths of all shards.
     """
     _check(count, seed, split, size)
-    draw = partial(render, studio=studio, extent=STUDIO_EXTENT) if studio else render
-    draw = partial(render, depth=True, extent=DEPTH_EXTENT, studio=studio) if depth else draw
+    yaw_deg = (-max_yaw_deg, max_yaw_deg)
+    draw = partial(render, studio=studio, expressions=expressions, yaw_deg=yaw_deg)
+    if depth:
+        draw = partial(draw, depth=True, extent=DEPTH_EXTENT)
+    elif studio:
+        draw = partial(draw, extent=STUDIO_EXTENT)
     paths = []
     for number, start in enumerate(range(0, count, shard)):
         path = Path(out) / f"synth_{number:04d}.npz"

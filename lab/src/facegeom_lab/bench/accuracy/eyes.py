@@ -120,7 +120,8 @@ def rendered_rows(bench: Bench) -> list[tuple[Cell, ...]]:
 def mesh_in_picture(sample: Sample) -> FloatArray:
     """Return the exact mesh (478, 3) of a rendered head, pixels; depth as large as widths at its middle."""
     assert sample.mesh_mm is not None
-    camera = Camera(*sample.image.shape[1::-1], sample.fov_deg)
+    height, width = sample.image.shape[:2]
+    camera = Camera(width, height, sample.fov_deg)
     depth = sample.mesh_mm[:, 2]
     depth_px = camera.focal_px * (depth / depth.mean() - 1)
     return np.column_stack([camera.project(sample.mesh_mm), depth_px])

@@ -106,14 +106,14 @@ def fusion_table(analyzer: FaceAnalyzer, data: Path, labels: Path, rendered: Pat
     rows = []
     for offset in OFFSETS:
         analyzer.detector.fusion = ScoreFusion(1.0, offset)
-        counts = np.sum([_matches(analyzer, scene) for scene in scenes], axis=0)
+        counts = np.sum([matches(analyzer, scene) for scene in scenes], axis=0)
         alone = sum(len(analyzer(photo)) for photo in empty)
         rows.append((offset, 100 * counts[0] / counts[1], int(counts[1]), int(counts[2]), alone))
     columns = ("offset", "found, %", "faces", "false on scenes", f"false on {len(empty)} empty photos")
     return Table("Score fusion of the free set", _PROTOCOL, columns, rows)
 
 
-def _matches(analyzer: FaceAnalyzer, scene: dict[str, torch.Tensor]) -> tuple[int, int, int]:
+def matches(analyzer: FaceAnalyzer, scene: dict[str, torch.Tensor]) -> tuple[int, int, int]:
     """Return faces found, faces and false boxes of a scene."""
     truth = scene["boxes"].numpy()[scene["sure"].numpy()].astype(np.float64)
     middle = (truth[:, :2] + truth[:, 2:]) / 2

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from facegeom.errors import InputError
 from facegeom.geometry import topology
@@ -18,6 +20,8 @@ from facegeom_lab.datasets.training import free_faces
 from facegeom_lab.datasets.training.free_faces import FreeFaces
 from facegeom_lab.evaluation.run import save_recipe
 from facegeom_lab.export import export
+from facegeom_lab.quantization import free as free_quantization
+from facegeom_lab.quantization.free import quantise_free
 from facegeom_lab.training import recipes
 from facegeom_lab.training.tasks import free
 from facegeom_lab.training.tasks.face import FaceRecipe
@@ -149,3 +153,62 @@ def test_the_detector_is_trained_and_exported(inputs: Inputs, tmp_path: Path) ->
     final = free.train(replace(recipe, largest_px=60), inputs)
     network = Engine(export("onepass", final, tmp_path))
     assert network(np.zeros((1, 64, 64, 3), np.uint8))[0].shape == (1, 8, 8)
+
+
+def test_what_calibrates_eight_bits(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(free_quantization, "CALIBRATION", 4)
+    faces, shards = FreeFaces(inputs.data, inputs.labels), sorted(inputs.rendered.glob("*.npz"))
+    assert free_quantization.face_crops(faces, shards).shape == (4, 128, 128, 3)
+    with pytest.raises(InputError, match="expected one of face-free, onepass-free, got 'face'"):
+        quantise_free("face", inputs.data, inputs.labels, inputs.rendered, tmp_path / "a.onnx", tmp_path)
+
+
+class Blind:
+    """An analyzer that always finds the same boxes."""
+
+    def __init__(self, faces: np.ndarray) -> None:
+        self.faces, self.detector = faces, SimpleNamespace(fusion=None)
+
+    def __call__(self, image: np.ndarray) -> SimpleNamespace:
+        return SimpleNamespace(box_xyxy=self.faces)
+
+
+def test_faces_found_and_false_boxes_are_counted() -> None:
+    truth = np.full((32, 4), np.nan)
+    truth[0], truth[1] = (10, 10, 60, 60), (100, 100, 160, 160)
+    scene = {
+        "image": torch.zeros(3, 384, 384, dtype=torch.uint8),
+        "boxes": torch.from_numpy(truth),
+        "sure": torch.arange(32) < 2,
+    }
+    found = np.array([[12.0, 10, 60, 58], [300, 300, 340, 340]])
+    assert free_quantization.matches(Blind(found), scene) == (1, 2, 1)
+    assert free_quantization.matches(Blind(np.zeros((0, 4))), scene) == (0, 2, 0)
+
+
+def test_offsets_are_compared(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("SCENES", 2), ("OFFSETS", (-1.0, 0.0)), ("SCENE_PX", 64)):
+        monkeypatch.setattr(free_quantization, name, value)
+    analyzer = NoFaces()
+    table = free_quantization.fusion_table(analyzer, inputs.data, inputs.labels, inputs.rendered)
+    assert [row[0] for row in table.rows] == [-1.0, 0.0]
+    assert analyzer.detector.fusion.offset == 0.0
+
+
+class NoFaces(Blind):
+    """An analyzer that finds nothing; its results have a length."""
+
+    def __init__(self) -> None:
+        super().__init__(np.zeros((0, 4)))
+
+    def __call__(self, image: np.ndarray) -> "Nothing":
+        return Nothing()
+
+
+class Nothing:
+    """A result without faces."""
+
+    box_xyxy = np.zeros((0, 4))
+
+    def __len__(self) -> int:
+        return 0

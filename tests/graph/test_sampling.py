@@ -47,10 +47,13 @@ def noise(height: int, width: int, seed: int = 1) -> npt.NDArray[np.uint8]:
     return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
 
 
-@pytest.mark.parametrize(("height", "width", "factor"), [(64, 96, 2), (61, 50, 3), (100, 99, 7), (33, 40, 1)])
-def test_reduce_is_pillow_s(height: int, width: int, factor: int) -> None:
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(
+    ("height", "width", "factor"), [(64, 96, 2), (61, 50, 3), (100, 99, 7), (33, 40, 1), (700, 900, 4)]
+)
+def test_reduce_is_pillow_s(height: int, width: int, factor: int, large: bool) -> None:
     pixels = noise(height, width)
-    found = run(lambda image, by: reduce(image, by, by), pixels, np.array([factor]))
+    found = run(lambda image, by: reduce(image, by, by, large), pixels, np.array([factor]))
     expected = np.asarray(Image.fromarray(pixels).reduce(factor))
     assert found.shape == expected.shape
     np.testing.assert_array_equal(found, expected)

@@ -108,7 +108,7 @@ class _Detection:
 
     def run(self) -> Found:
         """Look at one or two levels, then closer where they hint at smaller faces."""
-        base = reduce(self.image, self.factor, self.factor)
+        base = reduce(self.image, self.factor, self.factor, large=True)
         first = self._look(*self._finest(base))
         second, coarse = self._second(base)
         self.parts = [
@@ -234,7 +234,7 @@ class _Detection:
             is_shown = ((score > shown) & (shown_px < limits.shown_px)).any()
 
             def whole() -> list[Tensor]:
-                level = reduce(self.image, closer, closer)
+                level = reduce(self.image, closer, closer, large=True)
                 return [*self._look(level, closer.cast(np.float32)), level]
 
             return [is_shown, *graph.when(is_shown, whole, lambda: nothing)]

@@ -24,21 +24,45 @@ class Level(NamedTuple):
     factor: Tensor
 
 
-def reduce(pixels: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    """Average blocks of ``down`` x ``across`` pixels; the last ones may be cut. Mirrors ``Image.reduce``."""
+BAND_PX = 200_000
+"""Pixels of a large image that are converted to floats at a time, so that they stay in the cache."""
+
+
+def reduce(pixels: Tensor, down: Tensor, across: Tensor, large: bool = False) -> Tensor:
+    """Average blocks of ``down`` x ``across`` pixels; the last ones may be cut. Mirrors ``Image.reduce``.
+
+    Args:
+        pixels: (H, W, 3) uint8.
+        down: rows of a block, a scalar.
+        across: columns of a block.
+        large: whether to go through the image in bands.
+    """
     graph = pixels.graph
 
     def averaged() -> list[Tensor]:
         height, width = pixels.size(0), pixels.size(1)
         rows, columns = (height + down - 1) / down, (width + across - 1) / across
-        room = graph.ints(0, 0, 0, rows * down - height, columns * across - width, 0)
-        strips = graph.op("Pad", pixels, room).reshape(rows, down, columns * (across * 3))
-        strips = strips.cast(np.float32).sum(1) * _of_whole(height, rows, down).reshape(-1, 1)
-        count = down * across
-        mean = 1 / count.cast(np.float32)
+        mean = 1 / (down * across).cast(np.float32)
         eye = graph.constant(np.eye(3, dtype=np.float32))
         channels = graph.op("Tile", eye * mean, graph.ints(across, 1))
-        means = strips.reshape(rows * columns, across * 3) @ channels
+
+        def means(part: Tensor, count: Tensor) -> Tensor:
+            room = graph.ints(0, 0, 0, count * down - part.size(0), columns * across - width, 0)
+            strips = graph.op("Pad", part, room).reshape(count, down, columns * (across * 3))
+            strips = strips.cast(np.float32).sum(1).reshape(count * columns, across * 3)
+            return (strips @ channels).reshape(count, columns * 3)
+
+        if large:
+            count = (graph.like(BAND_PX, width) / (down * width)).at_least(1)
+
+            def band(number: Tensor) -> tuple[None, list[Tensor], list[Tensor]]:
+                part = pixels.part(0, number * (count * down), (number + 1) * (count * down))
+                return None, [], [means(part, count)]
+
+            cells = graph.loop((rows + count - 1) / count, band)[0].reshape(-1, columns * 3).part(0, 0, rows)
+        else:
+            cells = means(pixels, rows)
+        cells = cells * _of_whole(height, rows, down).reshape(-1, 1)
         wholes = graph.op("Tile", _of_whole(width, columns, across).reshape(-1, 1), graph.ints(1, 3))
         cut_down, cut_across = height - (rows - 1) * down, width - (columns - 1) * across  # of the last cells
         is_last = graph.arange(columns * 3) >= (columns - 1) * 3
@@ -47,8 +71,7 @@ def reduce(pixels: Tensor, down: Tensor, across: Tensor) -> Tensor:
             for each in (down, cut_down)
         )
         is_below = (graph.arange(rows) >= rows - 1).reshape(-1, 1)
-        cells = means.reshape(rows, columns * 3) * wholes.reshape(columns * 3)
-        cells = cells + graph.where(is_below, below, above)
+        cells = cells * wholes.reshape(columns * 3) + graph.where(is_below, below, above)
         return [cells.cast(np.uint8).reshape(rows, columns, 3)]
 
     return graph.when((down * across) > 1, averaged, lambda: [pixels])[0]

@@ -62,7 +62,8 @@ def accuracy(
     sections = _split_names(only)
     if weights == "free":
         out, sections = out / "free", sections or WITHOUT_EXPRESSION
-    run_accuracy(data, out, FaceAnalyzer(weights=weights), wanted, sections, _print_table)
+    networks = FaceAnalyzer(weights=weights)
+    run_accuracy(data, out, networks, wanted, sections, _print_table, weights or "default")
     typer.echo(f"saved {out / 'accuracy.md'} and {out / 'accuracy.json'}")
 
 

@@ -47,6 +47,7 @@ def run_accuracy(
     peers: Mapping[str, Path | None],
     only: Sequence[str] = (),
     show: Callable[[Table], object] = lambda table: None,
+    networks: str = "default",
 ) -> Report:
     """Measure, save ``out/accuracy.md`` and ``out/accuracy.json``, and return the report of the run.
 
@@ -59,6 +60,7 @@ def run_accuracy(
         peers: interpreters of the peers by name; None installs the peer's environment.
         only: names of sections; all by default.
         show: called with each table as soon as it is measured.
+        networks: the analyzer's option ``weights``, for the report.
 
     Raises:
         InputError: an unknown section or peer, or data is missing.
@@ -72,6 +74,8 @@ def run_accuracy(
             for table in SECTIONS[section](bench):
                 tables.append(table)
                 show(table)
-        report = Report("facegeom bench accuracy", about(analyze, workers.values()), tables)
+        report = Report(
+            "facegeom bench accuracy", about(analyze, workers.values()) | {"networks": networks}, tables
+        )
     (report.added_to(out, "accuracy") if only else report).save(out, "accuracy")
     return report

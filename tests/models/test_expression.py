@@ -17,6 +17,7 @@ class FakeNet:
     """Answers with the first features as coefficients, and with a known look."""
 
     batched = Engine.batched
+    threads, device = 1, "cpu"
 
     def __init__(self) -> None:
         self.calls: list[dict[str, np.ndarray]] = []

@@ -88,6 +88,7 @@ class TrueEngine:
         ]
 
     batched = Engine.batched
+    threads, device = 1, "cpu"
 
 
 @pytest.mark.parametrize("fov_deg", [25, 50, 75, 90, 110])

@@ -25,6 +25,7 @@ class FakeNet:
     """Predicts the same geometry for each crop; the score is the crop's mean red over 255."""
 
     batched = Engine.batched
+    threads, device = 1, "cpu"
 
     def __init__(self, scale: float = 0.01) -> None:
         self.scale = scale

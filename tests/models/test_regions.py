@@ -23,6 +23,7 @@ class FakeNet:
     """Predicts all points at a quarter right of the crop's middle; keeps crops and first looks."""
 
     batched = Engine.batched
+    threads, device = 1, "cpu"
 
     def __init__(self, region: Region) -> None:
         self.count = region.mesh_indices.shape[1] + region.ibug68_indices.shape[1]

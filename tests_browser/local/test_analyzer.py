@@ -137,9 +137,11 @@ def test_same_pixels_same_result(
 
 
 def test_small_faces_of_a_large_photo(locally: Callable[..., FacesJson], analyzer: FaceAnalyzer) -> None:
-    found = locally(encode(group(), "PNG"))
+    found, expected = locally(encode(group(), "PNG")), analyzer(group()).to_dict()
     assert len(found["faces"]) == 6
-    assert_equal(found, analyzer(group()).to_dict(), _JPEG)  # 15 mm are little at 7 m
+    for each in (found, expected):  # scores of alike faces differ by less than the two runtimes
+        each["faces"].sort(key=lambda face: face["box_xyxy"])
+    assert_equal(found, expected, _JPEG)  # 15 mm are little at 7 m
 
 
 @pytest.mark.parametrize("image", [portrait(512), portrait(900), collage()], ids=["512", "900", "two faces"])

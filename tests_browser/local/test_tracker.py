@@ -13,6 +13,9 @@ from facegeom import FaceAnalyzer
 from facegeom.serve.pages import DEMO
 from facegeom.video import matching, smoothing, tracking
 
+UPRIGHT_PX, ROLLED_PX = 0.5, 1.5
+"""Largest differences; the canvas samples rolled crops, and each frame starts from the last."""
+
 _FOLLOW = """async ([frames, times]) => {
   const { follow } = await import("/static/local/analyze.js");
   const answers = [];
@@ -94,7 +97,9 @@ def test_a_moving_and_rolling_face(module_page: Page, analyzer: FaceAnalyzer) ->
             (face["landmarks"]["ibug68"], ours.landmarks_px),
             (face["mesh_px"], ours.mesh_px),
         ):
-            np.testing.assert_allclose(values, others, rtol=0, atol=0.5)
+            np.testing.assert_allclose(
+                values, others, rtol=0, atol=UPRIGHT_PX if abs(ours.roll_deg) < 20 else ROLLED_PX
+            )
         np.testing.assert_allclose(face["pose"]["rotation"], ours.rotation, atol=0.015)
         np.testing.assert_allclose(face["gaze"]["eyes"], ours.gaze, atol=0.015)
         np.testing.assert_allclose(list(face["expression"].values()), ours.expression, atol=0.03)

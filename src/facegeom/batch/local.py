@@ -105,6 +105,9 @@ class _Pool:
                 if isinstance(death, WorkerOverdueError):
                     self._crashes.overdue(job.part, watch.photo, timeout_s)
                 _log.warning("%s in part %d; another one takes over", death, job.part)
+                if watch.records and watch.records[-1].last:  # it died after its work was done
+                    self._crashes.finish(job.part)
+                    return None
                 if not job.retry:
                     job = job._replace(records=(*job.records, *watch.records))
             else:

@@ -137,7 +137,9 @@ def evaluate_pose(
 
 def export(
     network: Annotated[
-        Literal["depth1", "depth2", "face", "fpnet", "onepass", "pnet", "rnet"],
+        Literal[
+            "depth1", "depth2", "expression", "eyes", "face", "fpnet", "mouth", "onepass", "pnet", "rnet"
+        ],
         typer.Argument(help="Kind of the network."),
     ],
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of its training.")],

@@ -105,7 +105,8 @@ export function fuse(faceScore, detectorScore, { weight, offset, certain }) {
 /** Check that a candidate is large enough; large ones, and those beside a clear face, also need a higher score. */
 export function wanted({ square, score }, leastPx, limits, besideClear) {
   const times = side(square) / leastPx;
-  const isClear = score > limits.clear_score || (!besideClear && times < limits.clear_times);
+  const isLarge = times >= limits.clear_times;
+  const isClear = score > limits.clear_score || !(isLarge || besideClear);
   return score > limits.score && times >= limits.smallest && isClear;
 }
 

@@ -10,7 +10,7 @@ from facegeom_lab.measures.tables import Cell, Table
 
 _PROTOCOL = (
     "{count} files of one byte in folders of 1,000, on this machine's disk, in a process of its own. Seconds "
-    "are processor time, so other work on the machine does not count. First: listing, cutting into jobs of 128 "
+    "are processor time: other work does not count. First: listing, cutting into jobs of 128 "
     "and writing the input index. Again: the same with 100 more files, compared with the index, which is "
     "written anew. Left: going over all jobs, as a call does before it starts its workers."
 )

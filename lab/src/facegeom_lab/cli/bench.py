@@ -42,7 +42,7 @@ def accuracy(
         str,
         typer.Option(
             help="Sections, separated by commas: detection, hard, crowds, cut, groups, end-to-end, "
-            "mesh, eyes, expression, stability, people, confidence, aligned, rotation."
+            "mesh, eyes, motions, expression, stability, people, confidence, aligned, rotation."
         ),
     ] = "",
     weights: Weights = None,

@@ -70,15 +70,14 @@ _RENDERED_PROTOCOL = (
 )
 
 
+def motions(bench: Bench) -> list[Table]:
+    """Measure slopes of motion on rendered heads, one table."""
+    title = "Lids, irises, lips of rendered heads"
+    return [Table(title, _RENDERED_PROTOCOL, RENDERED_COLUMNS, rendered_rows(bench))]
+
+
 def eyes(bench: Bench) -> list[Table]:
-    """Measure slopes of motion on photos and on rendered heads, and of shape."""
-    rendered = Table(
-        "Lids, irises, lips of rendered heads", _RENDERED_PROTOCOL, RENDERED_COLUMNS, rendered_rows(bench)
-    )
-    return [*_against_mediapipe(bench), rendered]
-
-
-def _against_mediapipe(bench: Bench) -> list[Table]:
+    """Measure slopes of motion and of shape on photos, two tables."""
     if "mediapipe" not in bench.peers:
         return []
     same = same_faces(*central_meshes(bench, pack.face_photos(bench.data, "val")))

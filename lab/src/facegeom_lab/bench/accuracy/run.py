@@ -6,7 +6,7 @@ from pathlib import Path
 from facegeom_lab.bench.accuracy.cut_faces import cut_faces
 from facegeom_lab.bench.accuracy.detection import crowds, detection
 from facegeom_lab.bench.accuracy.expression import expression
-from facegeom_lab.bench.accuracy.eyes import eyes
+from facegeom_lab.bench.accuracy.eyes import eyes, motions
 from facegeom_lab.bench.accuracy.groups import groups
 from facegeom_lab.bench.accuracy.hard_cases import hard_cases
 from facegeom_lab.bench.accuracy.landmarks import aligned, confidence, end_to_end
@@ -28,6 +28,7 @@ SECTIONS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "end-to-end": end_to_end,
     "mesh": mesh,
     "eyes": eyes,
+    "motions": motions,
     "expression": expression,
     "stability": stability,
     "people": people,

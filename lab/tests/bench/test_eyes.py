@@ -83,7 +83,7 @@ def test_rendered_heads_are_compared_with_their_exact_mesh(monkeypatch: pytest.M
         nothing, marks = np.zeros((256, 256, 3), np.uint8), np.zeros((68, 2))
         return Sample(nothing, marks, rotation, translation, np.ones(68, bool), 1.0, mesh_mm=mesh_mm)
 
-    answers = iter([eyes.mesh_in_picture(sample(half)) for _, half in heads])
+    answers = iter([eyes.exact_mesh(sample(half)) for _, half in heads])
     bench = SimpleNamespace(
         data=Path("nowhere"), analyze=lambda _: SimpleNamespace(mesh_px=next(answers)[None])
     )

@@ -114,14 +114,10 @@ def placement(
     from facegeom_lab.fitting.placement import write_placement
     from facegeom_lab.synth.generate import MODEL_FILE
     from facegeom_lab.synth.model import load_model
-    from facegeom_lab.teachers.mediapipe import MAX_FACES_OF_CROP, Views, mesh_workers
+    from facegeom_lab.teachers.mediapipe import MAX_FACES_OF_CROP, mesh_workers
 
     with mesh_workers(python or ensure_python("mediapipe"), 1, MAX_FACES_OF_CROP) as workers:
-
-        def find(files: list[Path]) -> list[Views]:
-            return [views for views in workers.find(files) if isinstance(views, Views)]
-
-        figures = write_placement(load_model(data / MODEL_FILE), find, out, count, seed)
+        figures = write_placement(load_model(data / MODEL_FILE), workers.find, out, count, seed)
     typer.echo(", ".join(f"{name}: {value:.3g}" for name, value in figures.items()))
 
 

@@ -1,6 +1,6 @@
 """Where a mesh teacher puts its points on the head model, measured on rendered heads."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from tqdm import tqdm
 
-from facegeom.errors import InputError
+from facegeom.errors import ImageError, InputError
 from facegeom.geometry import topology
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.schemes import MESH478_EYE_CORNERS
@@ -52,9 +52,9 @@ def _at_rest(_: np.random.Generator, model: HeadModel) -> Floats:
     return np.zeros(len(model.expression_names), np.float32)
 
 
-def teacher_points(views: Views) -> Floats | None:
+def teacher_points(views: Views | ImageError) -> Floats | None:
     """Return the mean (478, 2) of a teacher's points in both views of a picture; None for no face."""
-    if not len(views.plain) or not len(views.mirrored):
+    if isinstance(views, ImageError) or not len(views.plain) or not len(views.mirrored):
         return None
     back = views.mirrored[0][topology.mirror(), :2] * (-1, 1) + (views.width - 1, 0)
     return np.asarray((views.plain[0][:, :2] + back) / 2)
@@ -99,7 +99,11 @@ def _projected(head: Sample) -> tuple[Floats, Floats]:
 
 
 def write_placement(
-    model: HeadModel, find: Callable[[list[Path]], list[Views]], out: Path, count: int = 120, seed: int = 0
+    model: HeadModel,
+    find: Callable[[list[Path]], Iterable[Views | ImageError]],
+    out: Path,
+    count: int = 120,
+    seed: int = 0,
 ) -> dict[str, float]:
     """Move the placement in use to where a teacher puts its points; again, until it stays.
 

@@ -142,6 +142,17 @@ def _face(model: HeadModel, warped: Floats) -> NDArray[np.bool_]:
     return face & parts
 
 
+def mesh_in_picture(mesh_mm: Floats, camera: Camera) -> NDArray[np.float64]:
+    """Return a mesh (478, 3) of the camera frame in pixels, as the teacher gives meshes.
+
+    Depths are as large as widths in the middle of the face, and 0 on the mean.
+    """
+    mesh = mesh_mm.astype(np.float64)
+    depth = mesh[:, 2]
+    depth_px = camera.focal_px * (depth / depth.mean() - 1)
+    return np.column_stack([camera.project(mesh), depth_px])
+
+
 UNIT_MM, OFFSET_MM = 0.01, -300.0
 """A stored count c > 0 means c · UNIT_MM + OFFSET_MM behind the head's origin along the camera's z axis."""
 

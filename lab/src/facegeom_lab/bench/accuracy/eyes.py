@@ -20,6 +20,7 @@ from facegeom_lab.measures.motion import (
     seen_eyes,
 )
 from facegeom_lab.measures.tables import Cell, Table
+from facegeom_lab.synth.anatomy import mesh_in_picture
 from facegeom_lab.synth.generate import MODEL_FILE, load_backgrounds
 from facegeom_lab.synth.model import load_model
 from facegeom_lab.synth.scene import Sample
@@ -104,7 +105,7 @@ def rendered_rows(bench: Bench) -> list[tuple[Cell, ...]]:
     numbers = track(range(HEADS), f"{HEADS} rendered heads")
     pairs = []
     for sample in rendered_samples(model, backgrounds, numbers, SEED, "test"):
-        truth = mesh_in_picture(sample)
+        truth = exact_mesh(sample)
         mesh = nearest(bench.analyze(sample.image).mesh_px, truth[..., :2].mean(axis=0))
         pairs += same_faces([mesh], [truth])
     ours, truths = (np.stack([pair[which] for pair in pairs]).astype(np.float64) for which in (0, 1))
@@ -116,14 +117,11 @@ def rendered_rows(bench: Bench) -> list[tuple[Cell, ...]]:
     return rows
 
 
-def mesh_in_picture(sample: Sample) -> FloatArray:
-    """Return the exact mesh (478, 3) of a rendered head, pixels; depth as large as widths at its middle."""
+def exact_mesh(sample: Sample) -> FloatArray:
+    """Return the mesh (478, 3) of a rendered head in its image, pixels."""
     assert sample.mesh_mm is not None
     height, width = sample.image.shape[:2]
-    camera = Camera(width, height, sample.fov_deg)
-    depth = sample.mesh_mm[:, 2]
-    depth_px = camera.focal_px * (depth / depth.mean() - 1)
-    return np.column_stack([camera.project(sample.mesh_mm), depth_px])
+    return mesh_in_picture(sample.mesh_mm, Camera(width, height, sample.fov_deg))
 
 
 def _aside(laid: FloatArray) -> FloatArray:

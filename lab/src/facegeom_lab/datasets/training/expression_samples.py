@@ -23,7 +23,7 @@ from facegeom.geometry.schemes import ARKIT52
 from facegeom.models.expression import ExpressionNet, Motion
 from facegeom.results import Faces
 from facegeom_lab.files import save_npz
-from facegeom_lab.synth.generate import MODEL_FILE, load_backgrounds
+from facegeom_lab.synth.generate import MODEL_FILE, generator, load_backgrounds
 from facegeom_lab.synth.model import Floats, HeadModel, load_model
 from facegeom_lab.synth.motion import sample_motion
 from facegeom_lab.synth.scene import Image, Sample, render
@@ -97,9 +97,8 @@ def rendered_samples(
 ) -> Iterator[Sample]:
     """Render the heads of some numbers of a set."""
     for number in numbers:
-        rng = np.random.default_rng(2 * (seed * 1_000_000 + number) + (split == "test"))
         yield render(
-            rng,
+            generator(seed, number, split),
             model,
             backgrounds,
             SIZE_PX,

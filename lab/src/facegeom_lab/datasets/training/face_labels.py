@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from facegeom.errors import InputError
+from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_to_line_of_sight
 from facegeom_lab.datasets.published.pack import (
     FaceRow,
@@ -18,7 +19,7 @@ from facegeom_lab.datasets.published.pack import (
 )
 from facegeom_lab.datasets.records import FaceRecord, photo_reader
 from facegeom_lab.fitting.pose_fit import rotation_under_points
-from facegeom_lab.synth.anatomy import read_placement
+from facegeom_lab.synth.anatomy import mesh_in_picture, read_placement
 from facegeom_lab.teachers.linear_map import LinearMap
 
 MESH_SOURCE = "mesh"
@@ -147,7 +148,7 @@ def rendered_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels
                     landmarks_weight=weight * 0.5,
                     mesh=mesh,
                     mesh_weight=mesh_weight,
-                    rotation=_as_seen(arrays["rotation"].astype(np.float64), arrays["translation"]),
+                    rotation=as_seen(arrays["rotation"].astype(np.float64), arrays["translation"]),
                     rotation_weight=np.full(count, 2.0),
                 )
             )
@@ -155,21 +156,14 @@ def rendered_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels
 
 
 def rendered_mesh(arrays: Mapping[str, np.ndarray], size_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the exact meshes (n, 478, 3) of a shard of square images, pixels, and their weights (n, 478).
-
-    Depths are as large as widths in the middle of the face, and 0 on the mean, as the teacher's.
-    """
+    """Return the exact meshes (n, 478, 3) of a shard of square images, pixels, and their weights (n, 478)."""
     if "mesh_mm" not in arrays:
         shape = (len(arrays["rotation"]), 478)
         return np.zeros((*shape, 3), np.float32), np.zeros(shape, np.float32)
-    mesh_mm, fov_deg = arrays["mesh_mm"].astype(np.float64), arrays["fov_deg"]
-    focal_px = size_px / (2 * np.tan(np.radians(fov_deg.astype(np.float64)) / 2))[:, None]
-    depth = mesh_mm[..., 2]
-    middle = depth.mean(axis=1, keepdims=True)
-    flat = focal_px[..., None] * mesh_mm[..., :2] / depth[..., None] + (size_px - 1) / 2
-    mesh = np.concatenate([flat, (focal_px * (depth - middle) / middle)[..., None]], axis=-1)
+    heads = zip(arrays["mesh_mm"], arrays["fov_deg"].astype(float).tolist(), strict=True)
+    meshes = [mesh_in_picture(mesh_mm, Camera(size_px, size_px, fov_deg)) for mesh_mm, fov_deg in heads]
     trust = RENDERED_MESH_WEIGHT * read_placement()["trust"]
-    return mesh.astype(np.float32), np.repeat(trust[None], len(mesh), axis=0)
+    return np.array(meshes, np.float32), np.repeat(trust[None], len(meshes), axis=0)
 
 
 def of_all_points(weight: np.ndarray) -> np.ndarray:
@@ -210,6 +204,6 @@ def synthetic_faces(folder: Path | None) -> tuple[list[np.ndarray], FaceLabels |
     return images, FaceLabels.concatenate(parts) if parts else None
 
 
-def _as_seen(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
+def as_seen(rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
     """Convert rotations (N, 3, 3) from the camera frame to the frame of the line of sight."""
     return np.swapaxes(rotation_to_line_of_sight(translation.astype(np.float64)), 1, 2) @ rotation

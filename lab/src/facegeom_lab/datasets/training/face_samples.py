@@ -30,7 +30,7 @@ from facegeom_lab.datasets.training.face_labels import FaceLabels
 from facegeom_lab.files import save_npz
 
 FAR = 0.22
-"""Largest shift of a crop that is cut or covered on one side, as a detector's boxes of such faces are."""
+"""Largest shift, in sides of the crop, of those that lie aside as a detector's crops of cut faces do."""
 
 FRAME_SCALE = 2.0
 """Side of a whole portrait, in multiples of the longer side of the face box."""

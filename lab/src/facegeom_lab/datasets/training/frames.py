@@ -9,6 +9,8 @@ import torch
 from torch.utils.data import Dataset
 
 from facegeom.errors import InputError
+from facegeom.geometry.alignment import crop_from_photo
+from facegeom.geometry.boxes import face_box
 from facegeom.geometry.transforms import apply
 from facegeom_lab.datasets import registry
 from facegeom_lab.datasets.published.common import VAL_FOLD, fold
@@ -32,17 +34,8 @@ def ffhq_alignment(landmarks: np.ndarray, size_px: int) -> tuple[np.ndarray, flo
     Returns:
         (2, 3) from the photo to the frame, and its rotation in degrees, clockwise.
     """
-    right, left = landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)
-    eyes, mouth = (right + left) / 2, (landmarks[48] + landmarks[54]) / 2
-    across, down = left - right, mouth - eyes
-    x = across - down[::-1] * (-1, 1)
-    half = max(2.0 * np.linalg.norm(across), 1.8 * np.linalg.norm(down))
-    unit = x / np.linalg.norm(x)
-    scale = size_px / (2 * half)
-    linear = scale * np.array([[unit[0], unit[1]], [-unit[1], unit[0]]])
-    middle = eyes + 0.1 * down
-    matrix = np.column_stack([linear, (size_px - 1) / 2 - linear @ middle])
-    return matrix, float(-np.degrees(np.arctan2(unit[1], unit[0])))
+    (matrix,) = crop_from_photo("ffhq", size_px, landmarks[None], face_box(landmarks)[None])
+    return matrix, float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
 
 
 def aligned_view(

@@ -19,11 +19,11 @@ from facegeom.errors import InputError
 from facegeom.geometry import topology
 from facegeom.geometry.boxes import face_box
 from facegeom.geometry.placement import fit_canonical_head
-from facegeom.geometry.rotation import angles_from_rotation, rotation_to_line_of_sight
+from facegeom.geometry.rotation import angles_from_rotation
 from facegeom.geometry.schemes import IBUG68_MIRROR
 from facegeom_lab.datasets.published import free
 from facegeom_lab.datasets.published.pack import read_images
-from facegeom_lab.datasets.training.face_labels import FaceLabels, of_all_points, rendered_mesh
+from facegeom_lab.datasets.training.face_labels import FaceLabels, as_seen, of_all_points, rendered_mesh
 from facegeom_lab.fitting.pose_fit import rotation_under_points
 from facegeom_lab.synth.face_profiling import LEAST_TURN_DEG, YAW_DEG, Profiled, profile
 from facegeom_lab.teachers.labels import records
@@ -153,7 +153,6 @@ class FreeFaces:
 
     def _of_shard(self, arrays: Mapping[str, np.ndarray]) -> FaceLabels:
         mesh, mesh_weight = rendered_mesh(arrays, arrays["images"].shape[1])
-        translation = arrays["translation"].astype(np.float64)
         count = len(mesh)
         rotation = arrays["rotation"].astype(np.float64)
         return FaceLabels(
@@ -161,7 +160,7 @@ class FreeFaces:
             landmarks_weight=np.full((count, 68), RENDERED_WEIGHT, np.float32),
             mesh=mesh,
             mesh_weight=mesh_weight,
-            rotation=np.swapaxes(rotation_to_line_of_sight(translation), 1, 2) @ rotation,
+            rotation=as_seen(rotation, arrays["translation"]),
             rotation_weight=np.full(count, 2.0),
         )
 

@@ -15,6 +15,7 @@ from facegeom_lab.datasets.training.face_labels import FaceLabels, landmark_map,
 from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlain, SceneFaces, upright_view
 from facegeom_lab.networks.checkpoint import blend_weights, initial_network, network_from_checkpoint
 from facegeom_lab.networks.face import CROP_PX, FaceNet
+from facegeom_lab.teachers.linear_map import LinearMap
 from facegeom_lab.training import loop
 from facegeom_lab.training.losses import chordal, scale_nll, weighted_mean, wing
 from facegeom_lab.training.tasks.last_layer import blend_landmarks, fit_landmarks, fit_scales
@@ -156,13 +157,17 @@ class FaceData(L.LightningDataModule):
         chosen_images = [images[i] for i in chosen]
         self.val = FaceCropsPlain(chosen_images, FaceLabels(**parts), self.photos, view=upright_view)
 
+    def faces_of_epoch(self) -> tuple[list[np.ndarray], FaceLabels, list[float]]:
+        """Return images, labels and how often each is drawn."""
+        drawn, exact = synthetic_faces(self.rendered)
+        if exact is None:
+            return self.images, self.table, self.weights
+        weights = self.weights + [RENDERED_WEIGHT] * len(drawn)
+        return self.images + drawn, FaceLabels.concatenate([self.table, exact]), weights
+
     def train_dataloader(self) -> DataLoader:
         """Return the training samples of an epoch."""
-        images, table, weights = self.images, self.table, self.weights
-        drawn, exact = synthetic_faces(self.rendered)
-        if exact:
-            images, table = images + drawn, FaceLabels.concatenate([table, exact])
-            weights = weights + [RENDERED_WEIGHT] * len(drawn)
+        images, table, weights = self.faces_of_epoch()
         hard = (
             np.load(self.hard_negatives)["crops"]
             if self.hard_negatives and self.hard_negatives.exists()
@@ -199,6 +204,13 @@ def train(recipe: FaceRecipe, inputs: Inputs) -> Path:
     A new run starts from the checkpoint ``inputs.start``, or from random weights without one. On a CPU
     several ``processes`` of one thread each are fastest; the batch grows with their number.
     """
+    data = FaceData(recipe, inputs)
+    fit_face(recipe, inputs, data)
+    return refit_last_layer(recipe, inputs, data)
+
+
+def fit_face(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> None:
+    """Train or resume before the refit: ``out/last.ckpt``."""
     L.seed_everything(recipe.seed, workers=True)
     trainer = loop.trainer(
         inputs.out,
@@ -210,10 +222,8 @@ def train(recipe: FaceRecipe, inputs: Inputs) -> Path:
         reload_dataloaders_every_n_epochs=1,
         gradient_clip_val=5.0,
     )
-    data, task = FaceData(recipe, inputs), FaceTask(recipe, inputs.start)
-    loop.fit(trainer, task, data, inputs.out)
+    loop.fit(trainer, FaceTask(recipe, inputs.start), data, inputs.out)
     loop.save_last(trainer, inputs.out)
-    return refit_last_layer(recipe, inputs, data)
 
 
 def refit_last_layer(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> Path:
@@ -221,10 +231,7 @@ def refit_last_layer(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> Path
 
     Writes ``out/final.ckpt``.
     """
-    net = network_from_checkpoint(inputs.out / loop.LAST, FaceNet())
-    if recipe.start_share:
-        blend_weights(net, inputs.start, recipe.start_share)
-    blend_landmarks(net, landmark_map(inputs.labels), recipe.blend_share)
+    net = blended(recipe, inputs, landmark_map(inputs.labels))
     by_hand = np.flatnonzero(data.table.landmarks_weight[:, 0] == 1)
     samples = (data.images, data.table, data.photos)
     options: dict[str, Any] = {"strength": recipe.mild_strength, "hidden_share": recipe.hidden_share}
@@ -235,6 +242,20 @@ def refit_last_layer(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> Path
     fit_landmarks(net, views, inputs.workers)
     crops = FaceCrops(*samples, negatives=0, seed=recipe.seed, **options)
     fit_scales(net, crops, by_hand, recipe.confidence_rounds, inputs.workers)
-    final = inputs.out / "final.ckpt"
+    return save_final(net, inputs.out)
+
+
+def blended(recipe: FaceRecipe, inputs: Inputs, linear_map: LinearMap) -> FaceNet:
+    """Return the trained network, blended with the initial weights and with the points of the mesh."""
+    net = network_from_checkpoint(inputs.out / loop.LAST, FaceNet())
+    if recipe.start_share:
+        blend_weights(net, inputs.start, recipe.start_share)
+    blend_landmarks(net, linear_map, recipe.blend_share)
+    return net
+
+
+def save_final(net: FaceNet, out: Path) -> Path:
+    """Write ``out/final.ckpt``."""
+    final = out / "final.ckpt"
     torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, final)
     return final

@@ -10,10 +10,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import numpy as np
-import torch
-from torch.utils.data import DataLoader, Dataset, Subset, WeightedRandomSampler
+from torch.utils.data import Dataset, Subset
 
 from facegeom.errors import InputError
 from facegeom.geometry.boxes import face_box
@@ -25,13 +23,10 @@ from facegeom_lab.datasets.training.face_labels import FaceLabels
 from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlain, upright_view
 from facegeom_lab.datasets.training.free_faces import FreeFaces, boxed
 from facegeom_lab.evaluation.run import RECIPE, read_recipe
-from facegeom_lab.networks.checkpoint import blend_weights, network_from_checkpoint
-from facegeom_lab.networks.face import FaceNet
 from facegeom_lab.synth.lights import read_probes
-from facegeom_lab.training import loop
 from facegeom_lab.training.tasks.detector import fit
-from facegeom_lab.training.tasks.face import FaceData, FaceRecipe, FaceTask
-from facegeom_lab.training.tasks.last_layer import blend_landmarks, fit_landmarks, fit_scales
+from facegeom_lab.training.tasks.face import FaceData, FaceRecipe, blended, fit_face, save_final
+from facegeom_lab.training.tasks.last_layer import fit_landmarks, fit_scales
 from facegeom_lab.training.tasks.onepass import OnePassRecipe, OnePassTask
 from facegeom_lab.training.trainers import Inputs
 
@@ -101,47 +96,20 @@ class FreeFaceData(FaceData):
             images, table = images + drawn, FaceLabels.concatenate([table, exact])
         return FaceCropsPlain(images, table, self.photos, view=upright_view)
 
-    def train_dataloader(self) -> DataLoader:
-        """Return the training samples of an epoch."""
+    def faces_of_epoch(self) -> tuple[list[np.ndarray], FaceLabels, list[float]]:
+        """Return images, labels and how often each is drawn."""
         for shard in sorted(self.rendered.glob("synth_*.npz")) if self.rendered else []:
             if shard not in self.read:
                 drawn, exact = self.faces.rendered([shard])
                 self.drawn, self.exact = self.drawn + drawn, [*self.exact, exact]
                 self.read.add(shard)
-        known = self.hard_negatives
-        hard = np.load(known)["crops"] if known and known.is_file() else ()
-        r, epoch = self.recipe, self.trainer.current_epoch if self.trainer else 0
-        gentle = bool(self.trainer) and self.trainer.global_step >= r.mild_from_step
-        crops = FaceCrops(
-            self.images + self.drawn,
-            FaceLabels.concatenate([self.table, *self.exact]),
-            self.photos,
-            hard,
-            r.negatives,
-            r.seed + epoch,
-            1.0,
-            1.0 if gentle else r.mild_share,
-            r.mild_strength,
-            hidden_share=r.hidden_share,
-            upside_down_share=r.upside_down_share,
-        )
         weights = self.weights + [WEIGHTS["rendered"]] * len(self.drawn)
-        sampler = WeightedRandomSampler(weights, r.samples_per_epoch)
-        return DataLoader(crops, r.batch, sampler=sampler, num_workers=self.workers, drop_last=True)
+        return self.images + self.drawn, FaceLabels.concatenate([self.table, *self.exact]), weights
 
 
 def _train_face(recipe: FaceRecipe, inputs: Inputs) -> Path:
-    L.seed_everything(recipe.seed, workers=True)
-    trainer = loop.trainer(
-        *(inputs.out, "bf16-mixed", "val/nme", inputs.processes),
-        ema_decay=recipe.ema_decay,
-        max_steps=recipe.steps,
-        reload_dataloaders_every_n_epochs=1,
-        gradient_clip_val=5.0,
-    )
     data = FreeFaceData(recipe, inputs)
-    loop.fit(trainer, FaceTask(recipe, inputs.start), data, inputs.out)
-    loop.save_last(trainer, inputs.out)
+    fit_face(recipe, inputs, data)
     return refit(recipe, inputs, data)
 
 
@@ -150,10 +118,7 @@ def refit(recipe: FaceRecipe, inputs: Inputs, data: FreeFaceData) -> Path:
 
     The expected errors are those on all photos and on as many rendered heads.
     """
-    net = network_from_checkpoint(inputs.out / loop.LAST, FaceNet())
-    if recipe.start_share:
-        blend_weights(net, inputs.start, recipe.start_share)
-    blend_landmarks(net, data.faces.to68.linear, recipe.blend_share)
+    net = blended(recipe, inputs, data.faces.to68.linear)
     images, table = data.images, data.table
     if data.exact:
         part = slice(0, len(data.images))
@@ -169,9 +134,7 @@ def refit(recipe: FaceRecipe, inputs: Inputs, data: FreeFaceData) -> Path:
         fit_landmarks(net, views, inputs.workers)
     crops = FaceCrops(images, table, data.photos, negatives=0, seed=recipe.seed, **options)
     fit_scales(net, crops, np.arange(len(images)), recipe.confidence_rounds, inputs.workers)
-    final = inputs.out / "final.ckpt"
-    torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, final)
-    return final
+    return save_final(net, inputs.out)
 
 
 def _train_onepass(recipe: OnePassRecipe, inputs: Inputs) -> Path:

@@ -93,10 +93,8 @@ class FaceAnalyzer:
         weights: Literal["float32", "int8", "free"] | None = None,
         orientation: Orientation = "exif",
     ) -> None:
-        self.options, self.threads = (
-            SearchOptions(min_face, max_faces, min_score, fov_deg, orientation),
-            threads,
-        )
+        self.options = SearchOptions(min_face, max_faces, min_score, fov_deg, orientation)
+        self.threads = threads
         device = devices.resolve(device)
         variant = ("int8" if device in devices.EIGHT_BITS else "float32") if weights is None else weights
         check_name("weights", variant, (*VARIANTS, weight_files.FREE))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from facegeom.errors import InputError
-from facegeom.worker_pool import available_cores, process
+from facegeom.worker_pool import process
 from facegeom.worker_pool.process import (
     WorkerDiedError,
     WorkerError,
@@ -119,10 +119,6 @@ def test_worker_ends_when_its_parent_is_killed(number: int) -> None:
 def test_workers_ignore_ctrl_c(worker: WorkerProcess) -> None:
     os.kill(worker.pid, signal.SIGINT)
     assert worker.call(2) == 42
-
-
-def test_available_cores() -> None:
-    assert 1 <= available_cores() <= (os.cpu_count() or 1)
 
 
 def _runs(pid: int) -> bool:

@@ -18,7 +18,7 @@ from facegeom.batch.work import TIMEOUT_S, Settings, networks_of
 from facegeom.errors import InputError, OutputError
 from facegeom.models.devices import EIGHT_BITS, resolve
 from facegeom.options import check_number
-from facegeom.worker_pool import available_cores
+from facegeom.parallel import available_cores
 
 _SEARCH_OPTIONS = {"min_face", "max_faces", "min_score", "fov_deg", "orientation"}
 _OPTIONS = {"detector", "weights", "pose_net", "threads", *_SEARCH_OPTIONS}

@@ -183,6 +183,11 @@ def run(
     except (UnreachableError, WorkerError) as error:
         typer.secho(f"error: {one_line(error)}", fg="red", err=True)
         raise typer.Exit(_UNFINISHED) from error
+    raise typer.Exit(_tell_end(result, out, dry_run))
+
+
+def _tell_end(result: "Progress", out: str, dry_run: bool) -> int:
+    """Print what a run has done and what is left; return the exit code."""
     if dry_run:
         left = f"{max(0, result.photos - result.done.photos)} to do, nothing was written"
         typer.echo(f"{count_noun(result.photos, 'photo')}{_growth(result)}, {left}")
@@ -194,9 +199,8 @@ def run(
         what = count_noun(result.open, "part")
         typer.echo(f"{what} could not be reached, see above; the same command goes on", err=True)
     if result.unlisted or result.open:
-        raise typer.Exit(_UNFINISHED)
-    if result.done.errors:
-        raise typer.Exit(_FAILED)
+        return _UNFINISHED
+    return _FAILED if result.done.errors else 0
 
 
 @batch.command()

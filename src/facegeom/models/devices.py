@@ -1,10 +1,13 @@
 """Processors that ONNX Runtime can use here: found, chosen, and explained where they are missing."""
 
+import logging
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 from facegeom.errors import InputError, shown
+
+_log = logging.getLogger(__name__)
 
 
 class _Device(NamedTuple):
@@ -106,7 +109,8 @@ def _best() -> str:
         options.log_severity_level = 4  # that there is no GPU is no news
         try:
             session = onnxruntime.InferenceSession(str(weights.path("pnet")), options, [provider])
-        except Exception:  # whatever a driver raises: the device does not work
+        except Exception as error:  # whatever a driver raises: the device does not work
+            _log.debug("device %r does not work: %s", device, error)
             continue
         if provider in session.get_providers():
             return device

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from facegeom.models.devices import EIGHT_BITS, resolve
+from facegeom.parallel import available_cores
 from facegeom.serve.work import Result, Task
-from facegeom.worker_pool import available_cores
 from facegeom.worker_pool.process import WorkerDiedError, WorkerProcess, start
 
 _log = logging.getLogger(__name__)

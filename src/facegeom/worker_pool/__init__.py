@@ -4,8 +4,6 @@ import ctypes
 import os
 import sys
 
-from facegeom.parallel import available_cores as available_cores
-
 
 def resident_bytes() -> int:
     """Return the memory that this process takes; 0 where that is not known."""

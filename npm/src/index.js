@@ -1,18 +1,20 @@
 /** The package in browsers: photos, canvases and videos in, faces out; a web worker computes. */
 
-import { EngineError } from "./page/local/errors.js";
+import { WorkerClient } from "./page/local/worker_client.js";
 
 export { EngineError, ImageError, InputError } from "./page/local/errors.js";
 
-/** @type {{worker: Worker | null, waiting: Map<number, any>, last: number, settings: object}} */
-const state = { worker: null, waiting: new Map(), last: 0, settings: {} };
+const client = new WorkerClient(
+  () => new Worker(new URL("./worker.js", import.meta.url), { type: "module" }),
+  "the worker stopped",
+);
+let settings = {};
 
 /** Say where the folder `data` lies and how many threads to use, before the first photo. */
 export function configure(options = {}) {
   const { data } = options;
-  state.settings = { ...state.settings, ...options, ...(data ? { data: new URL(data, document.baseURI).href } : {}) };
-  state.worker?.terminate();
-  state.worker = null;
+  settings = { ...settings, ...options, ...(data ? { data: new URL(data, document.baseURI).href } : {}) };
+  client.stop();
 }
 
 /** Open the networks; the first photo does it, too. */
@@ -41,37 +43,6 @@ async function transferable(input) {
   return [bitmap, [bitmap]];
 }
 
-function ask(message, { onProgress = (/** @type {number} */ _loaded, /** @type {number} */ _total) => {} } = {}, owned = []) {
-  state.worker ??= start();
-  const { worker } = state;
-  const id = ++state.last;
-  return new Promise((resolve, reject) => {
-    state.waiting.set(id, { resolve, reject, onProgress });
-    worker.postMessage({ id, settings: state.settings, ...message }, owned);
-  });
-}
-
-function start() {
-  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-  worker.addEventListener("message", ({ data }) => receive(data));
-  worker.addEventListener("error", ({ message }) => fail(message));
-  return worker;
-}
-
-function receive({ id, result, error, loaded, total }) {
-  const asked = state.waiting.get(id);
-  if (!asked) return;
-  if (loaded !== undefined) return void asked.onProgress(loaded, total);
-  state.waiting.delete(id);
-  if (error) asked.reject(Object.assign(new Error(error.message), { name: error.name }));
-  else asked.resolve(result);
-}
-
-/** Handle a crash of the worker: what is pending fails, the next photo starts a new one. */
-function fail(message) {
-  const reason = new EngineError(`the worker stopped (${message ?? "its script did not load"})`);
-  for (const { reject } of state.waiting.values()) reject(reason);
-  state.waiting.clear();
-  state.worker?.terminate();
-  state.worker = null;
+function ask(message, { onProgress = undefined } = {}, owned = []) {
+  return client.ask({ settings, ...message }, { onProgress }, owned);
 }

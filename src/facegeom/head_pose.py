@@ -73,10 +73,8 @@ class HeadPoseDetector:
         fov_deg: float | None = None,
         orientation: Orientation = "exif",
     ) -> None:
-        self.options, self.threads = (
-            SearchOptions(min_face, max_faces, min_score, fov_deg, orientation),
-            threads,
-        )
+        self.options = SearchOptions(min_face, max_faces, min_score, fov_deg, orientation)
+        self.threads = threads
         pnet, rnet = (Engine(weights.path(name), device, threads) for name in ("pnet", "rnet"))
         self.detector = CascadeDetector(pnet, rnet, THRESHOLDS)
         self.fpnet = FPNet.load(face_pose_net, device, threads)

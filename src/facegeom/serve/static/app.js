@@ -224,7 +224,7 @@ async function openCamera() {
   leave();
   const opened = await work(async () => {
     say("Waiting for the camera: answer the browser's question.");
-    await live.openCamera();
+    await live.openCamera(isHere());
     return live.isOn;
   });
   if (!opened) return;

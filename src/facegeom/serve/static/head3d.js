@@ -4,7 +4,7 @@ import * as THREE from "three";
 import { OrbitControls } from "./vendor/three/OrbitControls.js";
 import { AXES, GAZE, channels } from "./colours.js";
 import { OUTLINES } from "./overlay.js";
-import { faceGeometry, photoTexture } from "./model3d.js";
+import { faceGeometry, photoTexture, redrawn, setAttribute } from "./model3d.js";
 
 const TURN = THREE.MathUtils.degToRad(6); // per press of an arrow key
 const ZOOM = 1.1;
@@ -35,7 +35,6 @@ export class HeadView {
     this.canvas = canvas;
     this.renderer = new THREE.WebGLRenderer({ canvas, alpha: true, antialias: true });
     this.scene = new THREE.Scene();
-    this.stale = [];
     this.camera = new THREE.PerspectiveCamera(28, 1, 1, 5000);
     this.controls = new OrbitControls(this.camera, canvas);
     this.controls.enablePan = false;
@@ -49,19 +48,29 @@ export class HeadView {
   }
 
   /**
-   * Take another face; `setShown` draws it.
+   * Take another face; `setShown` draws it. Geometries and texture of the last one are used again: a live view makes none anew.
    *
    * @param {object} face of the published schema
    */
   setFace(face, picture, topology) {
-    this.stale.push(...this.scene.children);
-    this.scene.clear();
-    const { geometry, origin } = faceGeometry(face, picture, topology);
-    geometry.setAttribute("color", confidenceColours(face));
-    this.parts = buildParts(geometry, photoTexture(face, picture), topology);
-    this.parts.axes = buildAxes(face, origin);
-    this.parts.gaze = buildGaze(face, origin, topology.mesh478.regions);
-    this.scene.add(...Object.values(this.parts), ...buildLights());
+    const { geometry, origin } = faceGeometry(face, picture, topology, this.parts?.surface.geometry);
+    setAttribute(geometry, "color", 3, confidenceColours(face));
+    if (!this.parts) {
+      this.parts = buildParts(geometry, topology);
+      this.scene.add(...Object.values(this.parts), ...buildLights());
+    }
+    this.#cover(face, picture);
+    pointAxes(this.parts.axes, face, origin);
+    pointGaze(this.parts.gaze, face, origin, topology.mesh478.regions);
+  }
+
+  /** Lay the photo over the face. */
+  #cover(face, picture) {
+    const { material } = this.parts.skin;
+    if (material.map && redrawn(material.map, face, picture)) return;
+    material.map?.dispose();
+    material.map = photoTexture(face, picture);
+    material.needsUpdate = true;
   }
 
   /** Set the visible parts; without `skin` the surface shows the confidence. */
@@ -98,16 +107,8 @@ export class HeadView {
     this.#stand(new THREE.Spherical(DISTANCE_MM, Math.PI / 2, 0));
   }
 
-  /** Draw; what belonged to the last face is freed afterwards, so that shaders are compiled once. */
   render() {
     this.renderer.render(this.scene, this.camera);
-    for (const part of this.stale.splice(0)) {
-      part.traverse(({ geometry, material }) => {
-        geometry?.dispose();
-        material?.map?.dispose();
-        material?.dispose();
-      });
-    }
   }
 
   #stand(place) {
@@ -135,30 +136,42 @@ export class HeadView {
 }
 
 function confidenceColours(face) {
-  const colours = face.confidence.mesh478.flatMap((confidence) => {
+  return face.confidence.mesh478.flatMap((confidence) => {
     const [red, green, blue] = channels(confidence).map((channel) => channel / 255);
     return new THREE.Color().setRGB(red, green, blue, THREE.SRGBColorSpace).toArray();
   });
-  return new THREE.Float32BufferAttribute(colours, 3);
 }
 
-function buildParts(geometry, texture, topology) {
-  const filled = geometry.clone();
-  filled.setIndex([...topology.triangles, ...HOLES.flatMap((name) => fan(topology.mesh478.regions[name]))].flat());
+/** Create what is drawn of a face; all parts share the attributes of its geometry. */
+function buildParts(geometry, topology) {
+  const sharing = (index) => {
+    const other = new THREE.BufferGeometry().setIndex(index);
+    for (const [name, attribute] of Object.entries(geometry.attributes)) other.setAttribute(name, attribute);
+    return other;
+  };
+  const filled = sharing([...topology.triangles, ...HOLES.flatMap((name) => fan(topology.mesh478.regions[name]))].flat());
   const behind = { polygonOffset: true, polygonOffsetFactor: 1, polygonOffsetUnits: 1, side: THREE.DoubleSide };
-  const lines = new THREE.BufferGeometry().setAttribute("position", geometry.getAttribute("position"));
-  lines.setAttribute("color", geometry.getAttribute("color"));
-  lines.setIndex(topology.mesh478.lines.flat());
-  const outlines = lines.clone().setIndex(OUTLINES.flatMap((name) => closed(topology.mesh478.regions[name])));
+  const lines = sharing(topology.mesh478.lines.flat());
+  const outlines = sharing(OUTLINES.flatMap((name) => closed(topology.mesh478.regions[name])));
   const dots = new THREE.PointsMaterial({ vertexColors: true, size: 2.5, sizeAttenuation: false });
   const thin = { vertexColors: true, transparent: true, opacity: 0.3 };
-  return {
-    skin: new THREE.Mesh(filled, new THREE.MeshBasicMaterial({ map: texture, ...behind })),
+  const parts = {
+    skin: new THREE.Mesh(filled, new THREE.MeshBasicMaterial(behind)),
     surface: new THREE.Mesh(geometry, new THREE.MeshLambertMaterial({ vertexColors: true, ...behind })),
     lines: new THREE.LineSegments(lines, new THREE.LineBasicMaterial(thin)),
     contours: new THREE.LineSegments(outlines, new THREE.LineBasicMaterial({ vertexColors: true })),
-    points: new THREE.Points(lines, dots),
+    points: new THREE.Points(sharing(null), dots),
+    axes: arrows(AXES, 14, 8, AXIS_MM),
+    gaze: arrows([GAZE, GAZE], 8, 5, GAZE_MM),
   };
+  for (const part of Object.values(parts)) part.frustumCulled = false; // the bounds of the next face are others
+  return parts;
+}
+
+/** Create arrows that have no place yet. */
+function arrows(colours, long, wide, reach) {
+  const ahead = new THREE.Vector3(0, 0, 1);
+  return new THREE.Group().add(...colours.map((colour) => new THREE.ArrowHelper(ahead, ahead, reach, colour, long, wide)));
 }
 
 /** Create lights from above and in front, for the surface without the photo. */
@@ -178,27 +191,22 @@ function fan([first, ...others]) {
   return others.slice(1).map((index, before) => [first, others[before], index]);
 }
 
-/** Create arrows of the head's x, y and -z (along the nose) from midway between the eyes. */
-function buildAxes(face, origin) {
-  const group = new THREE.Group();
-  const start = yUp(face.pose.camera.translation_mm).sub(origin);
+/** Point arrows along the head's x, y and -z (along the nose) from midway between the eyes. */
+function pointAxes({ children }, { pose }, origin) {
+  const start = yUp(pose.camera.translation_mm).sub(origin);
   [1, 1, -1].forEach((sign, axis) => {
-    const direction = yUp(face.pose.camera.rotation.map((row) => row[axis] * sign));
-    const arrow = new THREE.ArrowHelper(direction, start, AXIS_MM, AXES[axis], 14, 8);
-    group.add(arrow);
+    children[axis].position.copy(start);
+    children[axis].setDirection(yUp(pose.camera.rotation.map((row) => row[axis] * sign)));
   });
-  return group;
 }
 
-/** Create arrows from the irises to where they look. */
-function buildGaze({ mesh_mm: points, pose, gaze }, origin, { iris_right: right, iris_left: left }) {
-  const group = new THREE.Group();
+/** Point arrows from the irises to where they look. */
+function pointGaze({ children }, { mesh_mm: points, pose, gaze }, origin, { iris_right: right, iris_left: left }) {
   [right[0], left[0]].forEach((centre, eye) => {
     const [x, y, z] = gaze.eyes[eye];
-    const direction = yUp(pose.camera.rotation.map((row) => row[0] * x + row[1] * y + row[2] * z));
-    group.add(new THREE.ArrowHelper(direction, yUp(points[centre]).sub(origin), GAZE_MM, GAZE, 8, 5));
+    children[eye].position.copy(yUp(points[centre]).sub(origin));
+    children[eye].setDirection(yUp(pose.camera.rotation.map((row) => row[0] * x + row[1] * y + row[2] * z)));
   });
-  return group;
 }
 
 function yUp([x, y, z]) {

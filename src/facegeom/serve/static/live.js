@@ -1,6 +1,7 @@
 /** A camera or a video file, frame by frame: shown, or followed by the tracker in this browser. */
 
 const SIDE_PX = 640; // longer side of a frame as the tracker sees it
+const PHOTO_SIDE_PX = 1280; // of a camera that only takes a photo
 const RATE_S = 1; // over which the frames are counted
 
 const REASONS = {
@@ -28,12 +29,14 @@ export class Live {
   /**
    * Open the camera. The promise waits for the user's permission; `stop` ends the wait.
    *
+   * @param {boolean} followed frames are taken as the tracker sees them; larger ones cost time
    * @throws {Error} with a message for the user
    */
-  async openCamera() {
+  async openCamera(followed) {
     if (!navigator.mediaDevices) throw new Error("the camera works only at https:// or on this machine itself; choose a photo instead");
     const session = this.#begin();
-    const wishes = { video: { facingMode: "user", width: { ideal: 1280 }, height: { ideal: 960 }, frameRate: { ideal: 30 } } };
+    const width = followed ? SIDE_PX : PHOTO_SIDE_PX;
+    const wishes = { video: { facingMode: "user", width: { ideal: width }, height: { ideal: 0.75 * width }, frameRate: { ideal: 30 } } };
     try {
       const stream = await navigator.mediaDevices.getUserMedia(wishes);
       if (this.session !== session) return stopTracks(stream); // it was closed meanwhile
@@ -63,53 +66,58 @@ export class Live {
 
   #begin() {
     this.stop();
-    return (this.session = { url: null, frames: 0, onFrame: null, times: [] });
+    return (this.session = { url: null, isOver: false, wake: null, times: [] });
   }
 
-  /** Follow the faces from frame to frame until the source ends or `stop` is called. */
+  /**
+   * Follow the faces from frame to frame until the source ends or `stop` is called. While the worker analyzes a frame the next
+   * one waits for it there, and the page draws the last.
+   */
   async follow(options) {
-    const { session, video } = this;
+    const { session } = this;
     const { follow } = await import("./local/analyze.js");
-    let [isFirst, seen] = [true, 0];
-    this.#watch(session);
+    this.video.addEventListener("ended", () => session.wake?.(), { once: true });
+    let [restart, before] = [true, null];
     try {
-      while (this.session === session) {
-        if (session.frames === seen && !video.ended) {
-          await new Promise((resolve) => { session.onFrame = resolve; });
-          continue;
-        }
-        if (session.frames === seen) break;
-        seen = session.frames;
-        const [resizeWidth, resizeHeight] = fitted(video.videoWidth, video.videoHeight);
-        const picture = await createImageBitmap(video, { resizeWidth, resizeHeight, resizeQuality: "medium" });
-        if (this.session !== session) break;
-        const about = { ...options, restart: isFirst, timeS: session.timeS, onProgress: this.page.onProgress };
-        const frame = await follow(picture, about);
-        isFirst = false;
-        if (this.session === session) this.page.onFrame({ ...frame, perSecond: rate(session.times) });
+      for (let next = await this.#next(session); next; next = await this.#next(session)) {
+        const about = { ...options, restart, timeS: next.timeS, onProgress: this.page.onProgress };
+        const shown = follow(next.picture, about).then((frame) => this.#show(session, frame));
+        shown.catch(() => {}); // it is awaited below, if the one before does not fail
+        await before;
+        [restart, before] = [false, shown];
       }
+      await before;
     } catch (error) {
       return this.#fail(session, error.message);
     }
     if (this.session === session) this.#end(null);
   }
 
-  /** Note each new frame of the video. */
-  #watch(session) {
-    const wake = () => {
-      session.onFrame?.();
-      session.onFrame = null;
-    };
-    const note = (_, { mediaTime }) => {
-      if (this.session !== session) return wake();
-      session.frames++;
-      session.timeS = mediaTime;
-      wake();
-      this.video.requestVideoFrameCallback(note);
-    };
-    this.video.requestVideoFrameCallback(note);
-    this.video.addEventListener("ended", wake, { once: true });
-    session.wake = wake;
+  #show(session, frame) {
+    if (this.session === session) this.page.onFrame({ ...frame, perSecond: rate(session.times) });
+    else frame.picture.close();
+  }
+
+  /** Wait for the next frame; return its picture, and its time in seconds; null after the last. */
+  async #next(session) {
+    const { video } = this;
+    if (this.session !== session || session.isOver) return null;
+    session.isOver = video.ended; // what it shows now is its last frame
+    const timeS = video.ended ? video.currentTime : await this.#presented(session);
+    if (this.session !== session) return null;
+    if (timeS === null) return this.#next(session);
+    const [width, height] = fitted(video.videoWidth, video.videoHeight);
+    const resized = width < video.videoWidth ? { resizeWidth: width, resizeHeight: height, resizeQuality: "medium" } : {};
+    const picture = await createImageBitmap(video, resized);
+    return { picture, timeS };
+  }
+
+  /** Return the time of the next frame that is presented; null if the source ended before. */
+  #presented(session) {
+    return new Promise((resolve) => {
+      session.wake = () => resolve(null);
+      this.video.requestVideoFrameCallback((_, { mediaTime }) => resolve(mediaTime));
+    });
   }
 
   #fail(session, message) {

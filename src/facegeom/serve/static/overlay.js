@@ -16,15 +16,15 @@ const LEAST = { contours: 24, axes: 48, gaze: 48, points: 80, mesh: 110 };
  * @param {HTMLCanvasElement} canvas is filled with the part.
  * @param {CanvasImageSource} picture the photo.
  * @param {object[]} faces of the published schema.
- * @param {{selected: number, show: object, part: object, topology: object, density?: number}} how
+ * @param {{selected: number, show: object, part: object, topology: object, density?: number, smoothing?: string}} how
  *   part: left, top, width, height in the photo; show: flags box, contours, points, mesh, axes, gaze; density: pixels of
  *   the canvas for one of the screen.
  */
-export function drawPhoto(canvas, picture, faces, { selected, show, part, topology, density = 1 }) {
+export function drawPhoto(canvas, picture, faces, { selected, show, part, topology, density = 1, smoothing = "high" }) {
   const pen = canvas.getContext("2d");
   const scale = canvas.width / part.width;
   pen.clearRect(0, 0, canvas.width, canvas.height);
-  pen.imageSmoothingQuality = "high";
+  pen.imageSmoothingQuality = smoothing;
   pen.imageSmoothingEnabled = scale < 4; // beyond that, pixels are what one wants to see
   pen.drawImage(picture, part.left, part.top, part.width, part.height, 0, 0, canvas.width, canvas.height);
   pen.lineJoin = pen.lineCap = "round";

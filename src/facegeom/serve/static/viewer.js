@@ -58,8 +58,9 @@ export class PhotoView {
     this.canvas.style.width = `${width}px`;
     this.#resize(Math.round(width * density), Math.round(height * density));
     this.canvas.classList.toggle("zoomed", this.part !== null);
-    const { answer, selected, topology } = this.photo;
-    drawPhoto(this.canvas, picture, answer.faces, { selected, show: this.page.show(), part: this.shown(), topology, density });
+    const { answer, selected, topology, ids } = this.photo;
+    const smoothing = ids ? "low" : "high"; // frames of a video follow one another
+    drawPhoto(this.canvas, picture, answer.faces, { selected, show: this.page.show(), part: this.shown(), topology, density, smoothing });
   }
 
   #resize(width, height) {

@@ -6,6 +6,9 @@ import { metadataOf } from "./metadata.js";
 
 const STRIP_PX = 2 ** 20; // pixels are read in strips: phones refuse large canvases
 
+/** @type {OffscreenCanvasRenderingContext2D | null} */
+let lastSheet = null;
+
 /**
  * Read a photo: EXIF orientation applied, transparent parts over white, colours of an embedded profile as sRGB.
  *
@@ -76,8 +79,7 @@ async function decode(blob, profile) {
 export function pixels(bitmap) {
   const { width, height } = bitmap;
   const rows = Math.min(Math.max(Math.floor(STRIP_PX / width), 1), height);
-  const canvas = new OffscreenCanvas(width, rows);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const context = sheet(width, rows);
   const data = new Uint8Array(width * height * 3);
   for (let top = 0; top < height; top += rows) {
     context.fillStyle = "white";
@@ -87,6 +89,14 @@ export function pixels(bitmap) {
     withoutAlpha(strip.data, data.subarray(top * width * 3));
   }
   return { width, height, data };
+}
+
+/** Return a canvas to read from. The last one is kept for the next frame: a worker's new canvas waits for the page's thread. */
+function sheet(width, height) {
+  if (lastSheet?.canvas.width !== width || lastSheet.canvas.height !== height) {
+    lastSheet = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  }
+  return lastSheet;
 }
 
 function withoutAlpha(rgba, rgb) {

@@ -52,6 +52,7 @@ export function reduce(image, [across, down], part = [0, 0, image.width, image.h
   const width = Math.ceil((right - left) / across);
   const height = Math.ceil((bottom - top) / down);
   const data = new Uint8Array(width * height * 3);
+  if (across === 1 && down === 1) return { width, height, data: copied(image, part, data) };
   for (let row = 0, to = 0; row < height; row++) {
     const y = top + row * down;
     for (let column = 0; column < width; column++, to += 3) {
@@ -60,6 +61,14 @@ export function reduce(image, [across, down], part = [0, 0, image.width, image.h
     }
   }
   return { width, height, data };
+}
+
+/** Copy a part of the image. */
+function copied({ width, data }, [left, top, right, bottom], target) {
+  for (let y = top, to = 0; y < bottom; y++, to += (right - left) * 3) {
+    target.set(data.subarray((y * width + left) * 3, (y * width + right) * 3), to);
+  }
+  return target;
 }
 
 function meanOf({ width, data }, left, top, right, bottom, target, to) {

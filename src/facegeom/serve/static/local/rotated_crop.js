@@ -1,7 +1,6 @@
 /** Crops through affine maps and homographies. Mirrors `facegeom.image.rotated_crop` and Pillow's transforms. */
 
 import { cropSquares } from "./crop.js";
-import { clip } from "./numbers.js";
 import { apply, product } from "./rotation.js";
 
 /** Return the point to which a homography maps a point. */
@@ -65,20 +64,25 @@ export function cropAffine(image, imageFromCrop, sizePx) {
 
 /** Sample an image through a homography, bilinearly and with Pillow's rounding down; black outside. */
 function transformed({ data: pixels, width, height }, matrix, sizePx) {
-  const scaled = matrix.map((row) => row.map((value) => value / matrix[2][2]));
+  const [[a, b, c], [d, e, f], [g, h, i]] = matrix.map((row) => row.map((value) => value / matrix[2][2]));
   const out = new Uint8Array(sizePx * sizePx * 3);
   for (let row = 0, to = 0; row < sizePx; row++) {
-    for (let column = 0; column < sizePx; column++, to += 3) {
-      const [x, y] = project(scaled, [column + 0.5, row + 0.5]);
+    for (let column = 0; column < sizePx; column++, to += 3) { // no arrays in here: one for each pixel costs more than the pixel
+      const [right, down] = [column + 0.5, row + 0.5];
+      const scale = g * right + h * down + i;
+      const x = (a * right + b * down + c) / scale;
+      const y = (d * right + e * down + f) / scale;
       if (!(x >= 0 && x < width && y >= 0 && y < height)) continue;
-      const [left, top] = [Math.floor(x - 0.5), Math.floor(y - 0.5)];
-      const [dx, dy] = [x - 0.5 - left, y - 0.5 - top];
-      const [first, second] = [left, left + 1].map((index) => clip(index, 0, width - 1) * 3);
-      const [upper, lower] = [top, top + 1].map((index) => clip(index, 0, height - 1) * width * 3);
+      const left = Math.floor(x - 0.5);
+      const top = Math.floor(y - 0.5);
+      const first = Math.max(left, 0) * 3;
+      const second = Math.min(left + 1, width - 1) * 3;
+      const upper = Math.max(top, 0) * width * 3;
+      const lower = Math.min(top + 1, height - 1) * width * 3;
       for (let channel = 0; channel < 3; channel++) {
-        const above = mix(pixels[upper + first + channel], pixels[upper + second + channel], dx);
-        const below = mix(pixels[lower + first + channel], pixels[lower + second + channel], dx);
-        out[to + channel] = Math.trunc(mix(above, below, dy));
+        const above = mix(pixels[upper + first + channel], pixels[upper + second + channel], x - 0.5 - left);
+        const below = mix(pixels[lower + first + channel], pixels[lower + second + channel], x - 0.5 - left);
+        out[to + channel] = Math.trunc(mix(above, below, y - 0.5 - top));
       }
     }
   }

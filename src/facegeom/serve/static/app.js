@@ -2,7 +2,7 @@
 
 import { format, isHere, isPressed, layers, press, settings, wireChoices } from "./choices.js";
 import { FORMATS, copy, isCopied, save } from "./files.js";
-import { Live } from "./live.js";
+import { Live, pace } from "./live.js";
 import { showAngles, showExpression, showFaces, showFacts, showGaze, showPhotos, summary, thumbnail } from "./panel.js";
 import { UnreachableError, analyze as remotely } from "./remote.js";
 import { isVideo, listen } from "./sources.js";
@@ -13,9 +13,11 @@ import { PhotoView } from "./viewer.js";
 const part = (id) => document.getElementById(id);
 const LEAST_FACE_PX = 8; // smaller faces have no details to look for
 const PANEL_MS = 120; // between two updates of numbers and 3D in a live view
+const SLOW_HEAD_MS = 500; // of 3D without a graphics card
 
 /** What is on the page: the photos of the last choice, the shown one, the work that goes on, the 3D view. */
-const page = { photos: [], shown: null, job: null, turn: 0, head: null, liveName: "", liveNote: "", panelMs: 0 };
+const page = { photos: [], shown: null, job: null, turn: 0, head: null, liveName: "", liveNote: "" };
+const [areNumbersDue, isHeadDue] = [pace(), pace()];
 const view = new PhotoView(part("photo"), part("tip"), { show: layers, onSelect: (index) => part("faces").querySelectorAll("input")[index]?.click() });
 const live = new Live(part("video"), {
   onFrame: showFrame,
@@ -185,14 +187,18 @@ async function select(index) {
 }
 
 /** Show numbers and 3D of the selected face. */
-async function showFace() {
+function showFace() {
+  showNumbers();
+  return showHead();
+}
+
+function showNumbers() {
   const face = page.shown.answer.faces[page.shown.selected];
   if (!face) return;
   showAngles(part("angles"), face);
   showFacts(part("facts"), face);
   showGaze(part("gaze"), part("gaze-note"), face);
   showBars();
-  await showHead(face);
 }
 
 function showBars() {
@@ -201,8 +207,10 @@ function showBars() {
 }
 
 /** Show the 3D view; three.js is loaded with the first face. */
-async function showHead(face) {
-  const { picture, topology: shared } = page.shown;
+async function showHead() {
+  const { picture, answer, selected, topology: shared } = page.shown;
+  const face = answer.faces[selected];
+  if (!face) return;
   try {
     const { HeadView } = await import("./head3d.js");
     page.head ??= new HeadView(part("head-canvas"));
@@ -285,12 +293,12 @@ async function showFrame({ picture, answer: { ids, ...answer }, perSecond }) {
   }
   view.set(page.shown, last?.ids !== undefined);
   part("photo").dispatchEvent(new CustomEvent("frame", { detail: answer }));
-  const now = performance.now();
-  if (now - page.panelMs < PANEL_MS) return undefined;
-  page.panelMs = now;
-  part("rate").hidden = false;
-  part("rate").textContent = `${perSecond.toFixed(0)} frames a second`;
-  return showFace();
+  if (areNumbersDue(PANEL_MS)) {
+    part("rate").hidden = false;
+    part("rate").textContent = `${perSecond.toFixed(0)} frames a second`;
+    showNumbers();
+  }
+  return isHeadDue(page.head?.isSlow ? SLOW_HEAD_MS : PANEL_MS) && showHead();
 }
 
 function pauseOrPlay() {
@@ -313,6 +321,8 @@ function leave() {
   if (!wasShown) return;
   if (page.shown) {
     if (!page.shown.blob) keepFrame();
+    view.draw(); // as a photo is drawn, and with its own numbers and head
+    showFace();
     listPhotos();
     sayResult();
   } else {

@@ -176,3 +176,14 @@ function rate(times) {
   while (times[0] < now - RATE_S) times.shift();
   return times.length > 1 ? (times.length - 1) / (now - times[0]) : 0;
 }
+
+/** Return a function that answers whether so many milliseconds have passed since it last said yes. */
+export function pace() {
+  let last = -Infinity;
+  return (everyMs) => {
+    const now = performance.now();
+    if (now - last < everyMs) return false;
+    last = now;
+    return true;
+  };
+}

@@ -99,10 +99,13 @@ function sheet(width, height) {
   return lastSheet;
 }
 
-function withoutAlpha(rgba, rgb) {
-  for (let from = 0, to = 0; from < rgba.length; from += 4, to += 3) {
-    rgb[to] = rgba[from];
-    rgb[to + 1] = rgba[from + 1];
-    rgb[to + 2] = rgba[from + 2];
+/** Take the colours of pixels: a pixel is read as one number, its red in the lowest eight bits. */
+function withoutAlpha({ buffer }, rgb) {
+  const pixels = new Uint32Array(buffer);
+  for (let from = 0, to = 0; from < pixels.length; from++, to += 3) {
+    const pixel = pixels[from];
+    rgb[to] = pixel;
+    rgb[to + 1] = pixel >> 8;
+    rgb[to + 2] = pixel >> 16;
   }
 }

@@ -54,18 +54,29 @@ export function rotationToLineOfSight(direction) {
  */
 export function procrustes(source, target) {
   const [sourceMean, targetMean] = [mean(source), mean(target)];
-  const [s0, t0] = [source.map((p) => minus(p, sourceMean)), target.map((p) => minus(p, targetMean))];
-  const { value, vector } = largestEigenpair(hornMatrix(covariance(s0, t0)));
+  const { products, squares } = sums(source, sourceMean, target, targetMean);
+  const { value, vector } = largestEigenpair(hornMatrix(products));
   const rotation = rotationFromQuaternion(vector);
-  const scale = value / Math.max(s0.reduce((sum, point) => sum + dot(point, point), 0), 1e-12);
+  const scale = value / Math.max(squares, 1e-12);
   const turned = apply(rotation, sourceMean);
   return { scale, rotation, translation: targetMean.map((value, axis) => value - scale * turned[axis]) };
 }
 
-/** Return the sums of source[a] · target[b] over the points. */
-function covariance(source, target) {
-  const entry = (a, b) => source.reduce((sum, point, k) => sum + point[a] * target[k][b], 0);
-  return [0, 1, 2].map((a) => [0, 1, 2].map((b) => entry(a, b)));
+/** Return the sums over the points of source[a] · target[b], and of source · source, each from its mean. */
+function sums(source, [sx, sy, sz], target, [tx, ty, tz]) {
+  const products = [[0, 0, 0], [0, 0, 0], [0, 0, 0]];
+  let squares = 0;
+  for (let k = 0; k < source.length; k++) {
+    const own = [source[k][0] - sx, source[k][1] - sy, source[k][2] - sz];
+    const [x, y, z] = [target[k][0] - tx, target[k][1] - ty, target[k][2] - tz];
+    for (let axis = 0; axis < 3; axis++) {
+      products[axis][0] += own[axis] * x;
+      products[axis][1] += own[axis] * y;
+      products[axis][2] += own[axis] * z;
+    }
+    squares += dot(own, own);
+  }
+  return { products, squares };
 }
 
 function hornMatrix([[xx, xy, xz], [yx, yy, yz], [zx, zy, zz]]) {

@@ -1,4 +1,4 @@
-"""Read the rows of `facegeom batch` with pandas, Polars and DuckDB: the faces that look to a side.
+"""Read the rows of `facegeom batch` with pandas, Polars, DuckDB and Spark: the faces that look to a side.
 
     python examples/batch_rows.py run/parts --reader duckdb
 
@@ -34,10 +34,21 @@ def by_duckdb(folder: str) -> list[tuple[str, float]]:
     return duckdb.sql(f"SELECT * FROM ({faces}) WHERE abs(yaw_deg) > {SIDE_DEG}").fetchall()
 
 
+def by_spark(folder: str) -> list[tuple[str, float]]:
+    from pyspark.sql import SparkSession
+    from pyspark.sql.functions import abs as absolute
+    from pyspark.sql.functions import col, explode
+
+    session = SparkSession.builder.appName("facegeom rows").getOrCreate()
+    faces = session.read.parquet(folder).select("key", explode("yaw_deg").alias("yaw_deg"))
+    return [tuple(row) for row in faces.where(absolute(col("yaw_deg")) > SIDE_DEG).collect()]
+
+
 READERS: dict[str, Callable[[str], list[tuple[str, float]]]] = {
     "pandas": by_pandas,
     "polars": by_polars,
     "duckdb": by_duckdb,
+    "spark": by_spark,
 }
 
 if __name__ == "__main__":

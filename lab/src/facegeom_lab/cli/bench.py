@@ -137,27 +137,36 @@ def batch(
     photos: Annotated[Path, typer.Argument(help="Folder of photos; the run's photos are made from them.")],
     out: Out = OUT,
     engines: Annotated[str, typer.Option(help="Engines, separated by commas: local, ray.")] = "local,ray",
-    count: Annotated[int, typer.Option(min=60, help="Photos to analyze.")] = 5000,
+    count: Annotated[int, typer.Option(min=60, help="Photos to make.")] = 5000,
+    repeat: Annotated[int, typer.Option(min=1, help="How often the engines go over them.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes of each engine.")] = 2,
     part_size: Annotated[int, typer.Option(min=1, help="Photos in each file of results.")] = 64,
     kills: Annotated[int, typer.Option(min=0, help="Kills of each engine; 0 for none.")] = 20,
     seed: Seed = 0,
     minutes: Annotated[float, typer.Option(min=0.1, help="Time limit of each run.")] = 60,
-    listed: Annotated[
-        int, typer.Option(min=0, help="Files to list, to measure the driver of a large run; 0 for none.")
-    ] = 0,
+    listed: Annotated[int, typer.Option(min=1, help="Files that the section scale lists.")] = 1_000_000,
+    megabytes: Annotated[float, typer.Option(min=1, help="Size of each shard in the store.")] = 400,
+    only: Annotated[
+        str,
+        typer.Option(
+            help="Sections, separated by commas: throughput, kills, merged, shards, loose, outages, scale; "
+            "by default the first two."
+        ),
+    ] = "",
 ) -> None:
     """Measure batch throughput beside a single process, and recovery from kills. Needs an idle machine.
 
     Example: facegeom bench batch album -o results
+
+    Example: facegeom bench batch album --only shards,loose,outages
     """
     wanted = _split_names(engines)
     if not wanted or set(wanted) - {"local", "ray"}:
         raise typer.BadParameter(f"expected some of local, ray, got {engines!r}", param_hint="--engines")
     from facegeom_lab.bench.batch.run import BatchConfig, run_batch
 
-    config = BatchConfig(count, workers, part_size, kills, seed, minutes, listed)
-    run_batch(photos, out, wanted, config, _print_table)
+    config = BatchConfig(count, repeat, workers, part_size, kills, seed, minutes, listed, megabytes)
+    run_batch(photos, out, wanted, config, _split_names(only), _print_table)
     typer.echo(f"saved {out / 'batch.md'} and {out / 'batch.json'}")
 
 

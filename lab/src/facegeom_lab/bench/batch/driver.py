@@ -21,8 +21,8 @@ from facegeom_lab.bench.speed.processes import CONSOLE_SCRIPT, ProcessError, des
 
 _WORKER_NAMES = {"local": "facegeom.worker_pool.child", "ray": "ray::MapWorker"}
 _POLL_S = 0.02
-_SOME_FAILED = 1
-"""Exit code of a run in which some photos cannot be used: every 97th is damaged."""
+_DONE = (0, 1)
+"""Exit codes of a run that is done: 1 where some photos cannot be used, as every 97th that is made."""
 
 _SHUTDOWN_S = 20.0
 _LAST_KILL = 0.95
@@ -36,7 +36,7 @@ class Job:
     """Input and options of a run.
 
     Attributes:
-        sources: folders and archives of photos.
+        sources: folders, archives and URLs of photos.
         photos: number of photos in them.
         engine: "local" or "ray".
         workers: number of worker processes.
@@ -44,7 +44,7 @@ class Job:
         limit_s: time limit, seconds.
     """
 
-    sources: Sequence[Path]
+    sources: Sequence[Path | str]
     photos: int
     engine: str
     workers: int
@@ -64,10 +64,11 @@ class Driver:
         job: input and options.
         out: output folder; the log goes to a file beside it, named ``.log``.
         limit: deadline on the monotonic clock.
+        expected: exit codes that are no failure.
     """
 
-    def __init__(self, job: Job, out: Path, limit: float) -> None:
-        self._job, self._out, self._limit = job, out, limit
+    def __init__(self, job: Job, out: Path, limit: float, expected: Sequence[int] = _DONE) -> None:
+        self._job, self._out, self._limit, self._expected = job, out, limit, expected
         self._log = out.with_suffix(".log")
         options = ["--engine", job.engine, "--workers", str(job.workers), "--part-size", str(job.part_size)]
         command = [
@@ -93,22 +94,23 @@ class Driver:
             self.kill()
 
     def ended(self) -> bool:
-        """Return whether the command has ended successfully.
+        """Return whether the command has ended with an expected exit code.
 
         Raises:
             ProcessError: it failed, or took too long.
         """
         code = self._process.poll()
-        if code and code != _SOME_FAILED:
+        if code is not None and code not in self._expected:
             raise self._failure(f"the run ended with exit code {code}")
         if code is None and time.monotonic() > self._limit:
             raise self._failure("the run took too long")
         return code is not None
 
-    def finish(self) -> None:
-        """Wait until the command has ended."""
+    def finish(self) -> int:
+        """Wait until the command has ended and return its exit code."""
         while not self.ended():
             time.sleep(_POLL_S)
+        return self._process.wait()
 
     def wait_for_parts(self, count: int) -> bool:
         """Wait until this many part files exist; return False if the run ended before."""

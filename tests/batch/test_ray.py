@@ -109,6 +109,20 @@ def test_nothing_to_do(ray: Any) -> None:
     assert list(ray_engine.run([], Settings(), workers=1)) == []
 
 
+@pytest.mark.parametrize(("jobs", "workers", "blocks"), [(10, 2, 10), (10**6, 2, 4096), (10**5, 3200, 51200)])
+def test_enough_tasks_for_all_workers(
+    ray: Any, monkeypatch: pytest.MonkeyPatch, jobs: int, workers: int, blocks: int
+) -> None:
+    """With as many tasks as workers, or somewhat more, most workers would wait for a few at the end."""
+
+    def cut(count: int, override_num_blocks: int) -> None:
+        raise LookupError(f"{count} jobs in {override_num_blocks} tasks")
+
+    monkeypatch.setattr(ray.data, "range", cut)
+    with pytest.raises(LookupError, match=f"{jobs} jobs in {blocks} tasks"):
+        list(ray_engine.run(range(jobs), Settings(), workers))  # type: ignore[arg-type]
+
+
 def test_without_ray(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"pip install 'facegeom\[batch\]'"):

@@ -48,16 +48,14 @@ def test_a_worker_and_a_node_are_killed(
 
     def kill(progress: Progress) -> None:
         if progress.done.photos and not killed:
+            os.kill(ray_workers()[0], signal.SIGKILL)
             cluster.remove_node(cluster.second, allow_graceful=False)
-            killed.append("node")
-            for pid in ray_workers()[:1]:
-                os.kill(pid, signal.SIGKILL)
-                killed.append("worker")
+            killed.extend(("worker", "node"))
 
     options: dict[str, Any] = {"engine": "ray", "ray_address": cluster.address, "workers": 2, "part_size": 2}
     end = analyze_many([BUCKET], RUN, tell=kill, **options)
     if end.open:
         end = analyze_many([BUCKET], RUN, **options)
-    assert "node" in killed and end.done == Counts(10, 4, 3) and end.open == end.unlisted == 0
+    assert killed == ["worker", "node"] and end.done == Counts(10, 4, 3) and end.open == end.unlisted == 0
     assert parts_in_store() == undisturbed
     assert len({row.key for row in read_rows(RUN)}) == 10

@@ -20,8 +20,8 @@ from facegeom.errors import FacegeomError, InputError
 from facegeom.worker_pool.process import Deadline, WorkerError
 
 _START_ATTEMPTS = 3
-_MOST_BLOCKS = 4096
-"""Tasks into which Ray cuts the jobs; of ten million jobs each would be a task of its own else."""
+_MOST_BLOCKS, _BLOCKS_PER_WORKER = 4096, 16
+"""Tasks into which Ray cuts many jobs: few, but so many for each worker that all of them end together."""
 
 _BLOCK_BYTES = 1024
 """Of records that wait in a worker, so that the driver hears of every other job."""
@@ -165,7 +165,8 @@ def _results(
     keeper = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)
     coordinator = keeper(Coordinator).remote(jobs)
     resources = {"num_gpus": gpus_per_worker} if settings.device == "cuda" else {"num_cpus": 1}
-    results = ray.data.range(len(jobs), override_num_blocks=min(len(jobs), _MOST_BLOCKS)).map_batches(
+    blocks = min(len(jobs), max(_MOST_BLOCKS, _BLOCKS_PER_WORKER * workers))
+    results = ray.data.range(len(jobs), override_num_blocks=blocks).map_batches(
         RayWorker,
         fn_constructor_args=(settings, coordinator),
         batch_size=1,

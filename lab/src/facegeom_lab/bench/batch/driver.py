@@ -5,6 +5,7 @@ Linux only: worker processes are found in /proc.
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -65,11 +66,14 @@ class Driver:
         out: output folder; the log goes to a file beside it, named ``.log``.
         limit: deadline on the monotonic clock.
         expected: exit codes that are no failure.
+
+    Attributes:
+        peak_mb: largest resident memory of the command itself so far, without its workers, 2^20 bytes.
     """
 
     def __init__(self, job: Job, out: Path, limit: float, expected: Sequence[int] = _DONE) -> None:
         self._job, self._out, self._limit, self._expected = job, out, limit, expected
-        self._log = out.with_suffix(".log")
+        self._log, self.peak_mb = out.with_suffix(".log"), 0.0
         options = ["--engine", job.engine, "--workers", str(job.workers), "--part-size", str(job.part_size)]
         command = [
             sys.executable,
@@ -99,6 +103,9 @@ class Driver:
         Raises:
             ProcessError: it failed, or took too long.
         """
+        status = read_proc(Path("/proc", str(self._process.pid), "status"))
+        if found := re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE):
+            self.peak_mb = int(found[1]) / 1024
         code = self._process.poll()
         if code is not None and code not in self._expected:
             raise self._failure(f"the run ended with exit code {code}")
@@ -185,8 +192,8 @@ class _PlannedKill(NamedTuple):
     target: str
 
 
-def run_undisturbed(job: Job, out: Path) -> float:
-    """Run the command from start to end and return its seconds.
+def run_undisturbed(job: Job, out: Path) -> tuple[float, float]:
+    """Run the command from start to end and return its seconds, and the most memory of its own, MB.
 
     Raises:
         ProcessError: it failed, or took too long.
@@ -194,7 +201,7 @@ def run_undisturbed(job: Job, out: Path) -> float:
     started = time.monotonic()
     with Driver(job, out, started + job.limit_s) as driver:
         driver.finish()
-    return time.monotonic() - started
+    return time.monotonic() - started, driver.peak_mb
 
 
 def working_rate(job: Job, out: Path) -> float | None:

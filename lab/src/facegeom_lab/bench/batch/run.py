@@ -30,13 +30,13 @@ from facegeom_lab.measures.tables import Cell, Report, Table, percent
 _SPEED_PROTOCOL = (
     "{photos} photos made from a folder of photos (each changed a little, every 97th damaged): a third as "
     "files, a third in a tar file, a third in a Parquet file. The engines go over them {repeat} times, by "
-    "links. Ideal: the number of workers times the rate of "
-    "one process alone, FaceAnalyzer(threads=1) on the same photos one by one, read and decoded, nothing "
-    "written; mean of a measurement before and one after. At once: as many such processes, started together; "
-    "what is lost there is lost by the machine. The engines run as `facegeom batch`, the disk "
-    "warm. Photos per second: between the moment when there are as many parts of {part_size} photos as "
-    "workers, and the last part. Seconds: the whole command, including the start of Python, of the workers "
-    "and of Ray."
+    "links. Ideal: the number of workers times the rate of one process alone, FaceAnalyzer(threads=1) on the "
+    "same photos one by one, read and decoded, nothing written; mean of a measurement before and one after. "
+    "At once: as many such processes, started together; what is lost there is lost by the machine. The "
+    "engines run as `facegeom batch`, the disk warm. Photos per second: between the moment when there are as many "
+    "parts of {part_size} photos as workers, and the last part. Seconds: the whole command, including the "
+    "start of Python, of the workers and of Ray. Driver: the most resident memory of the command itself, "
+    "without workers."
 )
 _KILL_PROTOCOL = (
     "The same photos. SIGKILL at random moments, uniform over the parts and delayed by up to 1.5 seconds, or "
@@ -44,7 +44,7 @@ _KILL_PROTOCOL = (
     "again, and to one of its workers. Afterwards the parts are compared with those of the undisturbed run, "
     "byte by byte."
 )
-_SPEED_COLUMNS = ("system", "photos per second", "% of ideal", "seconds in all")
+_SPEED_COLUMNS = ("system", "photos per second", "% of ideal", "seconds in all", "driver, MB")
 _KILL_COLUMNS = (
     "engine",
     "workers killed",
@@ -110,7 +110,7 @@ class _Bench:
     def __init__(self, folder: Path, runs: Path, engines: Sequence[str], config: BatchConfig) -> None:
         self.folder, self.runs, self.engines, self.config = folder, runs, engines, config
         self.limit_s = 60 * config.minutes
-        self._seconds: dict[str, float] = {}
+        self._ended: dict[str, tuple[float, float]] = {}
 
     @cached_property
     def single(self) -> Job:
@@ -133,11 +133,11 @@ class _Bench:
             for engine in self.engines
         ]
 
-    def undisturbed(self, job: Job) -> float:
-        """Run an engine once from start to end, at the first call, and return its seconds."""
-        if job.engine not in self._seconds:
-            self._seconds[job.engine] = run_undisturbed(job, self.runs / job.engine)
-        return self._seconds[job.engine]
+    def undisturbed(self, job: Job) -> tuple[float, float]:
+        """Run an engine once from start to end, at the first call; return its seconds and the driver's MB."""
+        if job.engine not in self._ended:
+            self._ended[job.engine] = run_undisturbed(job, self.runs / job.engine)
+        return self._ended[job.engine]
 
 
 def run_batch(
@@ -182,16 +182,16 @@ def _throughput(bench: _Bench) -> Table:
     baseline = [_single_process_rate(bench.single)]
     with ThreadPoolExecutor(config.workers) as pool:
         together = sum(pool.map(_single_process_rate, [bench.single] * config.workers))
-    seconds = [bench.undisturbed(job) for job in bench.jobs]
+    ended = [bench.undisturbed(job) for job in bench.jobs]
     baseline.append(_single_process_rate(bench.single))
     single = mean(baseline)
     ideal = config.workers * single
-    rows: list[tuple[Cell, ...]] = [("one process alone", single, None, None)]
-    rows.append((f"{config.workers} processes at once", together, percent(together, ideal), None))
-    for job, total in zip(bench.jobs, seconds, strict=True):
+    rows: list[tuple[Cell, ...]] = [("one process alone", single, None, None, None)]
+    rows.append((f"{config.workers} processes at once", together, percent(together, ideal), None, None))
+    for job, (total_s, peak_mb) in zip(bench.jobs, ended, strict=True):
         rate = working_rate(job, bench.runs / job.engine)
         of_ideal = None if rate is None else percent(rate, ideal)
-        rows.append((f"{job.engine}, {job.workers} workers", rate, of_ideal, total))
+        rows.append((f"{job.engine}, {job.workers} workers", rate, of_ideal, total_s, peak_mb))
     protocol = _SPEED_PROTOCOL.format(photos=config.photos, repeat=config.repeat, part_size=config.part_size)
     return Table("Throughput", protocol, _SPEED_COLUMNS, rows)
 

@@ -30,13 +30,13 @@ from facegeom_lab.measures.tables import Cell, Report, Table, percent
 _SPEED_PROTOCOL = (
     "{photos} photos made from a folder of photos (each changed a little, every 97th damaged): a third as "
     "files, a third in a tar file, a third in a Parquet file. The engines go over them {repeat} times, by "
-    "links. Ideal: the number of workers times the rate of one process alone, FaceAnalyzer(threads=1) on the "
-    "same photos one by one, read and decoded, nothing written; mean of a measurement before and one after. "
-    "At once: as many such processes, started together; what is lost there is lost by the machine. The "
-    "engines run as `facegeom batch`, the disk warm. Photos per second: between the moment when there are as many "
-    "parts of {part_size} photos as workers, and the last part. Seconds: the whole command, including the "
-    "start of Python, of the workers and of Ray. Driver: the most resident memory of the command itself, "
-    "without workers."
+    "links. Ideal: the number of workers times the rate of one process alone, FaceAnalyzer(threads=1) on "
+    "the same photos one by one, read and decoded, nothing written; mean of a measurement before and one "
+    "after. At once: as many such processes, started together; what is lost there is lost by the machine. "
+    "The engines run as `facegeom batch`, the disk warm. Photos per second: between the moment when there "
+    "are as many parts of {part_size} photos as workers, and the last part. Seconds: the whole command, "
+    "including the start of Python, of the workers and of Ray. Driver: the most resident memory of the "
+    "command itself, without workers."
 )
 _KILL_PROTOCOL = (
     "The same photos. SIGKILL at random moments, uniform over the parts and delayed by up to 1.5 seconds, or "

@@ -33,8 +33,8 @@ export class HeadView {
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
     this.canvas = canvas;
-    this.isSlow = isDrawnByProcessor();
-    this.renderer = new THREE.WebGLRenderer({ canvas, alpha: true, antialias: !this.isSlow });
+    this.renderer = new THREE.WebGLRenderer({ canvas, alpha: true, antialias: true });
+    this.isSlow = isDrawnByProcessor(this.renderer.getContext());
     this.scene = new THREE.Scene();
     this.camera = new THREE.PerspectiveCamera(28, 1, 1, 5000);
     this.controls = new OrbitControls(this.camera, canvas);
@@ -136,13 +136,10 @@ export class HeadView {
   }
 }
 
-/** Return whether 3D is drawn without a graphics card; browsers do not say so otherwise. */
-function isDrawnByProcessor() {
-  const gl = document.createElement("canvas").getContext("webgl2");
-  if (!gl) return true;
-  const card = gl.getParameter(gl.getExtension("WEBGL_debug_renderer_info")?.UNMASKED_RENDERER_WEBGL ?? gl.RENDERER);
-  gl.getExtension("WEBGL_lose_context")?.loseContext();
-  return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(card);
+/** Return whether 3D is drawn without a graphics card: only the name of what draws it says so. */
+function isDrawnByProcessor(gl) {
+  const name = gl.getParameter(gl.getExtension("WEBGL_debug_renderer_info")?.UNMASKED_RENDERER_WEBGL ?? gl.RENDERER);
+  return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(name);
 }
 
 function confidenceColours(face) {

@@ -105,6 +105,14 @@ def test_other_networks_end_the_run(album: Path, tmp_path: Path, monkeypatch: py
         analyze_many([album], tmp_path / "out", engine="ray", workers=1)
 
 
+@pytest.mark.usefixtures("ray", "in_process")
+def test_as_many_workers_as_cores(album: Path, tmp_path: Path) -> None:
+    """Nothing else of Ray waits for a core that the workers hold."""
+    cores = os.cpu_count() or 1  # as many as the fixture's Ray has
+    end = analyze_many([album], tmp_path / "ray", engine="ray", workers=max(2, cores), part_size=1)
+    assert end.done.photos == 10 and end.open == 0
+
+
 def test_nothing_to_do(ray: Any) -> None:
     assert list(ray_engine.run([], Settings(), workers=1)) == []
 
@@ -115,10 +123,10 @@ def test_enough_tasks_for_all_workers(
 ) -> None:
     """With as many tasks as workers, or somewhat more, most workers would wait for a few at the end."""
 
-    def cut(count: int, override_num_blocks: int) -> None:
-        raise LookupError(f"{count} jobs in {override_num_blocks} tasks")
+    def cut(numbers: list[int], override_num_blocks: int) -> None:
+        raise LookupError(f"{len(numbers)} jobs in {override_num_blocks} tasks")
 
-    monkeypatch.setattr(ray.data, "range", cut)
+    monkeypatch.setattr(ray.data, "from_items", cut)
     with pytest.raises(LookupError, match=f"{jobs} jobs in {blocks} tasks"):
         list(ray_engine.run(range(jobs), Settings(), workers))  # type: ignore[arg-type]
 

@@ -111,10 +111,10 @@ class RayWorker:
         self._current = (0, 0)  # part and photo
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Process the job of the column ``id``; return a row for each :class:`Piece` and the outcome."""
+        """Process the job of the column ``item``; return a row for each :class:`Piece` and the outcome."""
         import ray
 
-        number = batch["id"][0].as_py()
+        number = batch["item"][0].as_py()
         job, attempt, pieces = ray.get(self._coordinator.start.remote(number))
         if not job.retry:
             job = job._replace(records=(*job.records, *(piece.record for piece in pieces)))
@@ -166,7 +166,8 @@ def _results(
     coordinator = keeper(Coordinator).remote(jobs)
     resources = {"num_gpus": gpus_per_worker} if settings.device == "cuda" else {"num_cpus": 1}
     blocks = min(len(jobs), max(_MOST_BLOCKS, _BLOCKS_PER_WORKER * workers))
-    results = ray.data.range(len(jobs), override_num_blocks=blocks).map_batches(
+    numbers = list(range(len(jobs)))  # ray.data.range would need a core, which the actors may hold all
+    results = ray.data.from_items(numbers, override_num_blocks=blocks).map_batches(
         RayWorker,
         fn_constructor_args=(settings, coordinator),
         batch_size=1,

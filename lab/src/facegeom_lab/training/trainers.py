@@ -24,6 +24,7 @@ TRAINERS: dict[str, tuple[str, str]] = {
     "expression": ("facegeom_lab.training.tasks.expression", "ExpressionRecipe"),
     "face": ("facegeom_lab.training.tasks.face", "FaceRecipe"),
     "face-free": ("facegeom_lab.training.tasks.free", "FaceRecipe"),
+    "face-score": ("facegeom_lab.training.tasks.face_score", "FaceScoreRecipe"),
     "fpnet": ("facegeom_lab.training.tasks.fpnet", "FPNetRecipe"),
     "heatmap": ("facegeom_lab.training.tasks.heatmap", "HeatmapRecipe"),
     "keypoints14": ("facegeom_lab.keypoints14.evaluate", "Keypoints14Recipe"),
@@ -50,7 +51,10 @@ OTHER_SETS = {
 }
 """Data sets of the other kinds beside the data pack; a kind that is not here reads the pack alone."""
 
-PACK_KINDS = ("body", "face", "heatmap", "landmarks", "mesh478", "mtcnn", "region", "sixdrepnet", "trees")
+PACK_KINDS = (
+    *("body", "face", "face-score", "heatmap", "landmarks", "mesh478", "mtcnn", "region", "sixdrepnet"),
+    "trees",
+)
 """Kinds that learn from ``data/faces`` of the data pack."""
 
 EVALUATED_SETS = {"sixdrepnet": ("aflw2000", "300w-lp", "biwi")}

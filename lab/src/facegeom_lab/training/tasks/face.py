@@ -69,9 +69,10 @@ class FaceTask(L.LightningModule):
 
     def forward(self, crops: torch.Tensor) -> dict[str, torch.Tensor]:
         """Predict from crops (N, 3, 128, 128) uint8; the last layer runs in float32."""
-        features = self.net.features(crops.float().contiguous(memory_format=torch.channels_last))
+        maps = self.net.maps(crops.float().contiguous(memory_format=torch.channels_last))
+        features, logit = self.net.features(maps), self.net.score_logit(maps)
         with torch.autocast(features.device.type, enabled=False):  # bfloat16 rounds points to 0.25 px
-            return self.net.outputs(features.float())
+            return {"score_logit": logit.float(), **self.net.outputs(features.float())}
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
         """Return the loss of a batch."""

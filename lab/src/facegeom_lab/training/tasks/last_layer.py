@@ -35,7 +35,7 @@ def blend_landmarks(net: FaceNet, linear_map: LinearMap, fraction: float) -> Non
     Both are linear in the features, so the rows of the last layer are blended and inference costs no more.
     """
     ends = np.cumsum(net.sizes)
-    own, mesh = slice(ends[2], ends[3]), slice(ends[3], ends[4])
+    own, mesh = slice(ends[1], ends[2]), slice(ends[2], ends[3])
     for parameter in (net.answer.weight, net.answer.bias):
         rows = parameter[mesh].reshape(MESH, 3, -1)[:, :2].permute(2, 0, 1)
         mapped = torch.from_numpy(linear_map.apply(rows.numpy())).permute(1, 2, 0).reshape(LANDMARKS * 2, -1)
@@ -61,7 +61,7 @@ def fit_landmarks(net: FaceNet, views: Sequence[Dataset], workers: int) -> None:
     standard = (features - mean) / spread
     gram = standard.T @ standard / len(standard) + RIDGE * torch.eye(len(mean), dtype=torch.float64)
     rows = torch.linalg.solve(gram, standard.T @ residual / len(standard)).T / spread
-    own = slice(sum(net.sizes[:3]), sum(net.sizes[:4]))
+    own = slice(sum(net.sizes[:2]), sum(net.sizes[:3]))
     with torch.no_grad():
         net.answer.weight[own] += rows.float()
         net.answer.bias[own] += (residual.mean(dim=0) - rows @ mean).float()
@@ -71,7 +71,7 @@ def fit_landmarks(net: FaceNet, views: Sequence[Dataset], workers: int) -> None:
 def _residuals(net: FaceNet, batches: DataLoader) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield features (N, 256), and annotated minus predicted points (N, 136) in crop units."""
     for batch in batches:
-        features = net.features(batch["crop"].float())
+        features = net.features(net.maps(batch["crop"].float()))
         yield features, (batch["landmarks"] - net.outputs(features)["landmarks"]).flatten(1)
 
 
@@ -101,7 +101,7 @@ def fit_scales(net: FaceNet, crops: Dataset, rows: np.ndarray, rounds: int, work
 def _errors(net: FaceNet, batches: tqdm) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Yield features (N, 256), 2D errors (N, 546) in crop units and their weights (N, 546)."""
     for batch in batches:
-        features = net.features(batch["crop"].float())
+        features = net.features(net.maps(batch["crop"].float()))
         predicted = net.outputs(features)
         distance = [
             torch.linalg.norm((predicted[name] - batch[name])[..., :2], dim=2)

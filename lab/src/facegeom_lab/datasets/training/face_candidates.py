@@ -1,0 +1,110 @@
+"""Crops of what the one-pass detector takes for faces, rightly or not: what the face network must judge."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import IterableDataset, get_worker_info
+from tqdm import tqdm
+
+from facegeom import FaceAnalyzer
+from facegeom.geometry.boxes import iou, overlap, square
+from facegeom.image.crop import crop_squares
+from facegeom.image.photo import open_photo
+from facegeom.models import weights
+from facegeom.models.detector import Limits, OnePassDetector
+from facegeom.models.engine import Engine
+from facegeom.models.face import CROP_PX, CROP_SCALE, OUTSIDE, REDUCING_GAP
+from facegeom_lab.datasets.published.pack import background_files, free_background_files, read_images
+from facegeom_lab.datasets.training.detection_photos import PhotoPyramid, load_crowds, load_scenes
+
+LOOSE = Limits(score=0.08, clear_score=0.1)
+"""Lower than in use, so that there are enough of the doubtful ones."""
+
+FACE_IOU, NO_FACE_IOU, NESTED = 0.4, 0.15, 0.5
+"""A candidate is a face from the first, none below the second if no face is nested in it, else left out."""
+
+MOST_EMPTY = 8
+"""Candidates without a face that are kept of one photo, half of them the best."""
+
+SCALES = {"crowds": (0.7, 1.0, 1.6), "scenes": (1.0,), "empty": (1.0,)}
+"""Sizes at which photos are searched, each as it is and mirrored."""
+
+
+class FaceCandidates(IterableDataset):
+    """Candidates of the train split's crowds, scenes and photos without a face.
+
+    Samples: ``crop`` (3, 128, 128) uint8, as the runtime cuts it; ``face``, 1 or 0.
+
+    Args:
+        data: the data pack.
+        kinds: of the photos, of :data:`SCALES`.
+    """
+
+    def __init__(self, data: Path, kinds: Sequence[str] = tuple(SCALES)) -> None:
+        self.data, self.kinds = data, kinds
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        analyzer = FaceAnalyzer(threads=1)
+        analyzer.detector = OnePassDetector(Engine(weights.of_set("onepass", "int8"), threads=1), LOOSE)
+        worker = get_worker_info()
+        mine = slice(worker.id, None, worker.num_workers) if worker else slice(None)
+        for kind in self.kinds:
+            for photo in tqdm(_photos(self.data, kind)[mine], desc=f"candidates of {kind}"):
+                for image, boxes in _views(photo, SCALES[kind]):
+                    squares, is_face = judged(analyzer, image, boxes, photo.sure)
+                    crops = crop_squares(image, square(squares, CROP_SCALE), CROP_PX, REDUCING_GAP, OUTSIDE)
+                    for crop, face in zip(crops, is_face, strict=True):
+                        pixels = torch.from_numpy(crop).permute(2, 0, 1)
+                        yield {"crop": pixels, "face": torch.tensor(face, dtype=torch.float32)}
+
+
+def _photos(data: Path, kind: str) -> list[PhotoPyramid]:
+    if kind == "crowds":
+        return load_crowds(data, "train", FaceAnalyzer(threads=1))
+    if kind == "scenes":
+        return load_scenes(data, "train")
+    files = background_files(data, "train") + free_background_files(data, "train")
+    return [PhotoPyramid.build(image, np.zeros((0, 4))) for image in read_images(files)]
+
+
+def _views(photo: PhotoPyramid, scales: tuple[float, ...]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield a photo with its boxes at some sizes, and mirrored."""
+    full = Image.fromarray(photo.levels[0][..., :3])
+    for scale in scales:
+        size = [max(1, round(side * scale)) for side in full.size]
+        image = np.asarray(full.resize(size, Image.Resampling.BICUBIC))
+        boxes = photo.boxes_xyxy * scale
+        yield image, boxes
+        mirrored = size[0] - 1 - boxes[:, [2, 1, 0, 3]]
+        mirrored[:, [1, 3]] = boxes[:, [1, 3]]
+        yield np.ascontiguousarray(image[:, ::-1]), mirrored
+
+
+def judged(
+    analyzer: FaceAnalyzer, image: np.ndarray, boxes_xyxy: np.ndarray, sure: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the detector's squares (K, 4) that are surely a face or surely none, and which are (K,).
+
+    Args:
+        analyzer: its detector proposes.
+        image: (H, W, 3) RGB.
+        boxes_xyxy: (F, 4) faces.
+        sure: (F,) False for boxes that are neither face nor background.
+    """
+    photo, size_wh = open_photo(image), image.shape[1::-1]
+    least = [[px.in_photo(*size_wh)] for px in (analyzer.options.face_size, analyzer.options.closest_size)]
+    found = analyzer.detector([photo.pyramid], *least)[0].box_xyxy
+    faces = square(boxes_xyxy)
+    known, other = iou(found, faces[sure]), iou(found, faces[~sure])
+    nested = overlap(found, faces, over_smaller=True).max(axis=1, initial=0)
+    is_face = known.max(axis=1, initial=0) >= FACE_IOU
+    is_face &= known.max(axis=1, initial=0) >= other.max(axis=1, initial=0)
+    empty = np.flatnonzero((iou(found, faces).max(axis=1, initial=0) < NO_FACE_IOU) & (nested < NESTED))
+    half = MOST_EMPTY // 2
+    later = empty[half:]
+    empty = np.concatenate([empty[:half], later[:: max(1, len(later) // half)][:half]])
+    chosen = np.concatenate([np.flatnonzero(is_face), empty])
+    return found[chosen], is_face[chosen]

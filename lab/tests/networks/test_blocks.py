@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from facegeom_lab.networks.blocks import RepConv, fold, unfold
+from facegeom_lab.networks.blocks import RepConv, fold, slice_strides, unfold
 
 
 def with_random_statistics(module: nn.Module) -> nn.Module:
@@ -65,3 +65,15 @@ def test_unfold_is_the_inverse_of_fold() -> None:
     torch.testing.assert_close(unfold(trained, other)(pictures), expected, atol=1e-5, rtol=1e-5)
     for name, value in fold(other).state_dict().items():
         torch.testing.assert_close(value, trained.state_dict()[name], atol=1e-5, rtol=1e-5)
+
+
+def test_sliced_strides_are_the_same_function_in_both_layouts() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 48, 1, stride=2), nn.Conv2d(48, 8, 3, stride=2, padding=1))
+    images = torch.rand(3, 3, 9, 8)
+    expected = net(images)
+    slice_strides(net)
+    torch.testing.assert_close(net(images), expected)
+    net.to(memory_format=torch.channels_last)
+    net(images.contiguous(memory_format=torch.channels_last)).sum().backward()
+    assert all(torch.isfinite(weight.grad).all() for weight in net.parameters())

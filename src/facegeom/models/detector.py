@@ -131,7 +131,7 @@ class OnePassDetector:
         fusion: how its scores join the face network's; by default as for the networks of the research set.
     """
 
-    fusion = ScoreFusion(weight=1.0, offset=0.7)
+    fusion = ScoreFusion(weight=1.0, offset=0.4)
     looks_closer = True
 
     def __init__(self, engine: Engine, limits: Limits = Limits(), fusion: ScoreFusion | None = None) -> None:

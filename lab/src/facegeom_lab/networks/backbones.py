@@ -10,6 +10,7 @@ from huggingface_hub import constants
 from torch import nn
 
 from facegeom.errors import InputError
+from facegeom_lab.networks.blocks import slice_strides
 from facegeom_lab.networks.checkpoint import read_state
 
 BACKBONES = {
@@ -90,7 +91,7 @@ def create(backbone: str, outputs: int, pretrained: str = "none", **options: obj
     net = timm.create_model(name, pretrained=False, num_classes=outputs, **options)
     if pretrained not in ("none", "hub"):
         load_backbone(net, Path(pretrained))
-    return net
+    return slice_strides(net)
 
 
 def from_hub(name: str, advice: str, **options: object) -> nn.Module:
@@ -106,7 +107,7 @@ def from_hub(name: str, advice: str, **options: object) -> nn.Module:
     """
     try:
         constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE or not _hub_answers()
-        return timm.create_model(name, pretrained=True, **options)
+        return slice_strides(timm.create_model(name, pretrained=True, **options))
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"the hub with the ImageNet weights of {name} cannot be reached ({error}); {advice}"

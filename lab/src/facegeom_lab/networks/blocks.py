@@ -1,5 +1,7 @@
 """Convolution blocks that become one plain convolution after training."""
 
+from functools import partial
+
 import torch
 from torch import nn
 
@@ -54,6 +56,25 @@ class RepConv(nn.Module):
 def stage_blocks(channels_in: int, width: int, depth: int) -> list[RepConv]:
     """Return the blocks of one stage: one that halves the size, and ``depth`` residual ones."""
     return [RepConv(channels_in, width, stride=2), *(RepConv(width, width) for _ in range(depth))]
+
+
+def slice_strides(module: nn.Module) -> nn.Module:
+    """Let 1x1 convolutions with a stride below ``module`` see the pixels that they take, in place.
+
+    The function is the same. In channels-last layout PyTorch 2.14 ends the process in the backward pass of
+    such a convolution, on processors without AVX-512.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.stride != (1, 1):
+            layer.register_forward_pre_hook(partial(_take, *layer.stride))
+            layer.stride = (1, 1)
+    return module
+
+
+def _take(
+    rows: int, columns: int, layer: nn.Module, inputs: tuple[torch.Tensor, ...]
+) -> tuple[torch.Tensor, ...]:
+    return (inputs[0][..., ::rows, ::columns], *inputs[1:])
 
 
 def fold(module: nn.Module) -> nn.Module:

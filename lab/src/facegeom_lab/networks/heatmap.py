@@ -15,6 +15,7 @@ from torch import nn
 
 from facegeom.errors import InputError
 from facegeom_lab.networks.backbones import from_hub, normalise
+from facegeom_lab.networks.blocks import slice_strides
 
 CELL_PX = 4
 """Side of a map's cell in pixels of the crop."""
@@ -114,7 +115,7 @@ def _create(backbone: str, pretrained: str) -> tuple[nn.Module, type[ParallelHea
     head, options = HEADS[backbone]
     if pretrained == "hub":
         return from_hub(backbone, "set pretrained to none", features_only=True, **options), head
-    return timm.create_model(backbone, pretrained=False, features_only=True, **options), head
+    return slice_strides(timm.create_model(backbone, pretrained=False, features_only=True, **options)), head
 
 
 def centres(cells: int, device: torch.device | None = None) -> torch.Tensor:

@@ -13,6 +13,7 @@ from torch import nn
 
 from facegeom.errors import InputError
 from facegeom_lab.networks.backbones import normalise
+from facegeom_lab.networks.blocks import slice_strides
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,7 @@ class SixDRepNet(nn.Module):
             raise InputError(f"expected a backbone of RepVGG ({', '.join(SHAPES)}), got {backbone!r}")
         self.layer0, self.layer1, self.layer2, self.layer3, self.layer4 = layers(SHAPES[backbone], folded)
         self.linear_reg = nn.Linear(SHAPES[backbone].channels[-1], 6)
+        slice_strides(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Predict raw vectors a1, a2 (N, 6) from images (N, 3, S, S), RGB in [0, 255]."""

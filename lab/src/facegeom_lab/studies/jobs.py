@@ -182,10 +182,14 @@ def step_seconds(steps: int = 3) -> float:
     import timm
     import torch
 
+    from facegeom_lab.networks.blocks import slice_strides
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        net = timm.create_model("resnet18", num_classes=136).to(memory_format=torch.channels_last)
+        net = slice_strides(timm.create_model("resnet18", num_classes=136)).to(
+            memory_format=torch.channels_last
+        )
         images = torch.rand(16, 3, 96, 96).contiguous(memory_format=torch.channels_last)
         times = []
         for _ in range(steps + 1):

@@ -16,8 +16,8 @@ JUDGE_WIDTH, JUDGE_HIDDEN = 48, 64
 class FaceNet(nn.Module):
     """A plain convolutional backbone and one linear layer for the geometry; 93 M multiply-adds at 128 px.
 
-    The score comes from a branch of its own, whose input is the last map but one: whether there is a face
-    shows in hair, ears and shoulders too, which say nothing of its points.
+    The score comes from a branch of its own, whose input are the last maps but one: the features of the
+    points tell faces of crowds less well from what is none (docs/experiments.md).
 
     Coordinates are in crop units: x right, y down, 0 in the centre, ±0.5 at the edges; z on the same scale.
     A scale is the expected error of a point, in the same unit. The attributes ``body``, ``judge`` and

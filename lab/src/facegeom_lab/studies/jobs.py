@@ -179,17 +179,14 @@ def slowness() -> float:
 
 def step_seconds(steps: int = 3) -> float:
     """Return the least processor time of a training step: ResNet18, 96 px, 16 images, float32, one thread."""
-    import timm
     import torch
 
-    from facegeom_lab.networks.blocks import slice_strides
+    from facegeom_lab.networks import backbones
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        net = slice_strides(timm.create_model("resnet18", num_classes=136)).to(
-            memory_format=torch.channels_last
-        )
+        net = backbones.create("resnet18", 136).to(memory_format=torch.channels_last)
         images = torch.rand(16, 3, 96, 96).contiguous(memory_format=torch.channels_last)
         times = []
         for _ in range(steps + 1):

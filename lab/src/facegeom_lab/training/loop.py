@@ -37,6 +37,11 @@ def cosine_factor(step: int, steps: int, warmup: float = 0.0, final: float = 0.0
     return final + (1 - final) * (1 + cos(pi * min(1.0, (step - warmup) / span))) / 2
 
 
+def shuffled_batches(count: int, size: int) -> tuple[torch.Tensor, ...]:
+    """Return the numbers below ``count`` in random order, in batches (size,); those left over are dropped."""
+    return torch.randperm(count).split(size)[: count // size]
+
+
 def cosine_schedule(
     optimizer: torch.optim.Optimizer, steps: int, warmup: float = 0.0, final: float = 0.0
 ) -> torch.optim.lr_scheduler.LambdaLR:

@@ -52,7 +52,15 @@ OTHER_SETS = {
 """Data sets of the other kinds beside the data pack; a kind that is not here reads the pack alone."""
 
 PACK_KINDS = (
-    *("body", "face", "face-score", "heatmap", "landmarks", "mesh478", "mtcnn", "region", "sixdrepnet"),
+    "body",
+    "face",
+    "face-score",
+    "heatmap",
+    "landmarks",
+    "mesh478",
+    "mtcnn",
+    "region",
+    "sixdrepnet",
     "trees",
 )
 """Kinds that learn from ``data/faces`` of the data pack."""

@@ -1,8 +1,8 @@
 """Candidates of the detector as samples of the score: what is a face, what is none, what is left out."""
 
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,10 +15,10 @@ from facegeom_lab.datasets.training.detection_photos import PhotoPyramid
 from facegeom_lab.datasets.training.face_candidates import MOST_EMPTY, FaceCandidates, judged
 
 
-def proposing(squares: list[list[float]]) -> SimpleNamespace:
-    """Return an analyzer whose detector proposes these squares, best first."""
+def proposing(squares: list[list[float]]) -> Callable[..., list[Candidates]]:
+    """Return a detector that proposes these squares, best first."""
     found = Candidates(np.array(squares), np.linspace(0.9, 0.1, len(squares)))
-    return SimpleNamespace(options=FaceAnalyzer().options, detector=lambda *_: [found])
+    return lambda *_: [found]
 
 
 IMAGE = np.full((400, 600, 3), 90, np.uint8)

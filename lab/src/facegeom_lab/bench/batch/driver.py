@@ -22,7 +22,7 @@ from facegeom_lab.bench.speed.processes import CONSOLE_SCRIPT, ProcessError, des
 
 _WORKER_NAMES = {"local": "facegeom.worker_pool.child", "ray": "ray::MapWorker"}
 _POLL_S = 0.02
-_DONE = (0, 1)
+DONE = (0, 1)
 """Exit codes of a run that is done: 1 where some photos cannot be used, as every 97th that is made."""
 
 _SHUTDOWN_S = 20.0
@@ -71,7 +71,7 @@ class Driver:
         peak_mb: largest resident memory of the command itself so far, without its workers, 2^20 bytes.
     """
 
-    def __init__(self, job: Job, out: Path, limit: float, expected: Sequence[int] = _DONE) -> None:
+    def __init__(self, job: Job, out: Path, limit: float, expected: Sequence[int] = DONE) -> None:
         self._job, self._out, self._limit, self._expected = job, out, limit, expected
         self._log, self.peak_mb = out.with_suffix(".log"), 0.0
         options = ["--engine", job.engine, "--workers", str(job.workers), "--part-size", str(job.part_size)]

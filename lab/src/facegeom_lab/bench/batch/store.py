@@ -7,6 +7,7 @@ from statistics import mean
 
 from facegeom.errors import InputError
 from facegeom_lab.bench.batch.driver import (
+    DONE,
     Driver,
     Job,
     differing_parts,
@@ -26,6 +27,7 @@ _PHOTOS = 600
 _MOUNT_AWAY_S, _STORE_DOWN_S = 10.0, 30.0
 _FAULT_EVERY = 10
 _UNREACHABLE = 3
+_ENDS = (*DONE, _UNREACHABLE)
 _STORE = (
     "The store is a server of the S3 protocol on this machine, a process of its own, that answers each "
     f"request {DELAY_MS:.0f} ms late and counts requests and bytes. "
@@ -112,14 +114,14 @@ def measure_loose(folder: Path, runs: Path, part_size: int, limit_s: float) -> T
         raise InputError(f"expected more than {part_size} photos in {str(folder)!r}, got {len(files)}")
     (runs / "far").mkdir()
     (runs / "far" / "bench").symlink_to(folder.resolve())
-    rates: dict[str, list[float]] = {str(folder): [], "s3://bench": []}
+    places = {"disk": str(folder), "store": "s3://bench"}
+    rates: dict[str, list[float]] = {name: [] for name in places}
     with Store(runs / "far", DELAY_MS) as store:
         for turn in range(2):
-            for place, found in rates.items():
-                job = Job([place], len(files), "local", 1, part_size, limit_s)
-                out = runs / f"loose{turn}-{len(found)}-{place[:2] == 's3'}"
+            for name, place in places.items():
+                job, out = Job([place], len(files), "local", 1, part_size, limit_s), runs / f"{name}{turn}"
                 run_undisturbed(job, out)
-                found.append(working_rate(job, out) or 0.0)
+                rates[name].append(working_rate(job, out) or 0.0)
         requests, fetched = store.counts()
     disk, far = map(mean, rates.values())
     size = 2 * sum(file.stat().st_size for file in files)
@@ -176,12 +178,12 @@ def _disturbed(name: str, job: Job, undisturbed: Path, disturb: Callable[[], obj
     """Run the command through a disturbance, once more if it says so, and compare what it wrote."""
     out = undisturbed.parent / name.replace(" ", "-").replace("/", "-")
     limit, codes = time.monotonic() + job.limit_s, list[int]()
-    with Driver(job, out, limit, (0, 1, _UNREACHABLE)) as driver:
+    with Driver(job, out, limit, _ENDS) as driver:
         if driver.wait_for_parts(1):
             disturb()
         codes.append(driver.finish())
     if codes == [_UNREACHABLE]:
-        with Driver(job, out, limit, (0, 1, _UNREACHABLE)) as driver:
+        with Driver(job, out, limit, _ENDS) as driver:
             codes.append(driver.finish())
     different = len(differing_parts(undisturbed, out))
     return name, ", ".join(map(str, codes)), job.photos, *rows_and_keys(out), different

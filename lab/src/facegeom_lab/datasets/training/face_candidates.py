@@ -14,9 +14,10 @@ from facegeom.geometry.boxes import iou, overlap, square
 from facegeom.image.crop import crop_squares
 from facegeom.image.photo import open_photo
 from facegeom.models import weights
-from facegeom.models.detector import Limits, OnePassDetector
+from facegeom.models.detector import Detector, Limits, OnePassDetector
 from facegeom.models.engine import Engine
 from facegeom.models.face import CROP_PX, CROP_SCALE, OUTSIDE, REDUCING_GAP
+from facegeom.options import SearchOptions
 from facegeom_lab.datasets.published.pack import background_files, free_background_files, read_images
 from facegeom_lab.datasets.training.detection_photos import PhotoPyramid, load_crowds, load_scenes
 
@@ -47,14 +48,13 @@ class FaceCandidates(IterableDataset):
         self.data, self.kinds = data, kinds
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
-        analyzer = FaceAnalyzer(threads=1)
-        analyzer.detector = OnePassDetector(Engine(weights.of_set("onepass", "int8"), threads=1), LOOSE)
+        detector = OnePassDetector(Engine(weights.path("onepass", "int8"), threads=1), LOOSE)
         worker = get_worker_info()
         mine = slice(worker.id, None, worker.num_workers) if worker else slice(None)
         for kind in self.kinds:
             for photo in tqdm(_photos(self.data, kind)[mine], desc=f"candidates of {kind}"):
                 for image, boxes in _views(photo, SCALES[kind]):
-                    squares, is_face = judged(analyzer, image, boxes, photo.sure)
+                    squares, is_face = judged(detector, image, boxes, photo.sure)
                     crops = crop_squares(image, square(squares, CROP_SCALE), CROP_PX, REDUCING_GAP, OUTSIDE)
                     for crop, face in zip(crops, is_face, strict=True):
                         pixels = torch.from_numpy(crop).permute(2, 0, 1)
@@ -78,31 +78,31 @@ def _views(photo: PhotoPyramid, scales: tuple[float, ...]) -> Iterator[tuple[np.
         image = np.asarray(full.resize(size, Image.Resampling.BICUBIC))
         boxes = photo.boxes_xyxy * scale
         yield image, boxes
-        mirrored = size[0] - 1 - boxes[:, [2, 1, 0, 3]]
-        mirrored[:, [1, 3]] = boxes[:, [1, 3]]
+        left, top, right, bottom = boxes.T
+        mirrored = np.stack([size[0] - 1 - right, top, size[0] - 1 - left, bottom], axis=1)
         yield np.ascontiguousarray(image[:, ::-1]), mirrored
 
 
 def judged(
-    analyzer: FaceAnalyzer, image: np.ndarray, boxes_xyxy: np.ndarray, sure: np.ndarray
+    detector: Detector, image: np.ndarray, boxes_xyxy: np.ndarray, sure: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the detector's squares (K, 4) that are surely a face or surely none, and which are (K,).
 
     Args:
-        analyzer: its detector proposes.
+        detector: proposes what the runtime would look for by default.
         image: (H, W, 3) RGB.
         boxes_xyxy: (F, 4) faces.
         sure: (F,) False for boxes that are neither face nor background.
     """
-    photo, size_wh = open_photo(image), image.shape[1::-1]
-    least = [[px.in_photo(*size_wh)] for px in (analyzer.options.face_size, analyzer.options.closest_size)]
-    found = analyzer.detector([photo.pyramid], *least)[0].box_xyxy
+    photo, size_wh, default = open_photo(image), image.shape[1::-1], SearchOptions()
+    least = [[px.in_photo(*size_wh)] for px in (default.face_size, default.closest_size)]
+    found = detector([photo.pyramid], *least)[0].box_xyxy
     faces = square(boxes_xyxy)
-    known, other = iou(found, faces[sure]), iou(found, faces[~sure])
+    common = iou(found, faces)
+    known, other = (common[:, chosen].max(axis=1, initial=0) for chosen in (sure, ~sure))
     nested = overlap(found, faces, over_smaller=True).max(axis=1, initial=0)
-    is_face = known.max(axis=1, initial=0) >= FACE_IOU
-    is_face &= known.max(axis=1, initial=0) >= other.max(axis=1, initial=0)
-    empty = np.flatnonzero((iou(found, faces).max(axis=1, initial=0) < NO_FACE_IOU) & (nested < NESTED))
+    is_face = (known >= FACE_IOU) & (known >= other)
+    empty = np.flatnonzero((np.maximum(known, other) < NO_FACE_IOU) & (nested < NESTED))
     half = MOST_EMPTY // 2
     later = empty[half:]
     empty = np.concatenate([empty[:half], later[:: max(1, len(later) // half)][:half]])

@@ -114,8 +114,7 @@ def fit_score(net: FaceNet, data: Judged, recipe: FaceScoreRecipe) -> None:
     count, size = len(data.face), min(recipe.batch, len(data.face))
     schedule = loop.cosine_schedule(optimizer, recipe.epochs * (count // size), warmup=50)
     for epoch in range(recipe.epochs):
-        batches = torch.randperm(count).split(size)[: count // size]
-        progress = tqdm(batches, desc=f"epoch {epoch}", unit="batch")
+        progress = tqdm(loop.shuffled_batches(count, size), desc=f"epoch {epoch}", unit="batch")
         for rows in progress:
             logit = net.score_logit(data.maps[rows].float())
             weight = data.weight[rows] * count

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from facegeom_lab.networks.face import LANDMARKS, MESH, FaceNet
 from facegeom_lab.teachers.linear_map import LinearMap
-from facegeom_lab.training.loop import cosine_schedule
+from facegeom_lab.training.loop import cosine_schedule, shuffled_batches
 from facegeom_lab.training.losses import scale_nll
 
 SCALES = LANDMARKS + MESH
@@ -117,7 +117,7 @@ def _fit(head: nn.Linear, features: torch.Tensor, distance: torch.Tensor, weight
     epochs, size = 30, 256
     schedule = cosine_schedule(optimizer, epochs * (len(features) // size))
     for _ in range(epochs):
-        for rows in torch.randperm(len(features)).split(size)[: len(features) // size]:
+        for rows in shuffled_batches(len(features), size):
             loss = scale_nll(distance[rows], head(features[rows])) * weight[rows]
             optimizer.zero_grad()
             loss.mean().backward()

@@ -46,9 +46,9 @@ browser-lab:
 attacks:
 	cd lab && pytest -m slow tests/bench/test_attacks.py
 
-# Attacks on the service and its steady load, alone and with kills; needs an idle machine.
+# Half an hour of attacks on the service and of steady load, alone and with kills; needs an idle machine.
 soak:
-	facegeom bench attacks --seconds 30 --minutes 5 -o out/soak
+	facegeom bench attacks --seconds 30 --minutes 10 -o out/soak
 
 # Calls and changes of file on the way of one photo.
 trace:

@@ -17,7 +17,7 @@ import uvicorn
 from facegeom.serve import connections, uploads
 from facegeom.serve.app import Application
 from facegeom.serve.connections import Connection, Shared
-from facegeom.serve.limits import Settings
+from facegeom.serve.limits import HeldBytes, Settings
 from facegeom.serve.server import LogRate, listen
 from facegeom.serve.work import EncodedFaces, Result, Task
 
@@ -123,7 +123,8 @@ def test_headers_that_never_end(start: Callable[..., Server], monkeypatch: pytes
     second = server.open(b"GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     assert answer(second).status == 200
     second.sendall(b"GET /v1/he")
-    assert all(map(is_closed, [*begun, second])) and not server.shared.waiting
+    assert all(map(is_closed, [*begun, second]))
+    assert not (server.shared.new or server.shared.idle)
 
 
 def test_beyond_the_cap_who_waits_longest_gives_way(start: Callable[..., Server]) -> None:
@@ -133,6 +134,21 @@ def test_beyond_the_cap_who_waits_longest_gives_way(start: Callable[..., Server]
     assert server.health() == 200 and is_closed(waiting[0])
     assert len(server._server.server_state.connections) <= 3
     for client in waiting:
+        client.close()
+
+
+def test_who_had_an_answer_stays_before_who_never_ends_a_header(start: Callable[..., Server]) -> None:
+    server = start()
+    server.shared.limit = 3
+    known = server.open(b"GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    response = http.client.HTTPResponse(known)
+    response.begin()
+    assert response.status == 200 and response.read()
+    newcomers = [server.open(b"POST /v1/ana") for _ in range(4)]
+    assert is_closed(newcomers[0]) and is_closed(newcomers[1])
+    known.sendall(b"GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+    assert answer(known).status == 200
+    for client in newcomers:
         client.close()
 
 
@@ -156,6 +172,22 @@ def test_uploads_of_one_byte_take_no_slot(start: Callable[..., Server]) -> None:
         assert answer(client).status == 200
     for client in slow:
         client.close()
+
+
+def test_an_upload_waits_for_room(start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    server = start()
+    tried: list[int] = []
+    hold = server.app.service.uploads._hold
+
+    def hold_when_others_have_gone(held: HeldBytes, size: int) -> None:
+        server.app.service.bytes.taken = 0 if tried else server.app.service.bytes.limit
+        tried.append(size)
+        hold(held, size)
+
+    monkeypatch.setattr(server.app.service.uploads, "_hold", hold_when_others_have_gone)
+    with server.open(HEAD, b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(GIF), GIF) as client:
+        assert answer(client).status == 200
+    assert tried[:2] == [len(GIF)] * 2
 
 
 def test_an_upload_below_the_least_rate(

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +31,6 @@ from facegeom.results.saving import is_own_picture
 _TAR, _PARQUET = (".tar",), (".parquet", ".pq")
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
 _SHARDS = (*_TAR, *_PARQUET, *_COMPRESSED)
-_LISTED_ENDINGS = (*ENDINGS, *_SHARDS)
 _WILDCARD = re.compile(r"[*?\[]")
 _AHEAD = 16
 """Shards whose listings are read at once."""
@@ -87,7 +87,9 @@ class Source:
         """Return whether this folder or glob includes a file of its store."""
         if self.glob is not None:
             return self.glob.match(path) is not None
-        return path.startswith(self.root.rstrip("/") + "/") and path.lower().endswith(_LISTED_ENDINGS)
+        if not path.startswith(self.root.rstrip("/") + "/"):
+            return False
+        return path[path.rfind(".") :].lower() in ENDINGS or path.lower().endswith(_SHARDS)
 
     def key(self, path: str) -> str:
         """Return a file's path as the source was given, followed by the path below it."""
@@ -275,7 +277,7 @@ def _walk(source: Source, folder: str, depth: int | None, wanted: Wanted) -> Ite
     except UnreachableError as error:
         wanted.problem(source.key(folder), str(error))
         return
-    for info in sorted(listed, key=lambda info: str(info["name"])):
+    for info in sorted(listed, key=itemgetter("name")):
         path = str(info["name"]).rstrip("/")
         if path[path.rfind("/") + 1] == "." or path in (folder, wanted.leave_out):
             continue

@@ -293,14 +293,14 @@ def _open_heif(stream: IO[bytes], name: str) -> Image.Image:
     )
 
 
-def _segments(data: bytes, last: int = EOI) -> list[Segment]:
-    """Return the segments of a JPEG file, in their order, up to the first of a kind.
+def _segments(data: bytes, last: int = EOI, scans: int = MAX_SEGMENTS) -> list[Segment]:
+    """Return the segments of a JPEG file, in their order, up to the first of a kind, or to so many scans.
 
     Raises:
         ValueError: absurdly many, or absurdly much between those before the first scan.
     """
     found: list[Segment] = []
-    position, scanned = 2, False
+    position, scanned = 2, 0
     while match := _MARKER.search(data, position):
         marker, start = data[match.end() - 1], match.end()
         if len(found) == MAX_SEGMENTS or (not scanned and start - position > MAX_JUNK):
@@ -310,9 +310,9 @@ def _segments(data: bytes, last: int = EOI) -> list[Segment]:
         else:
             position = start + max(2, int.from_bytes(data[start : start + 2], "big"))
         found.append(Segment(marker, start + 2, position))
-        if marker in (last, EOI):
+        scanned += marker == SOS
+        if marker in (last, EOI) or scanned == scans:
             break
-        scanned = scanned or marker == SOS
     return found
 
 
@@ -337,7 +337,7 @@ def _check_jpeg(data: bytes, name: str) -> None:
         return  # one scan has it all
     most = min(MAX_SCANS, max(1, MAX_SCANNED_PIXELS // pixels))
     scans = data.count(b"\xff\xda")  # or fewer, by chance it also stands in what follows the image
-    if scans > most and sum(each.marker == SOS for each in _segments(data)) > most:
+    if scans > most and sum(each.marker == SOS for each in _segments(data, scans=most + 1)) > most:
         raise ImageError(
             f"{name}: expected at most {most} scans of a JPEG, got more; save it as ordinary JPEG"
         )

@@ -51,12 +51,14 @@ _SHOWING = {"overlay", "glb", "surface", "aligned"}
 _OF_PIXELS = {"overlay", "aligned"}
 """Formats that are nothing without them."""
 
-_OWN_PICTURE = re.compile(r"\.overlay\.jpg$|\.\d+\.(depth|aligned)\.png$")
+_OWN_PICTURE_OF_A_FACE = re.compile(r"\.\d+\.(depth|aligned)\.png$")
 
 
 def is_own_picture(name: str) -> bool:
     """Return whether a file's name is that of a picture that :func:`save` writes, which is no photo."""
-    return _OWN_PICTURE.search(name) is not None
+    if name.endswith((".depth.png", ".aligned.png")):  # a search of each name would take most of a listing
+        return _OWN_PICTURE_OF_A_FACE.search(name) is not None
+    return name.endswith(".overlay.jpg")
 
 
 def save(

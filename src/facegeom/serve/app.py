@@ -56,11 +56,14 @@ class Application(FastAPI):
     @asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         self.service = Service(self.workers, self.settings, self.metrics)
+        gc.collect()
+        gc.freeze()  # else a collection goes over all modules, and all requests wait for a quarter second
         small = asyncio.ensure_future(_stay_small())
         try:
             yield
         finally:
             small.cancel()
+            gc.unfreeze()
             self.service.close()
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -81,7 +84,7 @@ async def _stay_small() -> None:
     while True:
         await asyncio.sleep(2)
         if resident_bytes() > most and return_free_memory() > most:
-            gc.collect()  # errors and the uploads that their frames hold; about 0.02 s
+            gc.collect()  # errors and the uploads that their frames hold
             return_free_memory()
 
 

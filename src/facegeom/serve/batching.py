@@ -12,6 +12,7 @@ from threading import Condition, Event, Thread
 
 from facegeom.errors import FacegeomError
 from facegeom.image import reading
+from facegeom.serve.formats import FORMATS
 from facegeom.serve.limits import ByteBudget, RequestSlots, Settings, busy, check_photo
 from facegeom.serve.middleware import Metrics
 from facegeom.serve.problems import RefusedError, internal_error
@@ -60,7 +61,7 @@ class Service:
         width, height = await asyncio.to_thread(reading.header_size_wh, task.content)
         options = task.options
         check_photo(width, height, self.settings, options.min_face, options.orientation)
-        job = self._batcher.submit(task, width * height)
+        job = self._batcher.submit(task, width * height * FORMATS[options.format or "json"].cost)
         future = asyncio.wrap_future(job.future)
         future.add_done_callback(lambda done: done.cancelled() or done.exception())  # also if nobody waits
         try:
@@ -85,7 +86,7 @@ class Job:
 
     Attributes:
         task: the request.
-        pixels: size of the photo.
+        pixels: size of the photo, times the cost of the response's format.
         future: the result.
         deaths: workers that died while they had it.
     """

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 import h11
@@ -29,7 +30,7 @@ HEADERS_S = 10.0
 LINGER_S = 2.0
 """How long a refused body is read and dropped, so that its sender gets to read the response, seconds."""
 
-FREE_CHUNKS, LEAST_CHUNK = 1000, 256
+FREE_CHUNKS, LEAST_CHUNK = 100, 256
 """Chunks of a body that may be of any size; the mean size of more, bytes."""
 
 _DROPPED_AT_ONCE, _DROP_PAUSE_S = 1 << 20, 0.02
@@ -43,14 +44,16 @@ class Shared:
         write_s: longest time for reading a response, seconds.
         drop_bytes: most bytes of a refused body that are read and dropped.
         headers: of every response that no route makes.
-        waiting: connections without a request, the longest waiting first.
+        new: connections whose first header is not whole yet, the longest waiting first.
+        idle: connections without a request that had one before, the longest waiting first.
         limit: most connections.
     """
 
     write_s: float
     drop_bytes: int
     headers: Mapping[str, str]
-    waiting: "dict[Connection, None]" = field(default_factory=dict)
+    new: "dict[Connection, None]" = field(default_factory=dict)
+    idle: "dict[Connection, None]" = field(default_factory=dict)
     limit: int = field(default_factory=lambda: min(MAX_CONNECTIONS, max(8, _open_files() - OTHER_FILES)))
 
     def response(self, status: int, detail: str) -> bytes:
@@ -103,8 +106,9 @@ class _Transport:
 class Connection(H11Protocol):
     """One client's connection: uvicorn's, with limits.
 
-    - Beyond the limit on connections, the one that has waited longest for a header gives way to a new one; if
-      every one is in a request, the new one gets status 503.
+    - Beyond the limit on connections, the one that has waited longest for its first header gives way to a new
+      one, then the one that has waited longest for another; if every one is in a request, the new one gets
+      status 503.
     - A header must be whole within ``HEADERS_S``; a response must be read within ``Shared.write_s``.
     - A response to a body that was not read closes the connection: the rest of the body is dropped for at
       most ``LINGER_S``. Closing at once would reset the connection before the client reads the response.
@@ -115,6 +119,7 @@ class Connection(H11Protocol):
         self.conn = _Parser(h11.SERVER)
         self.app = partial(self._run, self.app)
         self._shared = shared
+        self._waiting = shared.new  # where it stands while it has no request
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._dropped: int | None = None  # bytes, once the connection only drops what comes
 
@@ -122,7 +127,7 @@ class Connection(H11Protocol):
         """Take the connection if there is room for it."""
         super().connection_made(_Transport(transport, self))  # type: ignore[arg-type]
         if len(self.connections) > self._shared.limit:
-            longest = next(iter(self._shared.waiting), None)
+            longest = next(chain(self._shared.new, self._shared.idle), None)
             if longest is None:
                 detail = f"{self._shared.limit} clients are connected, as many as this service takes"
                 transport.write(self._shared.response(503, f"{detail}; try again"))
@@ -133,7 +138,7 @@ class Connection(H11Protocol):
 
     def abort(self) -> None:
         """Close the connection at once."""
-        self._shared.waiting.pop(self, None)
+        self._waiting.pop(self, None)
         self.connections.discard(self)
         self.transport.abort()
 
@@ -158,10 +163,10 @@ class Connection(H11Protocol):
         """Start the time limit of a header while there is no request; end it when one is there."""
         in_request = self.cycle is not None and not self.cycle.response_complete
         if in_request or self._dropped is not None:
-            self._shared.waiting.pop(self, None)
+            self._waiting.pop(self, None)
             self._stop("header")
-        elif self not in self._shared.waiting:
-            self._shared.waiting[self] = None
+        elif self not in self._waiting:
+            self._waiting[self] = None
             self._start("header", HEADERS_S)
 
     def _start(self, name: str, seconds: float) -> None:
@@ -181,12 +186,14 @@ class Connection(H11Protocol):
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         self._stop("write")
+        self._waiting.pop(self, None)
+        self._waiting = self._shared.idle
         super().on_response_complete()
         self._wait_for_header()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._shared.waiting.pop(self, None)
+        self._waiting.pop(self, None)
         for name in list(self._timers):
             self._stop(name)
         super().connection_lost(exc)

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -21,7 +22,10 @@ from facegeom.serve.work import TaskFunction
 STOP_S, END_S = 3, 6.0
 """Seconds that requests in work have to end after SIGTERM; seconds until the process ends in any case."""
 
-_BACKLOG, _ACCEPTED_AT_ONCE = 1024, 32
+_BACKLOG, _ACCEPTED_AT_ONCE = 1024, 8
+_SWITCH_S = 5e-4
+"""How long a thread that reads a header may hold the interpreter while the event loop waits for it."""
+
 _LOG_BURST, _LOG_PER_S = 20, 1.0
 
 
@@ -42,6 +46,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def run(workers: Sequence[TaskFunction], settings: Settings, listener: socket.socket) -> None:
     """Serve at a listening socket until SIGINT or SIGTERM; requests in work get ``STOP_S`` to end."""
+    sys.setswitchinterval(_SWITCH_S)
     app = Application(workers, settings)
     shared = Shared(settings.timeout_s, settings.max_bytes, app.security_headers)
     config = uvicorn.Config(

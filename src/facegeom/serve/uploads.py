@@ -24,11 +24,14 @@ MAX_UPLOADS = 128
 LEAST_BYTES_PER_S, GRACE_S = 10_000, 3.0
 """Least rate of an upload, and the seconds that do not count."""
 
+ROOM_S = 0.5
+"""Seconds that an upload waits for room. Who is refused at once comes again at once."""
+
 MAX_PART_HEADER = 8192
 """Longest header of a form's part, bytes."""
 
 _ACCEPTED = "multipart/form-data with the field 'file', image/*, or application/octet-stream"
-_CHECK_S = 0.5
+_CHECK_S, _ROOM_CHECK_S = 0.5, 0.05
 _SETTLED_S = 1.0
 
 
@@ -90,9 +93,20 @@ class Uploads:
             raise RefusedError(415, f"expected {_ACCEPTED}, got {media_type.decode('latin-1')[:100]!r}")
         declared = request.headers.get("content-length", "")
         if declared.isdecimal():
-            self._hold(held, int(declared))
+            await self._wait_for_room(held, int(declared))
         body = await self._read(request, held)
         return _parse_form(body, options.get(b"boundary", b"")) if is_form else Upload(body)
+
+    async def _wait_for_room(self, held: HeldBytes, size: int) -> None:
+        """Hold the bytes of an announced body; while others leave no room, wait for at most ``ROOM_S``."""
+        end = time.monotonic() + ROOM_S
+        while True:
+            try:
+                return self._hold(held, size)
+            except RefusedError as refusal:
+                if refusal.status != 503 or time.monotonic() > end:
+                    raise
+            await asyncio.sleep(_ROOM_CHECK_S)
 
     def _hold(self, held: HeldBytes, size: int) -> None:
         """Hold the bytes of a body that has so many."""

@@ -14,6 +14,7 @@ from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import angles_from_rotation, geodesic_deg, rotation_to_line_of_sight
 from facegeom.image.photo import open_photo
 from facegeom.image.pyramid import Pyramid
+from facegeom.image.reading import FaceSize
 from facegeom.models import weights
 from facegeom.models.detector import Candidates
 from facegeom.models.fpnet import FPNet, HeadPredictions
@@ -161,6 +162,19 @@ def test_an_open_photo_is_a_source_and_a_file_is_opened_once(
     assert opened == [str(file)]
     by_photo = detector(open_photo(file))
     assert by_photo == by_path and by_photo.file == str(file)
+
+
+def test_a_photo_that_was_decoded_at_a_fraction(tmp_path: Path) -> None:
+    portrait = Image.open(DEMO).convert("RGB")
+    large = portrait.resize((portrait.width * 4, portrait.height * 4), Image.Resampling.BICUBIC)
+    large.save(tmp_path / "large.jpg", quality=95)
+    reduced = open_photo(tmp_path / "large.jpg", None, FaceSize(400), 48)
+    assert reduced.factor_xy[0] > 3
+    detector = HeadPoseDetector(min_face=400)
+    whole, part = detector(tmp_path / "large.jpg"), detector(reduced)
+    assert len(whole) == len(part) == 1 and (part.width, part.height) == large.size
+    assert iou(whole.box_xyxy, part.box_xyxy)[0, 0] > 0.8
+    assert geodesic_deg(whole.camera_rotation, part.camera_rotation)[0] < 5
 
 
 def test_unusable_photo(staged) -> None:

@@ -54,6 +54,12 @@ def test_rolls_that_are_no_angles(roll: Any) -> None:
         analyzer().at(PHOTO, BOX, roll)
 
 
+@pytest.mark.parametrize("name", ["min_face", "max_faces", "min_score", "fov_deg", "orientation"])
+def test_options_of_a_call_that_are_several_numbers(name: str) -> None:
+    with pytest.raises(InputError, match=f"^{name}: expected"):
+        analyzer()(PHOTO, **{name: np.array([20, 30])})
+
+
 @pytest.mark.parametrize("kind", [FaceAnalyzer, HeadPoseDetector])
 @pytest.mark.parametrize("threads", [0, -1, 1025, 2**31, 2**40, 10**5000, 1.0, "2", math.nan], ids=shown)
 def test_threads_that_no_machine_has(kind: Any, threads: Any) -> None:

@@ -133,15 +133,13 @@ class FaceAnalyzer:
             ImageError: the photo cannot be read or used.
             InputError: an option out of its range.
         """
-        options = self.options
-        if (fov_deg, min_face, max_faces, min_score, orientation) != (None,) * 5:
-            options = options.changed(
-                min_face=min_face,
-                max_faces=max_faces,
-                min_score=min_score,
-                fov_deg=fov_deg,
-                orientation=orientation,
-            )
+        options = self.options.changed(
+            min_face=min_face,
+            max_faces=max_faces,
+            min_score=min_score,
+            fov_deg=fov_deg,
+            orientation=orientation,
+        )
         photo = self._open(source, options)
         try:
             return self._analyze([photo], options)[0]
@@ -242,9 +240,9 @@ class FaceAnalyzer:
         """
         boxes, roll = check_places(boxes_xyxy, roll_deg)
         photo = open_photo(source, self.options.fov_deg)
-        decoded = (boxes + 0.5 - np.tile(photo.offset_xy, 2)) / np.tile(photo.factor_xy, 2) - 0.5
         try:
-            predictions = self.face_net([photo.pyramid], [square(decoded)], [photo.lens], [roll])
+            squares = square(photo.boxes_to_decoded(boxes))
+            predictions = self.face_net([photo.pyramid], [squares], [photo.lens], [roll])
             return self._results([photo], predictions, rolled=None if roll is None else [roll != 0])[0]
         except MemoryError as error:
             raise no_memory(photo.file, error) from error
@@ -276,15 +274,9 @@ class FaceAnalyzer:
     def _analyze_as_given(self, photos: Sequence[Photo], options: SearchOptions) -> list[Faces]:
         """Detect, verify, suppress duplicates, refine, confirm, and convert to results."""
         images, lenses = [photo.pyramid for photo in photos], [photo.lens for photo in photos]
-        least = (options.face_size, options.closest_size)
-        sizes_px = [[px.in_photo(each.camera.width, each.camera.height) for each in photos] for px in least]
-        if not self.detector.looks_closer:
-            sizes_px[1] = sizes_px[0]
-        factors = [max(photo.factor_xy) for photo in photos]
-        everywhere, closest = (
-            [px / factor for px, factor in zip(each, factors, strict=True)] for each in sizes_px
-        )
-        candidates = self.detector(images, everywhere, closest)
+        smallest_px = [self._smallest_px(photo, options) for photo in photos]
+        decoded_px = np.transpose(smallest_px) / [max(photo.factor_xy) for photo in photos]
+        candidates = self.detector(images, *decoded_px.tolist())
         survivors = [nms(*each, NESTED, over_smaller=True) for each in candidates]
         faces = []
         views = _Views(images, lenses, candidates)
@@ -293,7 +285,14 @@ class FaceAnalyzer:
             faces.append(sure[nms(sure.box_xyxy, sure.score, SAME_FACE_IOU)])
         confirmed = self.face_net.confirm(images, self.face_net.refine(images, faces, lenses), lenses)
         kept = [each[: options.max_faces] for each in confirmed]
-        return self._results(photos, kept, list(map(min, *sizes_px)))
+        return self._results(photos, kept, list(map(min, smallest_px)))
+
+    def _smallest_px(self, photo: Photo, options: SearchOptions) -> tuple[float, float]:
+        """Return sizes of the smallest faces, pixels of the photo: everywhere, and where something hints."""
+        everywhere = options.face_size.in_photo(photo.camera.width, photo.camera.height)
+        if not self.detector.looks_closer:
+            return everywhere, everywhere
+        return everywhere, options.closest_size.in_photo(photo.camera.width, photo.camera.height)
 
     def _verify(
         self, views: "_Views", survivors: Sequence[IntArray], min_score: float

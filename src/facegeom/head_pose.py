@@ -139,8 +139,9 @@ class HeadPoseDetector:
 
     def _detect_as_given(self, photos: Sequence[Photo], options: SearchOptions) -> list[Poses]:
         images = [photo.pyramid for photo in photos]
-        sizes_wh = [image.size_wh for image in images]
-        candidates = self.detector(images, [options.face_size.in_photo(*size) for size in sizes_wh])
+        sizes_px = [options.face_size.in_photo(each.camera.width, each.camera.height) for each in photos]
+        factors = [max(photo.factor_xy) for photo in photos]
+        candidates = self.detector(images, [px / by for px, by in zip(sizes_px, factors, strict=True)])
         predictions = self.fpnet(images, [each.box_xyxy for each in candidates])
         return [_to_poses(each, photo, options) for each, photo in zip(predictions, photos, strict=True)]
 
@@ -153,10 +154,11 @@ def _to_poses(predictions: HeadPredictions, photo: Photo, options: SearchOptions
     """Keep each face once, best first; add the rotation in the camera frame by the line of sight."""
     faces = predictions[np.flatnonzero(predictions.score >= options.min_score)]
     faces = faces[nms(faces.box_xyxy, faces.score, SAME_FACE, over_smaller=True)[: options.max_faces]]
-    centre = (faces.box_xyxy[:, :2] + faces.box_xyxy[:, 2:]) / 2
+    boxes_xyxy = photo.boxes_in_photo(faces.box_xyxy)
+    centre = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
     sight = photo.camera.back_project(centre, np.ones(len(centre)))
     return Poses(
-        box_xyxy=faces.box_xyxy.astype(np.float32),
+        box_xyxy=boxes_xyxy.astype(np.float32),
         score=faces.score.astype(np.float32),
         rotation=faces.rotation,
         camera_rotation=rotation_in_camera(faces.rotation, sight),

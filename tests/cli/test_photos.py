@@ -28,6 +28,7 @@ def stems(*sources: Path) -> dict[str, str]:
 SAME_STEM = [
     (["IMG_1.jpg", "IMG_1.png"], ["IMG_1", "IMG_1.png"]),
     (["IMG_1.JPG", "IMG_1.jpg", "IMG_1.png", "IMG_2.png"], ["IMG_1", "IMG_1.jpg", "IMG_1.png", "IMG_2"]),
+    (["IMG_1.JPG", "img_1.png"], ["IMG_1", "img_1.png"]),
     (["a.jpg", "a.png", "a.png.jpg"], ["a", "a.png", "a.png.jpg"]),
     (["a.jpg", "a.png.jpg"], ["a", "a.png"]),
     (["sub/a.jpg", "sub/a.png", "a.png"], ["sub/a", "sub/a.png", "a"]),

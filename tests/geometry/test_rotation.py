@@ -61,6 +61,7 @@ def test_angles_at_the_lock_give_the_same_rotation(yaw: float, pitch: float, rol
     angles = rot.angles_from_rotation(rotation)
     assert angles[2] == 0
     np.testing.assert_allclose(rot.rotation_from_angles(*angles), rotation, atol=1e-6)
+    np.testing.assert_allclose(rot.angles_from_rotation(rotation.astype(np.float32)), angles, atol=1e-3)
 
 
 @given(seeds)

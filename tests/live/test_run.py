@@ -3,8 +3,8 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,24 @@ def test_ctrl_c_ends_a_camera_that_is_gone(webcam: Source, seer: Any, receiver: 
     seer.on_frame = stop
     summary, _ = run(webcam, seer, receiver, say=say)
     assert summary.fault is None and opened
+
+
+def test_the_time_of_a_run_ends_also_while_its_camera_is_gone(
+    webcam: Source, seer: Any, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    @contextmanager
+    def vanished(source: Source) -> Iterator[Any]:
+        opened.append(source)
+        if len(opened) > 1:
+            raise VideoError("it is gone")
+        with reading.open_video(source) as video:
+            yield video
+
+    monkeypatch.setattr(live_run, "open_video", vanished)
+    summary, frames = run(webcam, seer, receiver, seconds=0.5)
+    assert summary.frames == len(frames) and summary.fault is None
 
 
 def test_a_camera_that_is_missing(monkeypatch: pytest.MonkeyPatch, seer: Any, receiver: Receiver) -> None:

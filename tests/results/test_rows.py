@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,8 @@ def test_a_csv_file(faces: Faces, tmp_path: Path) -> None:
         assert list(line) == list(row) and (line["file"], line["fov_source"]) == ("group.jpg", "assumed")
         numbers = {name: value for name, value in row.items() if not isinstance(value, str)}
         np.testing.assert_allclose([float(line[name]) for name in numbers], list(numbers.values()), atol=5e-4)
+    (odd,) = replace(faces, file="bad\udcff.jpg").save(tmp_path, ["csv"], name="odd")  # no UTF-8
+    assert odd.read_text(encoding="utf-8").splitlines()[1].startswith("bad?.jpg,0,")
     (empty,) = Faces.empty(10, 20).save(tmp_path, ["csv"], name="empty")
     assert empty.read_text(encoding="utf-8").splitlines() == [",".join(lines[0])]
 

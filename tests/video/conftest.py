@@ -30,6 +30,7 @@ def make_video(
     times_s: Sequence[float],
     frame: Callable[[int], np.ndarray] = numbered,
     sound: str | None = None,
+    sound_first: bool = False,
     options: dict[str, str] | None = None,
     start_s: float = 0,
     crf: int = 4,
@@ -42,13 +43,14 @@ def make_video(
     """
     with av.open(str(path), "w", options=options or {}) as file:
         height, width = frame(0).shape[:2]
+        audio = file.add_stream(sound, rate=44_100) if sound and sound_first else None
         stream = file.add_stream("libx264", rate=30, options={"crf": str(crf), "g": "5", "bf": "0"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
         context.time_base, context.sample_aspect_ratio = Fraction(1, SECOND), pixel_ratio or Fraction(1)
         if colours:
             context.colorspace, context.color_range, context.color_primaries, context.color_trc = colours
-        audio = file.add_stream(sound, rate=44_100) if sound else None
+        audio = audio or (file.add_stream(sound, rate=44_100) if sound else None)
         for index, time_s in enumerate(times_s):
             picture = av.VideoFrame.from_ndarray(frame(index), format="rgb24")
             if colours:
@@ -117,12 +119,14 @@ class Scene:
     Attributes:
         boxes: of the faces that are there now.
         max_faces: as of the analyzer.
+        expression_net: there is one.
         searches: how often the whole frame was searched.
         reads: the boxes of each call of ``at``.
     """
 
     boxes: list[list[float]] = field(default_factory=list)
     max_faces: int | None = None
+    expression_net: object = True
     fov_deg: float | None = None
     searches: int = 0
     reads: list[list[list[float]]] = field(default_factory=list)

@@ -2,8 +2,9 @@
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -34,6 +35,66 @@ def test_frames_in_their_order(film: Film, tmp_path: Path) -> None:
     for frame in frames:
         assert frame.pixels.shape == (48, 64, 3) and frame.pixels.dtype == np.uint8
         assert frame.pixels[:, 32:].mean() == pytest.approx(20 + 8 * frame.index, abs=3)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_no_frame_is_lost_where_the_sound_comes_first(film: Film, tmp_path: Path, ending: str) -> None:
+    path = film(tmp_path / f"a.{ending}", EVEN, sound="aac", sound_first=True)
+    with open_video(path) as video:
+        assert video._stream.index == 1
+        assert [frame.index for frame in video] == list(range(20))
+
+
+def test_a_camera_without_a_frame_yet_is_asked_again(
+    film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_CAMERA_PAUSE_S", 0.001)
+    with open_video(film(tmp_path / "a.mkv", EVEN)) as video:
+        packets, asked = list(video._container.demux(video._stream)), []
+
+        class Camera:
+            """Raises at every other packet, as avfoundation does, which ends its iterator."""
+
+            format = video._container.format
+
+            def demux(self, *streams: Any) -> Iterator[Any]:
+                while packets:
+                    asked.append(len(packets))
+                    if len(asked) % 2:
+                        raise BlockingIOError
+                    yield packets.pop(0)
+
+        video.source, video._container = Source("camera", "avfoundation"), Camera()
+        assert len(list(video)) == 20 and len(asked) > 2 * 20
+
+
+def test_a_camera_that_falls_silent_ends(film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_CAMERA_PAUSE_S", 0.001)
+    monkeypatch.setattr(reading, "_CAMERA_SILENCE_S", 0.01)
+    with open_video(film(tmp_path / "a.mkv", EVEN)) as video:
+
+        class Camera:
+            format = video._container.format
+
+            def demux(self, *streams: Any) -> Iterator[Any]:
+                raise BlockingIOError
+                yield
+
+        video.source, video._container = Source("camera", "avfoundation"), Camera()
+        with pytest.raises(VideoError, match="no frame could be read"):
+            list(video)
+
+
+def test_a_video_that_may_not_be_read(monkeypatch: pytest.MonkeyPatch, film: Film, tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4", EVEN)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise av.error.PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("av.open", refuse)
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(VideoError, match="check its permissions"):
+        frames_of(path)
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])

@@ -348,6 +348,29 @@ def test_damage_inside_is_told(networks: Any, film: Film, tmp_path: Path, portra
     assert read_table(tmp_path / "out/a.frames.parquet")[0]["damaged"].sum() == int(number[1]) > 0
 
 
+def test_names_of_videos_that_other_files_would_take(
+    networks: Any, tmp_path: Path, film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [film(tmp_path / name, UNEVEN) for name in ("talk.mp4", "Talk.mkv", "talk.frames.mp4")]
+    code, _, reported = run(*paths, "-o", tmp_path / "out", "--no-overlay")
+    assert code == 0, reported
+    stems = ("Talk.mkv", "talk", "talk.frames.mp4")
+    assert names(tmp_path / "out") == sorted(
+        f"{stem}.{part}parquet" for stem in stems for part in ("", "frames.")
+    )
+
+
+@pytest.mark.parametrize("kind", ["livelink", "bvh"])
+def test_animations_that_the_free_weights_cannot_give(
+    scene: Any, tmp_path: Path, film: Film, kind: str
+) -> None:
+    scene.expression_net = None
+    source = Source(str(film(tmp_path / "a.mp4", UNEVEN)))
+    with pytest.raises(InputError, match=r"^weights: expected a set with expression and gaze"):
+        run_video(source, tmp_path / "out", FrameAnalyzer(scene), formats=("parquet", kind))
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_frame_is_an_error(
     networks: Any, tmp_path: Path, film: Film, monkeypatch: pytest.MonkeyPatch
 ) -> None:

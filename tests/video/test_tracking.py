@@ -119,6 +119,8 @@ def test_no_more_faces_than_allowed(scene: Any) -> None:
     assert tracker(FRAME, 1 / 30).ids.tolist() == [0]
     scene.boxes = [OTHER]
     assert tracker(FRAME, 2 / 30).ids.tolist() == [1]
+    scene.boxes = [OTHER, ONE]  # the first one is back
+    assert tracker(FRAME, 3 / 30).ids.tolist() == [1]
 
 
 @pytest.mark.parametrize("every", [0, -1])

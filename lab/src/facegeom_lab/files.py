@@ -1,5 +1,6 @@
-"""Atomic writing of the laboratory's files."""
+"""Atomic writing of the laboratory's files; what caches depend on."""
 
+import hashlib
 from io import BytesIO
 from pathlib import Path
 
@@ -7,6 +8,14 @@ import numpy as np
 from PIL import Image
 
 from facegeom.export.files import write
+from facegeom.models import weights
+
+
+def weights_hash(name: str) -> str:
+    """Return a short hash of a network that ships, in all its variants."""
+    entry = weights.manifest()[name]
+    content = " ".join([entry.sha256, *(each.sha256 for each in entry.variants.values())])
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 def save_npz(path: Path, **arrays: np.ndarray) -> None:

@@ -105,6 +105,20 @@ def test_an_interrupted_training_loses_the_epoch_it_was_in(tmp_path: Path, fails
     assert log["val/loss"].tolist() == losses
 
 
+def test_a_resumed_training_draws_other_samples(tmp_path: Path) -> None:
+    class Draws(Task):
+        def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
+            drawn.append(float(torch.rand(())))
+
+    drawn: list[float] = []
+    L.seed_everything(5, workers=True)
+    with pytest.raises(RuntimeError, match="power cut"):
+        fit(tmp_path, Draws([1, 1, 1], fails_in=1))
+    L.seed_everything(5, workers=True)
+    fit(tmp_path, Draws([1, 1, 1]))
+    assert len(set(drawn)) == len(drawn) > 9
+
+
 def test_a_complete_training_is_not_repeated(tmp_path: Path) -> None:
     fit(tmp_path, Task([2, 1]))
     again = Task([2, 1])

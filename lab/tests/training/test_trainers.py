@@ -113,7 +113,12 @@ def test_what_cannot_be_trained(
         ("mesh478-efficientnetv2b0", "lapa", r"kind mesh478 cannot .* LaPa; expected --dataset pack or ffhq"),
         ("depth1", "wflw", "expected --dataset pack or texas3dfrd or eurecom or biwi or superface"),
         ("fpnet", "celeba", "kind fpnet cannot be trained on CelebA"),
-        (NAME, "biwi", "kind landmarks learns points, and BIWI .* has none; expected --dataset one of lapa"),
+        (
+            NAME,
+            "biwi",
+            "kind landmarks learns points, and BIWI .* has none to train on; .* one of lapa",
+        ),
+        (NAME, "aflw2000", "kind landmarks learns points, and AFLW2000.* has none to train on"),
         ("heatmap68", "superface", "has none"),
         (NAME, "lfw", "expected one of lapa, .* as the data set, got 'lfw'"),
     ],

@@ -68,7 +68,7 @@ def analyze(
     pose_net: options.PoseNet = "face",
     depth_from: Annotated[
         Literal["mesh", "network"] | None,
-        typer.Option(help="Source of depth and surface; by default the more accurate one."),
+        typer.Option(help="Source of depth and surface; by default the mesh, the faster one."),
     ] = None,
     detector: options.DetectorName = "onepass",
     weights: options.Weights = None,

@@ -92,7 +92,7 @@ class _Search:
         self._endings, self.found = ENDINGS, Collection()
         self.empty: list[str] = []
         self._seen: set[str] = set()
-        self._taken: dict[str, Path] = {}  # by the name of the output files
+        self._taken: dict[str, Path] = {}  # by the folded name of the output files: many disks ignore case
         self._folders: dict[Path, _Names] = {}
 
     def add(self, source: Path) -> None:
@@ -143,14 +143,14 @@ class _Search:
         names = self._names_beside(path)
         own = names.of(path.name)
         stem = (Path(name).parent / own).as_posix()
-        other = self._taken.get(stem)
+        other = self._taken.get(stem.casefold())
         if other is not None:
             stem = name if other.name != path.name else f"{Path(real).parent.name}/{own}"
-        if stem in self._taken:
-            both = f"{str(self._taken[stem])!r} and {str(path)!r} would both be written as {stem!r}"
+        if taken := self._taken.get(stem.casefold()):
+            both = f"{str(taken)!r} and {str(path)!r} would both be written as {stem!r}"
             self.found.problems.append(f"{both}; give them different output folders")
             return
-        self._taken[stem] = path
+        self._taken[stem.casefold()] = path
         self.found.photos.append(InputPhoto(path, name, stem, names.shares_stem(path.name)))
 
     def _names_beside(self, path: Path) -> "_Names":
@@ -168,20 +168,20 @@ class _Names:
     """Names of the output files of one folder's photos."""
 
     def __init__(self) -> None:
-        self._photos: dict[str, str] = {}  # by the names of their output files
+        self._photos: dict[str, str] = {}  # by the folded names of their output files
         self._stems: defaultdict[str, set[str]] = defaultdict(set)
 
     def of(self, file: str) -> str:
         """Return a photo's stem, or its whole name if a photo before it has that stem."""
         stem = os.path.splitext(file)[0]
-        self._stems[stem].add(file)
-        if self._photos.setdefault(stem, file) == file:
+        self._stems[stem.casefold()].add(file)
+        if self._photos.setdefault(stem.casefold(), file) == file:
             return stem
-        self._photos.setdefault(file, file)
+        self._photos.setdefault(file.casefold(), file)
         return file
 
     def shares_stem(self, file: str) -> bool:
-        return len(self._stems[os.path.splitext(file)[0]]) > 1
+        return len(self._stems[os.path.splitext(file)[0].casefold()]) > 1
 
 
 def _visible(path: Path) -> bool:
@@ -262,7 +262,7 @@ def process_photos(
                     worker = worker or start(_WORKER, factory, arguments)
                     try:
                         count, about, failure = worker.call(photo, on_message=warn, limit_s=timeout_s)
-                        faces, details = faces + count, details + about
+                        faces, details = faces + count, about
                     except WorkerOverdueError:
                         failure = f"{str(photo.path)!r}: it took longer than {timeout_s:g} s and was left out"
                         worker = None

@@ -1,7 +1,7 @@
 """``facegeom video``: write tables of all faces of videos or of a camera, and overlay videos."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -126,7 +126,7 @@ def _sources(paths: Sequence[Path], camera: str | None) -> "dict[str, Source]":
     for real, path in files.items():
         folder = Path(real).parent.name
         choices = (path.stem, path.name, f"{folder}.{path.stem}", f"{folder}.{path.name}")
-        name = next((each for each in choices if each not in sources), None)
+        name = next((each for each in choices if not _is_taken(each, sources)), None)
         if name is None:
             raise typer.BadParameter(
                 f"{str(path)!r} and another video would both be written as {path.stem!r};"
@@ -135,6 +135,17 @@ def _sources(paths: Sequence[Path], camera: str | None) -> "dict[str, Source]":
             )
         sources[name] = Source(str(path))
     return sources
+
+
+def _is_taken(name: str, others: Iterable[str]) -> bool:
+    """Return whether an output file would have the name of another video's, on disks that ignore case."""
+    folded = name.casefold()
+    parts = ("", ".frames", ".livelink")  # as in talk.frames.parquet and talk.livelink.csv
+    return any(
+        folded + part == other.casefold() or folded == other.casefold() + part
+        for other in others
+        for part in parts
+    )
 
 
 def load_analyzer(device: str, options: dict[str, Any], tracking: dict[str, Any]) -> "FrameAnalyzer":

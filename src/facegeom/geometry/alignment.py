@@ -30,9 +30,13 @@ def template_points(template: Template, size_px: int) -> FloatArray:
     """Return the five points (5, 2) of "arcface" or of one's own in crops of ``size_px`` pixels."""
     if isinstance(template, str):
         return (ARCFACE_XY + 0.5) * (size_px / ARCFACE_PX) - 0.5
-    points = np.asarray(template, np.float64)
+    problem = f"template: expected five points (5, 2), finite pixels, got {template!r}"
+    try:
+        points = np.asarray(template, np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(problem) from error
     if points.shape != (5, 2) or not np.isfinite(points).all():
-        raise InputError(f"template: expected five points (5, 2), finite pixels, got {template!r}")
+        raise InputError(problem)
     return points
 
 

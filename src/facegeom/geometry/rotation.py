@@ -62,6 +62,7 @@ def angles_from_rotation(rotation: FloatArray) -> FloatArray:
 
     At yaw = ±90° pitch and roll rotate about the same line (gimbal lock); roll is then 0.
     """
+    rotation = np.asarray(rotation, np.float64)  # single precision has no 1 - 1e-9
     sine = np.clip(rotation[..., 2, 0], -1, 1)
     yaw = np.arcsin(sine)
     locked = np.abs(sine) > 1 - 1e-9

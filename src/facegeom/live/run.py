@@ -87,10 +87,11 @@ def run_live(
         say: called with what a person should know: a camera that vanished, packets that cannot be sent.
 
     Raises:
-        InputError: ``fps`` or ``seconds`` is not above 0.
+        InputError: ``fps`` or ``seconds`` is not above 0, or the weights are the free set.
         VideoError: the source cannot be opened, or none of its frames read.
     """
     most_fps, end_s = check_fps(fps), end_time(0.0, seconds)
+    analyze.expect_motion("the live protocols")
 
     def read(stop: Event) -> Iterator[Arrival]:
         return read_arrivals(source, most_fps, end_s, realtime, say, stop)
@@ -163,7 +164,7 @@ def read_arrivals(
 ) -> Iterator[Arrival]:
     """Yield frames as they come, at most ``fps`` a second, until a time of the source or until ``stop``."""
     due_s, begun = -inf, None
-    for frame, rate in _camera_frames(source, say, stop) if source.device else _file_frames(source):
+    for frame, rate in _camera_frames(source, end_s, say, stop) if source.device else _file_frames(source):
         now_s = time.perf_counter()
         if stop.is_set() or frame.time_s >= end_s - _TICK_S:
             return
@@ -184,11 +185,11 @@ def _file_frames(source: Source) -> Iterator[tuple[Frame, float]]:
 
 
 def _camera_frames(
-    source: Source, say: Callable[[str], object], stop: Event
+    source: Source, end_s: float, say: Callable[[str], object], stop: Event
 ) -> Iterator[tuple[Frame, float]]:
-    """Yield the frames of a camera; open it again, after growing pauses, when it vanished."""
+    """Yield the frames of a camera; open it again, after growing pauses, when it vanished before the end."""
     begun_s, index, offset_s, pause_s = time.monotonic(), 0, 0.0, 0.0
-    while not stop.is_set():
+    while not stop.is_set() and time.monotonic() - begun_s < end_s:
         try:
             with open_video(source) as video:
                 for frame in video:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 import numpy as np
+import numpy.typing as npt
 from PIL.Image import Image
 
 from facegeom.depth.depth_map import DepthMap
@@ -233,7 +234,8 @@ class Faces(Table[Face], Measures):
         """Cut a square crop of each face from the photo's pixels, with eyes and mouth in standard places.
 
         Args:
-            image: the photo, in any form that a FaceAnalyzer takes; by default ``file`` is read again.
+            image: the photo: a path, encoded bytes, a Pillow image or an array; by default ``file`` is read
+                again.
             size: side of the crops, 1 to 2048 pixels.
             template: "arcface": the similarity that carries eye centres, nose tip and mouth corners onto
                 ArcFace's places, defined at 112 pixels and scaled to ``size``; "ffhq": the square of FFHQ's
@@ -263,7 +265,7 @@ class Faces(Table[Face], Measures):
         """Draw the faces over a copy of their photo; line widths follow the size of each face.
 
         Args:
-            image: the photo, in any form that a FaceAnalyzer takes.
+            image: the photo: a path, encoded bytes, a Pillow image or an array.
             box: draw the box and its score.
             landmarks: draw the 68 points, from red (confidence 0) over yellow to green (1).
             mesh: draw the side of the 478-point mesh that the camera sees.
@@ -327,21 +329,23 @@ class Faces(Table[Face], Measures):
 
 def _checked(faces: Faces) -> Faces:
     """Return faces from a file whose values are possible ones, beyond shapes and finite numbers."""
+
+    def expect(holds: npt.NDArray[np.bool_], problem: str) -> None:
+        if not holds.all():
+            raise InputError(f"{problem}, got others; the JSON is damaged")
+
+    low, high = faces.box_xyxy[:, :2], faces.box_xyxy[:, 2:]
     square = faces.rotation @ np.swapaxes(faces.rotation, -1, -2)
     shares = [faces.score, faces.landmarks_confidence, faces.mesh_confidence]
     shares += [each for each in (faces.expression, faces.gaze_confidence) if each is not None]
-    wrong = {
-        "box_xyxy: expected left <= right and top <= bottom": faces.box_xyxy[:, 2:] < faces.box_xyxy[:, :2],
-        "pose.rotation: expected a rotation, R Rᵀ = 1": ~(np.abs(square - np.eye(3)) < _NEARLY),
-        "pose.rotation: expected a rotation, det R = 1": ~(np.linalg.det(faces.rotation) > 0),
-        "translation_mm: expected a head before the camera, z > 0": ~(faces.translation_mm[:, 2] > 0),
-        "gaze: expected vectors of length 1": faces.gaze is not None
-        and ~(np.abs(np.linalg.norm(faces.gaze, axis=-1) - 1) < _NEARLY),
-        "score, confidence, expression: expected numbers from 0 to 1": [
-            ~(np.abs(each - 0.5) < 0.5 + _NEARLY).all() for each in shares
-        ],
-    }
-    for problem, places in wrong.items():
-        if np.any(places):
-            raise InputError(f"{problem}, got others; the JSON is damaged")
+    expect(high >= low, "box_xyxy: expected left <= right and top <= bottom")
+    expect(np.abs(square - np.eye(3)) < _NEARLY, "pose.rotation: expected a rotation, R Rᵀ = 1")
+    expect(np.linalg.det(faces.rotation) > 0, "pose.rotation: expected a rotation, det R = 1")
+    expect(faces.translation_mm[:, 2] > 0, "translation_mm: expected a head before the camera, z > 0")
+    if faces.gaze is not None:
+        lengths = np.linalg.norm(faces.gaze, axis=-1)
+        expect(np.abs(lengths - 1) < _NEARLY, "gaze: expected vectors of length 1")
+    for each in shares:
+        within = np.abs(each - 0.5) < 0.5 + _NEARLY
+        expect(within, "score, confidence, expression: expected numbers from 0 to 1")
     return faces

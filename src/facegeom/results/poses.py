@@ -73,7 +73,7 @@ class Poses(Table[Pose]):
         """Draw boxes and axes of the heads over a copy of their photo.
 
         Args:
-            image: the photo, in any form that a PoseDetector takes.
+            image: the photo: a path, encoded bytes, a Pillow image or an array.
             box: draw the box and its score.
             axes: draw the head's axes from the middle of the box: x red, y green, z blue along the nose.
 

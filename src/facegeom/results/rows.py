@@ -48,4 +48,4 @@ def to_csv(faces: Any) -> bytes:
             f"{value:.{6 if name == 'score' else 3}f}" if isinstance(value, float) else value
             for name, value in row.items()
         )
-    return text.getvalue().encode()
+    return text.getvalue().encode(errors="replace")  # the name of a file need not be UTF-8

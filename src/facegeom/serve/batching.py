@@ -45,7 +45,7 @@ class Service:
 
     def __init__(self, workers: Sequence[TaskFunction], settings: Settings, metrics: Metrics) -> None:
         self.settings, self.metrics = settings, metrics
-        self.slots, self.uploads = RequestSlots(settings.queue), Uploads(settings)
+        self.slots, self.uploads = RequestSlots(settings.queue), Uploads(settings, len(workers))
         self.bytes = ByteBudget(BODIES_IN_MEMORY * settings.max_bytes)
         metrics.in_work.set_function(lambda: self.slots.taken)
         self._batcher = Batcher(workers, settings.batch, metrics.batch.observe)

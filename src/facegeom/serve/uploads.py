@@ -27,6 +27,13 @@ LEAST_BYTES_PER_S, GRACE_S = 10_000, 3.0
 ROOM_S = 0.5
 """Seconds that an upload waits for room. Who is refused at once comes again at once."""
 
+SMALL_BYTES = 1_000_000
+"""Beginning of each upload that never waits."""
+
+BYTES_PER_S, BURST_S = 40_000_000, 1.0
+"""Bytes of large uploads that are read in a second, for each worker, and the seconds that may be saved up.
+Reading more than workers can analyze would only keep the event loop from small photos."""
+
 MAX_PART_HEADER = 8192
 """Longest header of a form's part, bytes."""
 
@@ -73,11 +80,17 @@ class _Reading:
 
 
 class Uploads:
-    """The uploads that are being read. For one event loop."""
+    """The uploads that are being read. For one event loop.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    Args:
+        settings: limits.
+        workers: of the service.
+    """
+
+    def __init__(self, settings: Settings, workers: int = 1) -> None:
+        self._settings, self._bytes_per_s = settings, BYTES_PER_S * workers
         self._reading: set[_Reading] = set()
+        self._paid_until = 0.0
 
     async def receive(self, request: Request, held: HeldBytes) -> Upload:
         """Read the photo from a request's body; ``held`` counts its bytes.
@@ -160,9 +173,18 @@ class Uploads:
             async for chunk in request.stream():
                 self._hold(held, len(received) + len(chunk))
                 received += chunk
+                if len(received) > SMALL_BYTES:
+                    await self._wait_for_turn(len(chunk))
         except ClientDisconnect as error:
             raise RefusedError(400, "the upload was interrupted; send it again") from error
         return bytes(received)
+
+    async def _wait_for_turn(self, size: int) -> None:
+        """Wait until as many bytes of large uploads may be read."""
+        now = time.monotonic()
+        self._paid_until = max(self._paid_until, now - BURST_S) + size / self._bytes_per_s
+        if self._paid_until > now:
+            await asyncio.sleep(self._paid_until - now)
 
 
 def _parse_form(body: bytes, boundary: bytes) -> Upload:

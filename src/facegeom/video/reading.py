@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _DURATION_FROM_ZERO = ("matroska,webm", "flv", "nut")
 """Formats that may state the duration as the time of the end, counted from 0, not from the first frame."""
 
 _MAX_DAMAGED_PACKETS = 1000
+_CAMERA_PAUSE_S, _CAMERA_SILENCE_S = 0.003, 10.0
 _TICK_S = 1e-6  # frame times are rounded
 _NON_VIDEO_FORMATS = ("image2", "tty", "concat")
 """FFmpeg formats of photos, text and file lists, which FFmpeg also opens as videos."""
@@ -64,6 +66,8 @@ class Source:
         import av
 
         name, options = self.name if self.device else f"file:{self.name}", {"protocol_whitelist": "file"}
+        if self.device == "avfoundation":
+            options["framerate"] = "30"  # FFmpeg's default, 29.97, is refused by built-in cameras
         return av.open(name, "r", self.device, options=options)
 
     @property
@@ -151,16 +155,24 @@ class Video:
         """Yield PyAV's frames; count and skip packets that cannot be decoded."""
         from av.error import FFmpegError
 
-        packets = self._container.demux(*([self._stream] if self.source.device else []))
+        streams, silent_s = [self._stream] if self.source.device else [], 0.0
+        packets = self._container.demux(*streams)
         while self.damaged_packets <= _MAX_DAMAGED_PACKETS:
             frames = []
             try:
                 packet = next(packets)
                 self._note_packet(packet)
-                if packet.stream_index == self._stream.index:
+                if packet.stream is self._stream:  # the last packet of each stream has no index of its own
                     frames = packet.decode()
+                silent_s = 0.0
             except StopIteration:
                 return
+            except BlockingIOError:  # a camera of macOS has no frame yet, which ends the iterator
+                silent_s += _CAMERA_PAUSE_S
+                if not self.source.device or silent_s > _CAMERA_SILENCE_S:
+                    return
+                time.sleep(_CAMERA_PAUSE_S)
+                packets = self._container.demux(*streams)
             except (FFmpegError, AttributeError):  # the second: a stream that turned into one of data
                 self.damaged_packets += 1
                 self._is_damaged = True
@@ -168,7 +180,7 @@ class Video:
 
     def _note_packet(self, packet: Any) -> None:
         """Note how far the file goes, and the packets that are cut short."""
-        is_video = packet.stream_index == self._stream.index
+        is_video = packet.stream is self._stream
         start = packet.dts if packet.pts is None else packet.pts
         if start is not None and (is_video or not self._is_end_of_video):
             end_s = float((start + (packet.duration or 0)) * packet.time_base)
@@ -256,8 +268,11 @@ def _hint(source: Source) -> str:
     """Return what to do about a source that cannot be opened."""
     if source.device:
         return "check its number and that no other program uses it"
-    with open(source.name, "rb") as file:
-        is_mp4 = file.read(12)[4:8] == b"ftyp"
+    try:
+        with open(source.name, "rb") as file:
+            is_mp4 = file.read(12)[4:8] == b"ftyp"
+    except OSError:
+        return "check its permissions"
     return "it is cut short, its index is missing; get a whole copy" if is_mp4 else "expected a video file"
 
 

@@ -136,7 +136,7 @@ class FaceTracker:
         boxes = np.stack([*(track.box_xyxy for track in self._tracks), *_expected(self._lost, time_s)])
         rolls = np.array([track.crop_roll_deg for track in known])
         faces = self.analyzer.at(pixels, boxes, rolls) if rolls.any() else self.analyzer.at(pixels, boxes)
-        kept = _rows_to_keep(faces, known, active, time_s)
+        kept = _rows_to_keep(faces, known, active, time_s)[: self.analyzer.max_faces]
         alone = _overlaps_no_other(faces.box_xyxy[kept])
         self._tracks = [
             known[row].continued(faces.box_xyxy[row], faces.mesh_px[row], time_s, free)

@@ -116,7 +116,7 @@ class WorkerProcess:
             ask: signal that is sent first; the process then has five seconds to end by itself.
         """
         if ask is not None:
-            with suppress(subprocess.TimeoutExpired, OSError):
+            with suppress(subprocess.TimeoutExpired, OSError, ValueError):  # Windows knows no SIGINT for it
                 self._process.send_signal(ask)
                 self._process.wait(5)
         self._process.kill()

@@ -50,6 +50,11 @@ def info(name: str) -> DatasetInfo:
     return DATASETS[name]
 
 
+def measured_splits(name: str) -> tuple[str, ...]:
+    """Return the splits on which a training is measured: val, and test where the set has one."""
+    return ("val", "test") if "test" in info(name).splits else ("val",)
+
+
 def load(name: str, root: Path, split: str | None = None) -> list[FaceRecord]:
     """Read the records of a data set.
 

@@ -145,9 +145,9 @@ def synthesise(
     """Write `synth_0000.npz`, `synth_0001.npz`, ...: `shard` images each, the last one with the rest.
 
     Arrays: images (n, S, S, 3) uint8 RGB, landmarks_px (n, 68, 2), rotation (n, 3, 3), translation (n, 3)
-    millimetres, mesh_mm (n, 478, 3) camera frame, visible (n, 68) bool, fov_deg (n,), and seed, split for
-    checking. Finished shards are kept. With depth also: depth (n, S, S) uint16, counts of
-    :mod:`facegeom_lab.synth.anatomy`.
+    millimetres, mesh_mm (n, 478, 3) camera frame, visible (n, 68) bool, fov_deg (n,), and seed, split, drawn
+    (how expressions were) for checking. Finished shards are kept. With depth also: depth (n, S, S) uint16,
+    counts of :mod:`facegeom_lab.synth.anatomy`.
     In a studio also: identity (n, K) and expression (n, E), the model's coefficients.
 
     Args:
@@ -175,18 +175,20 @@ def synthesise(
         draw = partial(draw, depth=True, extent=DEPTH_EXTENT)
     elif studio:
         draw = partial(draw, extent=STUDIO_EXTENT)
+    drawn = f"{getattr(expressions, '__name__', '')} to {max_yaw_deg:g} degrees"
     paths = []
     for number, start in enumerate(range(0, count, shard)):
         path = Path(out) / f"synth_{number:04d}.npz"
         indices = range(start, min(start + shard, count))
-        if _finished(path, len(indices), seed, split, size, depth, studio is not None):
+        if _finished(path, len(indices), (seed, split, size, depth, studio is not None, drawn)):
             advance(len(indices))
         else:
             samples = []
             for index in indices:
                 samples.append(draw(generator(seed, index, split), model, backgrounds, size))
                 advance(1)
-            save_npz(path, **_pack(samples, studio is not None), seed=np.array(seed), split=np.array(split))
+            about = {"seed": np.array(seed), "split": np.array(split), "drawn": np.array(drawn)}
+            save_npz(path, **_pack(samples, studio is not None), **about)
         paths.append(path)
     return paths
 
@@ -290,8 +292,8 @@ def _check(count: int, seed: int, split: str, size: int) -> None:
         )
 
 
-def _finished(path: Path, count: int, seed: int, split: str, size: int, depth: bool, studio: bool) -> bool:
-    """Return whether the shard is there with enough images.
+def _finished(path: Path, count: int, wanted: tuple[int, str, int, bool, bool, str]) -> bool:
+    """Return whether the shard is there with enough images; ``wanted`` is the set it should be of.
 
     Raises:
         OutputError: it belongs to another set.
@@ -300,11 +302,12 @@ def _finished(path: Path, count: int, seed: int, split: str, size: int, depth: b
         return False
     with np.load(path) as arrays:
         kind = ("depth" in arrays, "identity" in arrays)
-        found = (int(arrays["seed"]), str(arrays["split"]), arrays["images"].shape[1], *kind)
+        drawn = str(arrays["drawn"]) if "drawn" in arrays else wanted[-1]  # shards of older versions
+        found = (int(arrays["seed"]), str(arrays["split"]), arrays["images"].shape[1], *kind, drawn)
         held = len(arrays["rotation"])
-    if found != (wanted := (seed, split, size, depth, studio)):
+    if found != wanted:
         raise OutputError(
-            f"{path} holds the set (seed, split, size, depth, studio) {found}, "
+            f"{path} holds the set (seed, split, size, depth, studio, expressions) {found}, "
             f"not {wanted}: choose another folder"
         )
     return held == count

@@ -110,7 +110,7 @@ def trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=processes,
         precision=precision,
-        callbacks=[*kept, EpochTime(), FiniteLoss(), *bar, *average, *callbacks],
+        callbacks=[*kept, OtherDraws(), EpochTime(), FiniteLoss(), *bar, *average, *callbacks],
         logger=[CSVLogger(out, name="log"), TensorBoardLogger(out, name="tensorboard")],
         log_every_n_steps=10,
         **options,
@@ -140,7 +140,10 @@ def _checkpoint(out: Path, name: str, monitor: str | None) -> ModelCheckpoint:
 
 
 def fit(trainer: L.Trainer, task: L.LightningModule, data: Any, out: Path) -> None:
-    """Train on a data module or a loader; resume from ``out/last.ckpt`` when it exists."""
+    """Train on a data module or a loader; resume from ``out/last.ckpt`` when it exists.
+
+    Call it with the random numbers seeded. A resumed training draws others than it began with.
+    """
     last = out / LAST
     trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None)
     if trainer.num_training_batches == 0:
@@ -176,6 +179,16 @@ def save_last(trainer: L.Trainer, out: Path) -> Path:
     if not trainer.is_global_zero:
         raise SystemExit(0)
     return out / LAST
+
+
+class OtherDraws(Callback):
+    """Seed a resumed training anew: else it would draw the samples of its first epochs once more."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Seed by the seed of the training and the steps that are done, before the first sample is drawn."""
+        if trainer.global_step:
+            seed = (torch.initial_seed() + trainer.global_step) % 2**32
+            L.seed_everything(seed, workers=True, verbose=False)
 
 
 class EpochTime(Callback):

@@ -15,6 +15,7 @@ from typing import Any
 
 from facegeom.errors import InputError
 from facegeom.models import weights
+from facegeom_lab.files import weights_hash
 from facegeom_lab.training import recipes
 
 PACKAGE = Path(__file__).parents[1]
@@ -72,10 +73,7 @@ def current_hash(key: str) -> str:
         known = name in recipes.names()
         return _digest(json.dumps(recipes.values(name), sort_keys=True).encode()) if known else ""
     if kind == "weights":
-        if name not in weights.manifest():
-            return ""
-        entry = weights.manifest()[name]
-        return _digest(" ".join([entry.sha256, *(each.sha256 for each in entry.variants.values())]).encode())
+        return weights_hash(name) if name in weights.manifest() else ""
     if kind != "code":
         raise InputError(f"expected recipe, weights or code and a name, got {key!r}")
     place = PACKAGE / name

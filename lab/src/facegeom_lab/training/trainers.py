@@ -142,10 +142,15 @@ def check_dataset(kind: str, dataset: str) -> None:
     """
     found = registry.info(dataset)
     if kind in ANY_POINTS:
-        if not found.scheme or dataset in DEPTH_SETS:
+        fitting = [
+            name
+            for name, each in registry.DATASETS.items()
+            if each.scheme and "train" in each.splits and name not in DEPTH_SETS
+        ]
+        if dataset not in fitting:
             raise InputError(
-                f"the kind {kind} learns points, and {found.title} has none; expected --dataset one of "
-                + ", ".join(name for name in registry.DATASETS if name not in DEPTH_SETS)
+                f"the kind {kind} learns points, and {found.title} has none to train on; "
+                f"expected --dataset one of {', '.join(fitting)}"
             )
         return
     known = (PACK, *OTHER_SETS.get(kind, ()))

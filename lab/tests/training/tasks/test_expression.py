@@ -75,6 +75,14 @@ def test_learns_resumes_and_is_exported(folder: Path) -> None:
     assert ((confidence > 0) & (confidence < 1)).all()
 
 
+def test_rendered_heads_of_each_shard_are_held_out_and_no_real_face(folder: Path) -> None:
+    made = samples(50)
+    for name in ("expression_0001", "expression_faces_0000"):
+        save_npz(folder / f"{name}.npz", **{f.name: getattr(made, f.name) for f in fields(made)})
+    data = expression.ExpressionData(recipe(1), folder)
+    assert (len(data.training), len(data.checks)) == (320 - 32 + 50 - 5 + 50, 32 + 5)
+
+
 def test_a_folder_without_samples_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="facegeom lab expressions"):
         expression.train(recipe(1), Inputs(tmp_path, tmp_path / "run", rendered=tmp_path))

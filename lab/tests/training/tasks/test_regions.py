@@ -51,6 +51,13 @@ def test_learns_one_batch(name: str, training_pack: object, tmp_path: Path) -> N
     assert totals[-1] < 0.6 * totals[0]
 
 
+def test_each_epoch_has_samples_of_its_own(training_pack: object, tmp_path: Path) -> None:
+    data = RegionData(recipe("mouth", 2), inputs(training_pack, tmp_path))
+    data.setup("fit")
+    first, second = (next(iter(data.train_dataloader())) for _ in range(2))
+    assert not torch.equal(first["crop"], second["crop"])
+
+
 def test_trains_resumes_and_is_exported(training_pack: object, tmp_path: Path) -> None:
     out = tmp_path / "run"
     regions.train(recipe("mouth", 2), inputs(training_pack, out))

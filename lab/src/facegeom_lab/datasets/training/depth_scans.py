@@ -6,6 +6,7 @@ margin for the jitter of training. Depth is counted from the nose tip and scaled
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from facegeom_lab.datasets.training.depth_crops import (
     warp,
     warp_depth,
 )
-from facegeom_lab.files import save_npz
+from facegeom_lab.files import save_npz, weights_hash
 
 PARALLEL_PX_PER_MM = {"texas3dfrd": 1 / 0.32}
 """Sets in parallel projection: pixels for each millimetre."""
@@ -81,15 +82,20 @@ def load_scans(name: str, root: Path, split: str, cache: Path, augment: bool = F
     Args:
         name: one of ``NAMES``.
         root: folder of the unpacked set.
-        split: train or val; people do not cross.
+        split: train or val; people do not cross, and records of a set's own test split are left out.
         cache: folder for the windows.
         augment: for training.
 
     Raises:
         InputError: a file is missing or damaged; the split has no face with depth.
     """
-    records = of_split(name, [record for record in registry.load(name, root) if record.depth], split)
-    file = cache / f"{name}-{split}-{len(records)}.npz"
+    records = [record for record in registry.load(name, root) if record.depth]
+    records = [record for record in records if record.split != "test"] or records  # all of BIWI is for tests
+    records = of_split(name, records, split)
+    networks = "".join(map(weights_hash, ("onepass", "face", "eyes", "mouth")))
+    names = "\n".join(str(record.name) for record in records)
+    key = hashlib.sha256(f"{networks}\n{names}".encode()).hexdigest()[:12]
+    file = cache / f"{name}-{split}-{key}.npz"
     if not file.is_file():
         analyzer = FaceAnalyzer(depth="mesh", max_faces=1)
         found = [window for window in _windows(name, records, analyzer) if window is not None]

@@ -12,6 +12,7 @@ from facegeom.geometry.placement import in_canonical_frame
 from facegeom.geometry.schemes import ARKIT52, MESH478_EYE_ENDS, MESH478_IRISES
 from facegeom_lab.datasets.published.pack import face_rows, mesh_labels, read_face_rgba
 from facegeom_lab.datasets.training.expression_samples import (
+    FACES_PREFIX,
     Truth,
     View,
     analyzed,
@@ -99,7 +100,7 @@ def make_face_samples(data: Path, labels: Path, out: Path, every: int = 1) -> li
     linear_map, shards = landmark_map(labels), []
     for start in tqdm(range(0, len(chosen), SHARD), desc="faces"):
         part = slice(start, start + SHARD)
-        shards.append(out / f"expression_faces_{start // SHARD:04d}.npz")
+        shards.append(out / f"{FACES_PREFIX}{start // SHARD:04d}.npz")
         if shards[-1].is_file():
             continue
         coefficients = np.concatenate(

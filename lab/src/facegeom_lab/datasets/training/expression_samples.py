@@ -28,7 +28,7 @@ from facegeom_lab.synth.model import Floats, HeadModel, load_model
 from facegeom_lab.synth.motion import sample_motion
 from facegeom_lab.synth.scene import Image, Sample, render
 
-SHARD = 500
+SHARD, FACES_PREFIX = 500, "expression_faces_"
 SIZE_PX = 256
 YAW_DEG, PITCH_DEG, ROLL_DEG = (-50.0, 50.0), (-30.0, 30.0), (-25.0, 25.0)
 SAME_FACE_IOU = 0.5
@@ -238,19 +238,26 @@ def save_samples(path: Path, samples: ExpressionSamples) -> None:
     save_npz(path, **{f.name: getattr(samples, f.name) for f in fields(samples)})
 
 
-def read_samples(folder: Path) -> ExpressionSamples:
-    """Read the shards of a folder.
+def read_samples(folder: Path, held_out: float) -> tuple[ExpressionSamples, ExpressionSamples]:
+    """Read the shards of a folder: samples for training, and for validation rendered heads alone.
+
+    Args:
+        folder: of the shards.
+        held_out: share of each shard of rendered heads, its last ones, that is for validation.
 
     Raises:
-        InputError: there are none.
+        InputError: there is no shard, or none of rendered heads.
     """
-    shards = sorted(folder.glob("expression_*.npz"))
-    if not shards:
-        raise InputError(
-            f"expected expression_*.npz in {str(folder)!r}; make them by `facegeom lab expressions`"
-        )
-    parts = []
-    for shard in shards:
+    parts, checks = list[ExpressionSamples](), list[ExpressionSamples]()
+    for shard in sorted(folder.glob("expression_*.npz")):
         with np.load(shard) as arrays:
-            parts.append(ExpressionSamples(**{f.name: arrays[f.name] for f in fields(ExpressionSamples)}))
-    return ExpressionSamples.concatenate(parts)
+            samples = ExpressionSamples(**{f.name: arrays[f.name] for f in fields(ExpressionSamples)})
+        is_rendered = not shard.name.startswith(FACES_PREFIX)
+        known = len(samples) - round(held_out * len(samples)) * is_rendered
+        parts.append(samples[:known])
+        checks += [samples[known:]] if is_rendered else []
+    if not checks:
+        raise InputError(
+            f"expected expression_0000.npz … in {str(folder)!r}; make them by `facegeom lab expressions`"
+        )
+    return ExpressionSamples.concatenate(parts), ExpressionSamples.concatenate(checks)

@@ -18,7 +18,7 @@ from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.transforms import apply, box_to_square, invert
 from facegeom_lab.datasets.records import FaceRecord
 from facegeom_lab.datasets.training.augment import jitter_colour
-from facegeom_lab.files import save_npz
+from facegeom_lab.files import save_npz, weights_hash
 
 MIN_OVERLAP = 0.5
 """Least intersection of a detection with the box of the true points, as a fraction of the smaller one."""
@@ -168,7 +168,8 @@ def detected_boxes(
         (N, 4) pixels: the detection that overlaps the box of the true points most, NaN where none does.
     """
     kind = "" if detector == "facegeom" else f"{detector}-"
-    file = cache / f"boxes-{kind}{_fingerprint(records)}.npz" if cache else None
+    networks = "".join(map(weights_hash, ("onepass", "face"))) if detector == "facegeom" else ""
+    file = cache / f"boxes-{kind}{_fingerprint(records, networks)}.npz" if cache else None
     if file and file.exists():
         with np.load(file) as arrays:
             return arrays["boxes_xyxy"]
@@ -199,8 +200,8 @@ def _detector(name: str) -> Callable[[np.ndarray], np.ndarray]:
     return boxes
 
 
-def _fingerprint(records: Sequence[FaceRecord]) -> str:
-    digest = hashlib.sha256()
+def _fingerprint(records: Sequence[FaceRecord], networks: str) -> str:
+    digest = hashlib.sha256(networks.encode())
     for record in records:
         digest.update(record.name.encode() + np.asarray(record.points).tobytes())
     return digest.hexdigest()[:16]

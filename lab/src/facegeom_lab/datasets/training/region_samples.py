@@ -150,14 +150,16 @@ class RegionCrops(IterableDataset):
         self.sides, self.views = frequency.shape[1], looks.mesh.shape[1]
         self.chance = np.cumsum(frequency.ravel() / frequency.sum())
         self.targets = RegionTargets(region, labels, looks)
+        self.rng: np.random.Generator | None = None
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         cv2.setNumThreads(0)
-        rng = np.random.default_rng((self.seed, torch.initial_seed() % 2**32))
+        if self.rng is None:  # goes on in the next epoch, which asks for a new iterator
+            self.rng = np.random.default_rng((self.seed, torch.initial_seed() % 2**32))
         while True:
-            chosen = np.searchsorted(self.chance, rng.random(self.batch)).clip(max=len(self.chance) - 1)
+            chosen = np.searchsorted(self.chance, self.rng.random(self.batch)).clip(max=len(self.chance) - 1)
             yield collate(
-                [self._sample(index // self.sides, index % self.sides, rng) for index in chosen.tolist()]
+                [self._sample(index // self.sides, index % self.sides, self.rng) for index in chosen.tolist()]
             )
 
     def _sample(self, index: int, side: int, rng: np.random.Generator) -> "Sample":

@@ -58,7 +58,8 @@ def train(recipe: TreesRecipe, inputs: Inputs) -> Path:
 
 def evaluate(recipe: TreesRecipe, inputs: Inputs) -> dict[str, Any]:
     """Measure a run on val and test in the detector's boxes; see :func:`measure`."""
-    return measure(inputs.out, {split: load_faces(inputs, split) for split in ("val", "test")})
+    splits = registry.measured_splits(inputs.dataset)
+    return measure(inputs.out, {split: load_faces(inputs, split) for split in splits})
 
 
 def load_faces(inputs: Inputs, split: str) -> BoxedFaces:

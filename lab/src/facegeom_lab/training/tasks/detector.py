@@ -182,7 +182,6 @@ def face_sizes(window: int) -> tuple[float, float]:
 
 def fit(task: PNetTask, dataset: Dataset, batch: int, out: Path, workers: int) -> Path:
     """Train or resume; return the last checkpoint, whose weights are the moving average."""
-    L.seed_everything(task.recipe.seed, workers=True)
     ema_decay = task.recipe.ema_decay
     trainer = loop.trainer(out, "bf16-mixed", monitor=None, ema_decay=ema_decay, max_steps=task.steps)
     loader = DataLoader(dataset, batch, shuffle=True, num_workers=workers, drop_last=True)
@@ -195,11 +194,13 @@ def train(recipe: DetectorRecipe, inputs: Inputs) -> dict[str, Path]:
 
     A finished training is not repeated; an interrupted one resumes from its last checkpoint.
     """
+    L.seed_everything(recipe.seed, workers=True)
     shards = sorted(inputs.rendered.glob("synth_*.npz"))[:RENDERED_SHARDS] if inputs.rendered else []
     tiles = load_tiles(inputs.data, inputs.labels, shards)
     photos = load_scenes(inputs.data, "train"), load_empty(inputs.data, "train"), tiles
     images = DetectionImages(*photos, face_sizes(PNet.WINDOW))
     pnet = fit(PNetTask(recipe), images, recipe.pnet_batch, inputs.out / "pnet", inputs.workers)
+    L.seed_everything(recipe.seed, workers=True)  # whether P-Net was trained just now or before
     images = DetectionImages(*photos, face_sizes(RNet.WINDOW))
     task = RNetTask(recipe, network_from_checkpoint(pnet, PNet()))
     rnet = fit(task, images, recipe.rnet_batch, inputs.out / "rnet", inputs.workers)

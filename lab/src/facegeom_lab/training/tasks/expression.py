@@ -92,14 +92,11 @@ def angles_deg(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 
 class ExpressionData(L.LightningDataModule):
-    """Rendered heads; the last tenth for validation."""
+    """Rendered heads and real faces; a tenth of the rendered heads for validation."""
 
     def __init__(self, recipe: ExpressionRecipe, folder: Path) -> None:
         super().__init__()
-        samples = read_samples(folder)
-        known = int(len(samples) * (1 - VALIDATION_SHARE))
-        self.training = tensors(samples[:known])
-        self.checks = tensors(samples[known:])
+        self.training, self.checks = map(tensors, read_samples(folder, VALIDATION_SHARE))
         self.batch = recipe.batch
 
     def train_dataloader(self) -> DataLoader:

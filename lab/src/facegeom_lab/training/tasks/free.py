@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import numpy as np
 from torch.utils.data import Dataset, Subset
 
@@ -138,6 +139,7 @@ def refit(recipe: FaceRecipe, inputs: Inputs, data: FreeFaceData) -> Path:
 
 
 def _train_onepass(recipe: OnePassRecipe, inputs: Inputs) -> Path:
+    L.seed_everything(recipe.seed, workers=True)
     faces = FreeFaces(inputs.data, inputs.labels)
     shards = sorted(inputs.rendered.glob("synth_*.npz")) if inputs.rendered else []
     images = DetectionImages(

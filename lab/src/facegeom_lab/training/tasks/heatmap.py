@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from facegeom.errors import InputError
+from facegeom_lab.datasets import registry
 from facegeom_lab.datasets.schemes import SCHEMES
 from facegeom_lab.evaluation import points, run
 from facegeom_lab.evaluation.cost import cost
@@ -167,7 +168,7 @@ def evaluate(recipe: HeatmapRecipe, inputs: Inputs) -> dict[str, Any]:
     net = HeatmapNet(recipe.backbone, SCHEMES[recipe.scheme].count)
     network_from_checkpoint(inputs.out / loop.BEST, net)
     figures: dict[str, Any] = {}
-    for split in ("val", "test"):
+    for split in registry.measured_splits(inputs.dataset):
         predictions = predict(net, data.crops(split), recipe.scheme)
         run.write_predictions(inputs.out, split, predictions)
         figures[split] = predictions.measure()

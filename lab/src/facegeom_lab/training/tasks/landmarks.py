@@ -223,7 +223,7 @@ def evaluate(recipe: LandmarksRecipe, inputs: Inputs) -> dict[str, Any]:
     net = Regressor(recipe.backbone, SCHEMES[data.scheme].count)
     network_from_checkpoint(inputs.out / loop.BEST, net)
     figures: dict[str, Any] = {}
-    for split in ("val", "test"):
+    for split in registry.measured_splits(inputs.dataset):
         crops = data.crops(split)
         predictions = predict(net, crops, data.scheme)
         run.write_predictions(inputs.out, split, predictions)

@@ -154,6 +154,7 @@ def train(recipe: OnePassRecipe, inputs: Inputs) -> Path:
 
     A new run starts from the checkpoint ``inputs.start``, or from random weights without one.
     """
+    L.seed_everything(recipe.seed, workers=True)
     shards = sorted(inputs.rendered.glob("*_*.npz")) if inputs.rendered else []
     images = DetectionImages(
         load_scenes(inputs.data, "train"),

@@ -1,6 +1,7 @@
 /** The package in browsers: photos, canvases and videos in, faces out; a web worker computes. */
 
 import { WorkerClient } from "./page/local/worker_client.js";
+import { settings } from "./settings.js";
 
 export { EngineError, ImageError, InputError } from "./page/local/errors.js";
 
@@ -8,12 +9,11 @@ const client = new WorkerClient(
   () => new Worker(new URL("./worker.js", import.meta.url), { type: "module" }),
   "the worker stopped",
 );
-let settings = {};
 
 /** Say where the folder `data` lies and how many threads to use, before the first photo. */
 export function configure(options = {}) {
   const { data } = options;
-  settings = { ...settings, ...options, ...(data ? { data: new URL(data, document.baseURI).href } : {}) };
+  Object.assign(settings, options, data ? { data: new URL(data, document.baseURI).href } : {});
   client.stop();
 }
 

@@ -22,7 +22,12 @@ export function configure(options = {}) {
 /** Open the networks; the first photo does it, too. */
 export async function load(options = {}) {
   analyzer ??= loadAnalyzer({ ...settings, ...options });
-  await analyzer;
+  try {
+    await analyzer;
+  } catch (error) {
+    analyzer = undefined; // the next photo tries it again
+    throw error;
+  }
 }
 
 /** Find the faces of an image {width, height, data}, RGB or RGBA. */

@@ -7,7 +7,7 @@ import { bestTurn } from "./page/local/turning.js";
 const ORIENTATION_OF_TURN = { 90: 6, 180: 3, 270: 8 };
 
 /**
- * Return RGB of RGB or RGBA; transparent parts over white.
+ * Return RGB of RGB or RGBA; transparent parts over white. An alpha that is 0 everywhere was never set, and is ignored.
  *
  * @param {{width: number, height: number, data: ArrayLike<number>}} image three or four bytes a pixel, row by row
  * @returns {{width: number, height: number, data: Uint8Array}}
@@ -22,8 +22,10 @@ export function rgbOf({ width, height, data }) {
     throw new InputError(`expected ${pixels * 3} bytes of RGB or ${pixels * 4} of RGBA, got ${data?.length}`);
   }
   const rgb = new Uint8Array(pixels * 3);
+  let isSet = false;
+  for (let at = 3; at < data.length && !isSet; at += 4) isSet = data[at] > 0;
   for (let from = 0, to = 0; from < data.length; from += 4, to += 3) {
-    const alpha = data[from + 3];
+    const alpha = isSet ? data[from + 3] : 255;
     for (let channel = 0; channel < 3; channel++) {
       rgb[to + channel] = (data[from + channel] * alpha + 255 * (255 - alpha) + 127) / 255;
     }

@@ -2,7 +2,9 @@
 
 import { analyze, follow } from "./index.js";
 import { json } from "./load.js";
+import { rgbOf } from "./run.js";
 import { drawPhoto, whole } from "./page/overlay.js";
+import { settings } from "./settings.js";
 
 const LAYERS = ["contours", "box", "points", "mesh", "axes", "gaze"];
 
@@ -49,8 +51,8 @@ export class FacegeomView extends HTMLElement {
     const number = ++this.shown;
     const picture = await pictureOf(input);
     const result = await analyze(input instanceof Blob ? input : picture, this.options);
-    if (number !== this.shown) return result;
-    this.present(picture, result);
+    if (number === this.shown) this.present(picture, result);
+    else picture.close();
     return result;
   }
 
@@ -61,11 +63,13 @@ export class FacegeomView extends HTMLElement {
       const picture = await createImageBitmap(video);
       const result = await follow(picture, { timeS: video.currentTime, restart, ...this.options });
       if (number === this.shown) this.present(picture, result);
+      else picture.close();
       await new Promise((resolve) => requestAnimationFrame(resolve));
     }
   }
 
   present(picture, result) {
+    this.picture?.close();
     this.picture = picture;
     this.result = result;
     this.draw();
@@ -74,12 +78,24 @@ export class FacegeomView extends HTMLElement {
 
   async draw() {
     if (!this.picture) return;
-    const topology = await (FacegeomView.topology ??= json("topology.json"));
+    const topology = await this.topology();
+    if (!topology) return;
     const wanted = (this.getAttribute("layers") ?? "contours").split(/[\s,]+/);
     const show = Object.fromEntries(LAYERS.map((layer) => [layer, wanted.includes(layer)]));
     const { width, height } = this.picture;
     Object.assign(this.canvas, { width, height });
     drawPhoto(this.canvas, this.picture, this.result.faces, { selected: 0, show, part: whole(this.picture), topology });
+  }
+
+  /** Return the lines of the mesh; nothing after an error, which is reported. */
+  async topology() {
+    try {
+      return await (FacegeomView.topology ??= json("topology.json", settings.data));
+    } catch (error) {
+      FacegeomView.topology = undefined;
+      this.report(error);
+      return null;
+    }
   }
 
   report(error) {
@@ -93,10 +109,11 @@ FacegeomView.topology = undefined;
 /** Return a picture that a canvas draws. */
 async function pictureOf(input) {
   if (input instanceof HTMLImageElement) await input.decode();
-  if (ArrayBuffer.isView(input?.data) && input.data.length === input.width * input.height * 3) {
-    const rgba = new Uint8ClampedArray(input.width * input.height * 4).fill(255);
-    for (let from = 0, to = 0; from < input.data.length; from += 3, to += 4) rgba.set(input.data.subarray(from, from + 3), to);
-    return createImageBitmap(new ImageData(rgba, input.width, input.height));
+  if (ArrayBuffer.isView(input?.data)) {
+    const { width, height, data } = rgbOf(input);
+    const rgba = new Uint8ClampedArray(width * height * 4).fill(255);
+    for (let from = 0, to = 0; from < data.length; from += 3, to += 4) rgba.set(data.subarray(from, from + 3), to);
+    return createImageBitmap(new ImageData(rgba, width, height));
   }
   return createImageBitmap(input, { imageOrientation: "from-image" });
 }

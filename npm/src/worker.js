@@ -17,7 +17,7 @@ addEventListener("message", ({ data }) => {
 
 async function answer({ id, settings, input, frame, options }) {
   try {
-    analyzer ??= loadAnalyzer({ ...settings, onProgress: (loaded, total) => postMessage({ id, loaded, total }) });
+    analyzer ??= opening({ ...settings, onProgress: (loaded, total) => postMessage({ id, loaded, total }) });
     const opened = await analyzer;
     if (frame?.restart || !tracker) tracker = new FaceTracker(opened);
     postMessage({ id, result: await run(opened, tracker, { input, frame, options }) });
@@ -25,6 +25,14 @@ async function answer({ id, settings, input, frame, options }) {
     analyzer = error.name === "EngineError" ? undefined : analyzer;
     postMessage({ id, error: { name: error.name, message: error.message } });
   }
+}
+
+/** Open the networks; after a failure the next photo tries it again. */
+function opening(options) {
+  return loadAnalyzer(options).catch((error) => {
+    analyzer = undefined;
+    throw error;
+  });
 }
 
 /** Find the faces of a file, a bitmap or pixels; a frame is followed from the last one. */

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from facegeom.batch import Progress, Selection, analyze_many, read_rows, stores
+from facegeom.batch import Progress, Selection, analyze_many, read_rows, sources, stores
 from facegeom.batch.rows import Counts
 from facegeom.batch.work import Worker
 from facegeom.errors import InputError
@@ -60,7 +60,7 @@ def test_a_run_grows(
 def test_limit_sample_and_the_rest(album: Path, tmp_path: Path, in_process: list[int]) -> None:
     """A run over the first photos grows to one over all."""
     table = write_parquet(tmp_path / "t.parquet", {"image": [jpeg(n) for n in range(9)]})
-    for limit, expected in ((4, 4), (12, 12), (None, 19)):
+    for limit, expected in ((4, 4), (11, 11), (12, 12), (None, 19)):
         end = analyze_many([album, table], tmp_path / "out", part_size=3, select=Selection(limit=limit))
         rows = list(read_rows(tmp_path / "out"))
         assert end.done.photos == len(rows) == len({row.key for row in rows}) == expected
@@ -71,6 +71,20 @@ def test_limit_sample_and_the_rest(album: Path, tmp_path: Path, in_process: list
     assert keys[0] == keys[1] and 3 < len(keys[0]) < 16 and ends[0].done.photos == len(keys[0])
     with pytest.raises(InputError, match=r"sample 0\.5, not sample 1"):
         analyze_many([album, table], tmp_path / "a")
+
+
+@pytest.mark.parametrize("limits", [(None, 2), (2, None)])
+def test_a_tar_that_is_listed_in_two_ways_has_each_photo_once(
+    tmp_path: Path, limits: tuple[int | None, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole, as a store's, and by its members, as a limit needs it."""
+    monkeypatch.setattr(sources, "_WALKED_TARS", 0)
+    tar = write_tar(tmp_path / "a.tar", {f"{n}.jpg": jpeg(n) for n in range(5)})
+    for limit in limits:
+        analyze_many([tar], tmp_path / "out", part_size=3, select=Selection(limit=limit))
+    keys = [row.key for row in read_rows(tmp_path / "out")]
+    assert sorted(keys) == [f"{tar}/{n}.jpg" for n in range(5)]
+    assert analyze_many([tar], tmp_path / "out", part_size=3).done.photos == 5
 
 
 def test_a_dry_run_writes_nothing(album: Path, tmp_path: Path, in_process: list[int]) -> None:

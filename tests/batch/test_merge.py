@@ -54,6 +54,15 @@ def test_few_large_sorted_files(finished: Path, tmp_path: Path) -> None:
     assert table.read().replace_schema_metadata() == before
 
 
+def test_files_of_an_earlier_merge_go(finished: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    for name in ("rows-0000001.parquet", "rows-0000007.parquet", "rows-mine.parquet"):
+        (rows / name).write_bytes(b"old")
+    list(merge(str(finished), str(rows)))
+    assert sorted(path.name for path in rows.iterdir()) == ["rows-0000000.parquet", "rows-mine.parquet"]
+
+
 def test_what_cannot_be_merged(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found no rows"):
         list(merge(str(tmp_path / "nowhere"), str(tmp_path / "rows")))

@@ -59,12 +59,25 @@ LISTED = [
     (["album/b.JPG", "album"], ["album/b.JPG", "album/a.jpg", *ALBUM[2:]]),
     (["album/trip", "album"], [*ALBUM[2:], *ALBUM[:2]]),
     (["album", "album/trip/*.png", "album/b.JPG"], ALBUM),
+    (["album", "album/.hidden.jpg", "album/.git"], [*ALBUM, "album/.hidden.jpg", "album/.git/a.jpg"]),
+    (["album/*.jpg", "album/.hidden.jpg"], ["album/a.jpg", "album/.hidden.jpg"]),
+    (["album", "album/a.overlay.jpg"], [*ALBUM, "album/a.overlay.jpg"]),
 ]
 
 
 @pytest.mark.parametrize(("sources", "expected"), LISTED)
 def test_listing(sources: list[str], expected: list[str]) -> None:
     assert keys(*sources) == expected
+
+
+def test_a_link_to_a_folder_above_is_no_other_folder(tree: Path) -> None:
+    (tree / "album" / "trip" / "back").symlink_to(tree / "album")
+    (tree / "album" / "other").symlink_to(tree / "away")
+    (tree / "away").mkdir()
+    (tree / "away" / "c.jpg").write_bytes(jpeg())
+    (tree / "away" / "here").symlink_to(tree / "album" / "trip")  # its way back is followed no further
+    expected = ["album/other/c.jpg", "album/other/here/a.png", "album/other/here/day.one/x.jpeg"]
+    assert keys("album") == [*ALBUM[:2], *expected, *ALBUM[2:]]
 
 
 def test_absolute_sources_have_absolute_keys(tree: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from facegeom.batch.input_index import InputIndex, Job, PhotoRef, jobs_of, write_index
+from facegeom.batch.input_index import InputIndex, Job, Kind, PhotoRef, jobs_of, write_index
 
 _CHUNK = 4096
 _Item = TypeVar("_Item")
@@ -58,18 +58,20 @@ def grow(
     old = InputIndex(folder)
     known = _Known(old)
     changed: dict[tuple[int, int], PhotoRef] = {}
-    files: set[str] = set()  # shards that are still there
+    files: dict[str, Kind] = {}  # shards that are still there, with the kind of what was listed of them
     with TemporaryDirectory(dir=folder, prefix=".growth-") as scratch:
         fresh = jobs_of(known.sort_out(listed, changed, files), part_size, len(old))
         write_index(fresh, Path(scratch))
         new = InputIndex(Path(scratch))
         removed, dropped = 0, set[tuple[int, int]]()
-        if is_complete():
-            for part, place, photo in known.unseen():
-                if photo.kind == "damaged" or photo.path in files or part not in done:
-                    dropped.add((part, place))
-                else:
-                    removed += 1
+        complete = is_complete()
+        for part, place, photo in known.unseen() if complete or "tar" in files.values() else ():
+            is_whole_now = photo.kind == "member" and files.get(photo.path) == "tar"
+            is_gone = complete and (photo.kind == "damaged" or photo.path in files or part not in done)
+            if is_whole_now or is_gone:
+                dropped.add((part, place))
+            elif complete:
+                removed += 1
         if write and (len(new) or changed or dropped):
             write_index(chain(_changed(old, changed, dropped), new), folder)
         added = sum(len(job.photos) for job in new)
@@ -98,8 +100,9 @@ class _Known:
     def __init__(self, index: InputIndex) -> None:
         self._index = index
         chunks = _chunks((job.part, place, *photo) for job in index for place, photo in enumerate(job.photos))
-        pairs, keys = [], []
+        pairs, keys, self._tars = [], [], set[str]()
         for chunk in chunks:
+            self._tars |= {path for _, _, _, _, kind, path, *_ in chunk if kind == "tar"}
             pairs.append(np.array([row[:2] for row in chunk], np.int64))
             keys.append(_hashes(PhotoRef._make(row[2:]) for row in chunk))
         self._places = np.concatenate([np.zeros((0, 2), np.int64), *pairs])
@@ -109,15 +112,20 @@ class _Known:
         self._seen = np.zeros(len(self._order), bool)
 
     def sort_out(
-        self, listed: Iterable[PhotoRef], changed: dict[tuple[int, int], PhotoRef], files: set[str]
+        self, listed: Iterable[PhotoRef], changed: dict[tuple[int, int], PhotoRef], files: dict[str, Kind]
     ) -> Iterator[PhotoRef]:
-        """Yield the new photos of a listing; collect the changed ones, and the files of shards."""
+        """Yield the new photos of a listing; collect the changed ones, and the files of shards.
+
+        A tar file that the run reads as a whole stays one, also where its members are listed.
+        """
         for chunk in _chunks(listed):
             hashes = _hashes(chunk)
             found = np.searchsorted(self._keys, hashes[:, 0])
             for photo, (key, content), at in zip(chunk, hashes, found, strict=True):
                 if photo.kind in ("member", "tar", "parquet"):
-                    files.add(photo.path)
+                    files[photo.path] = photo.kind
+                if photo.kind == "member" and photo.path in self._tars:
+                    continue
                 if at == len(self._keys) or self._keys[at] != key:
                     yield photo
                 elif self._contents[at] == content:

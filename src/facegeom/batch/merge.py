@@ -1,5 +1,6 @@
 """Merge the part files of a run into few large files, sorted by key."""
 
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,13 +15,14 @@ from facegeom.errors import InputError
 from facegeom.options import check_number
 
 _ROWS_PER_GROUP = 1024
+_NAME = re.compile(r"rows-\d{7}\.parquet")
 
 
 def merge(run: str, out: str, megabytes: float = 256, threads: int = 4) -> Iterator[tuple[str, int]]:
     """Write the rows of a run into files of about one size, and yield the name and the rows of each.
 
     A file holds part files that follow one another, sorted by key; row groups have 1,024 rows and the
-    statistics of each column. The run stays as it is.
+    statistics of each column. The run stays as it is; files of an earlier merge into the same folder go.
 
     Args:
         run: path or URL of a run.
@@ -39,10 +41,16 @@ def merge(run: str, out: str, megabytes: float = 256, threads: int = 4) -> Itera
     if not records:
         raise InputError(f"expected the folder of a run, found no rows in {run!r}")
     target = Output(out)
+    written = set[str]()
     groups = enumerate(_groups(records, round(megabytes * 2**20)))
     with ThreadPoolExecutor(threads, "facegeom-merge") as pool:
         while some := list(islice(groups, threads)):  # no more in memory than threads
-            yield from pool.map(partial(_merge, source, target), some)
+            for name, rows in pool.map(partial(_merge, source, target), some):
+                written.add(name)
+                yield name, rows
+    for name in target.folder.sizes():
+        if _NAME.fullmatch(name) and name not in written:  # of an earlier merge into more files
+            target.folder.remove(name)
 
 
 def _groups(records: Iterable[Record], most_bytes: int) -> Iterator[list[Record]]:

@@ -222,13 +222,15 @@ class ParquetShards:
             values = self._values(stream, table, group, image)
             try:
                 for number, value in enumerate(values, edges[group]):
+                    if number == end:  # of a shard that is cut by a limit
+                        break
                     if number == row:
                         yield _row(shard, row, *value)
                         row += 1
             except _UNREADABLE as error:
                 problem = f"the Parquet file {_blame(stream, shard, error)}"
                 self.close()
-                for damaged in range(row, edges[group + 1]):
+                for damaged in range(row, min(end, edges[group + 1])):
                     yield _row(shard, damaged, b"", None)._replace(content=None, problem=problem)
                 stream, table = self._opened(shard)
                 row = edges[group + 1]

@@ -85,10 +85,11 @@ class Source:
 
     def covers(self, path: str) -> bool:
         """Return whether this folder or glob includes a file of its store."""
+        root = self.root.rstrip("/") + "/"
+        if not path.startswith(root) or "/." in path[len(root) - 1 :] or is_own_picture(path):
+            return False
         if self.glob is not None:
             return self.glob.match(path) is not None
-        if not path.startswith(self.root.rstrip("/") + "/"):
-            return False
         return path[path.rfind(".") :].lower() in ENDINGS or path.lower().endswith(_SHARDS)
 
     def key(self, path: str) -> str:
@@ -267,10 +268,19 @@ def _open_source(text: str) -> Source:
     return Source(text, store, root or "/", re.compile(glob_translate(path)), depth)
 
 
-def _walk(source: Source, folder: str, depth: int | None, wanted: Wanted) -> Iterator[dict[str, Any]]:
-    """Yield fsspec's descriptions of a source's files, sorted by name in each folder."""
+def _walk(
+    source: Source, folder: str, depth: int | None, wanted: Wanted, above: tuple[str, ...] = ()
+) -> Iterator[dict[str, Any]]:
+    """Yield fsspec's descriptions of a source's files, sorted by name in each folder.
+
+    ``above`` are the real paths of the folders on the way, into which a link may lead back.
+    """
     try:
         if isinstance(source.store, LocalFileSystem):
+            real = os.path.realpath(folder)
+            if real in above:
+                return
+            above = (*above, real)
             listed = patiently(partial(_scan, folder), folder)
         else:
             listed = patiently(lambda: list(source.store.ls(folder, detail=True)), folder)
@@ -283,8 +293,8 @@ def _walk(source: Source, folder: str, depth: int | None, wanted: Wanted) -> Ite
             continue
         if info["type"] == "directory":
             if depth != 0:
-                yield from _walk(source, path, None if depth is None else depth - 1, wanted)
-        elif source.covers(path) and not is_own_picture(path):
+                yield from _walk(source, path, None if depth is None else depth - 1, wanted, above)
+        elif source.covers(path):
             yield info
 
 

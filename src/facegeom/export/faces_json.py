@@ -25,23 +25,20 @@ SCHEMA = 2
 READABLE = (1, 2)
 """Versions of the schema that :func:`from_dict` reads."""
 
-# Field of a face: its place in the JSON, decimals kept.
-_PLACES: dict[str, tuple[tuple[str, ...], int]] = {
-    "box_xyxy": (("box_xyxy",), 3),
-    "score": (("score",), 4),
-    "landmarks_px": (("landmarks", "ibug68"), 3),
-    "landmarks_confidence": (("confidence", "ibug68"), 4),
-    "mesh_confidence": (("confidence", "mesh478"), 4),
-    "mesh_px": (("mesh_px",), 3),
-    "mesh_mm": (("mesh_mm",), 3),
-    "rotation": (("pose", "rotation"), 6),
-    "translation_mm": (("pose", "camera", "translation_mm"), 3),
+# Field of a face: its place in the JSON.
+_PLACES: dict[str, tuple[str, ...]] = {
+    "box_xyxy": ("box_xyxy",),
+    "score": ("score",),
+    "landmarks_px": ("landmarks", "ibug68"),
+    "landmarks_confidence": ("confidence", "ibug68"),
+    "mesh_confidence": ("confidence", "mesh478"),
+    "mesh_px": ("mesh_px",),
+    "mesh_mm": ("mesh_mm",),
+    "rotation": ("pose", "rotation"),
+    "translation_mm": ("pose", "camera", "translation_mm"),
 }
-_GAZE_PLACES: dict[str, tuple[tuple[str, ...], int]] = {
-    "gaze": (("gaze", "eyes"), 4),
-    "gaze_confidence": (("gaze", "confidence"), 4),
-}
-_PLACES_1 = _PLACES | {"translation_mm": (("pose", "translation_mm"), 3)}
+_GAZE_PLACES = {"gaze": ("gaze", "eyes"), "gaze_confidence": ("gaze", "confidence")}
+_PLACES_1 = _PLACES | {"translation_mm": ("pose", "translation_mm")}
 _ANGLES = ("yaw_deg", "pitch_deg", "roll_deg")
 _LOOKS = ("yaw_deg", "pitch_deg")
 
@@ -77,23 +74,36 @@ def to_dict(
 
 
 def _face_to_dict(fields: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
-    in_camera = rotation_in_camera(fields["rotation"], fields["translation_mm"])
-    camera: dict[str, Any] = {"rotation": np.round(in_camera.astype(np.float64), 6).tolist()}
-    data: dict[str, Any] = {"pose": {"camera": camera}}
-    places = _PLACES | _GAZE_PLACES if "gaze" in fields else _PLACES
-    for name, (path, decimals) in places.items():
-        *groups, key = path
-        group = reduce(lambda outer, inner: outer.setdefault(inner, {}), groups, data)
-        group[key] = np.round(np.asarray(fields[name], np.float64), decimals).tolist()
-    angles = angles_from_rotation(fields["rotation"])
-    data["pose"] |= {name: round(float(angle), 3) for name, angle in zip(_ANGLES, angles, strict=True)}
-    if "expression" in fields:
-        values = np.round(fields["expression"].astype(np.float64), 4).tolist()
-        data["expression"] = dict(zip(ARKIT52, values, strict=True))
+    def rounded(values: npt.ArrayLike, decimals: int) -> Any:
+        return np.round(np.asarray(values, np.float64), decimals).tolist()
+
+    rotation, translation_mm = fields["rotation"], fields["translation_mm"]
+    camera = {
+        "rotation": rounded(rotation_in_camera(rotation, translation_mm), 6),
+        "translation_mm": rounded(translation_mm, 3),
+        "fov_deg": round(float(about["fov_deg"]), 3),
+        "fov_source": about["fov_source"],
+    }
+    angles = dict(zip(_ANGLES, rounded(angles_from_rotation(rotation), 3), strict=True))
+    confidence = {
+        "ibug68": rounded(fields["landmarks_confidence"], 4),
+        "mesh478": rounded(fields["mesh_confidence"], 4),
+    }
+    data: dict[str, Any] = {
+        "pose": {"camera": camera, "rotation": rounded(rotation, 6), **angles},
+        "box_xyxy": rounded(fields["box_xyxy"], 3),
+        "score": rounded(fields["score"], 4),
+        "landmarks": {"ibug68": rounded(fields["landmarks_px"], 3)},
+        "confidence": confidence,
+        "mesh_px": rounded(fields["mesh_px"], 3),
+        "mesh_mm": rounded(fields["mesh_mm"], 3),
+    }
     if "gaze" in fields:
-        looks = gaze_angles_deg(fields["rotation"], fields["gaze"], fields["gaze_confidence"])
-        data["gaze"] |= {name: round(float(angle), 3) for name, angle in zip(_LOOKS, looks, strict=True)}
-    camera |= {"fov_deg": round(float(about["fov_deg"]), 3), "fov_source": about["fov_source"]}
+        gaze, surety = fields["gaze"], fields["gaze_confidence"]
+        looks = dict(zip(_LOOKS, rounded(gaze_angles_deg(rotation, gaze, surety), 3), strict=True))
+        data["gaze"] = {"eyes": rounded(gaze, 4), "confidence": rounded(surety, 4), **looks}
+    if "expression" in fields:
+        data["expression"] = dict(zip(ARKIT52, rounded(fields["expression"], 4), strict=True))
     return data
 
 
@@ -120,7 +130,7 @@ def from_dict(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     places = _PLACES_1 if data["schema"] == 1 else _PLACES
     if "gaze" in faces[0]:
         places = places | _GAZE_PLACES
-    fields = {name: _stack(faces, path) for name, (path, _) in places.items()}
+    fields = {name: _stack(faces, path) for name, path in places.items()}
     if "expression" in faces[0]:
         values = [[face["expression"][name] for name in ARKIT52] for face in faces]
         fields["expression"] = _numbers(values, ("expression",))

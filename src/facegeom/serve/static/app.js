@@ -16,7 +16,7 @@ const PANEL_MS = 120; // between two updates of numbers and 3D in a live view
 const SLOW_HEAD_MS = 500; // of 3D without a graphics card
 
 /** What is on the page: the photos of the last choice, the shown one, the work that goes on, the 3D view. */
-const page = { photos: [], shown: null, job: null, turn: 0, head: null, liveName: "", liveNote: "" };
+const page = { photos: [], shown: null, job: null, taking: null, turn: 0, head: null, liveName: "", liveNote: "" };
 const [areNumbersDue, isHeadDue] = [pace(), pace()];
 const view = new PhotoView(part("photo"), part("tip"), { show: layers, onSelect: (index) => part("faces").querySelectorAll("input")[index]?.click() });
 const live = new Live(part("video"), {
@@ -36,6 +36,7 @@ async function take(files) {
   const photos = [];
   const complaints = await work(async (job) => {
     const failed = [];
+    page.taking = files.length > 1 ? job : null;
     for (const [index, file] of files.entries()) {
       const before = files.length > 1 ? `Photo ${index + 1} of ${files.length}. ` : "";
       try {
@@ -54,6 +55,7 @@ async function take(files) {
     }
     return failed;
   });
+  if (page.taking === page.job) page.taking = null;
   if (complaints?.length) complain(...complaints);
   if (complaints) sayResult(photos.length === 0);
 }
@@ -104,7 +106,7 @@ async function locally(blob, options) {
 /** Analyze the shown photo again; `changed` options hold for this time. */
 function again(changed = {}) {
   const { shown: old } = page;
-  if (!old?.blob || live.isOn) return undefined;
+  if (!old?.blob || live.isOn || (page.taking && page.taking === page.job)) return undefined; // the next photos get them
   return work(async (job) => {
     const photo = await analyzed(old.blob, old.name, job, { ...settings(), ...changed });
     page.photos = page.photos.map((each) => (each.blob === old.blob ? photo : each));

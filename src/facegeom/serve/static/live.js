@@ -77,6 +77,7 @@ export class Live {
     const { session } = this;
     const { follow } = await import("./local/analyze.js");
     this.video.addEventListener("ended", () => session.wake?.(), { once: true });
+    this.video.addEventListener("error", () => this.#fail(session, "the video is damaged; get a whole copy"), { once: true });
     let [restart, before] = [true, null];
     try {
       for (let next = await this.#next(session); next; next = await this.#next(session)) {

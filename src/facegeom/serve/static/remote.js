@@ -20,6 +20,7 @@ export async function analyze(blob, { signal, onProgress = () => {}, ...options 
   if (blob.size > most) {
     throw new Error(`it has ${megabytes(blob.size)}, and this service takes at most ${megabytes(most)}; make it smaller, or analyze it on this device`);
   }
+  signal?.throwIfAborted();
   const { status, text } = await post(blob, new URLSearchParams(options), signal, onProgress);
   const body = parsed(text);
   if (status !== 200 || !body) throw new Error(forUser(body?.detail ?? `the service answered with status ${status}`));

@@ -55,7 +55,7 @@ async function fromServer(request) {
   const cache = await caches.open(cacheName);
   try {
     const response = await fetch(request);
-    if (response.ok) await cache.put(request.url, response.clone());
+    if (response.ok) await cache.put(request.url, response.clone()).catch(() => {}); // no room: the answer counts
     return response;
   } catch (error) {
     const kept = await cache.match(request.url);

@@ -64,15 +64,14 @@ export class WorkerClient {
     this.waiting.delete(id);
   }
 
-  /** Handle a crash of the worker: all that waits fails, the next request starts a new worker. */
+  /** Handle a crash of the worker. */
   fail(message) {
-    const reason = new EngineError(`${this.crashed} (${message ?? "its script did not load"})`);
-    for (const id of [...this.waiting.keys()]) this.forget(id, reason);
-    this.stop();
+    this.stop(message ?? "its script did not load");
   }
 
-  /** End the worker; the next request starts a new one. */
-  stop() {
+  /** End the worker: all that waits fails, the next request starts a new one. */
+  stop(why = "it was ended") {
+    for (const id of [...this.waiting.keys()]) this.forget(id, new EngineError(`${this.crashed} (${why})`));
     this.worker?.terminate();
     this.worker = null;
   }

@@ -32,8 +32,7 @@ _TAR, _PARQUET = (".tar",), (".parquet", ".pq")
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
 _SHARDS = (*_TAR, *_PARQUET, *_COMPRESSED)
 _WILDCARD = re.compile(r"[*?\[]")
-_AHEAD = 16
-"""Shards whose listings are read at once."""
+_AHEAD = 16  # shards whose listings are read at once
 
 _WALKED_TARS = 32
 """Tar files on this machine whose members are listed here, so that several workers can read one. Beyond them
@@ -86,11 +85,14 @@ class Source:
     def covers(self, path: str) -> bool:
         """Return whether this folder or glob includes a file of its store."""
         root = self.root.rstrip("/") + "/"
-        if not path.startswith(root) or "/." in path[len(root) - 1 :] or is_own_picture(path):
-            return False
+        return path.startswith(root) and "/." not in path[len(root) - 1 :] and self.takes(path)
+
+    def takes(self, path: str) -> bool:
+        """Return whether a file that is not hidden and lies below the root is one of its photos or shards."""
         if self.glob is not None:
-            return self.glob.match(path) is not None
-        return path[path.rfind(".") :].lower() in ENDINGS or path.lower().endswith(_SHARDS)
+            return self.glob.match(path) is not None and not is_own_picture(path)
+        is_listed = path[path.rfind(".") :].lower() in ENDINGS or path.lower().endswith(_SHARDS)
+        return is_listed and not is_own_picture(path)
 
     def key(self, path: str) -> str:
         """Return a file's path as the source was given, followed by the path below it."""
@@ -294,7 +296,7 @@ def _walk(
         if info["type"] == "directory":
             if depth != 0:
                 yield from _walk(source, path, None if depth is None else depth - 1, wanted, above)
-        elif source.covers(path):
+        elif source.takes(path):
             yield info
 
 

@@ -30,12 +30,12 @@ def make_video(
     times_s: Sequence[float],
     frame: Callable[[int], np.ndarray] = numbered,
     sound: str | None = None,
-    sound_first: bool = False,
     options: dict[str, str] | None = None,
     start_s: float = 0,
     crf: int = 4,
     pixel_ratio: Fraction | None = None,
     colours: tuple[int, int, int, int] | None = None,
+    sound_first: bool = False,
 ) -> Path:
     """Write frames at the given times, and a tone beside them; both on a clock that starts late.
 

@@ -82,7 +82,11 @@ def run(count: int, threads: int) -> list[int]:
 
 
 def run_video(frames: int) -> list[int]:
-    """Analyze a video of so many frames and write its overlay; return the memory after each twentieth."""
+    """Analyze a video of so many frames and write its overlay; return the memory after each twentieth.
+
+    The face must be there in each frame, under its number; frames in which something else is taken for a
+    face are told.
+    """
     import av
 
     from facegeom.video import FrameAnalyzer, draw_overlay, open_video, open_writer
@@ -102,8 +106,10 @@ def run_video(frames: int) -> list[int]:
         with open_video(clip) as video, open_writer(Path(folder, "drawn.mp4"), video) as writer:
             for number, frame in enumerate(video.between(0.0, np.inf), start=1):
                 tracked = analyze(frame)
-                if tracked.ids.tolist() != [0]:
-                    raise SystemExit(f"expected the one face of frame {number}, got {tracked.ids.tolist()}")
+                if 0 not in tracked.ids:
+                    raise SystemExit(f"expected the face 0 in frame {number}, got {tracked.ids.tolist()}")
+                if len(tracked.ids) > 1:
+                    print(f"frame {number}: faces {tracked.ids.tolist()}", flush=True)
                 writer.write(draw_overlay(frame, tracked), frame.time_s)
                 if number % max(1, frames // 20) == 0:
                     held.append(resident_bytes())

@@ -87,6 +87,21 @@ def test_a_tar_that_is_listed_in_two_ways_has_each_photo_once(
     assert analyze_many([tar], tmp_path / "out", part_size=3).done.photos == 5
 
 
+@pytest.mark.parametrize("walked", [(0, 32), (32, 0)])
+def test_a_tar_among_fewer_or_more_of_them(
+    tmp_path: Path, walked: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read as a whole or by its members, as before or anew, and its changes are noticed."""
+    tar, out = tmp_path / "a.tar", tmp_path / "out"
+    for count, ways in ((5, walked), (7, walked[::-1])):
+        write_tar(tar, {f"{n}.jpg": jpeg(n) for n in range(count)})
+        os.utime(tar, ns=(count, count))
+        for way in ways:
+            monkeypatch.setattr(sources, "_WALKED_TARS", way)
+            assert analyze_many([tar], out, part_size=3).done.photos == count
+        assert sorted(row.key for row in read_rows(out)) == [f"{tar}/{n}.jpg" for n in range(count)]
+
+
 def test_a_dry_run_writes_nothing(album: Path, tmp_path: Path, in_process: list[int]) -> None:
     dry = Selection(dry_run=True)
     assert run(album, tmp_path / "out", select=dry).photos == 10

@@ -65,10 +65,10 @@ def grow(
         new = InputIndex(Path(scratch))
         removed, dropped = 0, set[tuple[int, int]]()
         complete = is_complete()
-        for part, place, photo in known.unseen() if complete or "tar" in files.values() else ():
-            is_whole_now = photo.kind == "member" and files.get(photo.path) == "tar"
+        for part, place, photo in known.unseen() if complete or known.tars or "tar" in files.values() else ():
+            is_read_otherwise = {photo.kind, files.get(photo.path)} == {"member", "tar"}
             is_gone = complete and (photo.kind == "damaged" or photo.path in files or part not in done)
-            if is_whole_now or is_gone:
+            if is_read_otherwise or is_gone:
                 dropped.add((part, place))
             elif complete:
                 removed += 1
@@ -95,14 +95,22 @@ def _changed(
 
 
 class _Known:
-    """Find photos in an index by hashes of their keys."""
+    """Find photos in an index by hashes of their keys.
+
+    Attributes:
+        tars: version, and number among the hashes, of each tar file that is read as a whole, by its path.
+    """
 
     def __init__(self, index: InputIndex) -> None:
         self._index = index
         chunks = _chunks((job.part, place, *photo) for job in index for place, photo in enumerate(job.photos))
-        pairs, keys, self._tars = [], [], set[str]()
-        for chunk in chunks:
-            self._tars |= {path for _, _, _, _, kind, path, *_ in chunk if kind == "tar"}
+        pairs, keys, tars = [], [], list[tuple[int, PhotoRef]]()
+        for number, chunk in enumerate(chunks):
+            tars += [
+                (number * _CHUNK + row, PhotoRef._make(each[2:]))
+                for row, each in enumerate(chunk)
+                if each[4] == "tar"
+            ]
             pairs.append(np.array([row[:2] for row in chunk], np.int64))
             keys.append(_hashes(PhotoRef._make(row[2:]) for row in chunk))
         self._places = np.concatenate([np.zeros((0, 2), np.int64), *pairs])
@@ -110,13 +118,15 @@ class _Known:
         self._order = np.argsort(unsorted[:, 0], kind="stable")
         self._keys, self._contents = unsorted[self._order].T
         self._seen = np.zeros(len(self._order), bool)
+        rank = np.argsort(self._order) if tars else self._order
+        self.tars = {photo.path: (photo.version, int(rank[row])) for row, photo in tars}
 
     def sort_out(
         self, listed: Iterable[PhotoRef], changed: dict[tuple[int, int], PhotoRef], files: dict[str, Kind]
     ) -> Iterator[PhotoRef]:
         """Yield the new photos of a listing; collect the changed ones, and the files of shards.
 
-        A tar file that the run reads as a whole stays one, also where its members are listed.
+        A tar file that the run reads as a whole stays one where its members are listed, until it changes.
         """
         for chunk in _chunks(listed):
             hashes = _hashes(chunk)
@@ -124,8 +134,11 @@ class _Known:
             for photo, (key, content), at in zip(chunk, hashes, found, strict=True):
                 if photo.kind in ("member", "tar", "parquet"):
                     files[photo.path] = photo.kind
-                if photo.kind == "member" and photo.path in self._tars:
-                    continue
+                if photo.kind == "member" and photo.path in self.tars:
+                    version, whole = self.tars[photo.path]
+                    if version == photo.version:
+                        self._seen[whole] = True
+                        continue
                 if at == len(self._keys) or self._keys[at] != key:
                     yield photo
                 elif self._contents[at] == content:

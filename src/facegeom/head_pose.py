@@ -7,7 +7,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from facegeom.errors import FacegeomError
-from facegeom.geometry.boxes import nms
+from facegeom.geometry.boxes import in_photo, nms
 from facegeom.geometry.rotation import rotation_in_camera
 from facegeom.image.photo import Photo, answer_in_chunks, no_memory, open_photo
 from facegeom.image.reading import Source
@@ -154,7 +154,9 @@ def _to_poses(predictions: HeadPredictions, photo: Photo, options: SearchOptions
     """Keep each face once, best first; add the rotation in the camera frame by the line of sight."""
     faces = predictions[np.flatnonzero(predictions.score >= options.min_score)]
     faces = faces[nms(faces.box_xyxy, faces.score, SAME_FACE, over_smaller=True)[: options.max_faces]]
-    boxes_xyxy = photo.boxes_in_photo(faces.box_xyxy)
+    boxes_xyxy = faces.box_xyxy
+    if photo.factor_xy != (1.0, 1.0):
+        boxes_xyxy = in_photo(boxes_xyxy, photo.factor_xy, photo.offset_xy)
     centre = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
     sight = photo.camera.back_project(centre, np.ones(len(centre)))
     return Poses(

@@ -11,11 +11,13 @@ from facegeom.export.files import write
 from facegeom.models import weights
 
 
-def weights_hash(name: str) -> str:
-    """Return a short hash of a network that ships, in all its variants."""
-    entry = weights.manifest()[name]
-    content = " ".join([entry.sha256, *(each.sha256 for each in entry.variants.values())])
-    return hashlib.sha256(content.encode()).hexdigest()[:12]
+def weights_hash(*names: str) -> str:
+    """Return a short hash of networks that ship, in all their variants."""
+    entries = [weights.manifest()[name] for name in names]
+    hashes = [
+        text for entry in entries for text in (entry.sha256, *(v.sha256 for v in entry.variants.values()))
+    ]
+    return hashlib.sha256(" ".join(hashes).encode()).hexdigest()[:12]
 
 
 def save_npz(path: Path, **arrays: np.ndarray) -> None:

@@ -8,6 +8,19 @@ FloatArray = npt.NDArray[np.floating]
 _FACE_MARGIN = np.array([-0.02, -0.28, 0.02, 0.03])  # of the 68 points' extent: left, top, right, bottom
 
 
+def in_photo(
+    boxes_xyxy: FloatArray, factor_xy: tuple[float, float], offset_xy: tuple[float, float]
+) -> FloatArray:
+    """Return boxes (N, 4) of decoded pixels in pixels of the photo.
+
+    Args:
+        boxes_xyxy: decoded pixels.
+        factor_xy: pixels of the photo for one decoded pixel.
+        offset_xy: decoded pixel (x, y) shows ((x, y) + 0.5) · factor_xy - 0.5 + offset_xy of the photo.
+    """
+    return np.asarray((boxes_xyxy + 0.5) * np.tile(factor_xy, 2) - 0.5 + np.tile(offset_xy, 2))
+
+
 def area(boxes_xyxy: FloatArray) -> FloatArray:
     """Return the areas (...,) of boxes (..., 4) in square pixels; an inverted box has area 0."""
     return np.asarray(np.clip(boxes_xyxy[..., 2:] - boxes_xyxy[..., :2], 0, None).prod(axis=-1))

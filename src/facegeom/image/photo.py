@@ -46,16 +46,9 @@ class Photo:
         return None if self.fov_source == "assumed" else Camera(*self.pyramid.size_wh, self.camera.fov_deg)
 
     def boxes_to_decoded(self, boxes_xyxy: FloatArray) -> FloatArray:
-        """Carry boxes (N, 4) from pixels of the photo to decoded pixels."""
+        """Carry boxes (N, 4) from pixels of the photo to decoded pixels; ``boxes.in_photo`` carries back."""
         offset, factor = np.tile(self.offset_xy, 2), np.tile(self.factor_xy, 2)
         return np.asarray((boxes_xyxy + 0.5 - offset) / factor - 0.5)
-
-    def boxes_in_photo(self, boxes_xyxy: FloatArray) -> FloatArray:
-        """Carry boxes (N, 4) from decoded pixels to pixels of the photo."""
-        if self.factor_xy == (1.0, 1.0):
-            return boxes_xyxy
-        offset, factor = np.tile(self.offset_xy, 2), np.tile(self.factor_xy, 2)
-        return np.asarray((boxes_xyxy + 0.5) * factor - 0.5 + offset)
 
     def to_decoded(self, maps: FloatArray) -> FloatArray:
         """Let maps (N, 2, 3) to pixels of the photo lead to decoded pixels."""

@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 import numpy.typing as npt
 
-from facegeom.geometry.boxes import aligned_iou, square
+from facegeom.geometry.boxes import aligned_iou, in_photo, square
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import angles_from_rotation, rotation_from_6d, rotation_from_angles
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
@@ -112,7 +112,7 @@ class FacePredictions:
         """
         crop = self.crop_xyxy
         if factor_xy != (1.0, 1.0):
-            crop = (crop + 0.5) * np.tile(factor_xy, 2) - 0.5 + np.tile(offset_xy, 2)
+            crop = in_photo(crop, factor_xy, offset_xy)
         size, centre = _size_and_centre(crop)
         depth = self.mesh[..., 2] * np.sqrt(size.prod(axis=-1))
         mesh_xy = self.mesh[..., :2] * size + centre

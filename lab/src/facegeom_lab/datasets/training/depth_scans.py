@@ -92,7 +92,7 @@ def load_scans(name: str, root: Path, split: str, cache: Path, augment: bool = F
     records = [record for record in registry.load(name, root) if record.depth]
     records = [record for record in records if record.split != "test"] or records  # all of BIWI is for tests
     records = of_split(name, records, split)
-    networks = "".join(map(weights_hash, ("onepass", "face", "eyes", "mouth")))
+    networks = weights_hash("onepass", "face", "eyes", "mouth")
     names = "\n".join(str(record.name) for record in records)
     key = hashlib.sha256(f"{networks}\n{names}".encode()).hexdigest()[:12]
     file = cache / f"{name}-{split}-{key}.npz"

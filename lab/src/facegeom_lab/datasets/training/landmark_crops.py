@@ -168,7 +168,7 @@ def detected_boxes(
         (N, 4) pixels: the detection that overlaps the box of the true points most, NaN where none does.
     """
     kind = "" if detector == "facegeom" else f"{detector}-"
-    networks = "".join(map(weights_hash, ("onepass", "face"))) if detector == "facegeom" else ""
+    networks = weights_hash("onepass", "face") if detector == "facegeom" else ""
     file = cache / f"boxes-{kind}{_fingerprint(records, networks)}.npz" if cache else None
     if file and file.exists():
         with np.load(file) as arrays:

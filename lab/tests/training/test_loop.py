@@ -275,6 +275,29 @@ def test_weights_that_are_not_finite_are_refused() -> None:
         loop.expect_finite(net)
 
 
+@pytest.mark.parametrize(
+    ("capability", "gpu", "precision"),
+    [
+        ("AVX2", False, "32-true"),
+        ("DEFAULT", False, "32-true"),
+        ("AVX512", False, "bf16-mixed"),
+        ("AVX2", True, "bf16-mixed"),
+    ],
+)
+def test_bfloat16_only_where_it_is_fast(
+    capability: str,
+    gpu: bool,
+    precision: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert loop.precision_here("bf16-mixed") == precision
+    assert ("trained in float32" in caplog.text) == (precision == "32-true")
+    assert loop.precision_here("32-true") == "32-true"
+
+
 def test_no_advertisement_and_no_negative_epochs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     trainer = loop.trainer(tmp_path, "32-true", None, max_steps=2)
     assert any(isinstance(each, TQDMProgressBar) for each in trainer.callbacks)  # "Epoch 1", not "Epoch 1/-2"

@@ -115,4 +115,11 @@ def test_several_photos(page: Page, couple: Path, tmp_path: Path, console_errors
     page.keyboard.press("ArrowRight")
     expect(page.locator("#status")).to_contain_text("One face found")
     expect(page.get_by_role("radio", name="astronaut.jpg, 1 face")).to_be_checked()
+    page.evaluate("document.querySelector('#photos input:checked').dataset.old = ''")
+    with page.expect_response("**/v1/analyze*"):
+        page.evaluate(
+            "document.querySelector('#min_score').dispatchEvent(new Event('change', { bubbles: true }))"
+        )
+    expect(page.locator("#photos input[data-old]")).to_have_count(0)  # the list was made anew
+    expect(page.get_by_role("radio", name="astronaut.jpg, 1 face")).to_be_focused()
     console_errors.clear()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from facegeom import FaceAnalyzer
 from facegeom.serve.pages import DEMO, RUNTIME, model_data, model_files
@@ -219,6 +219,16 @@ def test_a_download_that_fails_is_tried_again(private_page: Page, console_errors
     private_page.unroute("**/*.wasm")
     private_page.click("#demo")
     expect(private_page.locator("#status")).to_contain_text("One face found")
+
+
+def test_a_page_older_than_the_service_says_so(private_page: Page) -> None:
+    def newer(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "version": "0123456789ab"})
+
+    private_page.route("**/model.json", newer)
+    private_page.click("#demo")
+    expect(private_page.get_by_role("alert")).to_contain_text("Reload the page")
 
 
 def test_a_worker_that_does_not_start(private_page: Page, console_errors: list[str]) -> None:

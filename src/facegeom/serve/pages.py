@@ -171,8 +171,9 @@ def weight_file(name: str, wanted: str | None = None) -> FileResponse:
 
 @router.get("/model.json")
 def model_json(request: Request) -> Response:
-    """Return the model data, with addresses of the networks that hold the version."""
-    text = json.dumps({**model_data(), "files": model_files("")}, separators=(",", ":"))
+    """Return the model data, with the version of the page that they belong to, as the networks' addresses."""
+    about = {"version": version(), "files": model_files("")}
+    text = json.dumps({**model_data(), **about}, separators=(",", ":"))
     return _text(request, text.encode(), "application/json")
 
 

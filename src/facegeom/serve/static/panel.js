@@ -115,12 +115,14 @@ export function showPhotos(group, photos, selected, select) {
 }
 
 function showChoices(group, name, selected, select, choices) {
+  const focused = [...group.children].findIndex((each) => each.contains(document.activeElement));
   group.replaceChildren(...choices.map(({ label, thumbnail: small, text }, index) => {
     const input = make("input", { type: "radio", name, value: index, checked: index === selected, title: label });
     input.setAttribute("aria-label", label);
     input.addEventListener("change", () => select(index));
     return make("label", {}, input, small, make("span", { textContent: text }));
   }));
+  group.children[focused]?.querySelector("input").focus(); // a keyboard stays where it was
 }
 
 /** Draw a square part of a picture, by default the middle of it, small. */

@@ -50,6 +50,7 @@ export class FaceAnalyzer {
    */
   static async load(base, onProgress) {
     const model = await (await request(new URL("model.json", base))).json();
+    if (!isOfVersion(model.version)) throw new Error("the service was updated since this page was opened; reload the page");
     const networks = NETWORKS.map((name) => ({ url: new URL(`weights/${model.files[name]}`, base), bytes: model.bytes[name] }));
     const runtime = { url: RUNTIME_URL, bytes: model.bytes.runtime };
     const [binary, ...files] = await download([runtime, ...networks], onProgress);
@@ -169,6 +170,12 @@ export class FaceAnalyzer {
   placed(face, camera) {
     return { ...face, ...place(face.mesh, this.canonicalMm, camera) };
   }
+}
+
+/** Return whether this file was served with a version of the page; one without a version fits all. */
+function isOfVersion(version) {
+  const own = /\/static\/([0-9a-f]{12})\//.exec(import.meta.url);
+  return !own || own[1] === version;
 }
 
 /** Check the options and fill in the defaults. */

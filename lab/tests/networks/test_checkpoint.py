@@ -46,14 +46,21 @@ def test_what_ships_can_be_trained_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folded", [False, True])
 def test_a_training_begins_with_what_is_given(tmp_path: Path, folded: bool) -> None:
-    shipped, pictures = weights.path("onepass"), torch.rand(1, 3, 64, 64) * 255
+    shipped, pictures = weights.path("onepass"), torch.rand(2, 3, 64, 64) * 255
     net = initial_network(OnePassNet(), shipped, folded)
     assert net.training
-    assert folded != any(isinstance(part, torch.nn.BatchNorm2d) for part in net.modules())
-    again = network_from_checkpoint(saved(tmp_path / "last.ckpt", net), OnePassNet())  # unfolded, if need be
     expected = network_from_checkpoint(shipped, OnePassNet())(pictures)
-    for answer, other in zip(again(pictures), expected, strict=True):
-        torch.testing.assert_close(answer, other, atol=1e-3, rtol=1e-4)
+    again = network_from_checkpoint(saved(tmp_path / "last.ckpt", net), OnePassNet())  # unfolded
+    for found in (net(pictures), again(pictures)):  # in training, too: no batch's own mean and deviation
+        for answer, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(answer, other, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_training_goes_on_with_the_normalisation_of_a_checkpoint(tmp_path: Path, folded: bool) -> None:
+    checkpoint = saved(tmp_path / "last.ckpt", OnePassNet())
+    net = initial_network(OnePassNet(), checkpoint, folded)
+    assert folded != any(isinstance(part, torch.nn.BatchNorm2d) for part in net.modules())
 
 
 class Malicious:

@@ -23,9 +23,7 @@ def train(
     ] = None,
     start: Annotated[
         Path | None,
-        typer.Option(
-            help="face, onepass, depth1, fpnet: checkpoint or shipped weights to start from; depth2: stage I."
-        ),
+        typer.Option(help="Checkpoint or shipped weights to start from; depth2: stage I."),
     ] = None,
     workers: Workers = 2,
     processes: Annotated[int, typer.Option(min=1, help="Training processes or GPUs.")] = 1,

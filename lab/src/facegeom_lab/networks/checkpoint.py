@@ -43,13 +43,15 @@ def initial_network(net: nn.Module, start: Path | None, folded: bool) -> nn.Modu
         net: changed in place.
         start: checkpoint, as in :func:`network_from_checkpoint`.
         folded: train the folded form, which has no normalisation and takes 0.7 of the time. Use it with good
-            initial weights, above all from an ``.onnx`` file, which has lost the normalisation.
+            initial weights. Those of an ``.onnx`` file are always trained in this form: they have lost the
+            normalisation, and with one of a batch's own they would be another network.
 
     Raises:
         InputError: as in :func:`network_from_checkpoint`.
     """
     if start:
         network_from_checkpoint(start, net)
+        folded = folded or start.suffix == ".onnx"
     return (fold(net) if folded else net).train()
 
 

@@ -1,5 +1,6 @@
 """Trainings on free sources alone: labels, the jaw's outline, what they may start from, whole small runs."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -115,10 +116,25 @@ def test_the_jaw_follows_the_outline(inputs: Inputs) -> None:
 
 
 def test_profiled_portraits(inputs: Inputs) -> None:
-    images, table = FreeFaces(inputs.data, inputs.labels).profiled(5, 0)
-    assert len(images) == 5 and images[0].shape == (176, 176, 4)
-    yaw = np.rad2deg(np.arcsin(table.rotation[:, 2, 0]))
-    assert (np.abs(yaw) > 30).all()
+    images, table = FreeFaces(inputs.data, inputs.labels).profiled(12, 0)
+    assert len(images) == 12 and images[0].shape == (176, 176, 4)
+    yaw = np.abs(np.rad2deg(np.arcsin(table.rotation[:, 2, 0])))
+    assert (yaw > 10).all() and (yaw < 30).any() and (yaw > 45).any()
+
+
+def test_samples_and_tiles_keep_their_shares(inputs: Inputs) -> None:
+    """However many heads are rendered, photos of people are not outnumbered."""
+    shards = sorted(inputs.rendered.glob("*.npz"))
+    for _ in range(2):  # four heads, then eight
+        data = free.FreeFaceData(recipes.load(FaceRecipe, "face-free"), inputs)
+        data.setup("fit")
+        images, table, weights = data.faces_of_epoch()
+        heads = 4 * len(list(inputs.rendered.glob("*.npz")))
+        assert len(images) == len(table) == len(weights)
+        assert sum(weights[-heads:]) == pytest.approx(free.RENDERED_SHARE * sum(weights))
+        shutil.copy(shards[0], inputs.rendered / "synth_0001.npz")
+    tiles = free.load_free_tiles(FreeFaces(inputs.data, inputs.labels), shards, 0)
+    assert len(tiles) == 4 + 12  # six turned portraits and as many as they are
 
 
 def test_a_start_must_be_free(inputs: Inputs, tmp_path: Path) -> None:

@@ -36,6 +36,9 @@ LARGEST_FACE_PX = 150.0
 """Portraits are reduced so that faces are no larger."""
 
 PROFILED_PX = 176
+SMALL_TURNS_DEG = (12.0, 40.0)
+"""Half of the turned portraits: nine of ten portraits look to within 10° of the lens, other photos do not."""
+
 RAYS = 8
 """Places between the face's middle and each point of the jaw among which the outline is sought."""
 
@@ -113,7 +116,7 @@ class FreeFaces:
         )
 
     def profiled(self, count: int, seed: int) -> tuple[list[np.ndarray], FaceLabels]:
-        """Turn training photos in 3D to large yaws; images (H, W, 4) RGBA, alpha 0 outside the photo."""
+        """Turn training photos in 3D; images (H, W, 4) RGBA, alpha 0 outside the photo."""
         images, table = self.photos("train")
         yaw = angles_from_rotation(fit_canonical_head(table.mesh.astype(np.float64)).rotation)[:, 0]
         rng = np.random.default_rng(seed)
@@ -136,10 +139,18 @@ class FreeFaces:
         number = int(rng.integers(len(images)))
         own = float(yaw[number])
         side = np.sign(own) if abs(own) > LEAST_TURN_DEG else rng.choice((-1.0, 1.0))
-        goal = side * rng.uniform(max(YAW_DEG[0], side * own + LEAST_TURN_DEG), YAW_DEG[1])
+        least, most = SMALL_TURNS_DEG if rng.random() < 0.5 else YAW_DEG
+        least = max(least, side * own + LEAST_TURN_DEG)
+        goal = side * rng.uniform(least, max(least, most))
         image, mesh = _cut_out(images[number], table.mesh[number].astype(np.float64))
         points = self.to68.linear.apply(mesh)
         return profile(image, mesh, points[:, :2], points[:, 2], goal - own)
+
+    def close_ups(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return squares (176, 176, 4) RGBA around the faces of the training photos, and their 68 points."""
+        images, table = self.photos("train")
+        cuts = [_cut_out(*each) for each in zip(images, table.mesh.astype(np.float64), strict=True)]
+        return [(image, self.to68(mesh[None])[0]) for image, mesh in cuts]
 
     def rendered(self, shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels]:
         """Read rendered heads of ``facegeom lab synth --free`` with meshes and points in pixels."""

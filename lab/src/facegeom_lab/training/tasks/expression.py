@@ -14,7 +14,7 @@ from facegeom_lab.datasets.training.expression_samples import ExpressionSamples,
 from facegeom_lab.networks.checkpoint import initial_network
 from facegeom_lab.networks.expression import COEFFICIENTS, ExpressionNet
 from facegeom_lab.training import loop
-from facegeom_lab.training.losses import scale_nll
+from facegeom_lab.training.losses import scale_nll, weighted_mean
 from facegeom_lab.training.trainers import Inputs
 
 VALIDATION_SHARE = 0.1
@@ -37,11 +37,11 @@ class ExpressionRecipe:
     seed: int
 
 
-def tensors(samples: ExpressionSamples) -> TensorDataset:
-    """Return the network's inputs, the coefficients, and directions in the predicted head's frame."""
+def tensors(samples: ExpressionSamples, *others: np.ndarray) -> TensorDataset:
+    """Return the network's inputs, the coefficients, directions in the predicted head's frame, and others."""
     gaze = np.einsum("nkd,nde->nke", samples.gaze_seen, samples.rotation)
     inputs = (samples.features, samples.points_mm, rotation_to_6d(samples.rotation))
-    arrays = (*inputs, samples.expression[:, :COEFFICIENTS], gaze)
+    arrays = (*inputs, samples.expression[:, :COEFFICIENTS], gaze, *others)
     return TensorDataset(*(torch.from_numpy(np.ascontiguousarray(array, np.float32)) for array in arrays))
 
 
@@ -56,14 +56,16 @@ class ExpressionTask(L.LightningModule):
 
     def training_step(self, batch: list[torch.Tensor], _: int) -> torch.Tensor:
         """Return the loss of a batch: coefficients, directions, their expected errors."""
-        features, points, rotation6d, expression, gaze = batch
+        features, points, rotation6d, expression, gaze, trust = batch
         points = points + self.recipe.noise_mm * torch.randn_like(points)
         found, looks, log_error_deg = self.net(features, points, rotation6d)
         angle_deg = angles_deg(looks, gaze)
         losses = {
             # absolute errors alone would answer 0, the median of every coefficient
-            "square": self.recipe.square_weight * F.mse_loss(found, expression),
-            "absolute": F.smooth_l1_loss(found, expression, beta=0.05),
+            "square": self.recipe.square_weight * weighted_mean((found - expression) ** 2, trust),
+            "absolute": weighted_mean(
+                F.smooth_l1_loss(found, expression, beta=0.05, reduction="none"), trust
+            ),
             "gaze": self.recipe.gaze_weight * angle_deg.mean(),
             "scale": self.recipe.scale_weight * scale_nll(angle_deg.detach(), log_error_deg).mean(),
         }
@@ -96,7 +98,8 @@ class ExpressionData(L.LightningDataModule):
 
     def __init__(self, recipe: ExpressionRecipe, folder: Path) -> None:
         super().__init__()
-        self.training, self.checks = map(tensors, read_samples(folder, VALIDATION_SHARE))
+        known, trust, held_out = read_samples(folder, VALIDATION_SHARE)
+        self.training, self.checks = tensors(known, trust[:, :COEFFICIENTS]), tensors(held_out)
         self.batch = recipe.batch
 
     def train_dataloader(self) -> DataLoader:

@@ -33,11 +33,14 @@ from facegeom_lab.training.trainers import Inputs
 
 KINDS = ("face-free", "onepass-free")
 
-PROFILED = 1200
-"""Portraits turned in 3D to large yaws."""
+PROFILED = 2400
+"""Portraits turned in 3D."""
 
-WEIGHTS = {"photo": 4.0, "human": 6.0, "profiled": 1.6, "rendered": 0.6}
-"""How often a sample is drawn, by its origin."""
+WEIGHTS = {"photo": 4.0, "human": 6.0, "profiled": 1.2}
+"""How often a photo is drawn, by its origin."""
+
+RENDERED_SHARE = 0.4
+"""Of all samples; however many heads there are."""
 
 TEST_HEADS = "test"
 """Folder of held-out people beside the rendered heads."""
@@ -104,7 +107,8 @@ class FreeFaceData(FaceData):
                 drawn, exact = self.faces.rendered([shard])
                 self.drawn, self.exact = self.drawn + drawn, [*self.exact, exact]
                 self.read.add(shard)
-        weights = self.weights + [WEIGHTS["rendered"]] * len(self.drawn)
+        rendered = sum(self.weights) * RENDERED_SHARE / (1 - RENDERED_SHARE) / max(1, len(self.drawn))
+        weights = self.weights + [rendered] * len(self.drawn)
         return self.images + self.drawn, FaceLabels.concatenate([self.table, *self.exact]), weights
 
 
@@ -166,10 +170,20 @@ def load_free_empty(inputs: Inputs) -> list[PhotoPyramid]:
 
 
 def load_free_tiles(faces: FreeFaces, shards: list[Path], seed: int) -> list[PhotoPyramid]:
-    """Load close-ups of one face each: rendered heads and portraits turned in 3D, some with a drawn mask."""
+    """Load close-ups of one face each, some with a drawn mask, as many photos as rendered heads.
+
+    The photos are portraits, half of them turned in 3D; they are listed again and again to be as many.
+    """
     rng = np.random.default_rng(seed)
-    return [
-        PhotoPyramid.build(masked(rng, image, points), face_box(points.astype(np.float64)))
-        for images, table in (faces.rendered(shards), faces.profiled(PROFILED, seed))
-        for image, points in zip(images, table.landmarks, strict=True)
-    ]
+
+    def tile(image: np.ndarray, points: np.ndarray) -> PhotoPyramid:
+        return PhotoPyramid.build(masked(rng, image, points), face_box(points.astype(np.float64)))
+
+    images, table = faces.rendered(shards)
+    rendered = [tile(*each) for each in zip(images, table.landmarks, strict=True)]
+    turned, table = faces.profiled(PROFILED, seed)
+    straight = faces.close_ups()
+    photos = [tile(*each) for each in zip(turned, table.landmarks, strict=True)]
+    portraits = [tile(*straight[index % len(straight)]) for index in range(len(photos))]
+    photos = [each for pair in zip(photos, portraits, strict=True) for each in pair]
+    return rendered + [photos[index % len(photos)] for index in range(max(len(photos), len(rendered)))]

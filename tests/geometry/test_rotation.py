@@ -100,6 +100,11 @@ def test_6d_by_hand() -> None:
     np.testing.assert_allclose(rot.rotation_from_6d(vectors), np.eye(3), atol=1e-12)
 
 
+def test_half_a_turn_is_180_degrees_and_not_minus_180() -> None:
+    for turned, axis in ((np.diag([1.0, -1, -1]), 1), (rot.rotation_from_angles(0, 0, -180), 2)):
+        assert rot.angles_from_rotation(turned)[axis] == 180
+
+
 @pytest.mark.parametrize("angle", [0, 1, 30, 90, 180])
 def test_geodesic_is_the_angle_of_a_single_turn(angle: float) -> None:
     for turn in ((angle, 0, 0), (0, angle, 0), (0, 0, angle)):

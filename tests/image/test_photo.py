@@ -1,5 +1,6 @@
 """An opened photo: its pixels, its camera, its name; a file is opened once."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from facegeom import parallel
-from facegeom.errors import ImageError
+from facegeom.errors import FacegeomError, ImageError
 from facegeom.geometry.camera import Camera
 from facegeom.image.photo import Photo, answer_in_chunks, open_photo
 from facegeom.image.pyramid import Pyramid
@@ -93,6 +94,38 @@ def test_frames_of_an_animation_are_answered_in_turn(cores: int, monkeypatch: py
         on_all_cores=True,
     )
     assert found == colours
+
+
+def test_an_iterator_may_fill_one_array_again_and_again() -> None:
+    buffer = np.zeros((4, 4, 3), np.uint8)
+
+    def frames() -> Iterator[np.ndarray]:
+        for grey in range(6):
+            buffer[:] = grey
+            yield buffer
+
+    found = answer_in_chunks(
+        frames(),
+        open_photo,
+        lambda photos: [int(photo.pyramid.pixels[0, 0, 0]) for photo in photos],
+        keep_errors=False,
+        on_all_cores=False,
+    )
+    assert found == list(range(6))
+
+
+def test_a_network_that_fails_on_one_photo_costs_that_one_alone() -> None:
+    def answer(photos: Sequence[Photo]) -> list[int]:
+        greys = [int(photo.pyramid.pixels[0, 0, 0]) for photo in photos]
+        if 3 in greys:
+            raise FacegeomError("the network failed")
+        return greys
+
+    photos = [np.full((4, 4, 3), grey, np.uint8) for grey in range(6)]
+    found = answer_in_chunks(photos, open_photo, answer, keep_errors=True, on_all_cores=False)
+    assert isinstance(found[3], FacegeomError) and found[:3] + found[4:] == [0, 1, 2, 4, 5]
+    with pytest.raises(FacegeomError, match="the network failed"):
+        answer_in_chunks(photos, open_photo, answer, keep_errors=False, on_all_cores=False)
 
 
 def test_a_file_is_opened_once(file: Path, opened: list[str]) -> None:

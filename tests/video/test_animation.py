@@ -153,6 +153,18 @@ def test_a_still_face_needs_no_shapes(clip: Any, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["glb", "bvh"])
+def test_persons_are_not_mixed(clip: Any, kind: str, tmp_path: Path) -> None:
+    """The file shows the main face with most frames; equal times, which glTF forbids, are left out."""
+    first, second = clip[:6], clip[10:30]
+    other = [(one, TrackedFaces(tracked.ids + 1, tracked.faces)) for one, tracked in second]
+    both = write(tmp_path / "both", kind, [*first, *other])
+    assert both.read_bytes() == write(tmp_path / "other", kind, other).read_bytes()
+    if kind == "glb":
+        doubled = [each for each in second for _ in range(2)]
+        assert both.read_bytes() == write(tmp_path / "doubled", kind, doubled).read_bytes()
+
+
 def test_without_a_face_the_scene_is_empty(clip: Any, tmp_path: Path) -> None:
     gltf = Gltf(write(tmp_path / "a.glb", "glb", clip[7:8]).read_bytes())
     assert gltf.document["scenes"] == [{}] and "nodes" not in gltf.document

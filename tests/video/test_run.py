@@ -268,7 +268,15 @@ def test_times_that_cannot_be(
     assert code == 2 and message in reported.replace("│ ", "") and names(tmp_path / "out") == []
     times = {arguments[0].removeprefix("--"): float(arguments[1])}
     with pytest.raises(InputError, match=message):
-        list(analyze_video(path, networks, **times))
+        analyze_video(path, networks, **times)  # before the first frame is asked for
+
+
+def test_what_is_no_video_is_told_at_once(networks: Any, film: Film, tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"nope\.mp4"):
+        analyze_video("nope.mp4", networks)
+    for bad in ({"start": "0"}, {"seconds": "5"}, {"detect_every": "3"}):
+        with pytest.raises(InputError, match=f"{next(iter(bad))}: expected"):
+            analyze_video("nope.mp4", networks, **bad)
 
 
 def test_several_videos_of_which_one_fails(networks: Any, film: Film, tmp_path: Path) -> None:

@@ -133,6 +133,22 @@ def test_fast_lips_keep_their_way(make_faces: Callable[..., Faces], hz: float, n
     assert np.polyfit(exact[30:], mouth[30:], 1)[0] > 0.85
 
 
+def test_uneven_frames_are_no_noise(make_faces: Callable[..., Faces]) -> None:
+    """A head that turns is followed as closely where frames come unevenly, or after a short gap."""
+
+    def error_px(steps: tuple[int, ...]) -> float:
+        random, smoother, errors = np.random.default_rng(5), FaceSmoother(), []
+        for time_s in np.cumsum(np.resize(steps, 90)) / RATE:
+            exact = make_faces(angles_deg=(30 * np.sin(time_s * 4 / 3), 0, 0))  # up to 40° a second
+            noisy = replace(exact, mesh_px=exact.mesh_px + random.normal(0, 0.1, exact.mesh_px.shape))
+            found = smoother(TrackedFaces(np.zeros(1, int), noisy), time_s).faces
+            errors.append(np.linalg.norm((found.mesh_px - exact.mesh_px)[..., :2], axis=2).mean())
+        return float(np.mean(errors[20:]))
+
+    even = error_px((1,))
+    assert all(error_px(steps) < 1.1 * even for steps in ((1, 2), (1, 3), (1,) * 5 + (9,)))
+
+
 @pytest.mark.parametrize("noise", [0.08, 0.12, 0.25, 0.4])
 def test_the_noise_of_each_clip_is_learned(make_faces: Callable[..., Faces], noise: float) -> None:
     frames = list(clip(make_faces(), np.zeros(150), LIDS, noise))

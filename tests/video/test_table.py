@@ -1,6 +1,7 @@
 """The Parquet files: their columns, row groups, reading; the same in CSV."""
 
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,15 @@ PIXELS = np.zeros((48, 64, 3), np.uint8)
 
 def frame(index: int) -> Frame:
     return Frame(index, index / 25, PIXELS)
+
+
+def test_names_that_are_no_text(tmp_path: Path, faces: Faces) -> None:
+    """Names of files are bytes on many systems."""
+    name = "caf\udce9"  # b"caf\xe9"
+    path = tmp_path / (f"{name}.parquet" if sys.platform == "linux" else "t.parquet")
+    with open_table(path, FACES, {"source": f"{name}.mp4"}) as table:
+        table.write(frame(0), TrackedFaces(np.arange(3), faces))
+    assert read_table(path)[1] == {"source": "caf?.mp4"}
 
 
 def test_rows_come_back_as_they_went_in(tmp_path: Path, faces: Faces) -> None:

@@ -44,7 +44,7 @@ def video(
         str,
         typer.Option(
             "--format",
-            help="Formats, separated by commas: tables as parquet, csv; the face that is seen longest as an"
+            help="Formats, separated by commas: tables as parquet, csv; the main face as an"
             " animation, livelink (CSV of Live Link Face), glb (moving mesh), bvh (head, eyes).",
         ),
     ] = "parquet",

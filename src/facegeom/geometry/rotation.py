@@ -70,6 +70,7 @@ def angles_from_rotation(rotation: FloatArray) -> FloatArray:
     roll = np.arctan2(rotation[..., 1, 0], rotation[..., 0, 0])
     pitch_locked = -np.arctan2(-rotation[..., 1, 2], rotation[..., 1, 1])
     angles = np.stack([yaw, np.where(locked, pitch_locked, pitch), np.where(locked, 0.0, roll)], axis=-1)
+    angles[angles == -np.pi] = np.pi
     return np.asarray(np.rad2deg(angles))
 
 

@@ -160,6 +160,8 @@ def decode_image(
             image.draft(None, (max(1, full_wh[0] // factor), max(1, full_wh[1] // factor)))
             factor = image.decoderconfig[0]  # type: ignore[attr-defined]  # less for the smallest images
     image.load()
+    if factor == 1:
+        full_wh = image.size  # before its version 11.1 Pillow turns a TIFF file by its EXIF here
     flat, to_srgb = _to_rgb(image, name)
     transpose, fov_deg = read_exif(image, full_wh)
     if transpose is not None:

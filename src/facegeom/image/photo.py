@@ -1,6 +1,6 @@
 """A photo opened for the networks: its pixels, its camera, its name."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from os import PathLike, fspath
@@ -113,18 +113,23 @@ def answer_in_chunks(
             return error
 
     def taken(source: Source | Photo) -> Source | Photo | FacegeomError:
-        """Open at once what may show something else when the next source is taken, as a file or animation."""
-        return source if isinstance(source, (str, PathLike, bytes, np.ndarray)) else opened(source)
+        """Open at once what may show something else when the next source is taken, as a file or animation.
+
+        An iterator may fill one array again and again.
+        """
+        if isinstance(source, np.ndarray):
+            return source.copy() if isinstance(sources, Iterator) else source
+        return source if isinstance(source, (str, PathLike, bytes)) else opened(source)
 
     def answered(photos: list[Photo]) -> list[Answer | FacegeomError]:
         try:
             return list(answer(photos))
-        except MemoryError as error:
+        except (MemoryError, FacegeomError) as error:
             if len(photos) > 1:
                 return [answered([photo])[0] for photo in photos]
-            explained = no_memory(photos[0].file, error)
+            explained = no_memory(photos[0].file, error) if isinstance(error, MemoryError) else error
             if not keep_errors:
-                raise explained from error
+                raise explained from (error if isinstance(error, MemoryError) else error.__cause__)
             return [explained]
 
     def work(chunk: list[Source | Photo | FacegeomError]) -> list[Answer | FacegeomError]:

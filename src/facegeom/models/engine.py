@@ -1,6 +1,7 @@
 """Inference sessions of ONNX Runtime; the only module that imports it."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -65,7 +66,7 @@ class Engine:
         try:
             return list(self._session.run(None, {self._first: batch, **others}))
         except Exception as error:  # ONNX Runtime's errors share no base but Exception
-            if isinstance(error, MemoryError) or "alloc" in str(error):
+            if isinstance(error, MemoryError) or re.search("alloc|out of memory", str(error), re.IGNORECASE):
                 raise MemoryError(f"the network {self.path.name}") from error
             raise FacegeomError(f"the network {self.path.name} failed: {shown(str(error), 300)}") from error
 

@@ -1,7 +1,7 @@
 """Animations of one face of a video: the CSV of Live Link Face, the moving mesh as glTF, the head as BVH."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,9 @@ TOLERANCE_MM, MAX_SHAPES = 0.1, 64
 """Shapes are added until they give the meshes back to so many millimetres, root mean square, or so many."""
 
 _MORE_FRONTAL_DEG = 2.0
+
+MOST_TAKES = 8
+"""Persons whose frames are kept: of more, the one with the fewest is left out."""
 
 
 def motion_of(face: Face) -> tuple[FloatArray, FloatArray]:
@@ -68,6 +71,31 @@ class LiveLinkTake:
         self._writer.writerow(livelink.csv_row(numbers, frame.time_s, self._rate))
 
 
+class LongestTake:
+    """Collect the main face of each frame, each person's frames apart, and encode the longest of these takes.
+
+    Args:
+        make: makes an empty take.
+    """
+
+    def __init__(self, make: "Callable[[], MovingFace | MovingHead]") -> None:
+        self._make = make
+        self._takes: dict[int, MovingFace | MovingHead] = {}
+
+    def write(self, frame: Frame, tracked: TrackedFaces) -> None:
+        """Note the main face of a frame."""
+        if (face := main_face(tracked)) is None:
+            return
+        track_id = int(tracked.ids[0])
+        if track_id not in self._takes and len(self._takes) == MOST_TAKES:
+            del self._takes[min(self._takes, key=lambda each: self._takes[each].frames)]
+        self._takes.setdefault(track_id, self._make()).write(frame, face)
+
+    def encode(self) -> bytes:
+        """Encode the face with most frames; nothing that moves, if there was none."""
+        return max(self._takes.values(), key=lambda take: take.frames, default=self._make()).encode()
+
+
 class MovingFace:
     """Collect the meshes of a face, 6 kB for each frame.
 
@@ -81,11 +109,15 @@ class MovingFace:
         self._image: UInt8Array | None = None
         self._pixels_xy: FloatArray = np.zeros((0, 2))
 
-    def write(self, frame: Frame, tracked: TrackedFaces) -> None:
-        """Note the face of a frame."""
-        face = main_face(tracked)
-        if face is None:
-            return
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self._times_s)
+
+    def write(self, frame: Frame, face: Face) -> None:
+        """Note the face of a frame that is later than the last."""
+        if self._times_s and frame.time_s <= self._times_s[-1]:
+            return  # glTF's times rise
         self._times_s.append(frame.time_s)
         in_head = (face.mesh_mm - face.translation_mm) @ face.camera_rotation
         self._faces.append((in_head, face.camera_rotation, face.translation_mm))
@@ -113,11 +145,15 @@ class MovingHead:
         self._times_s: list[float] = []
         self._faces: list[tuple[FloatArray, FloatArray, FloatArray]] = []
 
-    def write(self, frame: Frame, tracked: TrackedFaces) -> None:
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self._times_s)
+
+    def write(self, frame: Frame, face: Face) -> None:
         """Note the face of a frame."""
-        if (face := main_face(tracked)) is not None:
-            self._times_s.append(frame.time_s)
-            self._faces.append((face.camera_rotation, face.translation_mm, motion_of(face)[1]))
+        self._times_s.append(frame.time_s)
+        self._faces.append((face.camera_rotation, face.translation_mm, motion_of(face)[1]))
 
     def encode(self) -> bytes:
         """Encode the BVH from the first face on, at a steady rate: a face stays until the next one."""
@@ -166,7 +202,7 @@ def shapes_of(meshes_mm: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray
 
 
 @contextmanager
-def open_animation(path: Path, kind: str, rate: float) -> Iterator[LiveLinkTake | MovingFace | MovingHead]:
+def open_animation(path: Path, kind: str, rate: float) -> Iterator[LiveLinkTake | LongestTake]:
     """Open an animation for writing; it appears under its name if the block ends without an error.
 
     Args:
@@ -182,6 +218,6 @@ def open_animation(path: Path, kind: str, rate: float) -> Iterator[LiveLinkTake 
             with temporary.open("w", newline="", encoding="ascii") as file:
                 yield LiveLinkTake(csv.writer(file), rate)
         else:
-            moving = MovingFace() if kind == "glb" else MovingHead(rate)
+            moving = LongestTake(MovingFace if kind == "glb" else lambda: MovingHead(rate))
             yield moving
             temporary.write_bytes(moving.encode())

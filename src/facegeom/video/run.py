@@ -9,11 +9,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from math import inf, isfinite
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from facegeom.analyzer import FaceAnalyzer
-from facegeom.errors import InputError
+from facegeom.errors import InputError, shown
 from facegeom.video.animation import ANIMATIONS, OF_MOTION, open_animation
 from facegeom.video.frames import Frame, VideoError
 from facegeom.video.overlay import draw_overlay
@@ -83,7 +84,7 @@ def analyze_video(
     start: float = 0.0,
     seconds: float | None = None,
 ) -> Iterator[FrameFaces]:
-    """Yield the faces of a video, frame by frame, in constant memory.
+    """Return the faces of a video, frame by frame, in constant memory.
 
     Args:
         source: path of a video file, or :meth:`facegeom.video.Source.camera`.
@@ -93,7 +94,7 @@ def analyze_video(
         start: time of the first frame, seconds; the frames before are decoded only.
         seconds: how much to analyze, seconds; None for the whole rest.
 
-    Yields:
+    Returns:
         Index, time in seconds, and faces of each frame; frames without a face too.
 
     Raises:
@@ -102,19 +103,26 @@ def analyze_video(
     """
     end_s = end_time(start, seconds)
     analyze = FrameAnalyzer(analyzer, detect_every, smooth)
-    with open_video(source) as video:
-        for frame in video.between(start, end_s):
-            yield FrameFaces(frame.index, frame.time_s, analyze(frame))
+    opened = ExitStack()
+    video = opened.enter_context(open_video(source))
+
+    def faces() -> Iterator[FrameFaces]:
+        with opened:
+            for frame in video.between(start, end_s):
+                yield FrameFaces(frame.index, frame.time_s, analyze(frame))
+
+    return faces()
 
 
 def end_time(start: float, seconds: float | None) -> float:
     """Return the time after the last frame to analyze; raise an InputError if there is no such frame."""
-    if not (isfinite(start) and start >= 0):
-        raise InputError(f"start: expected 0 or more seconds, got {start:g}")
+    times: list[Any] = [start, seconds]
+    if not (isinstance(times[0], Real) and isfinite(start) and start >= 0):
+        raise InputError(f"start: expected 0 or more seconds, got {shown(start)}")
     if seconds is None:
         return inf
-    if not seconds > 0:
-        raise InputError(f"seconds: expected more than 0 seconds, got {seconds:g}")
+    if not (isinstance(times[1], Real) and seconds > 0):
+        raise InputError(f"seconds: expected more than 0 seconds, got {shown(seconds)}")
     return start + seconds
 
 

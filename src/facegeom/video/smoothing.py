@@ -11,7 +11,7 @@ from math import log, sqrt
 import numpy as np
 import numpy.typing as npt
 
-from facegeom.errors import InputError
+from facegeom.errors import InputError, shown
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import place
 from facegeom.geometry.rotation import rotation_from_6d, rotation_to_6d
@@ -39,8 +39,8 @@ class SmoothingSettings:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not 0 < value < np.inf:
-                raise InputError(f"{name}: expected a finite number above 0, got {value!r}")
+            if not (isinstance(value, (int, float, np.number)) and 0 < value < np.inf):
+                raise InputError(f"{name}: expected a finite number above 0, got {shown(value)}")
 
 
 class AdaptiveKalman:
@@ -84,9 +84,12 @@ NOISE_LEVEL, NOISE_LEVELS, NOISE_LEVEL_S = 0.12, (0.04, 0.5), 0.7
 """Noise from frame to frame, as a fraction of the expected error: of good frames, at least and at most, and
 the time constant with which it is learned for each face."""
 
-_MEDIAN_BEND = 2 * log(2) * 6.0 * 0.65
-"""Median of squared second differences, in variances: two normal components, the variance of a second
-difference, and the part of it that the points do not share."""
+_MEDIAN_BEND = 2 * log(2) * 0.65
+"""Median of squared differences, in variances of a difference: two normal components, and the part of it that
+the points do not share."""
+
+UNEVEN_STEPS = 3.0
+"""Of frames whose distances in time differ by more, nothing is learned."""
 
 CONFIDENCES = (0.2, 0.9999)
 """Confidences beyond these say nothing of noise."""
@@ -109,7 +112,7 @@ class _FaceFilter:
 
     def __init__(self, settings: SmoothingSettings) -> None:
         self._filter = AdaptiveKalman(settings)
-        self._meshes: list[FloatArray] = []
+        self._seen: list[tuple[float, FloatArray]] = []  # times and meshes of the last frames
         self._level = NOISE_LEVEL**2
 
     @property
@@ -119,21 +122,26 @@ class _FaceFilter:
 
     def __call__(self, rows: FloatArray, error_px: FloatArray, eyes_px: float, time_s: float) -> FloatArray:
         """Filter the next rows (604, 3) of a face with expected errors (546,), pixels."""
-        self._learn(rows[_LEARNED, :2], error_px[_LEARNED], time_s - self.time_s)
+        self._learn(rows[_LEARNED, :2], error_px[_LEARNED], time_s)
         typical = error_px[_LEARNED].mean()
         free = _SHARE[_ROTATION.start :]
         noise = np.concatenate([error_px, [typical] * 2, np.full(len(free), typical / eyes_px)])
         return self._filter(rows, noise * (_SHARE * sqrt(self._level)), time_s, _COUNT)
 
-    def _learn(self, mesh_px: FloatArray, error_px: FloatArray, step_s: float) -> None:
-        """Follow the level of the noise: second differences over time are free of steady motion."""
-        self._meshes = [*self._meshes[-2:], mesh_px]
-        if len(self._meshes) < 3 or step_s <= 0:
+    def _learn(self, mesh_px: FloatArray, error_px: FloatArray, time_s: float) -> None:
+        """Follow the level of the noise: what a steady motion does not explain of three frames."""
+        self._seen = [*self._seen[-2:], (time_s, mesh_px)]
+        if len(self._seen) < 3:
             return
-        first, second, third = self._meshes
-        bend = third - 2 * second + first
+        (first_s, first), (second_s, second), (_, third) = self._seen
+        before_s, step_s = second_s - first_s, time_s - second_s
+        if not 0 < before_s <= UNEVEN_STEPS * step_s <= UNEVEN_STEPS**2 * before_s:
+            return
+        ratio = step_s / before_s
+        bend = third - (1 + ratio) * second + ratio * first
         bend -= bend.mean(axis=0)
-        squares = np.einsum("pd,pd->p", bend, bend) / error_px**2
+        variance = 1 + (1 + ratio) ** 2 + ratio**2
+        squares = np.einsum("pd,pd->p", bend, bend) / (error_px**2 * variance)
         level = float(np.partition(squares, len(squares) // 2)[len(squares) // 2]) / _MEDIAN_BEND
         self._level += min(1.0, step_s / NOISE_LEVEL_S) * (level - self._level)
         self._level = min(max(self._level, NOISE_LEVELS[0] ** 2), NOISE_LEVELS[1] ** 2)

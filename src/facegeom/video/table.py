@@ -169,11 +169,17 @@ def open_table(path: Path, kind: Kind, metadata: Mapping[str, str]) -> Iterator[
         return
     from pyarrow.parquet import ParquetWriter
 
-    with replacing(path) as temporary, ParquetWriter(temporary, kind.schema(), compression="zstd") as writer:
+    with (
+        replacing(path) as temporary,
+        temporary.open("wb") as stream,  # Arrow opens no file whose name is no text
+        ParquetWriter(stream, kind.schema(), compression="zstd") as writer,
+    ):
         table = _ParquetTable(writer, kind)
         yield table
         table.flush()
-        writer.add_key_value_metadata(dict(metadata))
+        writer.add_key_value_metadata(
+            {name: text.encode(errors="replace") for name, text in metadata.items()}
+        )
 
 
 def read_table(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
@@ -190,7 +196,7 @@ def read_table(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]
     from pyarrow.parquet import ParquetFile
 
     try:
-        with ParquetFile(path) as file:
+        with path.open("rb") as opened, ParquetFile(opened) as file:
             table, stored = file.read(), file.metadata.metadata or {}
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(

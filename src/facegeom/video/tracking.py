@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.analyzer import FaceAnalyzer
-from facegeom.errors import InputError
+from facegeom.errors import InputError, shown
 from facegeom.geometry.boxes import iou, nms
 from facegeom.results import Faces
 from facegeom.video.cuts import CutDetector
@@ -83,8 +83,9 @@ class FaceTracker:
     """
 
     def __init__(self, analyzer: FaceAnalyzer, detect_every: int = DETECT_EVERY) -> None:
-        if detect_every < 1:
-            raise InputError(f"detect_every: expected at least 1 frame, got {detect_every!r}")
+        known: Any = detect_every
+        if not (isinstance(known, (int, np.integer)) and known >= 1):
+            raise InputError(f"detect_every: expected at least 1 frame, got {shown(detect_every)}")
         self.analyzer, self.detect_every = analyzer, detect_every
         self._next_id = 0
         self._is_cut = CutDetector()

@@ -147,7 +147,7 @@ def export(
 ) -> None:
     """Fold the branches of a trained network and write it as ONNX.
 
-    Example: facegeom lab export face runs/face/last.ckpt -o src/facegeom/models/weights
+    Example: facegeom lab export face runs/face/final.ckpt -o src/facegeom/models/weights
     """
     from facegeom_lab.export import export as write
 
@@ -155,7 +155,7 @@ def export(
 
 
 def quantise(
-    network: Annotated[str, typer.Argument(help="Network: face, onepass, pnet, rnet, fpnet.")],
+    network: Annotated[str, typer.Argument(help="Network: face, onepass, pnet, rnet, fpnet, face-free, onepass-free.")],
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the variants and quantise.md.")],
     model: Annotated[

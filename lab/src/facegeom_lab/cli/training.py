@@ -155,7 +155,9 @@ def export(
 
 
 def quantise(
-    network: Annotated[str, typer.Argument(help="Network: face, onepass, pnet, rnet, fpnet, face-free, onepass-free.")],
+    network: Annotated[
+        str, typer.Argument(help="Network: face, onepass, pnet, rnet, fpnet, face-free, onepass-free.")
+    ],
     data: Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the variants and quantise.md.")],
     model: Annotated[

@@ -22,7 +22,7 @@ class ExpressionNet(nn.Module):
         dropout: in training.
     """
 
-    def __init__(self, width: int = 256, dropout: float = 0.2) -> None:
+    def __init__(self, width: int = 256, dropout: float = 0.1) -> None:
         super().__init__()
         inputs, outputs = FEATURES + 478 * 3 + 6, COEFFICIENTS + 6 + 2
         self.register_buffer("mean", torch.zeros(inputs))

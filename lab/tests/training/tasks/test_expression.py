@@ -83,7 +83,7 @@ def test_rendered_heads_of_each_shard_are_held_out_and_no_real_face(folder: Path
     assert (len(data.training), len(data.checks)) == (320 - 32 + 50 - 5 + 50, 32 + 5)
     trust = data.training.tensors[-1].numpy()  # in shapes that a fit to a real face cannot tell
     assert (trust[:-50] == 1).all() and (trust[-50:, JAW] == 1).all()
-    assert (trust[-50:, ARKIT52.index("mouthRollUpper")] < 0.1).all()
+    assert (trust[-50:, ARKIT52.index("mouthRollUpper")] < 0.5).all()
 
 
 def test_a_folder_without_samples_is_refused(tmp_path: Path) -> None:

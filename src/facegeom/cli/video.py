@@ -88,6 +88,8 @@ def video(
     end_time(start, seconds)  # wrong values are reported before the networks are loaded
     kinds = check_formats(part.strip() for part in formats.split(","))
     sources = _sources(paths or [], camera)
+    if overlay:
+        _keep_inputs(paths or [], [out / f"{name}.overlay" for name in sources])
     limits = {"min_face": min_face, "max_faces": max_faces, "min_score": min_score, "fov_deg": fov}
     networks = {"pose_net": pose_net, "detector": detector, "weights": weights, "threads": threads}
     options = {**limits, **networks, "orientation": orientation}
@@ -135,6 +137,16 @@ def _sources(paths: Sequence[Path], camera: str | None) -> "dict[str, Source]":
             )
         sources[name] = Source(str(path))
     return sources
+
+
+def _keep_inputs(paths: Sequence[Path], overlays: Sequence[Path]) -> None:
+    """Refuse to write an overlay, a path without its ending, over a video that is still to be read."""
+    written = {os.path.realpath(f"{path}{ending}") for path in overlays for ending in (".mp4", ".mkv")}
+    if lost := [path for path in paths if os.path.realpath(path) in written]:
+        raise typer.BadParameter(
+            f"{str(lost[0])!r} would be replaced by the overlay of another video; choose another folder",
+            param_hint="'IN'",
+        )
 
 
 def _is_taken(name: str, others: Iterable[str]) -> bool:

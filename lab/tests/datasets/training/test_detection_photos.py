@@ -77,7 +77,7 @@ class Suspicious:
         self.box_xyxy = np.concatenate([known, [[0.0, 0, 12, 12]]])
 
     def __call__(self, image: np.ndarray, min_score: float) -> "Suspicious":
-        assert image.dtype == np.uint8 and min_score < 0.5
+        assert image.dtype == np.uint8 and min_score <= 0.6
         return self
 
 
@@ -86,6 +86,13 @@ def test_crowds(training_pack: object) -> None:
     (photo,) = detection_photos.load_crowds(training_pack.data, "train", Suspicious(known))
     assert photo.sure.tolist() == [True, False, False]  # large; small; without a label
     np.testing.assert_allclose(photo.boxes_xyxy, [*known, [0, 0, 12, 12]])
+
+
+def test_faces_of_scenes_without_a_label_are_no_background(training_pack: object) -> None:
+    (plain,) = detection_photos.load_scenes(training_pack.data, "val")
+    (photo,) = detection_photos.load_scenes(training_pack.data, "val", Suspicious(plain.boxes_xyxy))
+    assert plain.sure.tolist() == [True] and photo.sure.tolist() == [True, False]
+    np.testing.assert_allclose(photo.boxes_xyxy, [*plain.boxes_xyxy, [0, 0, 12, 12]])
 
 
 def test_crowd_boxes_become_squares_about_the_whole_face() -> None:

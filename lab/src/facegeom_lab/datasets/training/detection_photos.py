@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from facegeom import FaceAnalyzer
-from facegeom.geometry.boxes import face_box, iou
+from facegeom.geometry.boxes import face_box, iou, square
 from facegeom_lab.datasets.published import pack
 from facegeom_lab.datasets.published.pack import read_images, scene_entries
 from facegeom_lab.datasets.training.face_labels import profiled_faces, real_faces, rendered_faces
@@ -17,8 +17,9 @@ from facegeom_lab.datasets.training.face_labels import profiled_faces, real_face
 SURE_PX = 18.0
 """Faces of crowds below this side are not sure: neither face nor background."""
 
-SUSPECT_SCORE = 0.3
-"""Least score at which facegeom's own answer is taken for a face without a label."""
+SUSPECT_SCORE, SCENE_SUSPECT_SCORE = 0.3, 0.6
+"""Least scores at which facegeom's own answer is taken for a face without a label, in crowds and in scenes:
+these have few, and a hand or a bow tie that looks like one is worth learning."""
 
 MASKED = 0.25
 """Fraction of the close-ups that get a drawn mask."""
@@ -66,14 +67,25 @@ class PhotoPyramid:
         return cv2.warpAffine(source, matrix @ enlarge, (size_px, size_px))
 
 
-def load_scenes(data: Path, split: str) -> list[PhotoPyramid]:
-    """Load the scenes of a split with all their labelled faces, the human's and the teacher's."""
+def load_scenes(data: Path, split: str, analyzer: FaceAnalyzer | None = None) -> list[PhotoPyramid]:
+    """Load the scenes of a split with all their labelled faces, the human's and the teacher's.
+
+    What the analyzer, if there is one, takes for faces without a label is not sure.
+    """
     photos = []
     for entry in tqdm(scene_entries(data, split), desc=f"{split} scenes"):
         (image,) = read_images([data / "scenes" / entry["file"]])
-        boxes = [face["box"] for face in entry["faces"]]
-        photos.append(PhotoPyramid.build(image, np.array(boxes)))
+        boxes = np.array([face["box"] for face in entry["faces"]], np.float64).reshape(-1, 4)
+        suspects = _suspects(analyzer, image, square(boxes), SCENE_SUSPECT_SCORE) if analyzer else boxes[:0]
+        sure = np.arange(len(boxes) + len(suspects)) < len(boxes)
+        photos.append(PhotoPyramid.build(image, np.concatenate([boxes, suspects]), sure))
     return photos
+
+
+def _suspects(analyzer: FaceAnalyzer, image: np.ndarray, known: np.ndarray, least: float) -> np.ndarray:
+    """Return boxes (S, 4) that the analyzer finds beside the known squares (F, 4)."""
+    found = analyzer(image, min_score=least).box_xyxy.astype(np.float64)
+    return found[(iou(found, known) < 0.2).all(axis=1)]
 
 
 def load_empty(data: Path, split: str) -> list[PhotoPyramid]:
@@ -94,8 +106,7 @@ def load_crowds(data: Path, split: str, analyzer: FaceAnalyzer) -> list[PhotoPyr
     for photo in tqdm(pack.crowd_photos(data, split), desc=f"{split} crowds"):
         (image,) = read_images([photo.path])
         squares = crowd_squares(photo.box_xyxy)
-        suspects = analyzer(image, min_score=SUSPECT_SCORE).box_xyxy.astype(np.float64)
-        suspects = suspects[(iou(suspects, squares) < 0.2).all(axis=1)]
+        suspects = _suspects(analyzer, image, squares, SUSPECT_SCORE)
         sure = np.concatenate([squares[:, 2] - squares[:, 0] >= SURE_PX, np.zeros(len(suspects), bool)])
         photos.append(PhotoPyramid.build(image, np.concatenate([squares, suspects]), sure))
     return photos

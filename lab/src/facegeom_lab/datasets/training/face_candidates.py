@@ -65,7 +65,7 @@ def _photos(data: Path, kind: str) -> list[PhotoPyramid]:
     if kind == "crowds":
         return load_crowds(data, "train", FaceAnalyzer(threads=1))
     if kind == "scenes":
-        return load_scenes(data, "train")
+        return load_scenes(data, "train", FaceAnalyzer(threads=1))
     files = background_files(data, "train") + free_background_files(data, "train")
     return [PhotoPyramid.build(image, np.zeros((0, 4))) for image in read_images(files)]
 

@@ -157,7 +157,7 @@ def train(recipe: OnePassRecipe, inputs: Inputs) -> Path:
     L.seed_everything(recipe.seed, workers=True)
     shards = sorted(inputs.rendered.glob("*_*.npz")) if inputs.rendered else []
     images = DetectionImages(
-        load_scenes(inputs.data, "train"),
+        load_scenes(inputs.data, "train", FaceAnalyzer(threads=1)),
         load_empty(inputs.data, "train"),
         load_tiles(inputs.data, inputs.labels, shards),
         (recipe.smallest_px, recipe.largest_px),

@@ -39,6 +39,15 @@ def test_dictionary_follows_the_schema(faces: Faces) -> None:
     assert set(face["pose"]) == set(pose) and set(face["pose"]["camera"]) == set(pose["camera"]["properties"])
 
 
+def test_an_empty_result_keeps_its_angle_of_view() -> None:
+    empty = replace(Faces.empty(5, 6, "wall.jpg"), fov_deg=80.5, fov_source="exif", min_face_px=12.0)
+    data = through_json(empty.to_dict())
+    jsonschema.validate(data, SCHEMA)
+    assert Faces.from_dict(data) == empty
+    del data["image"]["fov_deg"], data["image"]["fov_source"]  # as older versions wrote it
+    assert Faces.from_dict(data).fov_deg == DEFAULT_FOV_DEG
+
+
 def test_the_schema_and_its_number() -> None:
     assert SCHEMA["properties"]["schema"]["const"] == Faces.empty(5, 6).to_dict()["schema"] == 2
     assert SCHEMA["$id"] == "urn:facegeom:faces:2"

@@ -90,7 +90,10 @@ def test_many_callers_at_once(client: TestClient, analyzer: FaceAnalyzer, portra
 def test_no_face_is_a_result(client: TestClient) -> None:
     assert client.post(PATH, **raw(plain())).json() == {
         "schema": 2,
-        "image": {"file": None, "width": 32, "height": 24, "min_face_px": 12},
+        "image": {
+            **{"file": None, "width": 32, "height": 24, "min_face_px": 12},
+            **{"fov_deg": 50, "fov_source": "assumed"},
+        },
         "faces": [],
     }
 

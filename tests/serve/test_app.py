@@ -197,7 +197,7 @@ def test_vendored_files_are_those_of_the_readme() -> None:
 def test_model_data_names_files_that_are_served(plain_client: TestClient) -> None:
     model = plain_client.get("/model.json").json()
     files = {"files", "bytes", "canonical_mm"}
-    parts = files | {"analyzer", "detection", "face", "regions", "depth", "alignment"}
+    parts = files | {"version", "analyzer", "detection", "face", "regions", "depth", "alignment"}
     assert model.keys() == parts
     for name, file in model["files"].items():
         answer = plain_client.get(f"/weights/{file}")

@@ -70,6 +70,8 @@ def to_dict(
             face[key] = entry
     image = {key: about[key] for key in ("file", "width", "height")}
     image |= {key: round(about[key], 3) for key in ("turned_deg", "min_face_px") if about[key]}
+    if not faces:  # each has the angle of view among its own
+        image |= {"fov_deg": round(float(about["fov_deg"]), 3), "fov_source": about["fov_source"]}
     return {"schema": SCHEMA, "image": image, "faces": faces}
 
 
@@ -120,8 +122,8 @@ def from_dict(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         expected = " or ".join(map(str, READABLE))
         raise InputError(f"expected schema {expected}, got {shown(data['schema'])}; use a matching facegeom")
     about = {key: data["image"][key] for key in ("width", "height", "file")}
-    about |= {"fov_deg": DEFAULT_FOV_DEG, "fov_source": "assumed"}
-    about |= {key: data["image"].get(key, 0) for key in ("turned_deg", "min_face_px")}
+    others = {"fov_deg": DEFAULT_FOV_DEG, "fov_source": "assumed", "turned_deg": 0, "min_face_px": 0}
+    about |= {key: data["image"].get(key, usual) for key, usual in others.items()}
     faces = data["faces"]
     if not isinstance(faces, Sequence):
         raise TypeError(f"faces is {shown(faces)}")

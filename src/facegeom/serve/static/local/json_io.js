@@ -14,8 +14,9 @@ const SCHEMA = 2;
  * @param {string[]} names of the coefficients
  */
 export function toDict(faces, about, names) {
-  const { file, width, height, turnedDeg, minFacePx } = about;
+  const { file, width, height, fovDeg, fovSource, turnedDeg, minFacePx } = about;
   const image = { file, width, height, ...(turnedDeg ? { turned_deg: turnedDeg } : {}), min_face_px: to(minFacePx, 3) };
+  if (faces.length === 0) Object.assign(image, { fov_deg: to(fovDeg, 3), fov_source: fovSource }); // faces have it
   return { schema: SCHEMA, image, faces: faces.map((face) => faceToDict(face, about, names)) };
 }
 

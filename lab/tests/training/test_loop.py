@@ -105,18 +105,33 @@ def test_an_interrupted_training_loses_the_epoch_it_was_in(tmp_path: Path, fails
     assert log["val/loss"].tolist() == losses
 
 
-def test_a_resumed_training_draws_other_samples(tmp_path: Path) -> None:
+class Random(torch.utils.data.Dataset):
+    """Samples that are random numbers."""
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {"x": torch.rand(1)}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_resumed_training_draws_other_samples(tmp_path: Path, workers: int) -> None:
     class Draws(Task):
-        def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
-            drawn.append(float(torch.rand(())))
+        def on_train_batch_start(self, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
+            drawn.extend(batch["x"].flatten().tolist())
+
+    class RandomData(Data):
+        def train_dataloader(self) -> DataLoader:
+            return DataLoader(Random(), 2, num_workers=workers)
 
     drawn: list[float] = []
     L.seed_everything(5, workers=True)
     with pytest.raises(RuntimeError, match="power cut"):
-        fit(tmp_path, Draws([1, 1, 1], fails_in=1))
+        fit(tmp_path, Draws([1, 1, 1], fails_in=1), RandomData())
     L.seed_everything(5, workers=True)
-    fit(tmp_path, Draws([1, 1, 1]))
-    assert len(set(drawn)) == len(drawn) > 9
+    fit(tmp_path, Draws([1, 1, 1]), RandomData())
+    assert len(set(drawn)) == len(drawn) > 20
 
 
 def test_a_complete_training_is_not_repeated(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=processes,
         precision=precision_here(precision),
-        callbacks=[*kept, OtherDraws(), EpochTime(), FiniteLoss(), *bar, *average, *callbacks],
+        callbacks=[*kept, EpochTime(), FiniteLoss(), *bar, *average, *callbacks],
         logger=[CSVLogger(out, name="log"), TensorBoardLogger(out, name="tensorboard")],
         log_every_n_steps=10,
         **options,
@@ -160,6 +160,9 @@ def fit(trainer: L.Trainer, task: L.LightningModule, data: Any, out: Path) -> No
     Call it with the random numbers seeded. A resumed training draws others than it began with.
     """
     last = out / LAST
+    if last.exists():  # else it would draw the samples of its first epochs once more
+        steps = torch.load(last, map_location="cpu", weights_only=True)["global_step"]
+        L.seed_everything((torch.initial_seed() + steps) % 2**32, workers=True, verbose=False)
     trainer.fit(task, data, ckpt_path=str(last) if last.exists() else None)
     if trainer.num_training_batches == 0:
         raise InputError("the training samples do not fill one batch; set a smaller batch, or give more data")
@@ -194,16 +197,6 @@ def save_last(trainer: L.Trainer, out: Path) -> Path:
     if not trainer.is_global_zero:
         raise SystemExit(0)
     return out / LAST
-
-
-class OtherDraws(Callback):
-    """Seed a resumed training anew: else it would draw the samples of its first epochs once more."""
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Seed by the seed of the training and the steps that are done, before the first sample is drawn."""
-        if trainer.global_step:
-            seed = (torch.initial_seed() + trainer.global_step) % 2**32
-            L.seed_everything(seed, workers=True, verbose=False)
 
 
 class EpochTime(Callback):

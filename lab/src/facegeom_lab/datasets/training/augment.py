@@ -4,11 +4,19 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+import torch
 
 ImageArray = np.ndarray  # (H, W, 3) uint8 RGB
 
 MOST_CUT = 0.45
 """Fraction of a box that :func:`cut` hides at most."""
+
+
+def own_generator(seed: int) -> np.random.Generator:
+    """Return a generator of the data loader's worker, or process of a training, in which this is called."""
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    rank = torch.distributed.get_rank() if distributed else 0
+    return np.random.default_rng((seed, torch.initial_seed() % 2**32, rank))
 
 
 def random_patch(rng: np.random.Generator, backgrounds: Sequence[ImageArray], size: int) -> ImageArray:

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from facegeom.depth.depth_map import SIDE_MM, SIZE_PX, depth_squares
 from facegeom.errors import InputError
 from facegeom.geometry.camera import Camera
-from facegeom_lab.datasets.training.augment import degrade
+from facegeom_lab.datasets.training.augment import degrade, own_generator
 from facegeom_lab.synth.anatomy import from_counts
 
 NOSE_TIP = 4
@@ -100,7 +100,7 @@ class CropsOfDepth(Dataset):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         cv2.setNumThreads(0)
         if self.rng is None:
-            self.rng = np.random.default_rng((self.seed, torch.initial_seed() % 2**32))
+            self.rng = own_generator(self.seed)
         crop, depth = self.cut(index, self.rng)
         if self.augment:
             if self.rng.random() < 0.5:

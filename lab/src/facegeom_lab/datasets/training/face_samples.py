@@ -25,7 +25,7 @@ from facegeom.models.cascade import CascadeDetector, Thresholds
 from facegeom.models.engine import Engine
 from facegeom.models.face import CROP_PX, CROP_SCALE, OUTSIDE, REDUCING_GAP
 from facegeom_lab.datasets.published.pack import background_files, read_images, scene_entries
-from facegeom_lab.datasets.training.augment import cover, cut, degrade, random_patch
+from facegeom_lab.datasets.training.augment import cover, cut, degrade, own_generator, random_patch
 from facegeom_lab.datasets.training.face_labels import FaceLabels
 from facegeom_lab.files import save_npz
 
@@ -94,7 +94,7 @@ class FaceCrops(Dataset):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         cv2.setNumThreads(0)
         if self.rng is None:
-            self.rng = np.random.default_rng((self.seed, torch.initial_seed() % 2**32))
+            self.rng = own_generator(self.seed)
         if self.rng.random() < self.negatives:
             return self._negative(index, self.rng)
         return self._positive(index, self.rng)

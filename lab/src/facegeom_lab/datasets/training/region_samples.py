@@ -17,7 +17,7 @@ from facegeom.models import weights
 from facegeom.models.engine import Engine
 from facegeom.models.face import CROP_PX as FACE_CROP_PX
 from facegeom.models.regions import CROP_PX, Region
-from facegeom_lab.datasets.training.augment import degrade, random_patch
+from facegeom_lab.datasets.training.augment import degrade, own_generator, random_patch
 from facegeom_lab.datasets.training.face_labels import FaceLabels
 from facegeom_lab.datasets.training.face_samples import close_view, warp
 from facegeom_lab.measures.motion import iris_offset, lid_gap, mouth_gap, mouth_width, seen_eyes
@@ -155,7 +155,7 @@ class RegionCrops(IterableDataset):
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         cv2.setNumThreads(0)
         if self.rng is None:  # goes on in the next epoch, which asks for a new iterator
-            self.rng = np.random.default_rng((self.seed, torch.initial_seed() % 2**32))
+            self.rng = own_generator(self.seed)
         while True:
             chosen = np.searchsorted(self.chance, self.rng.random(self.batch)).clip(max=len(self.chance) - 1)
             yield collate(

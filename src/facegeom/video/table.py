@@ -182,7 +182,7 @@ def open_table(path: Path, kind: Kind, metadata: Mapping[str, str]) -> Iterator[
         )
 
 
-def read_table(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+def read_table(path: str | Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
     """Read a Parquet table of ``facegeom video``: of faces, or of frames (``NAME.frames.parquet``).
 
     Returns:
@@ -196,7 +196,7 @@ def read_table(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]
     from pyarrow.parquet import ParquetFile
 
     try:
-        with path.open("rb") as opened, ParquetFile(opened) as file:
+        with Path(path).open("rb") as opened, ParquetFile(opened) as file:
             table, stored = file.read(), file.metadata.metadata or {}
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(

@@ -125,11 +125,15 @@ def answer_in_chunks(
         try:
             return list(answer(photos))
         except (MemoryError, FacegeomError) as error:
+            if isinstance(error, FacegeomError) and not keep_errors:
+                raise
             if len(photos) > 1:
                 return [answered([photo])[0] for photo in photos]
-            explained = no_memory(photos[0].file, error) if isinstance(error, MemoryError) else error
+            if isinstance(error, FacegeomError):
+                return [error]
+            explained = no_memory(photos[0].file, error)
             if not keep_errors:
-                raise explained from (error if isinstance(error, MemoryError) else error.__cause__)
+                raise explained from error
             return [explained]
 
     def work(chunk: list[Source | Photo | FacegeomError]) -> list[Answer | FacegeomError]:

@@ -87,32 +87,41 @@ class LongestTake:
         if (face := main_face(tracked)) is None:
             return
         track_id = int(tracked.ids[0])
-        if track_id not in self._takes and len(self._takes) == MOST_TAKES:
-            del self._takes[min(self._takes, key=lambda each: self._takes[each].frames)]
-        self._takes.setdefault(track_id, self._make()).write(frame, face)
+        if track_id not in self._takes:
+            if len(self._takes) == MOST_TAKES:
+                del self._takes[min(self._takes, key=lambda each: self._takes[each].frames)]
+            self._takes[track_id] = self._make()
+        self._takes[track_id].write(frame, face)
 
     def encode(self) -> bytes:
         """Encode the face with most frames; nothing that moves, if there was none."""
         return max(self._takes.values(), key=lambda take: take.frames, default=self._make()).encode()
 
 
-class MovingFace:
+class _Take:
+    """What was collected of one face: times, and three arrays for each."""
+
+    def __init__(self) -> None:
+        self._times_s: list[float] = []
+        self._faces: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self._times_s)
+
+
+class MovingFace(_Take):
     """Collect the meshes of a face, 6 kB for each frame.
 
     The texture is the frame in which the face is most frontal.
     """
 
     def __init__(self) -> None:
-        self._times_s: list[float] = []
-        self._faces: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+        super().__init__()
         self._turned_deg = np.inf
         self._image: UInt8Array | None = None
         self._pixels_xy: FloatArray = np.zeros((0, 2))
-
-    @property
-    def frames(self) -> int:
-        """Number of frames."""
-        return len(self._times_s)
 
     def write(self, frame: Frame, face: Face) -> None:
         """Note the face of a frame that is later than the last."""
@@ -137,18 +146,12 @@ class MovingFace:
         return glb.encode_animation(moving, self._image)
 
 
-class MovingHead:
+class MovingHead(_Take):
     """Collect the head and the gaze of a face, of each frame."""
 
     def __init__(self, rate: float) -> None:
+        super().__init__()
         self._rate = rate
-        self._times_s: list[float] = []
-        self._faces: list[tuple[FloatArray, FloatArray, FloatArray]] = []
-
-    @property
-    def frames(self) -> int:
-        """Number of frames."""
-        return len(self._times_s)
 
     def write(self, frame: Frame, face: Face) -> None:
         """Note the face of a frame."""

@@ -156,14 +156,15 @@ def train(recipe: OnePassRecipe, inputs: Inputs) -> Path:
     """
     L.seed_everything(recipe.seed, workers=True)
     shards = sorted(inputs.rendered.glob("*_*.npz")) if inputs.rendered else []
+    analyzer = FaceAnalyzer(threads=1)
     images = DetectionImages(
-        load_scenes(inputs.data, "train", FaceAnalyzer(threads=1)),
+        load_scenes(inputs.data, "train", analyzer),
         load_empty(inputs.data, "train"),
         load_tiles(inputs.data, inputs.labels, shards),
         (recipe.smallest_px, recipe.largest_px),
         size_px=recipe.size_px,
         length=recipe.samples_per_epoch,
-        crowds=load_crowds(inputs.data, "train", FaceAnalyzer(threads=1)),
+        crowds=load_crowds(inputs.data, "train", analyzer),
         framed=FRAMED,
     )
     last = fit(OnePassTask(recipe, inputs.start), images, recipe.batch, inputs.out, inputs.workers)

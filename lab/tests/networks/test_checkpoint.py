@@ -44,6 +44,24 @@ def test_what_ships_can_be_trained_on(tmp_path: Path) -> None:
         network_from_checkpoint(shipped, RNet())
 
 
+@pytest.mark.parametrize("name", ["face", "onepass"])
+def test_eight_bits_can_be_trained_on(name: str) -> None:
+    """Kernels come back to half a step, that of the first layer out of its packed form."""
+    before, after = (read_state(weights.path(name, variant)) for variant in ("float32", "int8"))
+    kernels = {key: value for key, value in before.items() if key.endswith("weight")}
+    assert kernels
+    for key, value in kernels.items():
+        rows, found = value.flatten(1), after[key].reshape(value.shape).flatten(1)
+        assert bool(((found - rows).abs() <= 0.01 * rows.abs().amax(dim=1, keepdim=True)).all()), key
+    net = {"face": FaceNet, "onepass": OnePassNet}[name]
+    pictures = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(1)) * 255
+    answers = [
+        network_from_checkpoint(weights.path(name, each), net())(pictures) for each in ("float32", "int8")
+    ]
+    first, second = (each["landmarks"] if name == "face" else each[1] for each in answers)
+    assert float((first - second).abs().mean()) < 0.03 and float(first.std()) > 0.1
+
+
 @pytest.mark.parametrize("folded", [False, True])
 def test_a_training_begins_with_what_is_given(tmp_path: Path, folded: bool) -> None:
     shipped, pictures = weights.path("onepass"), torch.rand(2, 3, 64, 64) * 255

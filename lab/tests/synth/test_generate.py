@@ -1,5 +1,6 @@
 """Shards: complete, repeatable, resumed; splits apart; the contact sheet."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,16 @@ def test_shards(ball_head: HeadModel, photos: Photos, tmp_path: Path) -> None:
         assert last["rotation"].shape == (1, 3, 3)
         assert last["translation"].shape == (1, 3)
         assert last["visible"].dtype == bool
+        assert last["arkit"].shape == (1, 52) and (last["arkit"] >= 0).all()
+
+
+def test_coefficients_of_other_names_are_not_stored(
+    ball_head: HeadModel, photos: Photos, tmp_path: Path
+) -> None:
+    numbered = replace(ball_head, expression_names=("expression0", "expression1"))
+    draw = lambda rng, model: np.zeros(2, np.float32)  # noqa: E731
+    with np.load(make(numbered, photos, tmp_path, count=1, expressions=draw)[0]) as shard:
+        assert "arkit" not in shard
 
 
 def test_missing_shard_is_drawn_again_and_the_same(

@@ -1,8 +1,10 @@
 """Load weights from a training's checkpoint, or from the ONNX file exported from one."""
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 from google.protobuf.message import DecodeError
@@ -11,6 +13,8 @@ from torch import nn
 
 from facegeom.errors import InputError
 from facegeom_lab.networks.blocks import fold, unfold
+
+_PACKED_KERNEL = (12, 3, 2)
 
 
 def network_from_checkpoint(checkpoint: Path, net: nn.Module) -> nn.Module:
@@ -74,6 +78,8 @@ def blend_weights(net: nn.Module, start: Path | None, fraction: float) -> None:
 def read_state(checkpoint: Path) -> dict[str, torch.Tensor]:
     """Read the tensors of a training's checkpoint or of an ``.onnx`` file by name; no pickled code is run.
 
+    Weights of eight bits become floats.
+
     Raises:
         InputError: the file is missing or is no such checkpoint.
     """
@@ -101,4 +107,37 @@ def _tensors(file: Path) -> dict[str, torch.Tensor]:
         graph = onnx.load(file).graph
     except (DecodeError, TypeError, ValueError) as error:
         raise InputError(f"expected a network in {file}; it cannot be read as ONNX: {error}") from error
-    return {each.name: torch.from_numpy(numpy_helper.to_array(each).copy()) for each in graph.initializer}
+    arrays = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    rounded = [
+        node.input
+        for node in graph.node
+        if node.op_type == "DequantizeLinear" and arrays.keys() >= set(node.input)
+    ]
+    floats = {
+        names[0].removesuffix("_quantized"): _dequantised(*(arrays[name] for name in names))
+        for names in rounded
+    }
+    for name in {name for names in rounded for name in names}:
+        del arrays[name]
+    for name, kernel in list(floats.items()):
+        if kernel.shape[1:] == _PACKED_KERNEL:
+            floats |= _unpacked(name, floats)
+    return {name: torch.from_numpy(each.copy()) for name, each in (arrays | floats).items()}
+
+
+def _dequantised(values: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
+    """Return float32 weights or biases of an eight-bit file, kernels in the form the network has them."""
+    by_channel = (-1, *[1] * (values.ndim - 1)) if scale.ndim else ()
+    whole = values.astype(np.float32) - zero.reshape(by_channel)
+    return (whole * scale.reshape(by_channel)).astype(np.float32)
+
+
+def _unpacked(name: str, floats: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return kernel and bias of a first convolution that takes four pixels as one of twelve channels.
+
+    Its second pixel's kernel lies whole in the last three of a group: the inverse of
+    ``quantization.convert.pack_pixels``.
+    """
+    two = floats[name].reshape(2, -1, 4, 3, *_PACKED_KERNEL[1:])
+    bias = name.removesuffix("weight") + "bias"
+    return {name: np.moveaxis(two[1, :, 1:, :, :, 1], 1, -1), bias: np.split(floats[bias], 2)[1]}

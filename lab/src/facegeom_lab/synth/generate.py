@@ -24,7 +24,7 @@ from facegeom_lab.files import save_npz
 from facegeom_lab.synth.anatomy import from_counts, to_counts
 from facegeom_lab.synth.basel import load_basel
 from facegeom_lab.synth.lights import read_probes
-from facegeom_lab.synth.model import HeadModel, load_model, sample_expression, simplify
+from facegeom_lab.synth.model import HeadModel, arkit_coefficients, load_model, sample_expression, simplify
 from facegeom_lab.synth.motion import sample_motion
 from facegeom_lab.synth.scene import Expressions, Image, Sample, render
 from facegeom_lab.synth.wardrobe import Studio
@@ -148,7 +148,8 @@ def synthesise(
     millimetres, mesh_mm (n, 478, 3) camera frame, visible (n, 68) bool, fov_deg (n,), and seed, split, drawn
     (how expressions were) for checking. Finished shards are kept. With depth also: depth (n, S, S) uint16,
     counts of :mod:`facegeom_lab.synth.anatomy`.
-    In a studio also: identity (n, K) and expression (n, E), the model's coefficients.
+    Of models whose expressions have ARKit's names also: arkit (n, 52), the coefficients. In a studio also:
+    identity (n, K) and expression (n, E), the model's coefficients.
 
     Args:
         model: the head.
@@ -188,7 +189,7 @@ def synthesise(
                 samples.append(draw(generator(seed, index, split), model, backgrounds, size))
                 advance(1)
             about = {"seed": np.array(seed), "split": np.array(split), "drawn": np.array(drawn)}
-            save_npz(path, **_pack(samples, studio is not None), **about)
+            save_npz(path, **_pack(samples, model, studio is not None), **about)
         paths.append(path)
     return paths
 
@@ -262,7 +263,7 @@ def _annotated(sample: Sample) -> PillowImage.Image:
     return image
 
 
-def _pack(samples: Sequence[Sample], studio: bool) -> dict[str, np.ndarray]:
+def _pack(samples: Sequence[Sample], model: HeadModel, studio: bool) -> dict[str, np.ndarray]:
     depth = [
         to_counts(sample.depth_mm, sample.translation_mm[2])
         for sample in samples
@@ -270,6 +271,9 @@ def _pack(samples: Sequence[Sample], studio: bool) -> dict[str, np.ndarray]:
     ]
     meshes = [sample.mesh_mm for sample in samples if sample.mesh_mm is not None]
     more = ({"depth": np.stack(depth)} if depth else {}) | ({"mesh_mm": np.stack(meshes)} if meshes else {})
+    if "jawOpen" in model.expression_names:
+        drawn = [sample.expression for sample in samples if sample.expression is not None]
+        more["arkit"] = np.stack([arkit_coefficients(each, model.expression_names) for each in drawn])
     for name in ("identity", "expression"):
         if studio:
             more[name] = np.stack([getattr(sample, name) for sample in samples])

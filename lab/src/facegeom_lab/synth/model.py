@@ -8,6 +8,7 @@ irises included) of the person's own neutral face: every identity is moved there
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from facegeom.errors import InputError
 from facegeom.geometry.rotation import rotation_from_angles
+from facegeom.geometry.schemes import ARKIT52
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
@@ -168,6 +170,29 @@ def sample_expression(rng: np.random.Generator, model: HeadModel) -> Floats:
     sideways = ("eyeLookIn_L", "eyeLookOut_R") if rng.random() < 0.5 else ("eyeLookOut_L", "eyeLookIn_R")
     _both(values, sideways, rng, chance=0.6, low=0.0, high=0.7)
     return np.array([values[name] for name in names], dtype=np.float32)
+
+
+def arkit_coefficients(expression: Floats, names: Sequence[str]) -> Floats:
+    """Return the coefficients (52,) by ARKit's names for those (E,) of a model; both sides' mean for one."""
+    value = dict(zip(names, expression, strict=True))
+
+    def of(name: str) -> float:
+        if name in value:
+            return value[name]
+        for ending, side in (("Left", "_L"), ("Right", "_R")):
+            if name.removesuffix(ending) + side in value and name.endswith(ending):
+                return value[name.removesuffix(ending) + side]
+        return (value.get(f"{name}_L", 0.0) + value.get(f"{name}_R", 0.0)) / 2
+
+    return np.array([of(name) for name in ARKIT52], np.float32)
+
+
+def mirrored_names() -> Ints:
+    """Return for each of the 52 coefficients the index of the one that a mirror makes of it."""
+    swap = {"Left": "Right", "Right": "Left"}
+    sides = [next((side for side in swap if name.endswith(side)), "") for name in ARKIT52]
+    pairs = zip(ARKIT52, sides, strict=True)
+    return np.array([ARKIT52.index(name.removesuffix(side) + swap.get(side, "")) for name, side in pairs])
 
 
 def _both(

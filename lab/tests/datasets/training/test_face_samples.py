@@ -17,7 +17,7 @@ from facegeom.geometry.transforms import apply
 from facegeom.models import weights
 from facegeom.models.face import OUTSIDE
 from facegeom_lab.datasets.training import face_samples
-from facegeom_lab.datasets.training.face_labels import FaceLabels
+from facegeom_lab.datasets.training.face_labels import FaceLabels, unknown_expression
 from facegeom_lab.datasets.training.face_samples import (
     FRAME_SCALE,
     FaceCrops,
@@ -62,6 +62,7 @@ def labels_of(head: object, weight: np.ndarray | None = None) -> FaceLabels:
         mesh_weight=np.full((1, 478), 0.7),
         rotation=head.rotation[None],
         rotation_weight=np.array([2.0]),
+        expression=unknown_expression(1),
     )
 
 

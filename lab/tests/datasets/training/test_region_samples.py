@@ -10,10 +10,11 @@ from PIL import Image
 
 from facegeom import FaceAnalyzer
 from facegeom.geometry import topology
-from facegeom.geometry.schemes import SCHEMES
+from facegeom.geometry.schemes import ARKIT52, SCHEMES
 from facegeom.models.regions import CROP_PX, EYES, MOUTH, REGIONS, Region
-from facegeom_lab.datasets.training.face_labels import FaceLabels
+from facegeom_lab.datasets.training.face_labels import FaceLabels, unknown_expression
 from facegeom_lab.datasets.training.region_samples import (
+    SHAPES,
     FirstLooks,
     Jitter,
     RegionCrops,
@@ -22,6 +23,7 @@ from facegeom_lab.datasets.training.region_samples import (
     sampling_frequency,
 )
 from facegeom_lab.measures.motion import lid_gap, mouth_gap
+from facegeom_lab.synth.model import mirrored_names
 
 SIDE = 400
 STILL = np.zeros(2)
@@ -45,6 +47,7 @@ def labels(meshes: list[np.ndarray]) -> FaceLabels:
         mesh_weight=np.ones((count, 478)),
         rotation=np.tile(np.eye(3), (count, 1, 1)),
         rotation_weight=np.ones(count),
+        expression=unknown_expression(count),
     )
 
 
@@ -76,7 +79,7 @@ def test_a_target_lies_on_the_dot_that_marks_its_point(
     table = labels([face])
     targets = RegionTargets(region, table, exact(table))
     jitter = Jitter(turn_deg, size, np.array([0.05, -0.04]), mirrored)
-    crop, first, points, weight = targets.cut(image, 0, 0, part, jitter, black())
+    crop, first, points, weight, _ = targets.cut(image, 0, 0, part, jitter, black())
     np.testing.assert_allclose(first, points, atol=1e-6)
     rows, columns = np.nonzero(crop[..., 0] > 60)
     seen = (np.array([columns.mean(), rows.mean()]) - (CROP_PX - 1) / 2) / CROP_PX
@@ -121,6 +124,28 @@ def test_batches(region: Region) -> None:
     assert first["first"].shape == first["points"].shape == (5, count, 2)
     assert first["weight"].shape == (5, count)
     assert torch.equal(first["crop"], again["crop"]) and torch.equal(first["points"], again["points"])
+
+
+@pytest.mark.parametrize("region", REGIONS, ids=lambda region: region.name)
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_coefficients_change_sides_with_the_picture(region: Region, mirrored: bool) -> None:
+    expression = np.arange(len(ARKIT52), dtype=np.float32)
+    table = replace(labels([mesh()]), expression=expression[None])
+    targets = RegionTargets(region, table, exact(table))
+    image = np.zeros((SIDE, SIDE, 3), np.uint8)
+    side = int(mirrored and region.paired)
+    shapes = targets.cut(image, 0, 0, side, Jitter(mirrored=mirrored), black()).shapes
+    names = [ARKIT52[int(each)] for each in shapes]
+    if region.paired:
+        assert {"eyeBlinkLeft" if mirrored else "eyeBlinkRight", "browInnerUp"} < set(names)
+        assert not any(name.endswith("Right" if mirrored else "Left") for name in names)
+    else:
+        own = [ARKIT52.index(name) for name in SHAPES[region.name]]
+        expected = mirrored_names()[own] if mirrored else own
+        assert names == [ARKIT52[index] for index in expected]
+        assert ("mouthLeft" in names) and names[SHAPES["mouth"].index("mouthLeft")] == (
+            "mouthRight" if mirrored else "mouthLeft"
+        )
 
 
 def test_samples_of_weight_zero_are_never_drawn() -> None:

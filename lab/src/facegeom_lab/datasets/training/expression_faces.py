@@ -16,7 +16,6 @@ from facegeom_lab.datasets.training.expression_samples import (
     Truth,
     View,
     analyzed,
-    arkit_coefficients,
     save_samples,
 )
 from facegeom_lab.datasets.training.face_labels import landmark_map
@@ -24,7 +23,7 @@ from facegeom_lab.fitting.head_fit import find_bias, fit, make_basis
 from facegeom_lab.fitting.pose_fit import rotation_under_points
 from facegeom_lab.measures.motion import lid_gap
 from facegeom_lab.synth.generate import MODEL_FILE
-from facegeom_lab.synth.model import LOOK_DEG, Floats, load_model, simplify
+from facegeom_lab.synth.model import LOOK_DEG, Floats, arkit_coefficients, load_model, simplify
 
 SHARD = 2_500
 FITTED_AT_ONCE = 500

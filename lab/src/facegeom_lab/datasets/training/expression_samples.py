@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from facegeom.analyzer import FaceAnalyzer
@@ -24,7 +23,7 @@ from facegeom.models.expression import ExpressionNet, Motion
 from facegeom.results import Faces
 from facegeom_lab.files import save_npz
 from facegeom_lab.synth.generate import MODEL_FILE, generator, load_backgrounds
-from facegeom_lab.synth.model import Floats, HeadModel, load_model
+from facegeom_lab.synth.model import Floats, HeadModel, arkit_coefficients, load_model, mirrored_names
 from facegeom_lab.synth.motion import sample_motion
 from facegeom_lab.synth.scene import Image, Sample, render
 
@@ -85,21 +84,6 @@ class ExpressionSamples:
         return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
 
 
-def arkit_coefficients(expression: Floats, names: Sequence[str]) -> Floats:
-    """Return the coefficients (52,) by ARKit's names for those (E,) of a model; both sides' mean for one."""
-    value = dict(zip(names, expression, strict=True))
-
-    def of(name: str) -> float:
-        if name in value:
-            return value[name]
-        for ending, side in (("Left", "_L"), ("Right", "_R")):
-            if name.removesuffix(ending) + side in value and name.endswith(ending):
-                return value[name.removesuffix(ending) + side]
-        return (value.get(f"{name}_L", 0.0) + value.get(f"{name}_R", 0.0)) / 2
-
-    return np.array([of(name) for name in ARKIT52], np.float32)
-
-
 def rendered_samples(
     model: HeadModel, backgrounds: Sequence[Image], numbers: Iterable[int], seed: int, split: str
 ) -> Iterator[Sample]:
@@ -132,14 +116,6 @@ def truth_of(sample: Sample, model: HeadModel) -> Truth:
     seen = rotation_to_line_of_sight(sample.translation_mm).T @ sample.rotation
     look = gaze_from_angles(*model.look_deg(sample.expression).T)
     return Truth(arkit_coefficients(sample.expression, model.expression_names), look @ seen.T, seen)
-
-
-def mirrored_names() -> NDArray[np.intp]:
-    """Return for each of the 52 coefficients the index of the one that a mirror makes of it."""
-    swap = {"Left": "Right", "Right": "Left"}
-    sides = [next((side for side in swap if name.endswith(side)), "") for name in ARKIT52]
-    pairs = zip(ARKIT52, sides, strict=True)
-    return np.array([ARKIT52.index(name.removesuffix(side) + swap.get(side, "")) for name, side in pairs])
 
 
 def mirrored(truth: Truth) -> Truth:

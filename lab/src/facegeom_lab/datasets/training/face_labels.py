@@ -10,6 +10,7 @@ from tqdm import tqdm
 from facegeom.errors import InputError
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_to_line_of_sight
+from facegeom.geometry.schemes import ARKIT52
 from facegeom_lab.datasets.published.pack import (
     FaceRow,
     face_landmarks,
@@ -40,6 +41,7 @@ class FaceLabels:
         mesh_weight: (N, 478).
         rotation: (N, 3, 3).
         rotation_weight: (N,).
+        expression: (N, 52) coefficients by :data:`facegeom.geometry.schemes.ARKIT52`, NaN where unknown.
     """
 
     landmarks: np.ndarray
@@ -48,6 +50,7 @@ class FaceLabels:
     mesh_weight: np.ndarray
     rotation: np.ndarray
     rotation_weight: np.ndarray
+    expression: np.ndarray
 
     def __len__(self) -> int:
         return len(self.landmarks)
@@ -95,6 +98,7 @@ def real_faces(data: Path, labels: Path, split: str) -> tuple[list[np.ndarray], 
         mesh_weight=of_all_points(np.where(masked, 0.3, 1.0)),
         rotation=rotation_under_points(landmarks.astype(np.float64)),
         rotation_weight=np.where(masked, 0.3, 1.0),
+        expression=unknown_expression(len(chosen)),
     )
 
 
@@ -150,6 +154,7 @@ def rendered_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels
                     mesh_weight=mesh_weight,
                     rotation=as_seen(arrays["rotation"].astype(np.float64), arrays["translation"]),
                     rotation_weight=np.full(count, 2.0),
+                    expression=arrays["arkit"] if "arkit" in arrays else unknown_expression(count),
                 )
             )
     return images, FaceLabels.concatenate(parts)
@@ -164,6 +169,11 @@ def rendered_mesh(arrays: Mapping[str, np.ndarray], size_px: int) -> tuple[np.nd
     meshes = [mesh_in_picture(mesh_mm, Camera(size_px, size_px, fov_deg)) for mesh_mm, fov_deg in heads]
     trust = RENDERED_MESH_WEIGHT * read_placement()["trust"]
     return np.array(meshes, np.float32), np.repeat(trust[None], len(meshes), axis=0)
+
+
+def unknown_expression(count: int) -> np.ndarray:
+    """Return coefficients (count, 52) of faces whose expression nobody has measured."""
+    return np.full((count, len(ARKIT52)), np.nan, np.float32)
 
 
 def of_all_points(weight: np.ndarray) -> np.ndarray:
@@ -187,6 +197,7 @@ def profiled_faces(shards: Sequence[Path]) -> tuple[list[np.ndarray], FaceLabels
                     mesh_weight=of_all_points(np.full(count, 0.5)),
                     rotation=arrays["rotation"],
                     rotation_weight=np.ones(count),
+                    expression=unknown_expression(count),
                 )
             )
     return images, FaceLabels.concatenate(parts)

@@ -23,7 +23,13 @@ from facegeom.geometry.rotation import angles_from_rotation
 from facegeom.geometry.schemes import IBUG68_MIRROR
 from facegeom_lab.datasets.published import free
 from facegeom_lab.datasets.published.pack import read_images
-from facegeom_lab.datasets.training.face_labels import FaceLabels, as_seen, of_all_points, rendered_mesh
+from facegeom_lab.datasets.training.face_labels import (
+    FaceLabels,
+    as_seen,
+    of_all_points,
+    rendered_mesh,
+    unknown_expression,
+)
 from facegeom_lab.fitting.pose_fit import rotation_under_points
 from facegeom_lab.synth.face_profiling import LEAST_TURN_DEG, YAW_DEG, Profiled, profile
 from facegeom_lab.teachers.labels import records
@@ -113,6 +119,7 @@ class FreeFaces:
             mesh_weight=of_all_points(np.ones(count)),
             rotation=rotation_under_points(points),
             rotation_weight=np.ones(count),
+            expression=unknown_expression(count),
         )
 
     def profiled(self, count: int, seed: int) -> tuple[list[np.ndarray], FaceLabels]:
@@ -131,6 +138,7 @@ class FreeFaces:
             mesh_weight=of_all_points(np.full(count, 0.5)),
             rotation=np.stack([face.rotation for face in made]),
             rotation_weight=np.ones(count),
+            expression=unknown_expression(count),
         )
 
     def _profile(
@@ -173,6 +181,7 @@ class FreeFaces:
             mesh_weight=mesh_weight,
             rotation=as_seen(rotation, arrays["translation"]),
             rotation_weight=np.full(count, 2.0),
+            expression=unknown_expression(count),
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from tqdm import tqdm
 
 from facegeom.geometry import topology
 from facegeom.geometry.rotation import rotation_from_6d, rotation_from_angles
-from facegeom.geometry.schemes import IBUG68_MIRROR
+from facegeom.geometry.schemes import ARKIT52, IBUG68_MIRROR
 from facegeom.geometry.transforms import apply, invert
 from facegeom.models import weights
 from facegeom.models.engine import Engine
@@ -21,12 +22,22 @@ from facegeom_lab.datasets.training.augment import degrade, own_generator, rando
 from facegeom_lab.datasets.training.face_labels import FaceLabels
 from facegeom_lab.datasets.training.face_samples import close_view, warp
 from facegeom_lab.measures.motion import iris_offset, lid_gap, mouth_gap, mouth_width, seen_eyes
+from facegeom_lab.synth.model import mirrored_names
 
 STATES: dict[str, tuple[tuple[Callable[[np.ndarray], np.ndarray], np.ndarray], ...]] = {
     "eyes": ((lid_gap, np.arange(0.05, 0.5, 0.05)), (iris_offset, np.arange(0.2, 0.81, 0.06))),
     "mouth": ((mouth_gap, np.arange(0.05, 0.8, 0.08)), (mouth_width, np.arange(0.4, 0.8, 0.04))),
 }
 """What each region does, and the bins within which samples are counted."""
+
+SHAPES: dict[str, tuple[str, ...]] = {
+    "eyes": (
+        *("eyeBlink", "eyeWide", "eyeSquint", "cheekSquint", "browDown", "browInnerUp", "browOuterUp"),
+        *("eyeLookIn", "eyeLookOut", "eyeLookUp", "eyeLookDown"),
+    ),
+    "mouth": tuple(name for name in ARKIT52 if name.startswith(("jaw", "mouth", "noseSneer", "cheek"))),
+}
+"""Expression coefficients that each region shows; of the eyes' those of the eye's own side."""
 
 FEWEST = 100
 """Bins count as if they held so many samples at least."""
@@ -118,11 +129,21 @@ def first_looks(
     return FirstLooks(*(each.reshape(len(images), views, *each.shape[1:]) for each in joined))
 
 
+class Sample(NamedTuple):
+    """A crop (64, 64, 3) uint8; first look, points (K + L, 2), crop units; weights (K + L,), shapes (C,)."""
+
+    crop: np.ndarray
+    first: np.ndarray
+    points: np.ndarray
+    weight: np.ndarray
+    shapes: np.ndarray
+
+
 class RegionCrops(IterableDataset):
     """Endless batches of crops with targets in crop units.
 
-    Batches hold ``crop`` (B, 3, 64, 64) uint8, ``first`` and ``points`` (B, K + L, 2), ``weight`` (B, K + L).
-    Left eyes are mirrored.
+    Batches hold ``crop`` (B, 3, 64, 64) uint8, ``first`` and ``points`` (B, K + L, 2), ``weight`` (B, K + L),
+    ``shapes`` (B, C), the coefficients of :data:`SHAPES`, NaN where unknown. Left eyes are mirrored.
 
     Args:
         region: the part of the face.
@@ -162,7 +183,7 @@ class RegionCrops(IterableDataset):
                 [self._sample(index // self.sides, index % self.sides, self.rng) for index in chosen.tolist()]
             )
 
-    def _sample(self, index: int, side: int, rng: np.random.Generator) -> "Sample":
+    def _sample(self, index: int, side: int, rng: np.random.Generator) -> Sample:
         jitter = Jitter(
             turn_deg=float(rng.normal(0, 3)),
             size=float(np.exp(rng.normal(0, 0.04))),
@@ -170,12 +191,8 @@ class RegionCrops(IterableDataset):
             mirrored=bool(side) or (self.sides == 1 and rng.random() < 0.5),
         )
         view, outside = int(rng.integers(self.views)), _outside(rng, self.backgrounds)
-        crop, first, points, weight = self.targets.cut(self.images[index], index, view, side, jitter, outside)
-        return degrade(rng, crop, self.backgrounds), first, points, weight
-
-
-Sample = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""Crop (64, 64, 3) uint8; first look and points (K + L, 2) in crop units; weights (K + L,)."""
+        crop, *targets = self.targets.cut(self.images[index], index, view, side, jitter, outside)
+        return Sample(degrade(rng, crop, self.backgrounds), *targets)
 
 
 @dataclass(frozen=True)
@@ -210,6 +227,7 @@ class RegionTargets:
         self.frames = region.frames(mesh, rotation).reshape(*looks.mesh.shape[:2], -1, 2, 3)
         indices, ibug68 = region.mesh_indices, region.ibug68_indices
         self.mirrored = (indices[-1], ibug68[-1]) if region.paired else _swapped(indices[0], ibug68[0])
+        self.shapes = shape_indices(region)
 
     def cut(
         self, image: np.ndarray, index: int, view: int, side: int, jitter: Jitter, outside: np.ndarray
@@ -234,7 +252,20 @@ class RegionTargets:
             )
         )
         weight = (labels.mesh_weight[index, mesh], labels.landmarks_weight[index, ibug68])
-        return crop, first, points, np.concatenate(weight)
+        shapes = labels.expression[index, self.shapes[int(jitter.mirrored)]]
+        return Sample(crop, first, points, np.concatenate(weight), shapes)
+
+
+def shape_indices(region: Region) -> np.ndarray:
+    """Return the indices (2, C) of :data:`SHAPES` among the 52, as they are and for mirrored crops."""
+    names = SHAPES[region.name]
+    if not region.paired:
+        own = np.array([ARKIT52.index(name) for name in names])
+        return np.stack([own, mirrored_names()[own]])
+    sides = ("Right", "Left")
+    return np.array(
+        [[ARKIT52.index(name if name in ARKIT52 else name + side) for name in names] for side in sides]
+    )
 
 
 _CROP_FROM_UNIT = np.array([[CROP_PX, 0, CROP_PX / 2 - 0.5], [0, CROP_PX, CROP_PX / 2 - 0.5]])
@@ -256,8 +287,8 @@ def _outside(rng: np.random.Generator, backgrounds: Sequence[np.ndarray]) -> np.
 def collate(samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
     """Stack samples to a batch."""
     crops, *others = (np.stack(each) for each in zip(*samples, strict=True))
-    names = ("first", "points", "weight")
     batch = {
-        name: torch.from_numpy(each.astype(np.float32)) for name, each in zip(names, others, strict=True)
+        name: torch.from_numpy(each.astype(np.float32))
+        for name, each in zip(Sample._fields[1:], others, strict=True)
     }
     return {"crop": torch.from_numpy(crops).permute(0, 3, 1, 2), **batch}

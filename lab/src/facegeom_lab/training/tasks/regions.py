@@ -6,13 +6,15 @@ from pathlib import Path
 import lightning as L
 import numpy as np
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
 from facegeom.geometry.schemes import MESH478_EYE_ENDS, MESH478_IRISES, MESH478_LIDS
-from facegeom.models.regions import CROP_PX, REGIONS, Region
+from facegeom.models.regions import CROP_PX, FEATURES, REGIONS, Region
 from facegeom_lab.datasets.published.pack import background_files, read_images
 from facegeom_lab.datasets.training.face_labels import FaceLabels, real_faces, synthetic_faces
 from facegeom_lab.datasets.training.region_samples import (
+    SHAPES,
     Jitter,
     RegionCrops,
     RegionTargets,
@@ -28,6 +30,8 @@ from facegeom_lab.training.losses import scale_nll, weighted_mean, wing
 from facegeom_lab.training.trainers import Inputs
 
 RENDERED_WEIGHT = 0.6
+
+SHAPES_HIDDEN = 128
 
 PAIRS = {
     "eyes": (*MESH478_LIDS[0], *((MESH478_IRISES[0][0], corner) for corner in MESH478_EYE_ENDS[0])),
@@ -52,6 +56,7 @@ class RegionRecipe:
     evenness: float
     pairs_weight: float
     scale_weight: float
+    shapes_weight: float
     seed: int
 
 
@@ -71,25 +76,33 @@ class RegionTask(L.LightningModule):
         self.net = net.to(memory_format=torch.channels_last)
         places = {int(point): place for place, point in enumerate(region.mesh_indices[0])}
         self.first, self.second = ([places[pair[end]] for pair in PAIRS[region.name]] for end in (0, 1))
+        self.shapes = nn.Sequential(
+            nn.Linear(FEATURES // 3, SHAPES_HIDDEN),
+            nn.ReLU(),
+            nn.Linear(SHAPES_HIDDEN, len(SHAPES[region.name])),
+        )
         self.span = [places[point] for point in region.spans[0]]
         self.checked: list[torch.Tensor] = []
 
-    def forward(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Predict points and log scales from crops (N, 3, 64, 64) uint8 and first looks."""
+    def forward(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Predict points, log scales and shapes from crops (N, 3, 64, 64) uint8 and first looks."""
         crops = batch["crop"].float().contiguous(memory_format=torch.channels_last)
-        points, log_scale, _ = self.net(crops, batch["first"])
-        return points, log_scale
+        points, log_scale, features = self.net(crops, batch["first"])
+        return points, log_scale, self.shapes(features)
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
-        """Return the loss of a batch: points, differences of the pairs, scales."""
+        """Return the loss of a batch: points, differences of the pairs, scales, known shapes."""
         r, truth, weight = self.recipe, batch["points"], batch["weight"]
-        points, log_scale = self(batch)
+        points, log_scale, shapes = self(batch)
+        known = batch["shapes"].isfinite()
+        missed = shapes[known] - batch["shapes"][known]
         error = wing((points - truth).abs() * CROP_PX).mean(dim=2)
         distance = torch.linalg.norm((points - truth).detach(), dim=2)
         pairs = wing((self._pairs(points) - self._pairs(truth)).abs() * CROP_PX).mean(dim=(1, 2))
         losses = {
             "points": weighted_mean(error, weight),
             "pairs": r.pairs_weight * weighted_mean(pairs, weight[:, 0]),
+            "shapes": r.shapes_weight * (missed**2).sum() / max(int(known.sum()), 1),
             "scale": r.scale_weight * weighted_mean(scale_nll(distance, log_scale), weight),
         }
         return loop.log_and_add(self, losses)

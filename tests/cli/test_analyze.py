@@ -113,6 +113,17 @@ def test_aligned_crops(networks: Networks, tmp_path: Path) -> None:
     assert run(photo, "-o", out, "--template", "dlib")[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("--depth-from", "network"), ("--template", "ffhq"), ("--crop-size", 224)]
+)
+def test_options_that_no_format_follows(
+    networks: Networks, tmp_path: Path, option: str, value: object
+) -> None:
+    code, _, err = run(store(tmp_path / "a.jpg"), "-o", tmp_path / "out", option, value)
+    assert code == 2 and option in err and "--format" in err
+    assert not (tmp_path / "out").exists()
+
+
 def test_options_reach_the_analyzer(networks: Networks, tmp_path: Path) -> None:
     photo = store(tmp_path / "a.jpg")
     run(photo, "-o", tmp_path / "out")

@@ -1,6 +1,6 @@
 """``facegeom analyze``: write the geometry of the faces in photos."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.resources import as_file, files
 from math import hypot
@@ -68,18 +68,26 @@ def analyze(
     pose_net: options.PoseNet = "face",
     depth_from: Annotated[
         Literal["mesh", "network"] | None,
-        typer.Option(help="Source of depth and surface; by default the mesh, the faster one."),
+        typer.Option(show_default="mesh", help="Source of depth and surface; the mesh is the faster one."),
     ] = None,
     detector: options.DetectorName = "onepass",
     weights: options.Weights = None,
     orientation: options.OrientationName = "exif",
     timeout: options.Timeout = 120.0,
     template: Annotated[
-        Literal["arcface", "ffhq", "box"], typer.Option(help="Where eyes and mouth lie in aligned crops.")
-    ] = "arcface",
+        Literal["arcface", "ffhq", "box"] | None,
+        typer.Option(show_default="arcface", help="Where eyes and mouth lie in aligned crops."),
+    ] = None,
     crop_size: Annotated[
-        int, typer.Option(min=1, max=2048, metavar="PX", help="Side of aligned crops; FFHQ's are 1024.")
-    ] = 112,
+        int | None,
+        typer.Option(
+            min=1,
+            max=2048,
+            metavar="PX",
+            show_default="112",
+            help="Side of aligned crops; FFHQ's are 1024.",
+        ),
+    ] = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Analyze the portrait that ships with facegeom.")
     ] = False,
@@ -103,6 +111,9 @@ def analyze(
     from facegeom.export.files import make_folder
 
     kinds = _parse_formats(_FORMATS if formats is None else formats)
+    _check_used("--depth-from", depth_from, ("depth", "surface"), kinds)
+    _check_used("--template", template, ("aligned",), kinds)
+    _check_used("--crop-size", crop_size, ("aligned",), kinds)
     if not sources and not demo:
         raise typer.BadParameter("expected photos or folders, got none; try --demo", param_hint="'PHOTO|DIR'")
     with as_file(files("facegeom") / "data" / _DEMO_PHOTO) as portrait:
@@ -126,7 +137,8 @@ def analyze(
         )
         if {"depth", "surface"} & set(kinds):
             given["depth"] = depth_from or True
-        saving = {"formats": kinds, "size": crop_size, "template": template}
+        crop = options.without_none({"size": crop_size, "template": template})
+        saving = {"formats": kinds, **crop}
         work = {"device": device, "options": given, "out": out, "name": name, "saving": saving}
         process_photos(found, "facegeom.cli.analyze:process", work, "analyzing", out, timeout)
 
@@ -168,6 +180,15 @@ def _parse_formats(text: str) -> list[str]:
             f"expected some of {','.join(FORMATS)}, got {text!r}", param_hint="'--format'"
         )
     return kinds
+
+
+def _check_used(option: str, value: object, formats: Sequence[str], kinds: Sequence[str]) -> None:
+    """Refuse an option that no format of the output would follow."""
+    if value is not None and not set(formats) & set(kinds):
+        raise typer.BadParameter(
+            f"expected --format with {' or '.join(formats)}, which alone follow it, got {','.join(kinds)}",
+            param_hint=f"'{option}'",
+        )
 
 
 def _analyzer(device: str, options: dict[str, Any]) -> "FaceAnalyzer":

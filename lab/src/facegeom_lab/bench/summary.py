@@ -181,7 +181,7 @@ LINES = (
         ms=("face network, ms per crop", "peer, ms per photo"),
     ),
     Line(
-        "frames of a video with one face in a second, facegeom's over this one's",
+        "frames of a video with one face in a second, version 0.1.0: facegeom's over this one's",
         (
             (),
             (Figure("video", "One face", ("mediapipe",), "ratio, ours / this", "{:.2f}"),),

@@ -124,6 +124,23 @@ def staged(**options: float | None) -> FaceAnalyzer:
     return analyzer
 
 
+def test_faces_that_come_to_lie_on_each_other_are_one() -> None:
+    """A second look moves the box of the worst face onto that of the best."""
+
+    class Moving(FakeFaceNet):
+        def refine(
+            self, images: list[Pyramid], predictions: list[FacePredictions], lenses: list[Camera | None]
+        ) -> list[FacePredictions]:
+            return [
+                replace(each, box_xyxy=np.tile(self.BOXES[1], (len(each.score), 1))) for each in predictions
+            ]
+
+    analyzer = staged()
+    assert len(analyzer(GREY)) == 2
+    analyzer.face_net = Moving()
+    assert analyzer(GREY).score.tolist() == pytest.approx([0.98])
+
+
 @pytest.mark.parametrize(("score", "verified"), [(0.99, [[0, 2]]), (0.1, [[0, 2], [1]])])
 def test_nested_candidates_are_verified_if_the_better_one_is_no_face(
     score: float, verified: list[list[int]]

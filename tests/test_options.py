@@ -2,6 +2,7 @@
 
 from math import inf
 
+import numpy as np
 import pytest
 
 from facegeom.errors import InputError
@@ -12,6 +13,7 @@ from facegeom.options import (
     MIN_FACE_PX,
     SearchOptions,
     check_number,
+    check_places,
 )
 
 
@@ -27,6 +29,21 @@ def test_defaults() -> None:
     assert options.closest_size == (CLOSEST_PX, CLOSEST_FRACTION)
     given = SearchOptions(min_face=30)
     assert given.face_size == given.closest_size == (30, 0)
+
+
+def test_numbers_of_numpy_become_plain() -> None:
+    options = SearchOptions(np.int64(40), np.int32(3), np.float32(0.5), np.float32(60))
+    given = (options.min_face, options.max_faces, options.min_score, options.fov_deg)
+    assert given == (40, 3, 0.5, 60) and [type(each) for each in given] == [float, int, float, float]
+    assert type(options.face_size.px) is float
+
+
+@pytest.mark.parametrize("side", [0.1, 1.0])
+def test_the_least_box(side: float) -> None:
+    boxes, _ = check_places([[100, 100, 100 + side, 100 + side]], None)
+    assert boxes.dtype == np.float32 and boxes.shape == (1, 4)
+    with pytest.raises(InputError, match=r"each box at least 0\.1 wide and high"):
+        check_places([[100, 100, 100.09, 101]], None)
 
 
 def test_changed_options() -> None:

@@ -272,7 +272,7 @@ class FaceAnalyzer:
         return found
 
     def _analyze_as_given(self, photos: Sequence[Photo], options: SearchOptions) -> list[Faces]:
-        """Detect, verify, suppress duplicates, refine, confirm, and convert to results."""
+        """Detect, verify, suppress duplicates, refine, again, confirm, and convert to results."""
         images, lenses = [photo.pyramid for photo in photos], [photo.lens for photo in photos]
         smallest_px = [self._smallest_px(photo, options) for photo in photos]
         decoded_px = np.transpose(smallest_px) / [max(photo.factor_xy) for photo in photos]
@@ -282,8 +282,10 @@ class FaceAnalyzer:
         views = _Views(images, lenses, candidates)
         for each in self._verify(views, survivors, options.min_score):
             sure = each[np.flatnonzero(each.score >= options.min_score)]
-            faces.append(sure[nms(sure.box_xyxy, sure.score, SAME_FACE_IOU)])
-        confirmed = self.face_net.confirm(images, self.face_net.refine(images, faces, lenses), lenses)
+            faces.append(sure.distinct(SAME_FACE_IOU))
+        refined = self.face_net.refine(images, faces, lenses)
+        refined = [each.distinct(SAME_FACE_IOU) for each in refined]
+        confirmed = self.face_net.confirm(images, refined, lenses)
         kept = [each[: options.max_faces] for each in confirmed]
         return self._results(photos, kept, list(map(min, smallest_px)))
 

@@ -155,7 +155,7 @@ def _to_poses(predictions: HeadPredictions, photo: Photo, options: SearchOptions
     faces = predictions[np.flatnonzero(predictions.score >= options.min_score)]
     faces = faces[nms(faces.box_xyxy, faces.score, SAME_FACE, over_smaller=True)[: options.max_faces]]
     boxes_xyxy = faces.box_xyxy
-    if photo.factor_xy != (1.0, 1.0):
+    if (photo.factor_xy, photo.offset_xy) != ((1.0, 1.0), (0.0, 0.0)):
         boxes_xyxy = in_photo(boxes_xyxy, photo.factor_xy, photo.offset_xy)
     centre = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
     sight = photo.camera.back_project(centre, np.ones(len(centre)))

@@ -58,13 +58,17 @@ class SearchOptions:
         size, closest = FaceSize(MIN_FACE_PX, MIN_FACE_FRACTION), FaceSize(CLOSEST_PX, CLOSEST_FRACTION)
         if self.min_face is not None:
             check_number("min_face", self.min_face, 1, MAX_PIXELS)
-            size = closest = FaceSize(self.min_face)
+            size = closest = FaceSize(float(self.min_face))
         if self.max_faces is not None:
             check_number("max_faces", self.max_faces, 1, inf, integer=True)
         check_number("min_score", self.min_score, 0, 1)
         if self.fov_deg is not None:
             check_number("fov_deg", self.fov_deg, 1, 179)
         check_name("orientation", self.orientation, ORIENTATIONS)
+        kinds = {"min_face": float, "max_faces": int, "min_score": float, "fov_deg": float}
+        for name, kind in kinds.items():  # of numpy's numbers, which JSON does not hold, Python's own
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, kind(value))
         object.__setattr__(self, "face_size", size)
         object.__setattr__(self, "closest_size", closest)
 
@@ -96,20 +100,20 @@ def check_places(
     Raises:
         InputError: they are none, or absurd.
     """
-    boxes = _numbers("boxes_xyxy", boxes_xyxy, np.float32)
+    boxes = _numbers("boxes_xyxy", boxes_xyxy, np.float64)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise InputError(f"boxes_xyxy: expected the shape (N, 4), got {boxes.shape}")
-    if not ((np.abs(boxes) <= MAX_PIXELS).all() and (boxes[:, 2:] - boxes[:, :2] >= MIN_BOX_PX).all()):
+    if not ((np.abs(boxes) <= MAX_PIXELS).all() and (boxes[:, 2:] - boxes[:, :2] > 0.999 * MIN_BOX_PX).all()):
         raise InputError(
-            f"boxes_xyxy: expected left < right and top < bottom, finite pixels, for each box: {MIN_BOX_PX}"
-            f" to {MAX_PIXELS:.0e} of them, got {shown(boxes_xyxy)}"
+            f"boxes_xyxy: expected left, top, right, bottom within {MAX_PIXELS:.0e} pixels, each box at least"
+            f" {MIN_BOX_PX} wide and high, got {shown(boxes_xyxy)}"
         )
     roll = None if roll_deg is None else _numbers("roll_deg", roll_deg, np.float64)
     if roll is not None and not (roll.shape == boxes.shape[:1] and (np.abs(roll) <= MAX_ROLL_DEG).all()):
         raise InputError(
             f"roll_deg: expected {len(boxes)} finite numbers, one for each box, got {shown(roll_deg)}"
         )
-    return boxes, roll
+    return boxes.astype(np.float32), roll
 
 
 def _numbers(name: str, values: npt.ArrayLike, kind: type[np.floating]) -> npt.NDArray[Any]:

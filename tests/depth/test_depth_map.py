@@ -34,7 +34,7 @@ def test_a_pixel_is_as_many_millimetres_at_any_distance(make_face: MakeFace, dis
 
 
 def test_pixels_of_the_photo() -> None:
-    depth = DepthMap(np.ones((2, 3)), [[2, 0, 10], [0, 2, 20]])
+    depth = DepthMap(np.ones((3, 3)), [[2, 0, 10], [0, 2, 20]])
     assert depth.pixels_xy()[1, 2].tolist() == [14, 22]
 
 
@@ -42,6 +42,10 @@ def test_pixels_of_the_photo() -> None:
     ("z_mm", "matrix", "message"),
     [
         (np.ones(3), IDENTITY, r"expected depth \(S, S\)"),
+        (np.ones((3, 5)), IDENTITY, r"expected depth \(S, S\)"),
+        (np.ones((0, 0)), IDENTITY, r"expected depth \(S, S\)"),
+        (np.ones((256, 256)), IDENTITY, "at most 255 pixels a side"),
+        ("x", IDENTITY, "expected depth and a map as numbers"),
         (np.ones((3, 3)), np.eye(3), r"a map \(2, 3\), got .*\(3, 3\)"),
         (np.full((3, 3), np.nan), IDENTITY, "finite"),
     ],

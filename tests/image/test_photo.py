@@ -1,6 +1,6 @@
 """An opened photo: its pixels, its camera, its name; a file is opened once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -96,16 +96,20 @@ def test_frames_of_an_animation_are_answered_in_turn(cores: int, monkeypatch: py
     assert found == colours
 
 
-def test_an_iterator_may_fill_one_array_again_and_again() -> None:
-    buffer = np.zeros((4, 4, 3), np.uint8)
+class Frames:
+    """Fills one array again and again."""
 
-    def frames() -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[np.ndarray]:
+        buffer = np.zeros((4, 4, 3), np.uint8)
         for grey in range(6):
             buffer[:] = grey
             yield buffer
 
+
+@pytest.mark.parametrize("frames", [Frames(), iter(Frames())], ids=["iterable", "iterator"])
+def test_one_array_may_be_filled_again_and_again(frames: Iterable[np.ndarray]) -> None:
     found = answer_in_chunks(
-        frames(),
+        frames,
         open_photo,
         lambda photos: [int(photo.pyramid.pixels[0, 0, 0]) for photo in photos],
         keep_errors=False,
@@ -219,6 +223,8 @@ def test_predictions_are_carried_into_the_photo_by_factor_and_offset() -> None:
     }
     found = FacePredictions(**columns).in_photo((8.0, 8.0), (-7.0, 0.0))
     np.testing.assert_allclose(found.box_xyxy, [[-7.5, -0.5, 72.5, 79.5]])
+    moved = FacePredictions(**columns).in_photo((1.0, 1.0), (120.0, 30.0))  # as for a part of a photo
+    np.testing.assert_allclose(moved.box_xyxy, [[119.5, 29.5, 129.5, 39.5]])
 
 
 def test_maps_lead_to_decoded_pixels() -> None:

@@ -207,6 +207,12 @@ def test_overlapping_tags_are_refused_before_they_fill_the_memory() -> None:
         reading.read(head + table + bytes(4) + data)
 
 
+def test_a_small_picture_in_a_vast_tile_is_refused() -> None:
+    tiles = {322: (LONG, (16384,)), 323: (LONG, (16384,)), 324: (LONG, (8,)), 325: (LONG, (4,))}
+    with pytest.raises(ImageError, match="tiles no larger than the picture of 64 x 64, got 16384 x 16384"):
+        reading.read(build_tiff(b"....", (64, 64), tiles))
+
+
 @pytest.mark.parametrize(("data", "message"), [row[1:] for row in HOSTILE], ids=[row[0] for row in HOSTILE])
 def test_absurd_directories_are_refused(data: bytes, message: str) -> None:
     with pytest.raises(ImageError, match=message):

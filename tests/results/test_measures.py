@@ -31,6 +31,8 @@ def test_schemes(faces: Faces) -> None:
     np.testing.assert_array_equal(face.points("irises"), face.mesh_px[468:, :2])
     with pytest.raises(InputError, match=r"scheme: expected one of ibug68, mesh478, five, .* got 'wflw98'"):
         face.points("wflw98")
+    with pytest.raises(InputError, match="scheme: expected one of"):
+        face.points(["five"])
 
 
 def opened(face: Face, lids_mm: float, lips_mm: float) -> Face:

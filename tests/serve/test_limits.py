@@ -121,6 +121,11 @@ def test_searched_pixels_are_those_of_the_detectors_canvases(min_face: float) ->
     assert searched_pixels(1280, 960, min_face, "onepass") == pytest.approx(sum(areas), rel=0.05)
 
 
+def test_thin_photos_cost_what_their_padded_canvases_cost() -> None:
+    assert searched_pixels(12_000_000, 1, 32, "onepass") > 20 * searched_pixels(4000, 3000, 32, "onepass")
+    assert refusal((12_000_000, 1), Settings(), 32) == 422
+
+
 def refusal(size_wh: tuple[int, int], settings: Settings, min_face: float | None) -> int | None:
     try:
         check_photo(*size_wh, settings, min_face)

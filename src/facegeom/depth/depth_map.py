@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from facegeom.errors import InputError
+from facegeom.errors import InputError, shown
 from facegeom.geometry.placement import fit_canonical_head
 from facegeom.geometry.transforms import apply
 
@@ -13,6 +13,9 @@ FloatArray = npt.NDArray[np.floating]
 
 SIZE_PX = 160
 """Side of a depth map, pixels."""
+
+LARGEST_PX = 255
+"""Largest side: points of a surface have numbers of 16 bits in glTF."""
 
 SIDE_MM = 208.0
 """Side of its square at the distance of a head of average size: 1.3 mm for each pixel."""
@@ -34,9 +37,16 @@ class DepthMap:
     image_from_depth: npt.NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        z, matrix = np.array(self.z_mm, np.float32), np.array(self.image_from_depth, np.float64)
-        if z.ndim != 2 or matrix.shape != (2, 3):
-            raise InputError(f"expected depth (S, S) and a map (2, 3), got {z.shape} and {matrix.shape}")
+        try:
+            z, matrix = np.array(self.z_mm, np.float32), np.array(self.image_from_depth, np.float64)
+        except (TypeError, ValueError) as error:
+            got = shown((self.z_mm, self.image_from_depth))
+            raise InputError(f"expected depth and a map as numbers, got {got}") from error
+        if z.shape != z.shape[:1] * 2 or not 1 <= z.size <= LARGEST_PX**2 or matrix.shape != (2, 3):
+            raise InputError(
+                f"expected depth (S, S) of at most {LARGEST_PX} pixels a side and a map (2, 3), got {z.shape}"
+                f" and {matrix.shape}"
+            )
         if not (np.isfinite(z).all() and np.isfinite(matrix).all()):
             raise InputError("expected finite depth, got NaN or infinity; 0 stands for no face")
         for name, array in (("z_mm", z), ("image_from_depth", matrix)):

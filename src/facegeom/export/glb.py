@@ -45,6 +45,8 @@ def encode_surface(surface: Surface, image: UInt8Array | None = None) -> bytes:
         surface: in the camera frame.
         image: (H, W, 3) uint8 RGB, the photo; without it the surface is grey.
     """
+    if not len(surface.points_mm):
+        return encode_nothing()
     scene = _Scene()
     return scene.encode(_add_surface(scene, surface, image))
 

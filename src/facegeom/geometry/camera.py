@@ -7,7 +7,7 @@ from math import radians, tan
 import numpy as np
 import numpy.typing as npt
 
-from facegeom.errors import InputError
+from facegeom.errors import InputError, shown
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -91,8 +91,8 @@ def pose_matrix(
     Raises:
         InputError: an unknown convention.
     """
-    if convention not in CONVENTIONS:
-        raise InputError(f"convention: expected one of {', '.join(CONVENTIONS)}, got {convention!r}")
+    if not (isinstance(convention, str) and convention in CONVENTIONS):
+        raise InputError(f"convention: expected one of {', '.join(CONVENTIONS)}, got {shown(convention)}")
     signs, unit = np.array(CONVENTIONS[convention][0], np.float64), CONVENTIONS[convention][1]
     matrix = np.zeros((*translation_mm.shape[:-1], 4, 4))
     matrix[..., :3, :3] = signs[:, None] * camera_rotation * signs

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from facegeom.errors import InputError
+from facegeom.errors import InputError, shown
 from facegeom.geometry import topology
 
 FloatArray = npt.NDArray[np.floating]
@@ -231,8 +231,9 @@ def convert(scheme: str, landmarks68: FloatArray, mesh478: FloatArray) -> npt.ND
         InputError: the scheme is none of "ibug68", "mesh478" and :data:`DERIVED`.
     """
     sources = {"ibug68": landmarks68, "mesh478": mesh478}
-    if scheme not in sources and scheme not in DERIVED:
-        raise InputError(f"scheme: expected one of {', '.join([*sources, *DERIVED])}, got {scheme!r}")
+    known = (*sources, *DERIVED)
+    if not (isinstance(scheme, str) and scheme in known):
+        raise InputError(f"scheme: expected one of {', '.join(known)}, got {shown(scheme)}")
     source, groups = DERIVED.get(scheme, (scheme, None))
     points = sources[source]
     return np.asarray(points if groups is None else means_of(points, groups), np.float32)

@@ -138,7 +138,9 @@ class _Analysis:
         return graph.when(some, faces, lambda: empty)
 
     def _outputs(self, kept: _Predictions) -> list[Tensor]:
-        faces = self._closer_look(self._confirm(self._refine(kept)))
+        refined = self._refine(kept)
+        distinct = refined.take(nms(refined.box_xyxy, refined.score, SAME_FACE_IOU))
+        faces = self._closer_look(self._confirm(distinct))
         size, centre = faces.size_and_centre
         depth = faces.mesh.part(2, 2) * (size.column(0) * size.column(1)).sqrt().reshape(-1, 1, 1)
         mesh_px = self.graph.concat([faces.mesh.part(2, 0, 2) * size + centre, depth], 2)

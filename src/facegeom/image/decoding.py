@@ -104,8 +104,11 @@ def decode_stream(
             return decode_image(image, name, min_face, face_px, max_pixels)
     except OSError:
         stream.seek(0)
-        data = stream.read()
-        completed = complete_jpeg(data, _segments(data)) if data.startswith(b"\xff\xd8\xff") else None
+        if stream.read(3) != b"\xff\xd8\xff":
+            raise
+        stream.seek(0)
+        data = stream.read(MAX_BYTES)
+        completed = complete_jpeg(data, _segments(data))
         if completed is None:
             raise
     with open_image(BytesIO(completed), name) as image:

@@ -1,6 +1,6 @@
 """A photo opened for the networks: its pixels, its camera, its name."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from os import PathLike, fspath
@@ -115,10 +115,10 @@ def answer_in_chunks(
     def taken(source: Source | Photo) -> Source | Photo | FacegeomError:
         """Open at once what may show something else when the next source is taken, as a file or animation.
 
-        An iterator may fill one array again and again.
+        What is no sequence may fill one array again and again.
         """
         if isinstance(source, np.ndarray):
-            return source.copy() if isinstance(sources, Iterator) else source
+            return source if isinstance(sources, (Sequence, np.ndarray)) else source.copy()
         return source if isinstance(source, (str, PathLike, bytes)) else opened(source)
 
     def answered(photos: list[Photo]) -> list[Answer | FacegeomError]:

@@ -109,7 +109,7 @@ def check_many(sources: Any) -> None:
         InputError: it is one photo.
     """
     if isinstance(sources, np.ndarray):
-        one = "one array" if sources.ndim < 4 else None
+        one = "one array" if sources.ndim < 4 and sources.dtype.kind in "buif" else None
     elif isinstance(sources, (str, os.PathLike)):
         one = "one path"
     elif isinstance(sources, (bytes, bytearray, memoryview)):
@@ -119,7 +119,8 @@ def check_many(sources: Any) -> None:
     elif hasattr(sources, "read"):
         one = "one file"
     else:
-        one = None if hasattr(sources, "__iter__") else f"one {type(sources).__name__}"
+        is_sequence = hasattr(sources, "__iter__") or hasattr(sources, "__getitem__")
+        one = None if is_sequence else f"one {type(sources).__name__}"
     if one is not None:
         raise InputError(f"batch takes several photos, got {one}; use [photo]")
 

@@ -15,9 +15,12 @@ MAX_TAGS = 2000
 """Tags of one directory; a photo has some dozens."""
 
 MAX_PIECES = 100_000
+LARGEST_TILE = 4096**2
+"""Pixels of a tile, of which a small picture may be a corner."""
 """Strips or tiles of one image."""
 
 _BITS, _COMPRESSION, _PHOTOMETRIC, _MAKE, _STRIPS, _TILES = 258, 259, 262, 271, 273, 324
+_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 322, 323
 _SUB_IFDS, _SAMPLE_FORMAT, _EXIF, _DNG_VERSION, _SAMPLES = 330, 339, 34665, 50706, 277
 
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
@@ -108,6 +111,12 @@ def open_tiff(stream: IO[bytes], name: str) -> Image.Image:
     if pieces > MAX_PIECES:
         raise ImageError(
             f"{name}: expected at most {MAX_PIECES:,} strips or tiles, got {pieces:,}; {CONVERT}"
+        )
+    sides = [directory.numbers(tag, 0)[0] for tag in (_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT)]
+    if sides[2] * sides[3] > max(LARGEST_TILE, sides[0] * sides[1]):
+        raise ImageError(
+            f"{name}: expected tiles no larger than the picture of {sides[0]} x {sides[1]}, got"
+            f" {sides[2]} x {sides[3]}; {CONVERT}"
         )
     compression = directory.numbers(_COMPRESSION, 1)[0]
     if compression not in COMPRESSION_INFO:

@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 import numpy.typing as npt
 
-from facegeom.geometry.boxes import aligned_iou, in_photo, square
+from facegeom.geometry.boxes import aligned_iou, in_photo, nms, square
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import angles_from_rotation, rotation_from_6d, rotation_from_angles
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
@@ -111,7 +111,7 @@ class FacePredictions:
             offset_xy: decoded pixel (x, y) shows ((x, y) + 0.5) · factor_xy - 0.5 + offset_xy of the photo.
         """
         crop = self.crop_xyxy
-        if factor_xy != (1.0, 1.0):
+        if (factor_xy, offset_xy) != ((1.0, 1.0), (0.0, 0.0)):
             crop = in_photo(crop, factor_xy, offset_xy)
         size, centre = _size_and_centre(crop)
         depth = self.mesh[..., 2] * np.sqrt(size.prod(axis=-1))
@@ -132,6 +132,10 @@ class FacePredictions:
 
     def __getitem__(self, chosen: "slice | IntArray") -> "FacePredictions":
         return FacePredictions(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+    def distinct(self, iou: float) -> "FacePredictions":
+        """Keep the best of the faces whose boxes overlap by more than ``iou``, best first."""
+        return self if len(self.score) < 2 else self[nms(self.box_xyxy, self.score, iou)]
 
     def joined(self, other: "FacePredictions") -> "FacePredictions":
         """Append other predictions."""

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from os import PathLike
 from pathlib import Path
+from types import NoneType
 
 import numpy as np
 import numpy.typing as npt
 
-from facegeom.errors import WeightsError
+from facegeom.errors import InputError, WeightsError, shown
 from facegeom.geometry.boxes import square
 from facegeom.geometry.rotation import rotation_from_6d, rotation_to_6d
 from facegeom.image.crop import crop_images
@@ -74,9 +75,11 @@ class FPNet:
         """Load the FPNet of a file, by default the one that ships.
 
         Raises:
-            InputError: an unknown device.
+            InputError: an unknown device; no path.
             WeightsError: the file is missing, damaged, or holds another network.
         """
+        if not isinstance(path, (str, PathLike, NoneType)):
+            raise InputError(f"face_pose_net: expected the path of a file, got {shown(path)}")
         return cls(Engine(weights.path("fpnet") if path is None else Path(path), device, threads))
 
     def turned(

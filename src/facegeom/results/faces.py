@@ -151,6 +151,10 @@ class Faces(Table[Face], Measures):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.depth is not None:
+            if not all(isinstance(each, DepthMap) for each in self.depth):
+                raise InputError(f"depth: expected depth maps, got {shown(self.depth)}")
+            object.__setattr__(self, "depth", tuple(self.depth))
         fov_deg: Any = self.fov_deg
         is_number = isinstance(fov_deg, Real)
         if not (is_number and 1 <= fov_deg <= 179):
@@ -163,6 +167,8 @@ class Faces(Table[Face], Measures):
         if not known:
             source = shown(self.fov_source)
             raise InputError(f"fov_source: expected one of {', '.join(FOV_SOURCES)}, got {source}")
+        object.__setattr__(self, "fov_deg", float(fov_deg))
+        object.__setattr__(self, "min_face_px", float(least))
 
     @property
     def about(self) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def _describe_crops(faces: Any, stem: Path, crop: tuple[int, Template]) -> Itera
     maps = crop_from_photo(template, size, faces.landmarks_px, faces.box_xyxy)
     for number, each in enumerate(np.round(maps, 6).tolist()):
         file = _path(stem, f".{number}.aligned.png").name
-        yield {"file": file, "size_px": size, "crop_from_photo": each}
+        yield {"file": file, "size_px": int(size), "crop_from_photo": each}
 
 
 _DESCRIBE = {"depth": _describe_depth, "aligned": _describe_crops}

@@ -148,9 +148,11 @@ def check_photo(
 
 
 def searched_pixels(width: int, height: int, min_face: float, detector_name: str) -> float:
-    """Return how many pixels a detector searches: those of all levels of the photo's pyramid."""
+    """Return how many pixels a detector searches: those of all levels of the photo's pyramid, padded."""
     if detector_name == "onepass":
-        areas = [scale**2 for scale in detector.scales(max(width, height), min_face)]
+        levels, times = detector.scales(max(width, height), min_face), 1.0
     else:
-        areas = [min(1.0, cascade.SMALLEST_IN_WINDOW / min_face) ** 2 / (1 - cascade.FACTOR**2)]
-    return width * height * sum(areas)
+        levels = [min(1.0, cascade.SMALLEST_IN_WINDOW / min_face)]
+        times = 1 / (1 - cascade.FACTOR**2)
+    least = detector.GRAIN
+    return times * sum(max(width * level, least) * max(height * level, least) for level in levels)

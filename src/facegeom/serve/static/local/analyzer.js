@@ -120,7 +120,8 @@ export class FaceAnalyzer {
     const isNew = ({ square: box }) => known.every((face) => overlapOfSmaller(box, square(face)) <= this.settings.nested);
     const predictions = await this.verify(view, detected.filter(isNew), chosen.min_score);
     const refined = await this.faceNet.refine(image, this.distinct(predictions, chosen.min_score), lens);
-    const confirmed = await this.faceNet.confirm(image, refined, lens);
+    const distinct = this.distinct(refined, chosen.min_score);
+    const confirmed = await this.faceNet.confirm(image, distinct, lens);
     return confirmed.slice(0, chosen.max_faces ?? confirmed.length);
   }
 

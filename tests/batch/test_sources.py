@@ -9,11 +9,11 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from facegeom.batch import stores
+from facegeom.batch import sources, stores
 from facegeom.batch.input_index import Job
 from facegeom.batch.reading import Reader
 from facegeom.batch.sources import Wanted, list_photos
-from facegeom.batch.stores import UnreachableError
+from facegeom.batch.stores import UnreachableError, url_of
 from facegeom.errors import InputError
 
 from .conftest import jpeg, write_parquet, write_tar
@@ -331,3 +331,29 @@ def test_stores() -> None:
 def test_file_urls(tree: Path) -> None:
     url = (tree / "album").as_uri()
     assert keys(url) == [f"{url}/{key.removeprefix('album/')}" for key in ALBUM]
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "url"),
+    [
+        ("/photos/a.jpg", "/photos", "/photos/a.jpg"),
+        ("/photos/a.jpg", "file:///photos", "file:///photos/a.jpg"),
+        ("bucket/in/a.jpg", "s3://bucket/in", "s3://bucket/in/a.jpg"),
+        ("/dir/a.jpg", "memory://dir", "memory://dir/a.jpg"),
+        ("/photos/a.jpg", "hdfs://node:9000/photos", "hdfs://node:9000/photos/a.jpg"),
+        ("/photos/a.jpg", "ftp://host.example/photos", "ftp://host.example/photos/a.jpg"),
+        ("https://host.example/a.jpg", "https://host.example", "https://host.example/a.jpg"),
+    ],
+)
+def test_urls_of_what_a_store_lists(path: str, source: str, url: str) -> None:
+    assert url_of(path, source) == url
+
+
+def test_a_list_may_be_a_pipe(tree: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"# photos\none.jpg\n")
+    os.close(writing)
+    try:
+        assert list(sources._names_in(f"/dev/fd/{reading}")) == ["one.jpg"]
+    finally:
+        os.close(reading)

@@ -1,8 +1,10 @@
 """The command ``facegeom`` itself: version, help, groups, errors, import times."""
 
+import os
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import typer
@@ -104,3 +106,19 @@ def test_command_starts_without_the_heavy_packages() -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_closed_standard_streams_are_no_pipes_of_workers(tmp_path: Path, closed: str) -> None:
+    script = f"{sys.executable} -m facegeom analyze --demo -o out --format json {closed}"
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, timeout=120, check=False)
+    assert done.returncode == 0 and (tmp_path / "out" / "astronaut.json").is_file()
+
+
+def test_names_that_the_terminal_cannot_show(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "facegeom", "analyze", "--demo", "-o", "éa 中", "--format", "json"]
+    ascii_only = os.environ | {"PYTHONIOENCODING": "cp1252:strict"}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=ascii_only, capture_output=True, timeout=120, check=False
+    )
+    assert done.returncode == 0 and b"\\u4e2d" in done.stdout

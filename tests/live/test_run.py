@@ -6,8 +6,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+import numpy as np
 import pytest
 from receivers import Receiver, json_frame
 from typer.testing import CliRunner
@@ -128,6 +130,19 @@ def test_ctrl_c_ends_a_camera_that_is_gone(webcam: Source, seer: Any, receiver: 
     seer.on_frame = stop
     summary, _ = run(webcam, seer, receiver, say=say)
     assert summary.fault is None and opened
+
+
+def test_the_time_of_a_run_ends_also_while_its_camera_stalls(
+    webcam: Source, seer: Any, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stalling(source: Source, end_s: float, say: object, stop: Event) -> Iterator[tuple[Frame, float]]:
+        yield Frame(0, 0.0, np.zeros((48, 64, 3), np.uint8)), 30.0
+        stop.wait()
+
+    monkeypatch.setattr(live_run, "_camera_frames", stalling)
+    monkeypatch.setattr(live_run, "_OPENING_S", 0.0)
+    summary, frames = run(webcam, seer, receiver, seconds=0.5)
+    assert summary.frames == len(frames) <= 1 and summary.fault is None
 
 
 def test_the_time_of_a_run_ends_also_while_its_camera_is_gone(

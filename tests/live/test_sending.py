@@ -62,6 +62,17 @@ def test_ports_and_paths(host: str) -> None:
             assert target._address[1] == port
 
 
+def test_receivers_listen_on_the_fourth_version_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        (socket.AF_INET6, socket.SOCK_DGRAM, 17, "", ("::1", 39539, 0, 0)),
+        (socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("127.0.0.1", 39539)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with closing(Target.open("vmc://localhost")) as target:
+        assert target._address == ("127.0.0.1", 39539)
+        assert target._socket.getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST)
+
+
 def test_each_protocol_reaches_its_receiver(live_frame: Callable[..., LiveFrame], receiver: Receiver) -> None:
     frame = live_frame()
     urls = {"vmc": "", "osc": "/studio", "livelink": "/actor", "json": ""}

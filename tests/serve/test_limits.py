@@ -136,5 +136,5 @@ def refusal(size_wh: tuple[int, int], settings: Settings, min_face: float | None
 
 @pytest.mark.parametrize("wrong", [{"queue": 0}, {"batch": -1}, {"max_bytes": 0}])
 def test_settings_below_their_least(wrong: dict[str, int]) -> None:
-    with pytest.raises(InputError, match=f"{next(iter(wrong))}: expected at least"):
+    with pytest.raises(InputError, match=f"{next(iter(wrong))}: expected a number from"):
         Settings(**wrong)  # type: ignore[arg-type]

@@ -32,13 +32,12 @@ _TAR, _PARQUET = (".tar",), (".parquet", ".pq")
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip")
 _SHARDS = (*_TAR, *_PARQUET, *_COMPRESSED)
 _WILDCARD = re.compile(r"[*?\[]")
+_LIST_COLUMNS = ("url", "path", "file", "key")
 _AHEAD = 16  # shards whose listings are read at once
 
 _WALKED_TARS = 32
 """Tar files on this machine whose members are listed here, so that several workers can read one. Beyond them
 there are enough tar files for all workers: each reads one as a whole, as it does in a store."""
-
-_LIST_COLUMNS = ("url", "path", "file", "key")
 
 
 @dataclass(frozen=True)
@@ -205,10 +204,10 @@ def _nothing(text: str) -> InputError:
 def _names_in(location: str) -> Iterable[str]:
     """Return the paths and URLs that a list names."""
     try:
-        store, path = open_store(location)
         if not location.endswith(_PARQUET):
-            lines = patiently(partial(_content, store, path), location).decode().splitlines()
+            lines = patiently(partial(_content, location), location).decode().splitlines()
             return [normalized(line) for line in map(str.strip, lines) if line and not line.startswith("#")]
+        store, path = open_store(location)
         with store.open(path, "rb") as stream:
             table = pq.ParquetFile(stream)
             strings = [field.name for field in table.schema_arrow if str(field.type).endswith("string")]
@@ -223,9 +222,10 @@ def _names_in(location: str) -> Iterable[str]:
         raise InputError(f"cannot read the list {location!r}: {reason_of(error)}") from error
 
 
-def _content(store: Any, path: str) -> bytes:
-    try:
-        return bytes(store.cat_file(path))
+def _content(location: str) -> bytes:
+    store, path = open_store(location)
+    try:  # a local one once and from its beginning to its end: it may be a pipe
+        return bytes(store.cat_file(path)) if is_url(location) else Path(path).read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"cannot read the list {path!r}: it is not there") from error
 

@@ -98,7 +98,11 @@ def url_of(path: str, source: str) -> str:
     """Return the path or URL by which a worker opens a file; ``source`` is one in the same store."""
     if not is_url(source) or is_url(path):
         return path
-    return f"{source.partition('://')[0]}://{path.lstrip('/')}"
+    scheme, _, rest = source.partition("://")
+    host = rest.partition("/")[0]  # or a bucket, which the paths of its store begin with
+    if path.lstrip("/").startswith(f"{host}/") and host:
+        return f"{scheme}://{path.lstrip('/')}"
+    return f"{scheme}://{host}/{path.lstrip('/')}"
 
 
 def patiently(action: Callable[[], _T], what: str) -> _T:

@@ -94,6 +94,7 @@ def live(
     _print_summary(summary, targets)
     if summary.fault:
         typer.secho(f"error: {summary.fault}", fg="red", err=True)
+    if summary.fault or any(target.lost and not target.packets for target in targets):
         raise typer.Exit(1)
 
 

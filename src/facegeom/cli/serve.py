@@ -16,15 +16,19 @@ def serve(
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free port.")] = 8000,
-    max_mb: Annotated[float, typer.Option(min=0.001, help="Largest upload, 10^6 bytes.")] = 20,
-    max_megapixels: Annotated[float, typer.Option(min=0.001, help="Largest photo, 10^6 pixels.")] = 25,
+    max_mb: Annotated[float, typer.Option(min=0.001, max=1e6, help="Largest upload, 10^6 bytes.")] = 20,
+    max_megapixels: Annotated[
+        float, typer.Option(min=0.001, max=1e6, help="Largest photo, 10^6 pixels.")
+    ] = 25,
     queue: Annotated[int, typer.Option(min=1, help="Most photos in the queue; more are refused.")] = 64,
     batch: Annotated[int, typer.Option(min=1, help="Most photos in one batch of a worker.")] = 16,
     timeout: Annotated[
-        float, typer.Option(min=1, help="Seconds that an upload may pause, and for its response.")
+        float,
+        typer.Option(min=1, max=1e6, help="Seconds that an upload may pause, and for its response."),
     ] = 30,
     wait: Annotated[
-        float, typer.Option(min=0, help="Seconds in the queue after which a photo is refused with 503.")
+        float,
+        typer.Option(min=0.05, max=1e6, help="Seconds in the queue after which a photo is refused with 503."),
     ] = 0.8,
     allow_host: Annotated[
         list[str] | None,

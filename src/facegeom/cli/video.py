@@ -1,6 +1,8 @@
 """``facegeom video``: write tables of all faces of videos or of a camera, and overlay videos."""
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +87,7 @@ def video(
     """
     from facegeom.video.run import check_formats, end_time, run_video
 
+    stop_by_signals()
     end_time(start, seconds)  # wrong values are reported before the networks are loaded
     kinds = check_formats(part.strip() for part in formats.split(","))
     sources = _sources(paths or [], camera)
@@ -110,6 +113,14 @@ def video(
         failed |= _print_summary(summary, live=camera is not None)
     if failed:
         raise typer.Exit(1)
+
+
+def stop_by_signals() -> None:
+    """Let the signals that end a program keep the results so far, as Ctrl-C does."""
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):  # the second is missing on Windows
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.default_int_handler)
 
 
 def _sources(paths: Sequence[Path], camera: str | None) -> "dict[str, Source]":
@@ -179,6 +190,8 @@ def _print_summary(summary: "VideoSummary", live: bool) -> bool:
         f" {count_noun(len(summary.track_ids), 'face')} tracked, {count_noun(summary.rows, 'row')};"
         f" wrote {', '.join(map(str, summary.files))}"
     )
+    if summary.warning:
+        typer.secho(f"warning: {summary.warning}", fg="yellow", err=True)
     if not summary.fault or live:
         return False
     ends_early = summary.stopped or "it ends at" in summary.fault

@@ -22,6 +22,7 @@ PAUSES_S = (0.5, 10.0)
 """A camera that vanished is opened again after the first pause, which doubles up to the last."""
 
 _KEPT_LATENCIES = 36_000
+_OPENING_S = 5.0  # a camera may take so long to give its first frame
 _WAIT_S = 0.5  # a wait without an end would not see Ctrl-C on Windows
 _TICK_S = 1e-6  # frame times are rounded
 
@@ -99,7 +100,7 @@ def run_live(
     analyze.reset()
     summary, slots, begun_s = LiveSummary(), Slots(), None
     faults = {target.url: target.fault for target in targets}
-    newest = _Newest(read) if realtime or source.device else None
+    newest = _Newest(read, end_s if source.device else inf) if realtime or source.device else None
     try:
         for arrival in newest or read(Event()):
             begun_s = arrival.arrived_s if begun_s is None else begun_s
@@ -208,10 +209,14 @@ def _camera_frames(
 
 
 class _Newest:
-    """Read in a thread of its own and give the newest frame; older ones are left out."""
+    """Read in a thread of its own and give the newest frame; older ones are left out.
 
-    def __init__(self, read: Callable[[Event], Iterator[Arrival]]) -> None:
+    It ends after ``limit_s`` seconds of waiting though no frame comes: a camera may stall.
+    """
+
+    def __init__(self, read: Callable[[Event], Iterator[Arrival]], limit_s: float) -> None:
         self.left_out, self._stop = 0, Event()
+        self._last_s = time.monotonic() + limit_s + _OPENING_S
         self._condition = Condition()
         self._newest: Arrival | None = None
         self._ended = False
@@ -237,7 +242,7 @@ class _Newest:
         """Yield the newest frame each time; raise what reading raised, after the last one."""
         while True:
             with self._condition:
-                while not (self._newest or self._ended):
+                while not (self._newest or self._ended or time.monotonic() > self._last_s):
                     self._condition.wait(_WAIT_S)
                 arrival, self._newest = self._newest, None
             if arrival is None:

@@ -59,11 +59,15 @@ class Target:
         if strange or (path and scheme.path is None):
             raise InputError(f"expected {parts.scheme}://{host}:{port} without more, got {url!r}")
         try:
-            family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"cannot find the host {host!r} of {url!r}: {reason}; check its name") from error
-        return cls(url, scheme, path or scheme.path or "", socket.socket(family, socket.SOCK_DGRAM), address)
+        # receivers mostly listen on IPv4, while "localhost" may be ::1 first
+        family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+        sender = socket.socket(family, socket.SOCK_DGRAM)
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        return cls(url, scheme, path or scheme.path or "", sender, address)
 
     def send(self, frame: LiveFrame) -> None:
         """Send a frame; count what the system refuses, as without a network, and go on."""

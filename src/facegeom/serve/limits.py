@@ -17,6 +17,8 @@ MAX_SEARCH_PIXELS = 5_000_000
 
 RETRY_AFTER_S = 1
 
+_LEAST, _MOST = {"wait_s": 0.001, "private": 0}, 1e12
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -35,7 +37,7 @@ class Settings:
         private: whether the page analyzes photos in the browser until its user chooses.
 
     Raises:
-        InputError: a limit is below 1.
+        InputError: a limit is below 1, ``wait_s`` below 0.001, or one of them is absurdly large.
     """
 
     max_bytes: int = 20_000_000
@@ -50,9 +52,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value, least = getattr(self, field.name), 0 if field.name in ("wait_s", "private") else 1
-            if isinstance(value, (int, float)) and not value >= least:
-                raise InputError(f"{field.name}: expected at least {least}, got {value!r}")
+            value, least = getattr(self, field.name), _LEAST.get(field.name, 1)
+            if isinstance(value, (int, float)) and not least <= value <= _MOST:
+                raise InputError(
+                    f"{field.name}: expected a number from {least:g} to {_MOST:g}, got {value!r}"
+                )
 
 
 def busy(why: str) -> RefusedError:

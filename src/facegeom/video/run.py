@@ -146,6 +146,7 @@ class VideoSummary:
         files: files that were written, the overlay first.
         fault: what is wrong with the video, or why the run ended before it; None if nothing is.
         stopped: whether Ctrl-C ended the run.
+        warning: what the files lack, though the run is complete.
     """
 
     frames: int = 0
@@ -155,6 +156,7 @@ class VideoSummary:
     files: list[Path] = field(default_factory=list)
     fault: str | None = None
     stopped: bool = False
+    warning: str | None = None
 
 
 def run_video(
@@ -239,5 +241,9 @@ def run_video(
                 raise
             summary.stopped = isinstance(end, KeyboardInterrupt)
             summary.fault = str(end) or "stopped by the keyboard"
+        if overlay and drawn.left_out:
+            summary.warning = (
+                f"the overlay is silent: no video file that it is written to holds {drawn.left_out} sound"
+            )
     summary.files.reverse()
     return summary

@@ -34,6 +34,8 @@ class VideoWriter:
         self._matrix = self._colours.scaler_matrix(stored.width, stored.height)
         self._stream: Any = None
         self._first_s, self._last_pts = 0.0, -1
+        self.left_out: str | None = None
+        """Codec of a sound that the video cannot hold."""
 
     def write(self, pixels: UInt8Array, time_s: float) -> None:
         """Append a frame.
@@ -78,7 +80,10 @@ class VideoWriter:
         context.colorspace, context.color_range = colours.matrix, colours.range
         context.color_primaries, context.color_trc = colours.primaries, colours.transfer
         if self._sound:
-            self._sound.add_stream_to(self._container, self._first_s)
+            try:
+                self._sound.add_stream_to(self._container, self._first_s)
+            except ValueError:  # "format does not support codec"
+                self.left_out, self._sound = self._sound.codec, None
         return stream
 
     def finish(self) -> None:
@@ -162,9 +167,10 @@ def open_writer(path: Path, video: Video) -> Iterator[VideoWriter]:
 
 @contextmanager
 def _open_sound(video: Video) -> Iterator[_SoundCopier | None]:
-    """Open the sound of the input a second time; yield None for cameras and silent files."""
+    """Open the sound of the input a second time; yield None for cameras, silent files, unknown codecs."""
     if video.source.device:
         yield None
         return
     with video.source.open_container() as container:
-        yield _SoundCopier(container, video.start_s) if container.streams.audio else None
+        readable = container.streams.audio and container.streams.audio[0].codec_context is not None
+        yield _SoundCopier(container, video.start_s) if readable else None

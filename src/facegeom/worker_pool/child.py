@@ -21,7 +21,6 @@ from facegeom.errors import FacegeomError
 
 def main() -> None:
     """Serve calls until the input closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers
     if sys.platform == "linux":
         _end_with_parent(int(sys.argv[1]))
     output = _claim_stdout()

@@ -208,4 +208,5 @@ class Deadline:
 
 def _program() -> str:
     """Return the Python code that a worker runs, with this process's import path."""
-    return f"import sys; sys.path[:] = {sys.path!r}; from facegeom.worker_pool.child import main; main()"
+    calm = "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN)"  # Ctrl-C is the parent's
+    return f"{calm}; sys.path[:] = {sys.path!r}; from facegeom.worker_pool.child import main; main()"

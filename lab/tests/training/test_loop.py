@@ -134,6 +134,22 @@ def test_a_resumed_training_draws_other_samples(tmp_path: Path, workers: int) ->
     assert len(set(drawn)) == len(drawn) > 20
 
 
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_rate_that_falls_on_a_plateau_forgets_no_epoch(tmp_path: Path, interrupted: bool) -> None:
+    """Two epochs without a better loss halve it, whether each was a run of its own or all were one."""
+
+    def run(epochs: int) -> Task:
+        task = Task([3, 1, 2, 1.5, 1.2, 1.1, 1.05][:epochs])
+        fit(tmp_path, task, callbacks=[loop.LowerOnPlateau(0.5, 2)])
+        return task
+
+    for epochs in range(1, 7) if interrupted else ():
+        run(epochs)
+    task = run(7)
+    assert task.trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.01 / 4)
+    assert read_metrics(tmp_path)["lr"].tolist() == pytest.approx([0.01] * 4 + [0.005] * 2 + [0.0025])
+
+
 def test_a_complete_training_is_not_repeated(tmp_path: Path) -> None:
     fit(tmp_path, Task([2, 1]))
     again = Task([2, 1])

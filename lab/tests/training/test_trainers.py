@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from importlib import import_module
 from inspect import signature
@@ -126,6 +126,33 @@ def test_what_cannot_be_trained(
 def test_a_data_set_that_a_kind_cannot_read(recipe: str, dataset: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         train(recipe, Inputs(tmp_path, tmp_path / "run", dataset))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name", "exists", "message"),
+    [
+        (NAME, "start", True, "--start: trainings of the kind landmarks do not read it"),
+        (NAME, "rendered", True, "--rendered: trainings of the kind landmarks do not read it"),
+        ("onepass", "hard_negatives", True, "--hard-negatives: trainings of the kind onepass do not read it"),
+        (
+            "face",
+            "hard_negatives",
+            False,
+            "--hard-negatives: expected .*given, found nothing; check the path",
+        ),
+        ("face", "rendered", False, "--rendered: expected .*given, found nothing"),
+        ("eyes", "start", False, "--start: expected .*given, found nothing"),
+    ],
+)
+def test_inputs_that_are_not_read_or_not_there(
+    recipe: str, name: str, exists: bool, message: str, tmp_path: Path
+) -> None:
+    given = tmp_path / "given"
+    if exists:
+        given.mkdir()
+    with pytest.raises(InputError, match=message):
+        train(recipe, replace(Inputs(tmp_path, tmp_path / "run"), **{name: given}))
     assert not (tmp_path / "run").exists()
 
 

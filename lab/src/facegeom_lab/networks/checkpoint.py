@@ -61,7 +61,7 @@ def initial_network(net: nn.Module, start: Path | None, folded: bool) -> nn.Modu
 
 @torch.no_grad()
 def blend_weights(net: nn.Module, start: Path | None, fraction: float) -> None:
-    """Blend the weights of a network trained in the folded form, in place, with those it started from.
+    """Blend the weights of a trained network, in place, with those it started from, both in the folded form.
 
     Weights of one valley of the loss average well (WiSE-FT, Wortsman et al., CVPR 2022).
 
@@ -70,9 +70,10 @@ def blend_weights(net: nn.Module, start: Path | None, fraction: float) -> None:
     """
     if start is None:
         raise InputError("start_share asks for the weights to start from; give --start")
-    initial = network_from_checkpoint(start, type(net)())
-    for own, other in zip(net.parameters(), initial.parameters(), strict=True):
-        own.lerp_(other, fraction)
+    own, initial = fold(copy.deepcopy(net)), fold(network_from_checkpoint(start, type(net)()))
+    for weight, other in zip(own.parameters(), initial.parameters(), strict=True):
+        weight.lerp_(other, fraction)
+    unfold(own, net)
 
 
 def read_state(checkpoint: Path) -> dict[str, torch.Tensor]:

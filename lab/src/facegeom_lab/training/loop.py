@@ -247,6 +247,43 @@ class FiniteLoss(Callback):
             )
 
 
+class LowerOnPlateau(Callback):
+    """Multiply the learning rate by ``factor`` after so many epochs without a better validation loss.
+
+    Lightning would count an epoch after the checkpoint is written; a resumed training would forget it.
+
+    Args:
+        factor: below 1.
+        epochs: without a better ``val/loss``.
+    """
+
+    def __init__(self, factor: float, epochs: int) -> None:
+        self.factor, self.epochs = factor, epochs
+        self._plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
+        self._known: dict[str, Any] = {}
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Count for the optimiser, from where the checkpoint left off."""
+        self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            trainer.optimizers[0], factor=self.factor, patience=self.epochs - 1
+        )
+        if self._known:
+            self._plateau.load_state_dict(self._known)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Count an epoch, after its validation and before the checkpoint."""
+        if self._plateau is not None and "val/loss" in trainer.callback_metrics:
+            self._plateau.step(float(trainer.callback_metrics["val/loss"]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the counts for the checkpoint."""
+        return self._plateau.state_dict() if self._plateau is not None else self._known
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the counts of a checkpoint."""
+        self._known = state_dict
+
+
 class StopAtRate(Callback):
     """Stop the training once the warm-up is over and the learning rate has fallen to ``rate`` or below."""
 

@@ -65,6 +65,19 @@ PACK_KINDS = (
 )
 """Kinds that learn from ``data/faces`` of the data pack."""
 
+READERS = {
+    "start": (
+        *("depth1", "depth2", "expression", "face", "face-free", "face-score", "fpnet", "onepass"),
+        *("onepass-free", "region"),
+    ),
+    "rendered": (
+        *("depth1", "depth2", "detector", "expression", "face", "face-free", "face-score", "mtcnn"),
+        *("onepass", "onepass-free", "region", "sixdrepnet"),
+    ),
+    "hard_negatives": ("face", "face-free", "onepass-free"),
+}
+"""Kinds that read each of the inputs that may be left out."""
+
 EVALUATED_SETS = {"sixdrepnet": ("aflw2000", "300w-lp", "biwi")}
 """Further data sets that a kind is evaluated on."""
 
@@ -104,6 +117,7 @@ def train(name: str, inputs: Inputs, overrides: Mapping[str, object] | None = No
     """
     kind = recipes.kind(name)
     check_dataset(kind, inputs.dataset)
+    check_inputs(kind, inputs)
     recipes.check_keys(name, overrides or {})
     if inputs.dataset == PACK and kind in PACK_KINDS:
         check_pack(inputs.data, {**recipes.values(name), **(overrides or {})})
@@ -158,6 +172,21 @@ def check_dataset(kind: str, dataset: str) -> None:
         raise InputError(
             f"the kind {kind} cannot be trained on {found.title}; expected --dataset {' or '.join(known)}"
         )
+
+
+def check_inputs(kind: str, inputs: Inputs) -> None:
+    """Refuse files and folders that are missing, or that the kind does not read.
+
+    Raises:
+        InputError: one of them is given.
+    """
+    for name, kinds in READERS.items():
+        given = getattr(inputs, name)
+        option = f"--{name.replace('_', '-')}"
+        if given is not None and kind not in kinds:
+            raise InputError(f"{option}: trainings of the kind {kind} do not read it; leave it out")
+        if given is not None and not given.exists():
+            raise InputError(f"{option}: expected {given}, found nothing; check the path")
 
 
 def check_pack(data: Path, values: Mapping[str, object]) -> None:

@@ -13,7 +13,7 @@ from facegeom_lab.datasets.training.face_labels import real_faces
 from facegeom_lab.datasets.training.face_samples import FaceCropsPlain
 from facegeom_lab.export import export
 from facegeom_lab.networks.blocks import fold
-from facegeom_lab.networks.checkpoint import network_from_checkpoint
+from facegeom_lab.networks.checkpoint import initial_network, network_from_checkpoint
 from facegeom_lab.networks.face import FaceNet
 from facegeom_lab.training import recipes
 from facegeom_lab.training.tasks import face
@@ -165,6 +165,26 @@ def test_weights_are_blended_with_the_initial_ones(tmp_path: Path) -> None:
             torch.testing.assert_close(own, fraction * first + (1 - fraction) * last)
     with pytest.raises(InputError, match="give --start"):
         face.blend_weights(end, None, 0.5)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.5])
+def test_a_start_with_normalisation_is_blended_as_it_answers(tmp_path: Path, fraction: float) -> None:
+    """Of a training that has changed nothing yet, no blend changes anything."""
+    start = FaceNet()
+    for part in start.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.running_mean.uniform_(-0.5, 0.5)
+            part.running_var.uniform_(0.5, 2)
+    file = tmp_path / "start.ckpt"
+    torch.save({"state_dict": {f"net.{key}": value for key, value in start.state_dict().items()}}, file)
+    state = {
+        f"net.{key}": value for key, value in initial_network(FaceNet(), file, True).state_dict().items()
+    }
+    torch.save({"state_dict": state}, tmp_path / "last.ckpt")
+    net = network_from_checkpoint(tmp_path / "last.ckpt", FaceNet())
+    face.blend_weights(net, file, fraction)
+    pictures = torch.rand(2, 3, 128, 128) * 255
+    torch.testing.assert_close(net(pictures)["mesh"], start.eval()(pictures)["mesh"], atol=1e-4, rtol=1e-3)
 
 
 def test_rendered_heads_join_the_real_ones(training_pack: object, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.depth.two_stage import DepthSource, NetworkDepth, PlacedMeshes
+from facegeom.errors import InputError
 from facegeom.image import reading
 from facegeom.image.photo import open_photo
 from facegeom_lab.bench.context import MESH_OPTIONS
@@ -97,10 +98,12 @@ def run_depth(
         show: called with each table as soon as it is measured.
 
     Raises:
-        InputError: data is missing.
+        InputError: data is missing; a peer that gives no mesh.
         WeightsError: a network's weights are missing.
         ExternalError: a peer failed.
     """
+    if strange := sorted(set(peers) - {"mediapipe"}):
+        raise InputError(f"expected --peers mediapipe or '', got {', '.join(strange)}")
     analyzers = {method: FaceAnalyzer(depth=cast(Any, method)) for method in methods}
     heads = rendered(data, config.heads, out / "cache")
     faces = fitted(data, labels, "val", config.every, out / "cache")

@@ -45,7 +45,7 @@ def hint_loss(teacher: nn.Module) -> Loss:
 
     def loss(net: nn.Module, images: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
-            hint = teacher(images)
+            hint = teacher.to(images.device)(images)
         return 0.5 * F.mse_loss(net(images).float(), hint.float())
 
     return loss
@@ -62,7 +62,7 @@ def knowledge_loss(teacher: nn.Module, progress: Callable[[], float] = lambda: 0
 
     def loss(net: nn.Module, images: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
-            soft = F.softmax(teacher(images).float() / TEMPERATURE, dim=1)
+            soft = F.softmax(teacher.to(images.device)(images).float() / TEMPERATURE, dim=1)
         logits = net(images).float()
         weight = TEACHER_WEIGHT + (1 - TEACHER_WEIGHT) * progress()
         return F.cross_entropy(logits, classes) + weight * F.cross_entropy(logits / TEMPERATURE, soft)

@@ -56,7 +56,8 @@ class Depth2Task(L.LightningModule):
         images = depth.to_float(crops)
         if self.first:
             with torch.no_grad():
-                first_mm = full_size_depth(self.first[0](images).float())
+                first = self.first[0].to(images.device)
+                first_mm = full_size_depth(first(images).float())
             images = stage_two_input(images, first_mm).contiguous(memory_format=torch.channels_last)
         return self.net(images).float()
 

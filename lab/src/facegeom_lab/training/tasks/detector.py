@@ -142,7 +142,7 @@ class RNetTask(PNetTask):
     def _proposals(self, images: torch.Tensor) -> torch.Tensor:
         """Return P-Net's best windows (N, 12, 4) as squares."""
         half = F.avg_pool2d(images, 2)
-        logits, offsets = (output.float() for output in self.pnet[0](channels_last(half)))
+        logits, offsets = (output.float() for output in self.pnet[0].to(half.device)(channels_last(half)))
         windows = windows_xyxy(half.shape[2:], half.device).reshape(-1, 4)
         best = (
             (logits.flatten(1) + torch.rand_like(logits.flatten(1)) * 2).topk(self.PROPOSALS, dim=1).indices

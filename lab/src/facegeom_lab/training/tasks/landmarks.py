@@ -130,8 +130,7 @@ class LandmarksTask(L.LightningModule):
         r = self.recipe
         learned = [p for p in self.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(learned, r.learning_rate)
-        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=r.factor, patience=r.patience)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/loss"}}
+        return {"optimizer": optimizer}
 
     def on_train_batch_start(self, *_: object) -> None:
         """Set the learning rate during the linear warm-up."""
@@ -211,7 +210,10 @@ def train(recipe: LandmarksRecipe, inputs: Inputs) -> Path:
         recipe.precision,
         processes=inputs.processes,
         max_epochs=recipe.max_epochs,
-        callbacks=[loop.StopAtRate(recipe.stop_at_rate, recipe.warmup_epochs)],
+        callbacks=[
+            loop.LowerOnPlateau(recipe.factor, recipe.patience),
+            loop.StopAtRate(recipe.stop_at_rate, recipe.warmup_epochs),
+        ],
     )
     loop.fit(trainer, LandmarksTask(recipe, data.scheme), data, inputs.out)
     return inputs.out / loop.BEST

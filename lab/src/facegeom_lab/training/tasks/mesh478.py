@@ -65,8 +65,7 @@ class Mesh478Task(L.LightningModule):
         """Return Adam with a schedule by the validation loss."""
         r = self.recipe
         optimizer = torch.optim.Adam(self.parameters(), r.learning_rate)
-        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=r.factor, patience=r.patience)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val/loss"}}
+        return {"optimizer": optimizer}
 
 
 class Mesh478Data(L.LightningDataModule):
@@ -135,7 +134,13 @@ def train(recipe: Mesh478Recipe, inputs: Inputs) -> Path:
     """Train the head on the frozen backbone's features; return its best checkpoint by validation loss."""
     L.seed_everything(recipe.seed, workers=True)
     data = Mesh478Data(recipe, inputs)
-    trainer = loop.trainer(inputs.out, "32-true", processes=inputs.processes, max_epochs=recipe.max_epochs)
+    trainer = loop.trainer(
+        inputs.out,
+        "32-true",
+        processes=inputs.processes,
+        max_epochs=recipe.max_epochs,
+        callbacks=[loop.LowerOnPlateau(recipe.factor, recipe.patience)],
+    )
     loop.fit(trainer, Mesh478Task(recipe), data, inputs.out)
     return inputs.out / loop.BEST
 

@@ -138,17 +138,21 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 
 def export(name: str, checkpoint: Path, folder: Path) -> Path:
-    """Write ``folder/name.onnx``; set the SHA-256 of its entry in ``folder/manifest.json``, if any."""
+    """Write ``folder/name.onnx``; see :func:`ship`."""
     if name not in NETWORKS:
         raise InputError(f"expected one of {', '.join(NETWORKS)}, got {name!r}")
     content = to_onnx(name, network_from_checkpoint(checkpoint, NETWORKS[name]()))
-    target = folder / f"{name}.onnx"
-    write(target, content)
-    entries = read_manifest(folder)
+    return ship(name, content, folder / f"{name}.onnx")
+
+
+def ship(name: str, content: bytes, file: Path) -> Path:
+    """Write the file of a network; set the SHA-256 of its entry in the manifest beside it, if any."""
+    write(file, content)
+    entries = read_manifest(file.parent)
     if name in entries:
         entries[name]["sha256"] = hashlib.sha256(content).hexdigest()
-        write_manifest(folder, entries)
-    return target
+        write_manifest(file.parent, entries)
+    return file
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

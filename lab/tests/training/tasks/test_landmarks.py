@@ -119,20 +119,13 @@ def test_rates_of_the_first_steps(
     assert set(rates[steps:15]) == {1e-3} and rates[15] == 0.25
 
 
-def test_optimiser_and_schedule() -> None:
-    """Adam on what is not frozen; a quarter of the rate when validation has stalled for 4 epochs."""
+def test_adam_learns_what_is_not_frozen() -> None:
     task = LandmarksTask(recipe(frozen_blocks=3), "celeba5")
-    chosen = task.configure_optimizers()
-    optimizer, plateau = chosen["optimizer"], chosen["lr_scheduler"]["scheduler"]
-    assert isinstance(optimizer, torch.optim.Adam) and chosen["lr_scheduler"]["monitor"] == "val/loss"
+    optimizer = task.configure_optimizers()
+    assert isinstance(optimizer, torch.optim.Adam) and optimizer.param_groups[0]["lr"] == 1e-3
     learned = optimizer.param_groups[0]["params"]
     assert all(parameter.requires_grad for parameter in learned)
     assert len(learned) < len(list(task.parameters()))
-    rates = []
-    for loss in [1.0, 0.9] + [0.9] * 10:
-        plateau.step(loss)
-        rates.append(optimizer.param_groups[0]["lr"])
-    assert rates == [1e-3] * 6 + [2.5e-4] * 5 + [6.25e-5]
 
 
 class Oracle(nn.Module):

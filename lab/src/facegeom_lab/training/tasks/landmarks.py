@@ -125,12 +125,10 @@ class LandmarksTask(L.LightningModule):
             weight = weight * weight[:, [*self.pupils[0], *self.pupils[1]]].amin(dim=1, keepdim=True)
         return weighted_mean(distance / size[:, None], weight)
 
-    def configure_optimizers(self) -> dict:
-        """Return Adam on the parameters that are not frozen, with a schedule by the validation loss."""
-        r = self.recipe
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return Adam on the parameters that are not frozen."""
         learned = [p for p in self.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(learned, r.learning_rate)
-        return {"optimizer": optimizer}
+        return torch.optim.Adam(learned, self.recipe.learning_rate)
 
     def on_train_batch_start(self, *_: object) -> None:
         """Set the learning rate during the linear warm-up."""

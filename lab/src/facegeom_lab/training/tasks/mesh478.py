@@ -61,11 +61,9 @@ class Mesh478Task(L.LightningModule):
         """Log the loss."""
         self.log("val/loss", nn.functional.mse_loss(self.net(batch[0]), batch[1]), prog_bar=True)
 
-    def configure_optimizers(self) -> dict:
-        """Return Adam with a schedule by the validation loss."""
-        r = self.recipe
-        optimizer = torch.optim.Adam(self.parameters(), r.learning_rate)
-        return {"optimizer": optimizer}
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return Adam."""
+        return torch.optim.Adam(self.parameters(), self.recipe.learning_rate)
 
 
 class Mesh478Data(L.LightningDataModule):

@@ -18,6 +18,7 @@ from facegeom.depth.depth_map import SIZE_PX
 from facegeom.errors import InputError
 from facegeom.export.files import write
 from facegeom.models import regions
+from facegeom.models.weights import FREE
 from facegeom_lab.networks import expression
 from facegeom_lab.networks.blocks import fold
 from facegeom_lab.networks.cascade import CascadeForExport, FPNet, PNet, RNet
@@ -137,11 +138,16 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+FLOATS_OF_FREE = tuple(f"{name}-{FREE}" for name in (*REGION_NAMES, "expression"))
+"""Networks of the free set that ship as they are trained; `facegeom lab quantise` makes the others."""
+
+
 def export(name: str, checkpoint: Path, folder: Path) -> Path:
     """Write ``folder/name.onnx``; see :func:`ship`."""
-    if name not in NETWORKS:
-        raise InputError(f"expected one of {', '.join(NETWORKS)}, got {name!r}")
-    content = to_onnx(name, network_from_checkpoint(checkpoint, NETWORKS[name]()))
+    if name not in (*NETWORKS, *FLOATS_OF_FREE):
+        raise InputError(f"expected one of {', '.join((*NETWORKS, *FLOATS_OF_FREE))}, got {name!r}")
+    network = name.removesuffix(f"-{FREE}")
+    content = to_onnx(network, network_from_checkpoint(checkpoint, NETWORKS[network]()))
     return ship(name, content, folder / f"{name}.onnx")
 
 

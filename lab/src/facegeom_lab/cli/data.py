@@ -187,6 +187,10 @@ def expressions(
     ] = "train",
     labels: Labels = LABELS,
     every: Annotated[int, typer.Option(min=1, help="Of labelled faces: take only every N-th.")] = 1,
+    free: Annotated[
+        bool,
+        typer.Option(help="Free sources and free weights alone; --labels is the folder of the free photos'."),
+    ] = False,
 ) -> None:
     """Analyze faces with known expressions and looks, rendered or fitted: samples of the expression network.
 
@@ -195,14 +199,17 @@ def expressions(
     Example: facegeom lab expressions --data data --count 6000 --seed 11 -o runs/expressions
 
     Example: facegeom lab expressions --data data --labels runs/labels.npz --every 2 -o runs/expressions
+
+    Example: facegeom lab expressions --data data --labels runs/free --free -o runs/free/expressions
     """
-    from facegeom_lab.datasets.training.expression_faces import make_face_samples
+    from facegeom_lab.datasets.training.expression_faces import free_people, make_face_samples, pack_people
     from facegeom_lab.datasets.training.expression_samples import make_samples
 
     if count:
-        shards = make_samples(data, count, out, seed, split)
+        shards = make_samples(data, count, out, seed, split, free)
     else:
-        shards = make_face_samples(data, labels, out, every)
+        people = (free_people if free else pack_people)(data, labels)
+        shards = make_face_samples(data, people, out, every, free)
     typer.echo(f"{len(shards)} files under {out}")
 
 

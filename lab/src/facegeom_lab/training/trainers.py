@@ -22,6 +22,7 @@ TRAINERS: dict[str, tuple[str, str]] = {
     "depth2": ("facegeom_lab.training.tasks.depth2", "Depth2Recipe"),
     "detector": ("facegeom_lab.training.tasks.detector", "DetectorRecipe"),
     "expression": ("facegeom_lab.training.tasks.expression", "ExpressionRecipe"),
+    "expression-free": ("facegeom_lab.training.tasks.free", "ExpressionRecipe"),
     "face": ("facegeom_lab.training.tasks.face", "FaceRecipe"),
     "face-free": ("facegeom_lab.training.tasks.free", "FaceRecipe"),
     "face-score": ("facegeom_lab.training.tasks.face_score", "FaceScoreRecipe"),
@@ -34,6 +35,7 @@ TRAINERS: dict[str, tuple[str, str]] = {
     "onepass": ("facegeom_lab.training.tasks.onepass", "OnePassRecipe"),
     "onepass-free": ("facegeom_lab.training.tasks.free", "OnePassRecipe"),
     "region": ("facegeom_lab.training.tasks.regions", "RegionRecipe"),
+    "region-free": ("facegeom_lab.training.tasks.free", "RegionRecipe"),
     "sixdrepnet": ("facegeom_lab.training.tasks.sixdrepnet", "SixDRepNetRecipe"),
     "trees": ("facegeom_lab.studies.baselines.trees", "TreesRecipe"),
 }
@@ -67,12 +69,12 @@ PACK_KINDS = (
 
 READERS = {
     "start": (
-        *("depth1", "depth2", "expression", "face", "face-free", "face-score", "fpnet", "onepass"),
-        *("onepass-free", "region"),
+        *("depth1", "depth2", "expression", "expression-free", "face", "face-free", "face-score", "fpnet"),
+        *("onepass", "onepass-free", "region", "region-free"),
     ),
     "rendered": (
-        *("depth1", "depth2", "detector", "expression", "face", "face-free", "face-score", "mtcnn"),
-        *("onepass", "onepass-free", "region", "sixdrepnet"),
+        *("depth1", "depth2", "detector", "expression", "expression-free", "face", "face-free"),
+        *("face-score", "mtcnn", "onepass", "onepass-free", "region", "region-free", "sixdrepnet"),
     ),
     "hard_negatives": ("face", "face-free", "onepass-free"),
 }

@@ -27,6 +27,7 @@ from facegeom_lab.training import recipes
 from facegeom_lab.training.tasks import free
 from facegeom_lab.training.tasks.face import FaceRecipe
 from facegeom_lab.training.tasks.onepass import OnePassRecipe
+from facegeom_lab.training.tasks.regions import RegionRecipe, region_of
 from facegeom_lab.training.trainers import Inputs
 
 SIDE = 120
@@ -169,6 +170,29 @@ def test_the_detector_is_trained_and_exported(inputs: Inputs, tmp_path: Path) ->
     final = free.train(replace(recipe, largest_px=60), inputs)
     network = Engine(export("onepass", final, tmp_path))
     assert network(np.zeros((1, 64, 64, 3), np.uint8))[0].shape == (1, 8, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["eyes-free", "mouth-free"])
+def test_the_networks_of_regions_are_trained_and_exported(name: str, inputs: Inputs, tmp_path: Path) -> None:
+    small = {"batch": 4, "steps": 2, "steps_per_epoch": 2, "warmup_steps": 1, "ema_decay": 0.5, "views": 1}
+    final = free.train(recipes.load(RegionRecipe, name, **small), inputs)
+    assert export(name, final, tmp_path) == tmp_path / f"{name}.onnx"
+    region = region_of(name.removesuffix("-free"))
+    points = region.mesh_indices.shape[1] + region.ibug68_indices.shape[1]
+    network = Engine(tmp_path / f"{name}.onnx")
+    first = np.zeros((1, points, 2), np.float32)
+    assert network(np.zeros((1, 64, 64, 3), np.uint8), first=first)[0].shape == (1, points, 2)
+
+
+def test_portraits_are_not_outnumbered_among_samples_of_regions(inputs: Inputs) -> None:
+    data = free.FreeRegionData(recipes.load(RegionRecipe, "eyes-free"), inputs)
+    images, table, often = data.training_faces()
+    assert len(images) == len(table) == len(often) == 16 + 6 + 4
+    shares = [part.sum() for part in np.split(often, [16, 22])]
+    np.testing.assert_allclose(shares, free.REGION_SHARES)
+    with pytest.raises(InputError, match="give --rendered"):
+        free.FreeRegionData(data.recipe, replace(inputs, rendered=None)).training_faces()
 
 
 def test_what_calibrates_eight_bits(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

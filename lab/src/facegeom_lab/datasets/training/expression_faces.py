@@ -1,7 +1,8 @@
 """Samples of the expression network from real faces: coefficients fitted to meshes, looks from irises."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -19,11 +20,13 @@ from facegeom_lab.datasets.training.expression_samples import (
     save_samples,
 )
 from facegeom_lab.datasets.training.face_labels import landmark_map
+from facegeom_lab.datasets.training.free_faces import FreeFaces
 from facegeom_lab.fitting.head_fit import find_bias, fit, make_basis
 from facegeom_lab.fitting.pose_fit import rotation_under_points
 from facegeom_lab.measures.motion import lid_gap
 from facegeom_lab.synth.generate import MODEL_FILE
 from facegeom_lab.synth.model import LOOK_DEG, Floats, arkit_coefficients, load_model, simplify
+from facegeom_lab.synth.scene import Image
 
 SHARD = 2_500
 FITTED_AT_ONCE = 500
@@ -75,28 +78,66 @@ def with_eyes(expression: Floats, yaw_deg: Floats, pitch_deg: Floats, gaps: Floa
     return found
 
 
-def make_face_samples(data: Path, labels: Path, out: Path, every: int = 1) -> list[Path]:
-    """Fit the labelled faces of the training split and analyze them; finished shards of ``out`` are kept.
+class People(NamedTuple):
+    """Labelled faces: how to read the picture (H, W, 3) of each, and their meshes and points in pixels."""
 
-    Masked faces are left out. The shards are ``expression_faces_0000.npz`` …
+    read: Callable[[int], Image]
+    meshes: Floats
+    marks: Floats
+
+
+def pack_people(data: Path, labels: Path) -> People:
+    """Return the training faces of the data pack, without masked ones.
 
     Args:
         data: the data pack.
         labels: meshes, the file of ``facegeom lab label``.
-        out: folder of the shards.
-        every: take every n-th face.
     """
-    model, table, rows = simplify(load_model(data / MODEL_FILE)), mesh_labels(labels), face_rows(data)
+    table, rows = mesh_labels(labels), face_rows(data)
     known = [
         index
         for index, row in enumerate(rows)
         if row.split == "train" and table["keep"][index] and row.source != "masks"
     ]
-    basis = make_basis(model, find_bias(model, table["mesh"][known][::BIAS_EVERY]))
-    chosen = known[::every]
-    meshes = table["mesh"][chosen].astype(np.float64)
-    looks_deg = looks_of_meshes(meshes)
-    linear_map, shards = landmark_map(labels), []
+    meshes = table["mesh"][known].astype(np.float64)
+
+    def read(number: int) -> Image:
+        pixels = read_face_rgba(data / "faces" / rows[known[number]].file)
+        return np.ascontiguousarray(pixels[..., :3])
+
+    return People(read, meshes, landmark_map(labels).apply(meshes[..., :2]))
+
+
+def free_people(data: Path, labels: Path) -> People:
+    """Return the free portraits for training.
+
+    Args:
+        data: the data pack.
+        labels: folder of the free photos' labels.
+    """
+    images, table = FreeFaces(data, labels).photos("train")
+    return People(images.__getitem__, table.mesh.astype(np.float64), table.landmarks.astype(np.float64))
+
+
+def make_face_samples(
+    data: Path, people: People, out: Path, every: int = 1, free: bool = False
+) -> list[Path]:
+    """Fit labelled faces and analyze them; finished shards of ``out`` are kept.
+
+    The shards are ``expression_faces_0000.npz`` …
+
+    Args:
+        data: the data pack.
+        people: the faces.
+        out: folder of the shards.
+        every: take every n-th face.
+        free: whether the free weights analyze them.
+    """
+    model = simplify(load_model(data / MODEL_FILE))
+    basis = make_basis(model, find_bias(model, people.meshes[::BIAS_EVERY]))
+    chosen = np.arange(len(people.meshes))[::every]
+    meshes, marks = people.meshes[chosen], people.marks[chosen]
+    looks_deg, shards = looks_of_meshes(meshes), []
     for start in tqdm(range(0, len(chosen), SHARD), desc="faces"):
         part = slice(start, start + SHARD)
         shards.append(out / f"{FACES_PREFIX}{start // SHARD:04d}.npz")
@@ -111,15 +152,10 @@ def make_face_samples(data: Path, labels: Path, out: Path, every: int = 1) -> li
         yaw_deg, pitch_deg = (each[part] for each in looks_deg)
         expression = np.stack([arkit_coefficients(each, model.expression_names) for each in coefficients])
         expression = with_eyes(expression, yaw_deg, pitch_deg, lid_gap(meshes[part]))
-        marks = linear_map.apply(meshes[part][..., :2])
-        rotation = rotation_under_points(marks)
+        rotation = rotation_under_points(marks[part])
         seen = gaze_from_angles(yaw_deg, pitch_deg) @ np.swapaxes(rotation, 1, 2)
-        truths = [Truth(*each) for each in zip(expression, seen, rotation, strict=True)]
-        files = [data / "faces" / rows[index].file for index in chosen[part]]
-        save_samples(shards[-1], analyzed(_views(files, marks, truths), FaceAnalyzer(threads=1)))
+        truths = map(Truth, expression, seen, rotation)
+        views = map(View, map(people.read, chosen[part].tolist()), marks[part], truths)
+        analyzer = FaceAnalyzer(threads=1, weights="free" if free else None)
+        save_samples(shards[-1], analyzed(views, analyzer))
     return shards
-
-
-def _views(files: Sequence[Path], marks: Floats, truths: Sequence[Truth]) -> Iterator[View]:
-    for file, points, truth in zip(files, marks, truths, strict=True):
-        yield View(np.ascontiguousarray(read_face_rgba(file)[..., :3]), points, truth)

@@ -22,10 +22,11 @@ from facegeom.geometry.schemes import ARKIT52
 from facegeom.models.expression import ExpressionNet, Motion
 from facegeom.results import Faces
 from facegeom_lab.files import save_npz
-from facegeom_lab.synth.generate import MODEL_FILE, generator, load_backgrounds
+from facegeom_lab.synth.generate import MODEL_FILE, generator, load_backgrounds, load_studio
 from facegeom_lab.synth.model import Floats, HeadModel, arkit_coefficients, load_model, mirrored_names
 from facegeom_lab.synth.motion import sample_motion
 from facegeom_lab.synth.scene import Image, Sample, render
+from facegeom_lab.synth.wardrobe import Studio
 
 SHARD, FACES_PREFIX = 500, "expression_faces_"
 SIZE_PX = 256
@@ -85,9 +86,14 @@ class ExpressionSamples:
 
 
 def rendered_samples(
-    model: HeadModel, backgrounds: Sequence[Image], numbers: Iterable[int], seed: int, split: str
+    model: HeadModel,
+    backgrounds: Sequence[Image],
+    numbers: Iterable[int],
+    seed: int,
+    split: str,
+    studio: Studio | None = None,
 ) -> Iterator[Sample]:
-    """Render the heads of some numbers of a set."""
+    """Render the heads of some numbers of a set, in a studio if there is one."""
     for number in numbers:
         yield render(
             generator(seed, number, split),
@@ -98,6 +104,7 @@ def rendered_samples(
             pitch_deg=PITCH_DEG,
             roll_deg=ROLL_DEG,
             expressions=sample_motion,
+            studio=studio,
         )
 
 
@@ -195,16 +202,25 @@ class Recorder:
         return (points, face.rotation, *truth, self.features[number])
 
 
-def make_samples(data: Path, count: int, out: Path, seed: int = 0, split: str = "train") -> list[Path]:
-    """Render and analyze a set; finished shards ``expression_0000.npz`` … of ``out`` are kept."""
-    model, analyzer = load_model(data / MODEL_FILE), FaceAnalyzer(threads=1)
-    backgrounds = load_backgrounds(data / "backgrounds", split)
+def make_samples(
+    data: Path, count: int, out: Path, seed: int = 0, split: str = "train", free: bool = False
+) -> list[Path]:
+    """Render and analyze a set; finished shards ``expression_0000.npz`` … of ``out`` are kept.
+
+    A free set is made of free sources alone, and analyzed by the free weights.
+    """
+    model, analyzer = load_model(data / MODEL_FILE), FaceAnalyzer(threads=1, weights="free" if free else None)
+    studio = None
+    if free:
+        backgrounds, studio = load_studio(data, split)
+    else:
+        backgrounds = load_backgrounds(data / "backgrounds", split)
     shards = [out / f"expression_{start // SHARD:04d}.npz" for start in range(0, count, SHARD)]
     with tqdm(total=count, desc=f"{split} heads", unit="head") as bar:
         for shard, start in zip(shards, range(0, count, SHARD), strict=True):
             numbers = range(start, min(start + SHARD, count))
             if not shard.is_file():
-                heads = rendered_samples(model, backgrounds, numbers, seed, split)
+                heads = rendered_samples(model, backgrounds, numbers, seed, split, studio)
                 save_samples(shard, analyzed(views_of(_counted(heads, bar), model), analyzer))
             else:
                 bar.update(len(numbers))

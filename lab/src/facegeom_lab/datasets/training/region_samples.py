@@ -91,6 +91,7 @@ def first_looks(
     views: int,
     seed: int = 0,
     strength: float = 1.0,
+    weights_set: str = "int8",
 ) -> FirstLooks:
     """Run the face network that ships on crops as the detector gives them, half of them degraded.
 
@@ -101,8 +102,9 @@ def first_looks(
         views: V.
         seed: of the random numbers.
         strength: of the crops' deviations; 0 for exact crops that are not degraded.
+        weights_set: of the face network, as the option ``weights`` of the analyzer.
     """
-    engine, rng = Engine(weights.path("face", "int8")), np.random.default_rng(seed)
+    engine, rng = Engine(weights.of_set("face", weights_set)), np.random.default_rng(seed)
     parts = []
     for start in tqdm(range(0, len(images), 16), desc="first looks"):
         rows = np.repeat(np.arange(start, min(start + 16, len(images))), views)

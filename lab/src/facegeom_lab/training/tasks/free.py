@@ -1,7 +1,7 @@
-"""Trainings on free sources alone, from random weights: ``facegeom lab train face-free``, ``onepass-free``.
+"""Trainings on free sources alone, from random weights: recipes whose names end with ``-free``.
 
-Networks, losses and samples are those of :mod:`facegeom_lab.training.tasks.face` and ``onepass``; the photos
-are those of :mod:`facegeom_lab.datasets.training.free_faces`.
+Networks, losses and samples are those of the modules beside this one; the photos are those of
+:mod:`facegeom_lab.datasets.training.free_faces`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,16 @@ from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlai
 from facegeom_lab.datasets.training.free_faces import FreeFaces, boxed
 from facegeom_lab.evaluation.run import RECIPE, read_recipe
 from facegeom_lab.synth.lights import read_probes
+from facegeom_lab.training.tasks import expression
 from facegeom_lab.training.tasks.detector import fit
+from facegeom_lab.training.tasks.expression import ExpressionRecipe
 from facegeom_lab.training.tasks.face import FaceData, FaceRecipe, blended, fit_face, save_final
 from facegeom_lab.training.tasks.last_layer import fit_landmarks, fit_scales
 from facegeom_lab.training.tasks.onepass import OnePassRecipe, OnePassTask
+from facegeom_lab.training.tasks.regions import RegionData, RegionRecipe, fit_region
 from facegeom_lab.training.trainers import Inputs
 
-KINDS = ("face-free", "onepass-free")
+KINDS = ("face-free", "onepass-free", "region-free", "expression-free")
 
 PROFILED = 2400
 """Portraits turned in 3D."""
@@ -41,6 +44,9 @@ WEIGHTS = {"photo": 4.0, "human": 6.0, "profiled": 1.2}
 
 RENDERED_SHARE = 0.4
 """Of all samples; however many heads there are."""
+
+REGION_SHARES = (0.3, 0.15, 0.55)
+"""Of portraits, portraits turned in 3D and rendered heads among the samples of eyes and mouths."""
 
 TEST_HEADS = "test"
 """Folder of held-out people beside the rendered heads."""
@@ -65,14 +71,24 @@ def require_free(start: Path | None) -> None:
         )
 
 
-def train(recipe: FaceRecipe | OnePassRecipe, inputs: Inputs) -> Path:
+Recipe = FaceRecipe | OnePassRecipe | RegionRecipe | ExpressionRecipe
+
+
+def train(recipe: Recipe, inputs: Inputs) -> Path:
     """Train or resume the free network of the recipe; ``inputs.labels`` is the folder of the labels' files.
 
     Raises:
         InputError: the weights to start from are not free, or data is missing.
     """
     require_free(inputs.start)
-    return _train_face(recipe, inputs) if isinstance(recipe, FaceRecipe) else _train_onepass(recipe, inputs)
+    match recipe:
+        case FaceRecipe():
+            return _train_face(recipe, inputs)
+        case OnePassRecipe():
+            return _train_onepass(recipe, inputs)
+        case RegionRecipe():
+            return fit_region(recipe, inputs, FreeRegionData(recipe, inputs))
+    return expression.train(recipe, inputs)
 
 
 class FreeFaceData(FaceData):
@@ -110,6 +126,36 @@ class FreeFaceData(FaceData):
         rendered = sum(self.weights) * RENDERED_SHARE / (1 - RENDERED_SHARE) / max(1, len(self.drawn))
         weights = self.weights + [rendered] * len(self.drawn)
         return self.images + self.drawn, FaceLabels.concatenate([self.table, *self.exact]), weights
+
+
+class FreeRegionData(RegionData):
+    """Crops of a region from free portraits, the same turned in 3D, and rendered heads."""
+
+    weights_set = FREE
+
+    def __init__(self, recipe: RegionRecipe, inputs: Inputs) -> None:
+        super().__init__(recipe, inputs)
+        self.faces = FreeFaces(inputs.data, inputs.labels)
+
+    def backgrounds(self) -> list[np.ndarray]:
+        """Return photos without a face."""
+        return read_images(free_background_files(self.inputs.data, "train"))
+
+    def training_faces(self) -> tuple[list[np.ndarray], FaceLabels, np.ndarray]:
+        """Return images, labels, and how often (N, S) each side of them is drawn."""
+        shards = sorted(self.inputs.rendered.glob("synth_*.npz")) if self.inputs.rendered else []
+        if not shards:
+            raise InputError("expected heads of `facegeom lab synth --free --motions`; give --rendered")
+        turned = self.faces.profiled(PROFILED, self.recipe.seed)
+        parts = (self.faces.photos("train"), turned, self.faces.rendered(shards))
+        often = [self.frequency(table) for _, table in parts]
+        often = [share * each / each.sum() for share, each in zip(REGION_SHARES, often, strict=True)]
+        images = [image for part, _ in parts for image in part]
+        return images, FaceLabels.concatenate([table for _, table in parts]), np.concatenate(often)
+
+    def validation_faces(self) -> tuple[list[np.ndarray], FaceLabels]:
+        """Return portraits of people that training does not see."""
+        return self.faces.photos("val")
 
 
 def _train_face(recipe: FaceRecipe, inputs: Inputs) -> Path:

@@ -140,26 +140,46 @@ class RegionTask(L.LightningModule):
 
 
 class RegionData(L.LightningDataModule):
-    """Crops of a region from real and from profiled faces."""
+    """Crops of a region from real, profiled and rendered faces."""
+
+    weights_set = "int8"
+    """Set of the face network whose points the region's network sees."""
 
     def __init__(self, recipe: RegionRecipe, inputs: Inputs) -> None:
         super().__init__()
-        self.recipe, self.inputs = recipe, inputs
+        self.recipe, self.inputs, self.region = recipe, inputs, region_of(recipe.region)
+
+    def backgrounds(self) -> list[np.ndarray]:
+        """Return photos without a face."""
+        return read_images(background_files(self.inputs.data, "train"))
+
+    def training_faces(self) -> tuple[list[np.ndarray], FaceLabels, np.ndarray]:
+        """Return images, labels, and how often (N, S) each side of them is drawn."""
+        images, table = real_faces(self.inputs.data, self.inputs.labels, "train")
+        often = self.frequency(table)
+        drawn, exact = synthetic_faces(self.inputs.rendered)
+        if exact:
+            images, table = images + drawn, FaceLabels.concatenate([table, exact])
+            often = np.concatenate([often, RENDERED_WEIGHT * self.frequency(exact)])
+        return images, table, often
+
+    def validation_faces(self) -> tuple[list[np.ndarray], FaceLabels]:
+        """Return images and labels that training does not see."""
+        return real_faces(self.inputs.data, self.inputs.labels, "val")
+
+    def frequency(self, table: FaceLabels) -> np.ndarray:
+        """Return how often to draw each of N faces, (N, S): rare states of the region more often."""
+        return sampling_frequency(self.region, table, self.recipe.evenness)
 
     def setup(self, stage: str) -> None:
         """Read the data."""
-        r, inputs, region = self.recipe, self.inputs, region_of(self.recipe.region)
-        photos = read_images(background_files(inputs.data, "train"))
-        images, table = real_faces(inputs.data, inputs.labels, "train")
-        often = sampling_frequency(region, table, r.evenness)
-        drawn, exact = synthetic_faces(inputs.rendered)
-        if exact:
-            images, table = images + drawn, FaceLabels.concatenate([table, exact])
-            often = np.concatenate([often, RENDERED_WEIGHT * sampling_frequency(region, exact, r.evenness)])
-        looks = first_looks(images, table, photos, r.views, r.seed)
+        r, region, photos, chosen = self.recipe, self.region, self.backgrounds(), self.weights_set
+        images, table, often = self.training_faces()
+        looks = first_looks(images, table, photos, r.views, r.seed, weights_set=chosen)
         self.train = RegionCrops(region, images, table, looks, often, photos, r.batch, r.seed)
-        images, table = real_faces(inputs.data, inputs.labels, "val")
-        targets = RegionTargets(region, table, first_looks(images, table, photos, 1, strength=0))
+        images, table = self.validation_faces()
+        looks = first_looks(images, table, photos, 1, strength=0, weights_set=chosen)
+        targets = RegionTargets(region, table, looks)
         black = np.zeros((CROP_PX, CROP_PX, 3), np.uint8)
         samples = [
             targets.cut(image, index, 0, side, Jitter(mirrored=bool(side)), black.copy())
@@ -180,6 +200,11 @@ class RegionData(L.LightningDataModule):
 
 def train(recipe: RegionRecipe, inputs: Inputs) -> Path:
     """Train or resume: ``out/last.ckpt``, the averaged weights."""
+    return fit_region(recipe, inputs, RegionData(recipe, inputs))
+
+
+def fit_region(recipe: RegionRecipe, inputs: Inputs, data: RegionData) -> Path:
+    """Train or resume on the data: ``out/last.ckpt``, the averaged weights."""
     L.seed_everything(recipe.seed, workers=True)
     trainer = loop.trainer(
         inputs.out,
@@ -191,5 +216,5 @@ def train(recipe: RegionRecipe, inputs: Inputs) -> Path:
         limit_train_batches=recipe.steps_per_epoch,
         gradient_clip_val=5.0,
     )
-    loop.fit(trainer, RegionTask(recipe, inputs.start), RegionData(recipe, inputs), inputs.out)
+    loop.fit(trainer, RegionTask(recipe, inputs.start), data, inputs.out)
     return loop.save_last(trainer, inputs.out)

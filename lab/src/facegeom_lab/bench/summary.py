@@ -8,6 +8,7 @@ from typing import Any
 
 from facegeom.errors import InputError
 from facegeom.export.files import write
+from facegeom_lab.bench.rotation.errors import ALIGNED
 from facegeom_lab.measures.tables import Cell
 
 START, END = "<!-- figures: facegeom bench summary -->", "<!-- end of figures -->"
@@ -99,10 +100,10 @@ def _points(quantity: str, key: str) -> Line:
     return Line(quantity, (*cells, (), ()))
 
 
-def _heads(quantity: str, key: str, columns: Sequence[str], form: str) -> Line:
+def _heads(quantity: str, key: str, columns: Sequence[str], form: str, ending: str = "") -> Line:
     table = "Rotation: rendered heads"
     cells = tuple(
-        tuple(Figure("accuracy", table, (key, system), column, form) for column in columns)
+        tuple(Figure("accuracy", table, (key, f"{system}{ending}"), column, form) for column in columns)
         for system in ("facegeom", _MESH)
     )
     return Line(quantity, (*cells, (), ()))
@@ -158,6 +159,13 @@ LINES = (
         "yaw within ±45°",
         ("yaw °", "pitch °", "roll °"),
         "{:.1f}°",
+    ),
+    _heads(
+        "the same, the constant difference of each head model's frame taken off; as one turn",
+        "yaw within ±45°",
+        ("yaw °", "pitch °", "roll °", "geodesic °"),
+        "{:.1f}°",
+        ALIGNED,
     ),
     _heads("rendered heads found, to 45°", "yaw within ±45°", ("found, %",), "{:.0f} %"),
     _heads("rendered heads found, 60° to 90°", "yaw ±(60° to 90°)", ("found, %",), "{:.0f} %"),

@@ -135,10 +135,14 @@ def align(poses: Poses) -> Poses:
     """
     if not poses.found.any():
         return poses
-    between = np.swapaxes(poses.predicted, 1, 2) @ poses.truth
-    u, _, vt = np.linalg.svd(between[poses.found].sum(axis=0))
-    mean = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
+    mean = mean_between(poses.predicted[poses.found], poses.truth[poses.found])
     return replace(poses, predicted=poses.predicted @ mean)
+
+
+def mean_between(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return the mean rotation (3, 3) from the head frame of predictions (N, 3, 3) to that of the truth."""
+    u, _, vt = np.linalg.svd((np.swapaxes(predicted, 1, 2) @ truth).sum(axis=0))
+    return np.asarray(u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt)
 
 
 def _figures(poses: Poses, rules: Rules) -> np.ndarray:

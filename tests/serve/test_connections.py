@@ -116,6 +116,18 @@ def start() -> Iterator[Callable[..., Server]]:
         server.close()
 
 
+def test_head_is_answered_like_get_without_a_body(start: Callable[..., Server]) -> None:
+    server = start()
+    for path in ("/v1/health", "/", "/static/style.css"):
+        request = f" {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
+        with server.open(b"GET" + request) as client:
+            whole = b"".join(iter(lambda: client.recv(65536), b""))
+        with server.open(b"HEAD" + request) as client:
+            head = b"".join(iter(lambda: client.recv(65536), b""))
+        assert head.startswith(b"HTTP/1.1 200 ") and head.endswith(b"\r\n\r\n")
+        assert whole.partition(b"\r\n\r\n")[2] and whole.startswith(head.partition(b"\r\n")[0])
+
+
 def test_headers_that_never_end(start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEADERS_S", 0.2)
     server = start()

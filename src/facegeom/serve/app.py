@@ -17,6 +17,7 @@ from facegeom.serve.formats import FORMATS, choose_format
 from facegeom.serve.limits import HeldBytes, Settings
 from facegeom.serve.middleware import (
     METRICS_MEDIA_TYPE,
+    HeadAsGet,
     KnownHosts,
     Metrics,
     RequestCounter,
@@ -48,6 +49,7 @@ class Application(FastAPI):
         self.security_headers = security_headers(pages.inline_scripts())
         self.add_middleware(RequestCounter, metrics=self.metrics, path="/v1/analyze")
         self.add_middleware(KnownHosts, names=settings.hosts)
+        self.add_middleware(HeadAsGet)
         add_error_handlers(self)
         self.include_router(router)
         self.include_router(api_page.router)

@@ -98,7 +98,6 @@ class FreeFaceData(FaceData):
         """Read the data."""
         self.faces = FreeFaces(self.data, self.labels)
         images, table = self.faces.photos("train")
-        self.by_hand = np.flatnonzero(table.landmarks_weight[:, 0] == 1)
         weights = np.where(table.landmarks_weight[:, 0] == 1, WEIGHTS["human"], WEIGHTS["photo"])
         turned, profiled = self.faces.profiled(PROFILED, self.recipe.seed)
         self.images, self.table = images + turned, FaceLabels.concatenate([table, profiled])

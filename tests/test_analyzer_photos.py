@@ -272,9 +272,13 @@ def test_a_known_place_beyond_the_edge(analyzer: FaceAnalyzer, demo: Faces, imag
     [
         ([1, 2, 3, 4], r"\(N, 4\), got \(4,\)"),
         (np.zeros((2, 5)), r"got \(2, 5\)"),
-        ([[10, 10, 10, 20]], "left < right"),
-        ([[0, 20, 10, 10]], "top < bottom"),
-        ([[0, 0, NAN, 10]], "finite"),
+        (
+            [[10, 10, 10, 20]],
+            r"left, top, right, bottom .* at least 0\.1 wide and high, got \[\[10, 10, 10, 20",
+        ),
+        ([[0, 20, 10, 10]], r"wide and high, got \[\[0, 20"),
+        ([[0, 0, 10, 0.05]], "wide and high"),
+        ([[0, 0, NAN, 10]], r"within 1e\+08 pixels, .*nan"),
     ],
 )
 def test_unusable_places(analyzer: FaceAnalyzer, boxes: object, message: str) -> None:

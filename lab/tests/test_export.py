@@ -16,7 +16,7 @@ from facegeom.image.pyramid import Pyramid
 from facegeom.models import fpnet
 from facegeom.models.engine import Engine
 from facegeom_lab.cli import training
-from facegeom_lab.export import INPUTS, NETWORKS, export, runtime_network, to_onnx
+from facegeom_lab.export import FLOATS_OF_FREE, INPUTS, NETWORKS, export, runtime_network, to_onnx
 from facegeom_lab.networks.cascade import FPNet
 
 
@@ -111,10 +111,12 @@ def test_same_weights_give_the_same_file() -> None:
 
 
 def test_unknown_network(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected one of .*onepass, pnet, rnet, fpnet, got 'onet'"):
+    with pytest.raises(
+        InputError, match=r"expected one of .*onepass, pnet, rnet, fpnet, eyes-free, .*, got 'onet'"
+    ):
         export("onet", tmp_path / "last.ckpt", tmp_path)
 
 
 def test_the_command_takes_every_network() -> None:
     (kind, *_) = get_args(get_type_hints(training.export, include_extras=True)["network"])
-    assert sorted(get_args(kind)) == sorted(NETWORKS)
+    assert sorted(get_args(kind)) == sorted((*NETWORKS, *FLOATS_OF_FREE))

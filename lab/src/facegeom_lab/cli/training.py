@@ -136,7 +136,19 @@ def evaluate_pose(
 def export(
     network: Annotated[
         Literal[
-            "depth1", "depth2", "expression", "eyes", "face", "fpnet", "mouth", "onepass", "pnet", "rnet"
+            "depth1",
+            "depth2",
+            "expression",
+            "expression-free",
+            "eyes",
+            "eyes-free",
+            "face",
+            "fpnet",
+            "mouth",
+            "mouth-free",
+            "onepass",
+            "pnet",
+            "rnet",
         ],
         typer.Argument(help="Kind of the network."),
     ],
@@ -146,6 +158,8 @@ def export(
     ],
 ) -> None:
     """Fold the branches of a trained network and write it as ONNX.
+
+    Those that end with -free are networks of the free set that ship as floats.
 
     Example: facegeom lab export face runs/face/final.ckpt -o src/facegeom/models/weights
     """

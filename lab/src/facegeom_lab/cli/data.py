@@ -209,7 +209,7 @@ def expressions(
         shards = make_samples(data, count, out, seed, split, free)
     else:
         people = (free_people if free else pack_people)(data, labels)
-        shards = make_face_samples(data, people, out, every, free)
+        shards = make_face_samples(data, people, out, every)
     typer.echo(f"{len(shards)} files under {out}")
 
 

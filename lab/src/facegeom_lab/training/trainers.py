@@ -110,6 +110,11 @@ class Inputs:
     workers: int = 2
     processes: int = 1
 
+    @property
+    def heads(self) -> list[Path]:
+        """Shards of the rendered heads, none without ``rendered``."""
+        return sorted(self.rendered.glob("synth_*.npz")) if self.rendered else []
+
 
 def train(name: str, inputs: Inputs, overrides: Mapping[str, object] | None = None) -> dict[str, Path]:
     """Train the recipe ``name``, some of its values replaced, and return the checkpoints by network.

@@ -28,6 +28,7 @@ from facegeom_lab.datasets.training.expression_samples import (
     arkit_coefficients,
     mirrored,
     mirrored_names,
+    observer,
     views_of,
 )
 from facegeom_lab.synth.scene import Sample
@@ -130,3 +131,9 @@ def test_heads_and_their_mirror_images_are_analyzed(make_faces: Callable[..., Fa
 def test_heads_that_are_not_found_are_told(make_faces: Callable[..., Faces]) -> None:
     with pytest.raises(InputError, match="faces that are found"):
         analyzed([], Seer(make_faces()))
+
+
+def test_a_set_without_networks_of_eyes_and_mouth_sees_no_samples() -> None:
+    with pytest.raises(InputError, match="the free set has none yet"):
+        observer(free=True)
+    assert observer(free=False).region_nets is not None

@@ -25,6 +25,7 @@ from facegeom_lab.quantization import free as free_quantization
 from facegeom_lab.quantization.free import quantise_free
 from facegeom_lab.training import recipes
 from facegeom_lab.training.tasks import free
+from facegeom_lab.training.tasks.expression import ExpressionRecipe
 from facegeom_lab.training.tasks.face import FaceRecipe
 from facegeom_lab.training.tasks.onepass import OnePassRecipe
 from facegeom_lab.training.tasks.regions import RegionRecipe, region_of
@@ -193,6 +194,11 @@ def test_portraits_are_not_outnumbered_among_samples_of_regions(inputs: Inputs) 
     np.testing.assert_allclose(shares, free.REGION_SHARES)
     with pytest.raises(InputError, match="give --rendered"):
         free.FreeRegionData(data.recipe, replace(inputs, rendered=None)).training_faces()
+
+
+def test_the_expression_network_asks_for_samples(inputs: Inputs) -> None:
+    with pytest.raises(InputError, match="make them by `facegeom lab expressions`"):
+        free.train(recipes.load(ExpressionRecipe, "expression-free"), inputs)
 
 
 def test_what_calibrates_eight_bits(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

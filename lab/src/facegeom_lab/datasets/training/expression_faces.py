@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from facegeom.analyzer import FaceAnalyzer
 from facegeom.geometry.gaze import gaze_from_angles
 from facegeom.geometry.placement import in_canonical_frame
 from facegeom.geometry.schemes import ARKIT52, MESH478_EYE_ENDS, MESH478_IRISES
@@ -17,6 +16,7 @@ from facegeom_lab.datasets.training.expression_samples import (
     Truth,
     View,
     analyzed,
+    observer,
     save_samples,
 )
 from facegeom_lab.datasets.training.face_labels import landmark_map
@@ -79,11 +79,19 @@ def with_eyes(expression: Floats, yaw_deg: Floats, pitch_deg: Floats, gaps: Floa
 
 
 class People(NamedTuple):
-    """Labelled faces: how to read the picture (H, W, 3) of each, and their meshes and points in pixels."""
+    """N labelled faces.
+
+    Attributes:
+        read: the picture (H, W, 3) of each by its number.
+        meshes: (N, 478, 3) pixels.
+        marks: (N, 68, 2) pixels.
+        free: whether the sources are free ones, and the free weights analyze them.
+    """
 
     read: Callable[[int], Image]
     meshes: Floats
     marks: Floats
+    free: bool
 
 
 def pack_people(data: Path, labels: Path) -> People:
@@ -105,7 +113,7 @@ def pack_people(data: Path, labels: Path) -> People:
         pixels = read_face_rgba(data / "faces" / rows[known[number]].file)
         return np.ascontiguousarray(pixels[..., :3])
 
-    return People(read, meshes, landmark_map(labels).apply(meshes[..., :2]))
+    return People(read, meshes, landmark_map(labels).apply(meshes[..., :2]), free=False)
 
 
 def free_people(data: Path, labels: Path) -> People:
@@ -116,12 +124,11 @@ def free_people(data: Path, labels: Path) -> People:
         labels: folder of the free photos' labels.
     """
     images, table = FreeFaces(data, labels).photos("train")
-    return People(images.__getitem__, table.mesh.astype(np.float64), table.landmarks.astype(np.float64))
+    mesh, points = table.mesh.astype(np.float64), table.landmarks.astype(np.float64)
+    return People(images.__getitem__, mesh, points, free=True)
 
 
-def make_face_samples(
-    data: Path, people: People, out: Path, every: int = 1, free: bool = False
-) -> list[Path]:
+def make_face_samples(data: Path, people: People, out: Path, every: int = 1) -> list[Path]:
     """Fit labelled faces and analyze them; finished shards of ``out`` are kept.
 
     The shards are ``expression_faces_0000.npz`` …
@@ -131,8 +138,11 @@ def make_face_samples(
         people: the faces.
         out: folder of the shards.
         every: take every n-th face.
-        free: whether the free weights analyze them.
+
+    Raises:
+        InputError: as of :func:`facegeom_lab.datasets.training.expression_samples.observer`.
     """
+    analyzer = observer(people.free)
     model = simplify(load_model(data / MODEL_FILE))
     basis = make_basis(model, find_bias(model, people.meshes[::BIAS_EVERY]))
     chosen = np.arange(len(people.meshes))[::every]
@@ -156,6 +166,5 @@ def make_face_samples(
         seen = gaze_from_angles(yaw_deg, pitch_deg) @ np.swapaxes(rotation, 1, 2)
         truths = map(Truth, expression, seen, rotation)
         views = map(View, map(people.read, chosen[part].tolist()), marks[part], truths)
-        analyzer = FaceAnalyzer(threads=1, weights="free" if free else None)
         save_samples(shards[-1], analyzed(views, analyzer))
     return shards

@@ -179,6 +179,20 @@ def analyzed(views: Iterable[View], analyzer: FaceAnalyzer) -> ExpressionSamples
     return ExpressionSamples.stacked([seen.sample(faces, number, truth) for truth, faces, number in found])
 
 
+def observer(free: bool) -> FaceAnalyzer:
+    """Return the analyzer, of the default or of the free set, for what the expression network will see.
+
+    Raises:
+        InputError: the set has no networks of eyes and mouth, whose features the samples hold.
+    """
+    analyzer = FaceAnalyzer(threads=1, weights="free" if free else None)
+    if analyzer.region_nets is None:
+        raise InputError(
+            "--free: samples hold what the networks of eyes and mouth see, and the free set has none yet"
+        )
+    return analyzer
+
+
 class Recorder:
     """Stands for an analyzer's expression network and keeps what it would see of the last photo."""
 
@@ -209,7 +223,7 @@ def make_samples(
 
     A free set is made of free sources alone, and analyzed by the free weights.
     """
-    model, analyzer = load_model(data / MODEL_FILE), FaceAnalyzer(threads=1, weights="free" if free else None)
+    analyzer, model = observer(free), load_model(data / MODEL_FILE)
     studio = None
     if free:
         backgrounds, studio = load_studio(data, split)

@@ -195,8 +195,7 @@ def train(recipe: DetectorRecipe, inputs: Inputs) -> dict[str, Path]:
     A finished training is not repeated; an interrupted one resumes from its last checkpoint.
     """
     L.seed_everything(recipe.seed, workers=True)
-    shards = sorted(inputs.rendered.glob("synth_*.npz"))[:RENDERED_SHARDS] if inputs.rendered else []
-    tiles = load_tiles(inputs.data, inputs.labels, shards)
+    tiles = load_tiles(inputs.data, inputs.labels, inputs.heads[:RENDERED_SHARDS])
     photos = load_scenes(inputs.data, "train"), load_empty(inputs.data, "train"), tiles
     images = DetectionImages(*photos, face_sizes(PNet.WINDOW))
     pnet = fit(PNetTask(recipe), images, recipe.pnet_batch, inputs.out / "pnet", inputs.workers)

@@ -142,8 +142,7 @@ class FreeRegionData(RegionData):
 
     def training_faces(self) -> tuple[list[np.ndarray], FaceLabels, np.ndarray]:
         """Return images, labels, and how often (N, S) each side of them is drawn."""
-        shards = sorted(self.inputs.rendered.glob("synth_*.npz")) if self.inputs.rendered else []
-        if not shards:
+        if not (shards := self.inputs.heads):
             raise InputError("expected heads of `facegeom lab synth --free --motions`; give --rendered")
         turned = self.faces.profiled(PROFILED, self.recipe.seed)
         parts = (self.faces.photos("train"), turned, self.faces.rendered(shards))
@@ -190,7 +189,7 @@ def refit(recipe: FaceRecipe, inputs: Inputs, data: FreeFaceData) -> Path:
 def _train_onepass(recipe: OnePassRecipe, inputs: Inputs) -> Path:
     L.seed_everything(recipe.seed, workers=True)
     faces = FreeFaces(inputs.data, inputs.labels)
-    shards = sorted(inputs.rendered.glob("synth_*.npz")) if inputs.rendered else []
+    shards = inputs.heads
     images = DetectionImages(
         [PhotoPyramid.build(image, box) for image, box in boxed(*faces.photos("train"))],
         load_free_empty(inputs),

@@ -3,7 +3,7 @@
 import subprocess
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +21,7 @@ from facegeom_lab.studies import reproduction
 from facegeom_lab.studies.jobs import DONE, Job, plan_text, select
 from facegeom_lab.studies.reproduction import jobs, reproduce, second_seeds
 from facegeom_lab.training import recipes
+from facegeom_lab.training.loop import BEST
 from facegeom_lab.training.tasks.landmarks import LandmarksRecipe
 from facegeom_lab.training.trainers import TRAINERS
 
@@ -314,3 +315,42 @@ def test_what_a_failed_command_said_is_kept(tmp_path: Path, monkeypatch: pytest.
             machinery.run(job, tmp_path, tmp_path / "labels.npz", tmp_path)
     assert (tmp_path / "row" / "run.log").read_text() == "error of train\n" * 2
     assert not job.done(tmp_path)
+
+
+class TestKeptRows:
+    """Figures of finished rows outlive the folder of the runs."""
+
+    def finish(self, job: Job, *_: object) -> None:
+        """Stand for a run: leave a network, what a report reads, and its log."""
+        folder = self.out / job.name
+        (folder / "log" / "version_0").mkdir(parents=True)
+        for name in (RESULT, "recipe.yaml", "errors_test.json", "log/version_0/metrics.csv", BEST):
+            (folder / name).write_text("{}")
+        self.begun.append(job.name)
+
+    def rerun(self, monkeypatch: pytest.MonkeyPatch, root: Path, runs: str, *only: str) -> list[str]:
+        """Run the rows in a folder of their own; return those that were run."""
+        self.out, self.begun = root / runs, list[str]()
+        monkeypatch.setattr(reproduction, "jobs", lambda: [replace(job, evaluated=True) for job in JOBS])
+        monkeypatch.setattr(reproduction, "slowness", lambda: 2.0)
+        monkeypatch.setattr(machinery, "run", self.finish)
+        reproduce(Path("data"), Path("labels.npz"), self.out, only, processes=1, kept=root / "kept")
+        return self.begun
+
+    def test_only_what_is_left_is_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.rerun(monkeypatch, tmp_path, "first", "row-a") == ["body-a", "row-a"]
+        files = sorted(path.name for path in (tmp_path / "kept" / "row-a").rglob("*") if path.is_file())
+        assert files == ["errors_test.json", "metrics.csv", "recipe.yaml", RESULT]  # no network
+        # in a new place: the row is not run again, nor the body that no other row needs
+        assert self.rerun(monkeypatch, tmp_path, "second") == ["body-b", "row-b", "row-c"]
+        assert (tmp_path / "second" / "row-a" / "log" / "version_0" / "metrics.csv").is_file()
+        assert self.rerun(monkeypatch, tmp_path, "third") == []
+
+    def test_a_body_whose_network_is_gone_is_trained_again(self, tmp_path: Path) -> None:
+        body, row = Job("body", "body"), Job("row-seed2", "row", backbone_run="body")
+        (tmp_path / "body").mkdir()
+        (tmp_path / "body" / RESULT).touch()
+        assert machinery.forgotten([body], [row], tmp_path) == [body] and not body.done(tmp_path)
+        (tmp_path / "body" / RESULT).touch()
+        (tmp_path / "body" / BEST).touch()
+        assert machinery.forgotten([body], [row], tmp_path) == [] and body.done(tmp_path)

@@ -26,6 +26,10 @@ def reproduce(
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what is left and how many hours; run nothing.")
     ] = False,
+    kept: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the figures of finished rows; what it holds is not run again."),
+    ] = None,
 ) -> None:
     """Reproduce the published experiments on the data pack: says how many hours it takes, then runs; resumes.
 
@@ -37,7 +41,7 @@ def reproduce(
     """
     from facegeom_lab.studies.reproduction import reproduce as rerun
 
-    done = rerun(data, labels, out, only or [], processes, typer.echo, plan)
+    done = rerun(data, labels, out, only or [], processes, typer.echo, plan, kept)
     typer.echo("done: " + (", ".join(done) or "none"))
 
 

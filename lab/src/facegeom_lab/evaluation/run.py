@@ -13,6 +13,7 @@ import yaml
 
 from facegeom.errors import FacegeomError, InputError
 from facegeom.export.files import write
+from facegeom_lab.datasets.schemes import SCHEMES
 from facegeom_lab.evaluation import points
 from facegeom_lab.files import save_npz
 
@@ -79,16 +80,35 @@ class Predictions:
         """Measure the predictions; see :func:`facegeom_lab.evaluation.points.measure`."""
         return points.measure(self.predicted, self.truth, self.scheme, self.sizes_wh)
 
+    def errors(self) -> dict[str, dict[str, float]]:
+        """Return the error of each face, by normalising length and name; faces without one are left out."""
+        lengths = points.scales(self.truth, SCHEMES[self.scheme])
+        found = {key: points.face_errors(self.predicted, self.truth, each) for key, each in lengths.items()}
+        return {
+            key: {
+                name: round(error, 6)
+                for name, error in zip(self.files.tolist(), errors.tolist(), strict=True)
+                if not np.isnan(error)
+            }
+            for key, errors in found.items()
+        }
+
 
 def predictions_file(run: Path, split: str) -> Path:
     """Return the path of the predictions for a split."""
     return run / f"predictions_{split}.npz"
 
 
+def errors_file(run: Path, split: str) -> Path:
+    """Return the path of the faces' errors for a split: what the reports need of the predictions."""
+    return run / f"errors_{split}.json"
+
+
 def write_predictions(run: Path, split: str, predictions: Predictions) -> None:
-    """Write ``predictions_SPLIT.npz``; OutputError when that is impossible."""
+    """Write ``predictions_SPLIT.npz`` and ``errors_SPLIT.json``; OutputError when that is impossible."""
     arrays = {name: np.asarray(value) for name, value in vars(predictions).items()}
     save_npz(predictions_file(run, split), **arrays)
+    write_result(run, predictions.errors(), errors_file(run, split).name)
 
 
 def read_predictions(run: Path, split: str) -> Predictions:

@@ -13,10 +13,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from facegeom.errors import FacegeomError, InputError
-from facegeom_lab.evaluation.run import RESULT
+from facegeom.export.files import write
+from facegeom_lab.evaluation.run import RECIPE, RESULT
 from facegeom_lab.training.loop import BEST
 
 DONE = "job.done"
+KEPT = (RECIPE, RESULT, "errors_*.json", "log/version_*/metrics.csv")
 REFERENCE_SECONDS = 0.45
 """Processor time of :func:`step_seconds` where ``Job.hours`` were measured: a busy Xeon of 2 GHz."""
 
@@ -60,6 +62,36 @@ class Job:
         """Return whether the run is finished."""
         measured = self.recipe and self.evaluated
         return (out / self.name / (RESULT if measured else DONE)).exists()
+
+
+def keep(job: Job, out: Path, kept: Path) -> None:
+    """Copy the small files of a measured training, all that the reports read, to ``kept/NAME``."""
+    if not job.evaluated or not job.recipe:
+        return
+    for pattern in KEPT:
+        for file in sorted((out / job.name).glob(pattern)):
+            write(kept / file.relative_to(out), file.read_bytes())
+
+
+def restore(everything: Sequence[Job], out: Path, kept: Path) -> None:
+    """Copy what :func:`keep` kept back to ``out``, where no unfinished run needs the network itself."""
+    for job in reversed(everything):
+        needed = any(job.name in other.before and not other.done(out) for other in everything)
+        if not needed and not job.done(out) and (kept / job.name / RESULT).is_file():
+            for file in sorted(path for path in (kept / job.name).rglob("*") if path.is_file()):
+                write(out / file.relative_to(kept), file.read_bytes())
+
+
+def forgotten(before: Sequence[Job], after: Sequence[Job], out: Path) -> list[Job]:
+    """Return the runs that unfinished ones of ``after`` start from and of which only figures are left.
+
+    Their results are removed, so that they count as unfinished.
+    """
+    wanted = {job.backbone_run for job in after if not job.done(out)}
+    found = [job for job in before if job.name in wanted and not (out / job.name / BEST).is_file()]
+    for job in found:
+        (out / job.name / RESULT).unlink(missing_ok=True)
+    return found
 
 
 def select(everything: Sequence[Job], only: Sequence[str]) -> list[Job]:

@@ -188,6 +188,7 @@ def reproduce(
     processes: int = 2,
     say: Callable[[str], None] = lambda text: None,
     plan: bool = False,
+    kept: Path | None = None,
 ) -> list[str]:
     """Run the unfinished rows, several at once; return the names of the finished rows.
 
@@ -199,21 +200,32 @@ def reproduce(
         processes: rows at once, each with one thread, which is fastest on a CPU.
         say: receives the plan with its hours, before anything runs.
         plan: return after that, with nothing run.
+        kept: folder for the figures of finished rows, small enough for a repository; rows that it holds are
+            not run again. None to keep none.
 
     Raises:
         InputError: a pattern that matches no run.
         FacegeomError: a run has failed; its output is in its ``run.log``.
     """
     chosen = select(jobs(), only)
+
+    def start(job: Job) -> None:
+        machinery.run(job, data, labels, out)
+        if kept:
+            machinery.keep(job, out, kept)
+
+    if kept:
+        machinery.restore([_reseeded(job) for job in jobs() if job.recipe.startswith("landmarks")], out, kept)
+        machinery.restore(jobs(), out, kept)
     say(plan_text(chosen, out, processes, 1.0 if all(job.done(out) for job in chosen) else slowness()))
     if plan:
         return [job.name for job in chosen if job.done(out)]
-    run_jobs(chosen, lambda job: machinery.run(job, data, labels, out), out, processes)
+    run_jobs(chosen, start, out, processes)
     second = second_seeds(chosen, out)
     if any(not job.done(out) for job in second):
         say(f"{len(second)} second seeds, since the faces leave these comparisons open:")
         say(plan_text(second, out, processes, slowness()))
-    run_jobs(second, lambda job: machinery.run(job, data, labels, out), out, processes)
+    run_jobs([*machinery.forgotten(chosen, second, out), *second], start, out, processes)
     return [job.name for job in [*chosen, *second]]
 
 

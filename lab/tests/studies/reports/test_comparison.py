@@ -63,7 +63,7 @@ def test_no_predictions_and_no_common_faces(pair: tuple[Run, Run]) -> None:
     )
     with pytest.raises(InputError, match="have no test face in common"):
         difference(worse, base)
-    (worse.folder / "predictions_test.npz").unlink()
+    (worse.folder / "errors_test.json").unlink()
     assert difference(worse, base) is None
 
 

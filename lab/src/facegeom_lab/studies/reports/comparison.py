@@ -41,7 +41,7 @@ class Difference:
 
 
 def difference(run: Run, baseline: Run, split: str = "test") -> Difference | None:
-    """Compare the inter-pupil errors of two runs face by face; None if one kept no predictions.
+    """Compare the inter-pupil errors of two runs face by face; None if one kept no errors.
 
     Raises:
         InputError: they have no face in common.

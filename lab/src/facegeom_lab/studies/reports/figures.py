@@ -86,7 +86,7 @@ def losses_side_by_side(runs: Runs, published: Landmarks) -> Figure:
 
 
 def error_distributions(runs: Runs, published: Landmarks) -> Figure | None:
-    """Plot the CED of all networks, a panel for each loss, with other methods; None without predictions."""
+    """Plot the CED of all networks, a panel for each loss, with other methods; None without errors."""
     figure, every = panels(2, height=3.4)
     drawn = 0
     for axes, loss in zip(every, LOSSES, strict=True):

@@ -227,7 +227,7 @@ def _comparison(title: str, run: Run, base: Run, published_change: float | None)
         return f"**{title}**: not run ({', '.join(missing)})."
     found = difference(run, base)
     if found is None:
-        return f"**{title}**: a run kept no predictions for the test faces."
+        return f"**{title}**: a run kept no errors of the test faces."
     return sentence(title, found, published_change)
 
 

@@ -9,14 +9,11 @@ from typing import Any
 import numpy as np
 
 from facegeom.errors import InputError
-from facegeom_lab.datasets.schemes import SCHEMES
-from facegeom_lab.evaluation import points
 from facegeom_lab.evaluation.run import (
     RECIPE,
     RESULT,
-    predictions_file,
+    errors_file,
     read_metrics,
-    read_predictions,
     read_recipe,
     read_result,
 )
@@ -97,18 +94,16 @@ class Run:
         return read_metrics(self.folder) if self.finished else {}
 
     def face_errors(self, normaliser: str, split: str = "test") -> dict[str, float] | None:
-        """Return the errors of the split's faces by name; None if the run kept no predictions.
+        """Return the errors of the split's faces by name; None if the run kept none.
 
         Args:
             normaliser: one of ``facegeom_lab.evaluation.points.NORMALISERS`` that the scheme has.
             split: of the faces.
         """
-        if not self.finished or not predictions_file(self.folder, split).is_file():
+        file = errors_file(self.folder, split)
+        if not self.finished or not file.is_file():
             return None
-        stored = read_predictions(self.folder, split)
-        scale = points.scales(stored.truth, SCHEMES[stored.scheme])[normaliser]
-        errors = points.face_errors(stored.predicted, stored.truth, scale)
-        own = dict(zip(stored.files.tolist(), errors.tolist(), strict=True))
+        own = read_result(self.folder, file.name)[normaliser]
         more = [other.face_errors(normaliser, split) or {} for other in self.others]
         return {
             name: float(np.mean([error, *(each[name] for each in more if name in each)]))

@@ -1,8 +1,10 @@
-"""Assemble the npm package from the page's modules: ``python npm/build.py [FOLDER]``, by default out/npm.
+"""Assemble the npm package from the page's modules: ``python npm/build.py [FOLDER [SET]]``.
 
 Nothing is copied by hand: modules of the page that the package's own import, directly or not, are taken as
 they are; constants, topology and networks come from the runtime. Weights are stored as 16-bit floats, from
 which ONNX Runtime makes 32-bit ones when it opens a network.
+
+By default FOLDER is out/npm. SET is int8, or free: the networks that products may use (docs/free-weights.md).
 """
 
 import gzip
@@ -25,11 +27,17 @@ ROOT = Path(__file__).parents[1]
 SMALL = 1024
 """Arrays with fewer numbers stay as they are."""
 
+_TERMS = re.compile(r"\*\*Weights: research only\*\*;.*", re.DOTALL)
+_FREE_TERMS = (
+    "Weights: may be used and shipped in products; name those of data/credits-free.txt, see"
+    " [free weights](https://github.com/facegeom/facegeom/blob/main/docs/free-weights.md).\n"
+)
+
 _IMPORT = re.compile(r"""(?:import|from|import\()\s*["'](\.[^"']+)["']""")
 
 
-def build(folder: Path) -> None:
-    """Write the package into an empty or new folder."""
+def build(folder: Path, chosen: str) -> None:
+    """Write the package with one of the page's sets of networks into an empty or new folder."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "npm" / "src", folder)
     described = json.loads((ROOT / "npm" / "package.json").read_text(encoding="utf-8"))
@@ -44,7 +52,14 @@ def build(folder: Path) -> None:
     shutil.copy(
         ROOT / "npm" / "vendor" / "ort-wasm-simd-threaded.mjs", runtime
     )  # Node.js loads it from a file
-    _write_data(folder / "data")
+    _write_data(folder / "data", chosen)
+    if chosen == weights.FREE:
+        shutil.copy(weights.credits_file(), folder / "data")
+        readme = folder / "README.md"
+        text, found = _TERMS.subn(_FREE_TERMS, readme.read_text(encoding="utf-8"))
+        if found != 1:
+            raise ValueError(f"expected the weights' terms in npm/README.md once, found them {found} times")
+        readme.write_text(text, encoding="utf-8")
 
 
 def _copy_imported(module: Path, folder: Path) -> None:
@@ -64,14 +79,14 @@ def _copy_imported(module: Path, folder: Path) -> None:
                 _copy_imported(source, folder)
 
 
-def _write_data(data: Path) -> None:
+def _write_data(data: Path, chosen: str) -> None:
     """Write constants, topology, networks and WebAssembly."""
     data.mkdir()
-    model = pages.model_data()
+    model = pages.model_data(chosen)
     (data / "model.json").write_text(json.dumps(model, separators=(",", ":")))
     (data / "topology.json").write_text(json.dumps(_topology(), separators=(",", ":")))
-    for name, variant in pages.NETWORKS.items():
-        _write_packed(data / f"{name}.packed", halved(weights.path(name, variant)))
+    for name, path in pages.networks(chosen).items():
+        _write_packed(data / f"{name}.packed", halved(path))
     _write_packed(data / "onnxruntime.wasm.packed", pages.RUNTIME.read_bytes())
 
 
@@ -105,6 +120,9 @@ def _write_packed(path: Path, content: bytes) -> None:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "out" / "npm"
-    build(target)
+    chosen = sys.argv[2] if len(sys.argv) > 2 else pages.SETS[0]
+    if chosen not in pages.SETS:
+        sys.exit(f"SET: expected one of {', '.join(pages.SETS)}, got {chosen!r}")
+    build(target, chosen)
     total = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     print(f"wrote {target}, {total / 1e6:.1f} MB")

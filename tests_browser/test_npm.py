@@ -101,6 +101,25 @@ def test_node_gives_python_s_numbers(package: Path, portrait: Image.Image, expec
     assert "min_score" in answer["errors"][1]
 
 
+def test_the_free_set_in_node(tmp_path: Path, portrait: Image.Image) -> None:
+    folder = tmp_path / "node_modules" / "facegeom"
+    folder.parent.mkdir()
+    subprocess.run([sys.executable, NPM / "build.py", folder, "free"], check=True)
+    (tmp_path / "pixels").write_bytes(np.asarray(portrait).tobytes())
+    (tmp_path / "run.mjs").write_text(_NODE)
+    done = subprocess.run(["node", "run.mjs"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    faces = FaceAnalyzer(weights="free", threads=1)(np.asarray(portrait), max_faces=1)
+    check(json.loads(done.stdout)["found"]["faces"], faces)
+    readme = (folder / "README.md").read_text("utf-8")
+    assert "research only" not in readme and "data/credits-free.txt" in readme
+    assert "CC BY 2.0 by " in (folder / "data" / "credits-free.txt").read_text("utf-8")
+    refused = subprocess.run(
+        [sys.executable, NPM / "build.py", folder, "x"], capture_output=True, check=False
+    )
+    assert refused.returncode == 1 and b"expected one of int8, free" in refused.stderr
+
+
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass

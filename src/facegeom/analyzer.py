@@ -69,8 +69,8 @@ class FaceAnalyzer:
         detector: "onepass", one network over the whole photo, or "cascade", P-Net and R-Net.
         weights: variant of detector and face network, "float32", or "int8", half of the size and time for a
             little accuracy (docs/model-cards/face.md). By default "int8" on a CPU, "float32" on a GPU. "free"
-            is the set that may be used and shipped in products (docs/free-weights.md): detector and face
-            network; faces have no expression and no gaze, depth comes from the mesh.
+            is the set that may be used and shipped in products (docs/free-weights.md); its depth comes
+            from the mesh.
         orientation: "exif", or "auto": a photo without a sure face is also tried turned by 90, 180 and 270°;
             the answer is in coordinates of the photo as given, and ``turned_deg`` says the turn.
 
@@ -331,18 +331,14 @@ class FaceAnalyzer:
     ) -> list[Faces]:
         """Convert predictions to results in the photos' pixels and in millimetres; add depth if wanted."""
         images = [photo.pyramid for photo in photos]
-        features: list[FloatArray] = []
-        if self.region_nets is not None:
-            predictions, features = self.region_nets(images, predictions)
+        predictions, features = self.region_nets(images, predictions)
         rotations6d = [each.rotation6d for each in predictions]
         if self.fpnet is not None:
             predictions = self.fpnet.turned(images, predictions, rolled)
         pairs = zip(predictions, photos, strict=True)
         faces_px = [each.in_photo(photo.factor_xy, photo.offset_xy) for each, photo in pairs]
         placed = [place(each.mesh_px, photo.camera) for each, photo in zip(faces_px, photos, strict=True)]
-        motions: Sequence[Motion | None] = [None] * len(photos)
-        if self.expression_net is not None:
-            motions = self.expression_net(features, [each.mesh_mm for each in placed], rotations6d)
+        motions = self.expression_net(features, [each.mesh_mm for each in placed], rotations6d)
         scores = [each.score for each in predictions]
         faces = list(map(_to_faces, scores, faces_px, placed, motions, photos, min_face_px))
         if self.depth is None:
@@ -377,19 +373,17 @@ def _to_faces(
     score: FloatArray,
     geometry: FaceGeometry,
     placed: Placement,
-    motion: Motion | None,
+    motion: Motion,
     photo: Photo,
     min_face_px: float,
 ) -> Faces:
-    moves: dict[str, Any] = {}
-    if motion is not None:
-        gaze = motion.gaze_seen @ geometry.rotation
-        moves = {"expression": motion.expression, "gaze": gaze, "gaze_confidence": motion.gaze_confidence}
     return Faces(
         **vars(geometry),
         **placed._asdict(),
         score=score,
-        **moves,
+        expression=motion.expression,
+        gaze=(motion.gaze_seen @ geometry.rotation).astype(np.float32),
+        gaze_confidence=motion.gaze_confidence,
         width=photo.camera.width,
         height=photo.camera.height,
         file=photo.file,

@@ -18,7 +18,7 @@ from facegeom.batch.rows import (
     schema,
     to_table,
 )
-from facegeom.results import FACE_SHAPES, Faces
+from facegeom.results import FACE_SHAPES, MOTION_SHAPES, Faces
 
 
 @pytest.fixture
@@ -102,6 +102,17 @@ def test_no_rows_and_no_faces(mesh: bool) -> None:
     nothing = [Row("a", None, None, "bad"), Row("b", None, Faces.empty(1, 1))]
     assert to_table(nothing, mesh)["landmarks_px"].to_pylist() == [None, []]
     assert read_counts(encode(nothing, mesh, {})) == Counts(2, 0, 1)
+
+
+def test_faces_of_older_files_have_no_expression(make_faces: Callable[..., Faces]) -> None:
+    faces = replace(make_faces(), **dict.fromkeys(MOTION_SHAPES))
+    for name, shape in (*MOTION_SHAPES.items(), ("gaze_yaw_deg", ())):
+        values = faces.or_nan(name, shape)
+        assert values.shape == (1, *shape) and np.isnan(values).all()
+    assert faces.or_nan("score", ()) is faces.score
+    (back,) = from_table(to_table([Row("a", "a.jpg", faces, None)], mesh=True))
+    assert back.faces is not None and back.faces.expression is None and back.faces.gaze is None
+    np.testing.assert_array_equal(back.faces.mesh_px, faces.mesh_px)
 
 
 def test_counts_add_up() -> None:

@@ -13,7 +13,6 @@ from PIL import Image
 
 from facegeom import FaceAnalyzer, Faces, InputError
 from facegeom.graph import OUTPUTS, build
-from facegeom.models import weights
 
 UInt8Array = npt.NDArray[np.uint8]
 Answer = dict[str, npt.NDArray[np.float32]]
@@ -134,14 +133,9 @@ def test_float_weights_and_a_low_score() -> None:
     check(opened(build("float32", 0.3))(image), expected, within_px=0.2)
 
 
-def test_the_free_set_has_no_closer_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in = {"onepass": weights.path("onepass"), "face": weights.path("face")}
-    monkeypatch.setattr(weights, "of_set", lambda network, _: stand_in[network])
-    known = weights.manifest()
-    monkeypatch.setattr(weights, "manifest", lambda: {"face-free": known["face"], **known})
-    image, analyzer = np.asarray(portrait(300)), FaceAnalyzer(weights="float32")
-    analyzer.region_nets = analyzer.expression_net = None
-    check(opened(build("free"))(image), analyzer(image), within_px=0.2)
+def test_the_free_set() -> None:
+    image = np.asarray(portrait(300))
+    check(opened(build("free"))(image), FaceAnalyzer(weights="free")(image))
 
 
 def test_the_file_needs_onnx_runtime_alone(model: onnx.ModelProto) -> None:

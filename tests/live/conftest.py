@@ -63,9 +63,6 @@ class Seer:
     def reset(self) -> None:
         self.frames = []
 
-    def expect_motion(self, what: str) -> None:
-        """Accept: its faces have expression and gaze."""
-
     def __call__(self, frame: Frame) -> TrackedFaces:
         self.on_frame(frame)
         ids = self.ids[min(len(self.frames), len(self.ids) - 1)]

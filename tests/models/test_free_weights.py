@@ -10,12 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from facegeom import FaceAnalyzer
-from facegeom.batch.rows import Row, from_table, to_table
 from facegeom.cli.root import app
 from facegeom.errors import InputError
+from facegeom.geometry.schemes import ARKIT52
 from facegeom.models import weights
 from facegeom.models.weights import CLEARED, FREE, RESEARCH, Entry
-from facegeom.results import MOTION_SHAPES
 
 PHOTO = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
 FREE_ENTRIES = [entry for entry in weights.manifest().values() if entry.family == FREE]
@@ -27,7 +26,8 @@ def uncleared(entry: Entry) -> list[str]:
 
 
 def test_the_networks_of_the_free_set() -> None:
-    assert sorted(entry.name for entry in FREE_ENTRIES) == ["face-free", "onepass-free"]
+    names = ["expression-free", "eyes-free", "face-free", "mouth-free", "onepass-free"]
+    assert sorted(entry.name for entry in FREE_ENTRIES) == names
     assert {entry.family for entry in weights.manifest().values()} == {FREE, RESEARCH}
 
 
@@ -57,24 +57,29 @@ def test_credits_name_every_photographer() -> None:
     assert text.count("CC BY 2.0 by ") > 500 and "DeBruine" in text
 
 
-def test_the_free_set_finds_a_face_and_says_no_more_than_it_knows(tmp_path: Path) -> None:
+def test_the_free_set_finds_a_face_and_what_it_does(tmp_path: Path) -> None:
     faces = FaceAnalyzer(weights="free", threads=1, depth=True)(PHOTO)
     assert len(faces) == 1
     centre = faces.landmarks_px[0].mean(axis=0)
     box = faces.box_xyxy[0]
     assert (centre > box[:2]).all() and (centre < box[2:]).all()
-    assert faces.expression is None and faces.gaze is None and faces.gaze_confidence is None
+    assert faces.expression is not None and faces.expression.shape == (1, 52)
+    assert min(faces.expression[0, ARKIT52.index(f"mouthSmile{side}")] for side in ("Left", "Right")) > 0.3
+    assert max(faces.expression[0, ARKIT52.index(f"eyeBlink{side}")] for side in ("Left", "Right")) < 0.4
+    assert faces.gaze is not None
+    np.testing.assert_allclose(np.linalg.norm(faces.gaze, axis=-1), 1, atol=1e-5)
     assert faces.depth is not None and faces.mesh_px.shape == (1, 478, 3)
-    assert json.loads(json.dumps(faces.to_dict()))["faces"][0].get("expression") is None
+    assert len(json.loads(json.dumps(faces.to_dict()))["faces"][0]["expression"]) == 52
     written = faces.save(tmp_path, ("json", "csv", "overlay", "obj", "ply", "glb", "depth"), PHOTO)
     assert len(written) >= 7 and all(path.stat().st_size for path in written)
 
 
 def test_no_network_of_the_research_set_is_mixed_in() -> None:
     analyzer = FaceAnalyzer(weights="free", threads=1)
-    assert analyzer.region_nets is None and analyzer.expression_net is None and analyzer.fpnet is None
-    shipped = {path for entry in FREE_ENTRIES for path in entry.paths}
-    assert {analyzer.face_net.engine.path, analyzer.detector.engine.path} <= shipped
+    assert analyzer.fpnet is None
+    engines = [analyzer.detector.engine, analyzer.face_net.engine, analyzer.expression_net.engine]
+    loaded = {engine.path for engine in (*engines, *analyzer.region_nets.engines)}
+    assert loaded == {path for entry in FREE_ENTRIES for path in entry.paths}
 
 
 @pytest.mark.parametrize(
@@ -100,14 +105,3 @@ def test_the_command_shows_terms_and_credits() -> None:
     assert "fpnet" not in CliRunner().invoke(app, ["weights", "--set", "free"]).output
     credited = CliRunner().invoke(app, ["weights", "--set", "free", "--credits"]).output
     assert "credit: " in credited and "CC BY 2.0 by " in credited
-
-
-def test_tables_hold_nothing_where_the_free_set_gives_nothing() -> None:
-    faces = FaceAnalyzer(weights="free", threads=1)(PHOTO)
-    for name, shape in (*MOTION_SHAPES.items(), ("gaze_yaw_deg", ())):
-        values = faces.or_nan(name, shape)
-        assert values.shape == (1, *shape) and np.isnan(values).all()
-    assert faces.or_nan("score", ()) is faces.score
-    (back,) = from_table(to_table([Row("a", "a.jpg", faces, None)], mesh=True))
-    assert back.faces is not None and back.faces.expression is None and back.faces.gaze is None
-    np.testing.assert_array_equal(back.faces.mesh_px, faces.mesh_px)

@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 from fastapi.testclient import TestClient
 
+from facegeom import FaceAnalyzer
 from facegeom.geometry import topology
 from facegeom.models import weights
 from facegeom.serve.pages import RUNTIME, STATIC, version
@@ -202,6 +203,17 @@ def test_model_data_names_files_that_are_served(plain_client: TestClient) -> Non
     for name, file in model["files"].items():
         answer = plain_client.get(f"/weights/{file}")
         assert answer.status_code == 200 and len(answer.content) == model["bytes"][name]
+
+
+def test_the_page_of_the_free_set(serve: Callable[..., TestClient]) -> None:
+    client = serve(weights="free")
+    research, free = serve().get("/model.json").json(), client.get("/model.json").json()
+    assert free["version"] == research["version"] and free["files"].keys() == research["files"].keys()
+    for file in free["files"].values():
+        assert "-free." in file and file in client.get("/sw.js").text
+        assert client.get(f"/weights/{file}").status_code == 200
+    offset = FaceAnalyzer(weights="free", threads=1).detector.fusion.offset
+    assert free["detection"]["evidence"]["offset"] == offset
 
 
 def test_weights(plain_client: TestClient) -> None:

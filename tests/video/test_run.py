@@ -368,17 +368,6 @@ def test_names_of_videos_that_other_files_would_take(
     )
 
 
-@pytest.mark.parametrize("kind", ["livelink", "bvh"])
-def test_animations_that_the_free_weights_cannot_give(
-    scene: Any, tmp_path: Path, film: Film, kind: str
-) -> None:
-    scene.expression_net = None
-    source = Source(str(film(tmp_path / "a.mp4", UNEVEN)))
-    with pytest.raises(InputError, match=r"^weights: expected a set with expression and gaze"):
-        run_video(source, tmp_path / "out", FrameAnalyzer(scene), formats=("parquet", kind))
-    assert not (tmp_path / "out").exists()
-
-
 def test_no_frame_is_an_error(
     networks: Any, tmp_path: Path, film: Film, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,9 +10,8 @@ import pytest
 from playwright.sync_api import Page
 
 from facegeom import FaceAnalyzer
-from facegeom.models import weights
 from facegeom.options import SearchOptions
-from facegeom.serve.pages import NETWORKS, RUNTIME, model_data
+from facegeom.serve.pages import NETWORKS, RUNTIME, SETS, model_data, networks
 
 VENDOR = RUNTIME.parent
 
@@ -34,18 +33,21 @@ def test_defaults_are_the_analyzers(analyzer: FaceAnalyzer) -> None:
         assert option["default"] == getattr(analyzer.options, name)
 
 
-@pytest.mark.parametrize(("name", "variant"), NETWORKS.items())
-def test_sizes_of_the_networks(origin: str, name: str, variant: str) -> None:
-    with urllib.request.urlopen(f"{origin}weights/{model_data()['files'][name]}") as response:
+@pytest.mark.parametrize("chosen", SETS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_sizes_of_the_networks(origin: str, name: str, chosen: str) -> None:
+    with urllib.request.urlopen(f"{origin}weights/{model_data(chosen)['files'][name]}") as response:
         content = response.read()
-    assert len(content) == model_data()["bytes"][name]
-    assert hashlib.sha256(content).hexdigest() == weights.manifest()[name].of(variant)[1]
+    assert len(content) == model_data(chosen)["bytes"][name]
+    assert content == networks(chosen)[name].read_bytes()
 
 
-def test_networks_are_those_of_the_analyzer(analyzer: FaceAnalyzer) -> None:
+@pytest.mark.parametrize("chosen", SETS)
+def test_networks_are_those_of_the_analyzer(chosen: Any) -> None:
+    analyzer = FaceAnalyzer(weights=chosen, threads=1)
     used = {analyzer.detector.engine.path, analyzer.face_net.engine.path}
     used |= {engine.path for engine in (*analyzer.region_nets.engines, analyzer.expression_net.engine)}
-    assert used == {weights.path(name, variant) for name, variant in NETWORKS.items()}
+    assert used == set(networks(chosen).values())
 
 
 def test_the_modules_use_every_setting(module_page: Page) -> None:

@@ -53,7 +53,7 @@ def onnx(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="File to write, .onnx.")],
     weights: Annotated[
         Literal["int8", "float32", "free"],
-        typer.Option(help="Variant of the networks, or the free set (without a closer look at eyes, mouth)."),
+        typer.Option(help="Variant of the networks, or the free set."),
     ] = "int8",
     min_score: Annotated[
         float, typer.Option(min=0, max=1, help="Lowest score of a face, from 0 to 1.")

@@ -1,7 +1,7 @@
 """``facegeom serve``: serve the analyzer over HTTP, with a page for people."""
 
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -64,7 +64,8 @@ def serve(
 
     sizes = round(max_mb * 1e6), round(max_megapixels * 1e6)
     hosts = (host, *(allow_host or []))
-    limits = Settings(*sizes, queue, batch, timeout, detector, wait, hosts, private)
+    own: Literal["int8", "free"] = "free" if weights == "free" else "int8"  # of the page
+    limits = Settings(*sizes, queue, batch, timeout, detector, wait, hosts, private, own)
     count, each = workers_and_threads(device, workers, threads)
     options = dict(device=device, threads=each, detector=detector, weights=weights, pose_net=pose_net)
     with listen(host, port) as listener, started_workers(count, options, timeout / 2) as started:

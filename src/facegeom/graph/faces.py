@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,6 @@ from facegeom.graph.builder import Graph, Tensor
 from facegeom.graph.detection import Found, detect, nms, overlap
 from facegeom.graph.sampling import crop_affine, crop_squares
 from facegeom.models import weights as weight_files
-from facegeom.models.detector import OnePassDetector
 from facegeom.models.face import CROP_PX as FACE_CROP_PX
 from facegeom.models.face import (
     CROP_SCALE,
@@ -28,7 +28,7 @@ from facegeom.models.face import (
 )
 from facegeom.models.regions import CROP_PX, REGIONS, Region
 from facegeom.models.score_fusion import CERTAIN
-from facegeom.models.sets import FREE_FUSION, VARIANTS
+from facegeom.models.sets import VARIANTS, fusion
 from facegeom.options import check_name, check_number
 
 OUTPUTS: dict[str, tuple[tuple[str | int, ...], str]] = {
@@ -85,8 +85,7 @@ def build(weights: str = "int8", min_score: float = 0.9) -> onnx.ModelProto:
     millimetres, expression and gaze.
 
     Args:
-        weights: variant of detector and face network, "int8" or "float32"; or "free", the set without the
-            closer look at eyes and mouth.
+        weights: variant of detector and face network, "int8" or "float32"; or "free", the set for products.
         min_score: least score of a face, in [0, 1].
 
     Returns:
@@ -120,8 +119,8 @@ class _Analysis:
         self.graph, self.image, self.levels, self.min_score = graph, image, found.levels, min_score
         self.candidates = found.candidates
         self.face_path = weight_files.of_set("face", weights)
-        self.regions = () if weights == weight_files.FREE else REGIONS
-        self.fusion = FREE_FUSION if weights == weight_files.FREE else OnePassDetector.fusion
+        self.region_paths = [weight_files.of_set(region.name, weights) for region in REGIONS]
+        self.fusion = fusion(weights)
 
     def run(self) -> list[Tensor]:
         """Return the outputs."""
@@ -246,15 +245,21 @@ class _Analysis:
         def better() -> list[Tensor]:
             rotation = _rotation(faces.rotation6d)
             mesh, landmarks = faces.mesh, faces.landmarks
-            for region in self.regions:
-                mesh, landmarks = self._region(region, faces, rotation, mesh, landmarks)
+            for region, path in zip(REGIONS, self.region_paths, strict=True):
+                mesh, landmarks = self._region(region, path, faces, rotation, mesh, landmarks)
             return [mesh, landmarks]
 
         mesh, landmarks = graph.when(faces.score.size() > 0, better, lambda: [faces.mesh, faces.landmarks])
         return faces._replace(mesh=mesh, landmarks=landmarks)
 
     def _region(
-        self, region: Region, faces: _Predictions, rotation: Tensor, mesh: Tensor, landmarks: Tensor
+        self,
+        region: Region,
+        path: Path,
+        faces: _Predictions,
+        rotation: Tensor,
+        mesh: Tensor,
+        landmarks: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Predict the points of one region, and of its mirror image, and put them in their places."""
         graph = self.graph
@@ -279,7 +284,7 @@ class _Analysis:
         norm = (linear * linear).sum(2, keep=True).part(3, 0, 1)
         first = (seen - middle) @ linear / norm
         points = first.size(2)
-        found, _ = graph.network(weight_files.path(region.name), crops, first.reshape(-1, points, 2))
+        found, _ = graph.network(path, crops, first.reshape(-1, points, 2))
         found = found.reshape(-1, side, points, 2) @ linear.transpose(0, 1, 3, 2) + middle
         total = parts.size
         flat = graph.concat([mesh.part(2, 0, 2), found.part(2, 0, count).reshape(-1, total, 2)], 1)

@@ -88,11 +88,10 @@ def run_live(
         say: called with what a person should know: a camera that vanished, packets that cannot be sent.
 
     Raises:
-        InputError: ``fps`` or ``seconds`` is not above 0, or the weights are the free set.
+        InputError: ``fps`` or ``seconds`` is not above 0.
         VideoError: the source cannot be opened, or none of its frames read.
     """
     most_fps, end_s = check_fps(fps), end_time(0.0, seconds)
-    analyze.expect_motion("the live protocols")
 
     def read(stop: Event) -> Iterator[Arrival]:
         return read_arrivals(source, most_fps, end_s, realtime, say, stop)

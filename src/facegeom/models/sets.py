@@ -1,4 +1,4 @@
-"""The sets of networks: which variants there are, which parts the free set has, and the detectors loaded."""
+"""The sets of networks: which variants there are, which parts the free set lacks, and the networks loaded."""
 
 from typing import NamedTuple
 
@@ -28,29 +28,33 @@ def check_free(pose_net: str, detector: str, depth: bool | str) -> None:
         raise InputError(f"depth: expected True or 'mesh', all that the free weights have, got {depth!r}")
 
 
+def fusion(chosen: str) -> ScoreFusion:
+    """Return the score fusion of "onepass" for a value of the option ``weights``."""
+    return FREE_FUSION if chosen == weights.FREE else OnePassDetector.fusion
+
+
 def load_detector(name: str, device: str, threads: int | None, chosen: str) -> Detector:
     """Load "onepass" or "cascade" for a value of the option ``weights``; the cascade has one variant."""
     if name == "onepass":
         engine = Engine(weights.of_set("onepass", chosen), device, threads)
-        return OnePassDetector(engine, fusion=FREE_FUSION if chosen == weights.FREE else None)
+        return OnePassDetector(engine, fusion=fusion(chosen))
     pnet, rnet = (Engine(weights.path(stage), device, threads) for stage in ("pnet", "rnet"))
     return CascadeDetector(pnet, rnet)
 
 
 class Networks(NamedTuple):
-    """Networks of one photo's analysis; the free set has neither regions nor expression."""
+    """Networks of one photo's analysis."""
 
     detector: Detector
     face: FaceNet
-    regions: RegionNets | None
-    expression: ExpressionNet | None
+    regions: RegionNets
+    expression: ExpressionNet
 
 
 def load_networks(detector: str, device: str, threads: int | None, chosen: str) -> Networks:
     """Load the networks for values of the options ``detector`` and ``weights``."""
     face = FaceNet(Engine(weights.of_set("face", chosen), device, threads))
     found = load_detector(detector, device, threads, chosen)
-    if chosen == weights.FREE:
-        return Networks(found, face, None, None)
-    regions = RegionNets([Engine(weights.path(region.name), device, threads) for region in REGIONS])
-    return Networks(found, face, regions, ExpressionNet(Engine(weights.path("expression"), "cpu", 1)))
+    regions = RegionNets([Engine(weights.of_set(region.name, chosen), device, threads) for region in REGIONS])
+    expression = ExpressionNet(Engine(weights.of_set("expression", chosen), "cpu", 1))
+    return Networks(found, face, regions, expression)

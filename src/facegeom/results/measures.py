@@ -143,7 +143,6 @@ def known(array: Float32Array | None, name: str) -> Float32Array:
     """Return an array of faces; raise an InputError if it is None."""
     if array is None:
         raise InputError(
-            f"{name}: these faces have none: they come from a file of an older version, or from the free"
-            " weights; analyze again, with other weights"
+            f"{name}: these faces have none: they come from a file of an older version; analyze again"
         )
     return array

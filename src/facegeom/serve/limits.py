@@ -35,6 +35,7 @@ class Settings:
         wait_s: longest time until a worker begins with a photo, seconds.
         hosts: names by which clients may ask beside "localhost" and addresses; "*" is any.
         private: whether the page analyzes photos in the browser until its user chooses.
+        weights: set of networks that the page analyzes with, "int8" or "free".
 
     Raises:
         InputError: a limit is below 1, ``wait_s`` below 0.001, or one of them is absurdly large.
@@ -49,6 +50,7 @@ class Settings:
     wait_s: float = 0.8
     hosts: tuple[str, ...] = ()
     private: bool = False
+    weights: Literal["int8", "free"] = "int8"
 
     def __post_init__(self) -> None:
         for field in fields(self):

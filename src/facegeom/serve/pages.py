@@ -31,7 +31,7 @@ from facegeom.geometry import alignment, topology
 from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.geometry.schemes import ARKIT52, DERIVED, IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
 from facegeom.image import crop, exif, reading, rotated_crop
-from facegeom.models import detector, engine, face, regions, score_fusion, virtual_views, weights
+from facegeom.models import detector, engine, face, regions, score_fusion, sets, virtual_views, weights
 from facegeom.results import base, turning
 from facegeom.serve.work import ANALYZER_OPTIONS, Options
 
@@ -39,8 +39,11 @@ STATIC = Path(str(files("facegeom.serve"))) / "static"
 DEMO = Path(str(files("facegeom"))) / "data" / "astronaut.jpg"
 RUNTIME = STATIC / "vendor" / "onnxruntime-web" / "ort-wasm-simd-threaded.wasm"
 
-NETWORKS = {"onepass": "int8", "face": "int8"} | dict.fromkeys(("eyes", "mouth", "expression"), "float32")
-"""Networks of the page and their variants, those of :class:`facegeom.FaceAnalyzer` on a CPU."""
+NETWORKS = ("onepass", "face", "eyes", "mouth", "expression")
+"""Networks of the page."""
+
+SETS = ("int8", weights.FREE)
+"""Values of the option ``weights`` that the page knows; the first is the analyzer's default on a CPU."""
 
 # Systems may lack these media types, and a browser refuses modules and wasm of any other type.
 _MEDIA_TYPES = {
@@ -112,8 +115,9 @@ def _text(request: Request, body: bytes, media_type: str) -> Response:
 @cache
 def version() -> str:
     """Return a digest of all that the page loads: addresses with it may be kept for ever."""
-    digest = hashlib.sha256(repr(model_data()).encode())
-    for path in [*sorted(STATIC.rglob("*")), *_networks()]:
+    digest = hashlib.sha256(repr([model_data(chosen) for chosen in SETS]).encode())
+    paths = [path for chosen in SETS for path in networks(chosen).values()]
+    for path in [*sorted(STATIC.rglob("*")), *paths]:
         if path.is_file():
             digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:12]
@@ -143,7 +147,10 @@ def service_worker(request: Request) -> Response:
         "VERSION": version(),
         "SHELL": [f"{static}/{path.relative_to(STATIC).as_posix()}" for path in shell],
         "PAGE": ["./", "model.json", "v1/topology", "demo.jpg"],
-        "NETWORKS": [f"{static}/{RUNTIME.relative_to(STATIC).as_posix()}", *model_files().values()],
+        "NETWORKS": [
+            f"{static}/{RUNTIME.relative_to(STATIC).as_posix()}",
+            *model_files(request.app.settings.weights).values(),
+        ],
     }
     constants = "".join(f"const {name} = {json.dumps(value)};\n" for name, value in lists.items())
     text = constants + (STATIC / "sw.js").read_text(encoding="utf-8")
@@ -172,20 +179,20 @@ def weight_file(name: str, wanted: str | None = None) -> FileResponse:
 @router.get("/model.json")
 def model_json(request: Request) -> Response:
     """Return the model data, with the version of the page that they belong to, as the networks' addresses."""
-    about = {"version": version(), "files": model_files("")}
-    text = json.dumps({**model_data(), **about}, separators=(",", ":"))
+    chosen = request.app.settings.weights
+    about = {"version": version(), "files": model_files(chosen, "")}
+    text = json.dumps({**model_data(chosen), **about}, separators=(",", ":"))
     return _text(request, text.encode(), "application/json")
 
 
-def model_files(folder: str = "weights/") -> dict[str, str]:
-    """Return the addresses of the page's networks by name."""
-    return {
-        name: f"{folder}{version()}/{path.name}" for name, path in zip(NETWORKS, _networks(), strict=True)
-    }
+def model_files(chosen: str = SETS[0], folder: str = "weights/") -> dict[str, str]:
+    """Return the addresses of the page's networks by name, for one of :data:`SETS`."""
+    return {name: f"{folder}{version()}/{path.name}" for name, path in networks(chosen).items()}
 
 
-def _networks() -> list[Path]:
-    return [weights.path(name, variant) for name, variant in NETWORKS.items()]
+def networks(chosen: str = SETS[0]) -> dict[str, Path]:
+    """Return the files of the page's networks by name, for one of :data:`SETS`."""
+    return {name: weights.of_set(name, chosen) for name in NETWORKS}
 
 
 def add_page(app: FastAPI) -> None:
@@ -203,9 +210,13 @@ def inline_scripts() -> str:
 
 
 @cache
-def model_data() -> dict[str, Any]:
-    """Return what the page needs for its own analysis: the stages' constants, file sizes, canonical head."""
-    paths = dict(zip(NETWORKS, _networks(), strict=True))
+def model_data(chosen: str = SETS[0]) -> dict[str, Any]:
+    """Return what the page needs for its own analysis: the stages' constants, file sizes, canonical head.
+
+    Args:
+        chosen: one of :data:`SETS`.
+    """
+    paths = networks(chosen)
     return {
         "analyzer": {
             "max_pixels": reading.MAX_PIXELS,
@@ -238,7 +249,7 @@ def model_data() -> dict[str, Any]:
             "level_factor": detector.LEVEL_FACTOR,
             "patch_px": detector.PATCH_PX,
             "limits": asdict(detector.Limits()),
-            "evidence": {**asdict(detector.OnePassDetector.fusion), "certain": score_fusion.CERTAIN},
+            "evidence": {**asdict(sets.fusion(chosen)), "certain": score_fusion.CERTAIN},
             "outside": crop.OUTSIDE,
         },
         "face": {

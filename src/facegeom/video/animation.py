@@ -25,9 +25,6 @@ FloatArray = npt.NDArray[np.floating]
 ANIMATIONS = {"livelink": "livelink.csv", "glb": "glb", "bvh": "bvh"}
 """Formats of animations, and the endings of their files."""
 
-OF_MOTION = ("livelink", "bvh")
-"""Those that hold expression or gaze."""
-
 TOLERANCE_MM, MAX_SHAPES = 0.1, 64
 """Shapes are added until they give the meshes back to so many millimetres, root mean square, or so many."""
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.errors import InputError, shown
-from facegeom.video.animation import ANIMATIONS, OF_MOTION, open_animation
+from facegeom.video.animation import ANIMATIONS, open_animation
 from facegeom.video.frames import Frame, VideoError
 from facegeom.video.overlay import draw_overlay
 from facegeom.video.reading import Source, Video, open_video
@@ -64,11 +64,6 @@ class FrameAnalyzer:
         """Begin another video: no face is known, and the next one gets the id 0."""
         self._track = FaceTracker(self.analyzer, self.detect_every)
         self._smooth = FaceSmoother() if self.smooth else None
-
-    def expect_motion(self, what: str) -> None:
-        """Raise an InputError if the analyzer's faces have no expression and gaze, which ``what`` needs."""
-        if self.analyzer.expression_net is None:
-            raise InputError(f"weights: expected a set with expression and gaze for {what}, got the free set")
 
     def __call__(self, frame: Frame) -> TrackedFaces:
         """Return the faces of the next frame."""
@@ -188,14 +183,11 @@ def run_video(
         name: name of the files, without ending; by default that of the source.
 
     Raises:
-        InputError: an unknown format, or one that needs what the weights do not give; ``start`` is negative,
-            or ``seconds`` is not positive.
+        InputError: an unknown format, ``start`` is negative, or ``seconds`` is not positive.
         VideoError: the video cannot be opened, or none of its frames read.
         OutputError: a result cannot be written.
     """
     end_s, kinds = end_time(start, seconds), check_formats(formats)
-    if moving := [kind for kind in kinds if kind in OF_MOTION]:
-        analyze.expect_motion(", ".join(moving))
     analyze.reset()
     summary = VideoSummary()
     with open_video(source) as video, ExitStack() as stack:

@@ -49,7 +49,7 @@ def accuracy(
 ) -> None:
     """Measure detection, points, mesh, confidence and rotation with default settings.
 
-    The free set goes without the section on expression; its tables lie in OUT/free.
+    The free set's tables lie in OUT/free.
 
     Example: facegeom bench accuracy --data data --only detection,end-to-end
 
@@ -57,11 +57,11 @@ def accuracy(
     """
     wanted = _interpreters(peers, peer_python or [])
     from facegeom.analyzer import FaceAnalyzer
-    from facegeom_lab.bench.accuracy.run import WITHOUT_EXPRESSION, run_accuracy
+    from facegeom_lab.bench.accuracy.run import run_accuracy
 
     sections = _split_names(only)
     if weights == "free":
-        out, sections = out / "free", sections or WITHOUT_EXPRESSION
+        out = out / "free"
     networks = FaceAnalyzer(weights=weights)
     run_accuracy(data, out, networks, wanted, sections, _print_table, weights or "default")
     typer.echo(f"saved {out / 'accuracy.md'} and {out / 'accuracy.json'}")

@@ -133,7 +133,6 @@ def test_heads_that_are_not_found_are_told(make_faces: Callable[..., Faces]) -> 
         analyzed([], Seer(make_faces()))
 
 
-def test_a_set_without_networks_of_eyes_and_mouth_sees_no_samples() -> None:
-    with pytest.raises(InputError, match="the free set has none yet"):
-        observer(free=True)
-    assert observer(free=False).region_nets is not None
+def test_free_samples_are_what_the_free_set_sees() -> None:
+    for free, name in ((True, "face-free.int8.onnx"), (False, "face.int8.onnx")):
+        assert observer(free).face_net.engine.path.name == name

@@ -202,7 +202,11 @@ def credits_file() -> Path:
 def of_set(network: str, chosen: str) -> Path:
     """Return the file of a network for a value of the option ``weights``: a variant, or ``free``.
 
+    Networks without the variant, and all of the free set, have one file each.
+
     Raises:
         WeightsError: the set has no such network, or its file is missing.
     """
-    return path(f"{network}-{FREE}") if chosen == FREE else path(network, chosen)
+    name = f"{network}-{FREE}" if chosen == FREE else network
+    entry = manifest().get(name)
+    return path(name, chosen if entry and chosen in entry.variants else FLOAT32)

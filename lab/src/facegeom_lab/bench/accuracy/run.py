@@ -37,9 +37,6 @@ SECTIONS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "rotation": rendered_heads,
 }
 
-WITHOUT_EXPRESSION = [name for name in SECTIONS if name != "expression"]
-"""Sections that networks without expression can be measured by."""
-
 
 def run_accuracy(
     data: Path,

@@ -60,6 +60,12 @@ def test_end_to_end(tables: dict[str, Table], analyzer_nme: float) -> None:
     peer_nme, *_, found, labelled = rows["AFW scenes", "MediaPipe FaceMesh"]
     assert peer_nme < 0.1  # the fake mesh and the labels are the same everywhere: the map is exact
     assert (found, labelled) == (2, 2)
+    regions = {row[:2]: row[2:] for row in tables["End to end: by region"].rows}
+    assert regions.keys() == rows.keys()
+    jaw, inner, brows, nose, eyes, lips, faces = regions["AFW scenes", "facegeom"]
+    assert faces == 2
+    assert (17 * jaw + 51 * inner) / 68 == pytest.approx(analyzer_nme, rel=1e-5)
+    assert (10 * brows + 9 * nose + 12 * eyes + 20 * lips) / 51 == pytest.approx(inner, rel=1e-5)
 
 
 def test_aligned_crops(tables: dict[str, Table]) -> None:
@@ -92,6 +98,7 @@ def test_without_peers_only_facegeom_is_measured(pack: Path, tmp_path: Path, ana
         "Detection: faces found",
         "Detection: false boxes",
         "End to end: 68 points",
+        "End to end: by region",
     ]
     assert analyzer.calls == 4 + 100  # each picture once
     assert {row[1] for row in report.tables[0].rows} == {"facegeom"}

@@ -27,6 +27,20 @@ _NME_PROTOCOL = (
     "on the training faces of HELEN and LFPW); found: IoU of the 68 points' extents of at least 0.5. 'On "
     "both': the faces that both systems find."
 )
+_REGIONS_PROTOCOL = (
+    "Faces, distances and their unit as in the end-to-end table, means over the points of a region. Inner: "
+    "the 51 points without the jaw's outline."
+)
+REGIONS = {
+    "jaw": range(0, 17),
+    "inner": range(17, 68),
+    "brows": range(17, 27),
+    "nose": range(27, 36),
+    "eyes": range(36, 48),
+    "lips": range(48, 68),
+}
+"""Parts of the 68 points."""
+
 _CONFIDENCE_PROTOCOL = (
     "For each of the 68 points on its own: the found faces sorted by the confidence of that point, the "
     "mean error of the more trusted half divided by the mean error of the other half (100 %: the "
@@ -42,19 +56,25 @@ _ALIGNED_PROTOCOL = (
 
 
 def end_to_end(bench: Bench) -> list[Table]:
-    """Measure NME and recall beside MediaPipe on the same photos, one table."""
+    """Measure NME and recall beside MediaPipe on the same photos, in all and by region."""
     mapping = _mesh_to_68(bench) if "mediapipe" in bench.peers else None
     rows: list[tuple[Cell, ...]] = []
+    parts: list[tuple[Cell, ...]] = []
     for name, photos in bench.scene_sets().items():
         systems = {"facegeom": match_landmarks(bench.predictions(photos), photos)}
         if mapping is not None:
             systems[MESH_TITLE] = _mediapipe_landmarks(bench, mapping, photos)
         common = _found_by_all(list(systems.values())) if len(systems) > 1 else None
         rows += [(name, system, *_summary(matched, common)) for system, matched in systems.items()]
+        parts += [(name, system, *_by_region(matched)) for system, matched in systems.items()]
     columns = (
         *("set", "system", "NME, %", "median, %", "NME on both, %", "found, %", "found", "faces labelled"),
     )
-    return [Table("End to end: 68 points", _NME_PROTOCOL, columns, rows)]
+    regions = ("set", "system", *(f"{name}, %" for name in REGIONS), "faces")
+    return [
+        Table("End to end: 68 points", _NME_PROTOCOL, columns, rows),
+        Table("End to end: by region", _REGIONS_PROTOCOL, regions, parts),
+    ]
 
 
 def _mesh_to_68(bench: Bench) -> LinearMap:
@@ -85,6 +105,12 @@ def _found_by_all(systems: Sequence[MatchedLandmarks]) -> set[tuple[int, int]]:
     """Return photo and face indices of the labelled faces that every system finds."""
     sets = [{(int(photo), int(face)) for photo, face in matched.faces} for matched in systems]
     return set.intersection(*sets)
+
+
+def _by_region(matched: MatchedLandmarks) -> tuple[Cell, ...]:
+    errors = 100 * matched.errors()
+    means = [float(errors[:, points].mean()) if len(errors) else None for points in REGIONS.values()]
+    return (*means, len(errors))
 
 
 def _summary(matched: MatchedLandmarks, common: set[tuple[int, int]] | None) -> tuple[Cell, ...]:

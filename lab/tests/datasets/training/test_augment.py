@@ -17,6 +17,7 @@ BOX = np.array([30.0, 20.0, 90.0, 100.0])
 
 CHANGES = {
     "recolour": augment.recolour,
+    "dim": augment.dim,
     "lower_resolution": augment.lower_resolution,
     "compress": augment.compress,
     "occlude": lambda rng, image: augment.occlude(rng, image, PHOTOS),
@@ -72,6 +73,17 @@ def test_recolour_makes_a_fifth_grey() -> None:
     grey = np.mean([np.ptp(image[0, 0].astype(int)) == 0 for image in changed])
     assert 0.13 < grey < 0.27
     assert np.std([image.mean() for image in changed]) > 15
+
+
+def test_dim_leaves_less_light_and_noise() -> None:
+    grey = np.full((64, 64, 3), 180, np.uint8)
+    levels = []
+    for seed in range(200):
+        changed = augment.dim(np.random.default_rng(seed), grey, least=0.05)
+        assert 0.2 < changed.std() < 5.5
+        levels.append(changed.mean())
+    assert 45 < min(levels) < 60 and 130 < max(levels) < 160  # 180 * 0.05 ** (1 / 2.2), with 25 of veil
+    assert np.mean(np.array(levels) < 90) > 0.3
 
 
 def test_compress_keeps_the_order_of_colours() -> None:

@@ -164,3 +164,14 @@ def test_frames_leave_photos_without_a_face() -> None:
     image, nothing = np.zeros((40, 40, 3), np.uint8), np.zeros((0, 4))
     framed, boxes, sure = frame(np.random.default_rng(0), image, nothing, np.zeros(0, bool))
     assert framed is image and boxes is nothing and not len(sure)
+
+
+def test_a_part_of_the_images_has_little_light(uncoloured: None, uncovered: None) -> None:
+    photos, tiles = [red_square(300, 240, 120, 90, 60)], [red_square(60, 60, 15, 15, 30)]
+    lit, dimmed = (
+        samples(DetectionImages(photos, EMPTY, tiles, SIDES, dimmed=share), 200) for share in (0.0, 0.5)
+    )
+    assert all(np.median(image) >= 40 for image, _ in lit)  # no picture is darker than the empty ones
+    dark = np.mean([np.median(image) < 39 for image, _ in dimmed])
+    assert 0.3 < dark < 0.55
+    assert max(len(boxes) for _, boxes in dimmed) > 1

@@ -50,6 +50,15 @@ def degrade(rng: np.random.Generator, image: ImageArray, backgrounds: Sequence[I
     return image
 
 
+def dim(rng: np.random.Generator, image: ImageArray, least: float = 0.015) -> ImageArray:
+    """Show an image in ``least`` to half of its light: darker, half of them veiled, with noise."""
+    light = np.exp(rng.uniform(np.log(least), np.log(0.5)))
+    veil = rng.uniform(0, 25) if rng.random() < 0.5 else 0.0
+    values = 255 * (light * np.linspace(0, 1, 256) ** 2.2) ** (1 / 2.2) + veil
+    noise = rng.normal(0, rng.uniform(0.3, 5), image.shape).astype(np.float32)
+    return np.clip(values.astype(np.float32)[image] + noise, 0, 255).astype(np.uint8)
+
+
 def recolour(rng: np.random.Generator, image: ImageArray) -> ImageArray:
     """Change brightness, contrast, gamma, tint and saturation; a fifth of the images becomes grey."""
     ramp = np.linspace(0, 1, 256) ** rng.uniform(0.65, 1.55)

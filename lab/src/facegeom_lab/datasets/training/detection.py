@@ -11,7 +11,7 @@ from facegeom.geometry.boxes import iou, square
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.transforms import apply
 from facegeom.image.crop import OUTSIDE
-from facegeom_lab.datasets.training.augment import paste_occluder, recolour
+from facegeom_lab.datasets.training.augment import dim, paste_occluder, recolour
 from facegeom_lab.datasets.training.detection_photos import PhotoPyramid
 
 LARGEST_SCALE = 2.0
@@ -56,6 +56,7 @@ class DetectionImages(Dataset):
         length: samples of an epoch.
         crowds: scenes of which a part of the faces is not sure.
         framed: fraction of the images with faces of which a part lies beyond an edge or under a flat cover.
+        dimmed: fraction of the images in little light.
     """
 
     FACES = 32
@@ -70,10 +71,12 @@ class DetectionImages(Dataset):
         length: int = 12800,
         crowds: Sequence[PhotoPyramid] = (),
         framed: float = 0.0,
+        dimmed: float = 0.0,
     ) -> None:
         self.photos, self.empty, self.tiles = photos, empty, tiles
         self.sides_px, self.size_px, self.length = sides_px, size_px, length
-        self.crowds, self.framed = [photo for photo in crowds if photo.sure.any()], framed
+        self.crowds = [photo for photo in crowds if photo.sure.any()]
+        self.framed, self.dimmed = framed, dimmed
 
     def __len__(self) -> int:
         return self.length
@@ -96,6 +99,8 @@ class DetectionImages(Dataset):
             )
         image = self._occlude(rng, np.ascontiguousarray(image), boxes)
         image = self._recolour(rng, image)
+        if self.dimmed and rng.random() < self.dimmed:
+            image = dim(rng, image)
         if rng.random() < self.framed:
             image, boxes, sure = frame(rng, image, boxes, sure)
         seen = np.flatnonzero(((boxes[:, 2:] > 0) & (boxes[:, :2] < self.size_px)).all(axis=1))[: self.FACES]

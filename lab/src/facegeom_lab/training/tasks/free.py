@@ -18,6 +18,7 @@ from facegeom.errors import InputError
 from facegeom.geometry.boxes import face_box
 from facegeom.models.weights import FREE, manifest
 from facegeom_lab.datasets.published.pack import free_background_files, read_images
+from facegeom_lab.datasets.training.augment import dim
 from facegeom_lab.datasets.training.detection import FRAMED, DetectionImages
 from facegeom_lab.datasets.training.detection_photos import PhotoPyramid, masked
 from facegeom_lab.datasets.training.face_labels import FaceLabels
@@ -47,6 +48,10 @@ RENDERED_SHARE = 0.4
 
 REGION_SHARES = (0.3, 0.15, 0.55)
 """Of portraits, portraits turned in 3D and rendered heads among the samples of eyes and mouths."""
+
+DIMMED, DIM_TILES, LEAST_LIGHT = 0.35, 0.3, 0.08
+"""Of the detector's images in little light, and of its close-ups, which are not darker than this: official
+portraits are all well lit."""
 
 TEST_HEADS = "test"
 """Folder of held-out people beside the rendered heads."""
@@ -198,6 +203,7 @@ def _train_onepass(recipe: OnePassRecipe, inputs: Inputs) -> Path:
         size_px=recipe.size_px,
         length=recipe.samples_per_epoch,
         framed=FRAMED,
+        dimmed=DIMMED,
     )
     return fit(OnePassTask(recipe, inputs.start), images, recipe.batch, inputs.out, inputs.workers)
 
@@ -221,6 +227,8 @@ def load_free_tiles(faces: FreeFaces, shards: list[Path], seed: int) -> list[Pho
     rng = np.random.default_rng(seed)
 
     def tile(image: np.ndarray, points: np.ndarray) -> PhotoPyramid:
+        if rng.random() < DIM_TILES:
+            image = dim(rng, image, LEAST_LIGHT)
         return PhotoPyramid.build(masked(rng, image, points), face_box(points.astype(np.float64)))
 
     images, table = faces.rendered(shards)

@@ -26,7 +26,7 @@ from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlai
 from facegeom_lab.datasets.training.free_faces import FreeFaces, boxed
 from facegeom_lab.evaluation.run import RECIPE, read_recipe
 from facegeom_lab.synth.lights import read_probes
-from facegeom_lab.training.tasks import expression
+from facegeom_lab.training.tasks import expression, onepass
 from facegeom_lab.training.tasks.detector import fit
 from facegeom_lab.training.tasks.expression import ExpressionRecipe
 from facegeom_lab.training.tasks.face import FaceData, FaceRecipe, blended, fit_face, save_final
@@ -205,7 +205,8 @@ def _train_onepass(recipe: OnePassRecipe, inputs: Inputs) -> Path:
         framed=FRAMED,
         dimmed=DIMMED,
     )
-    return fit(OnePassTask(recipe, inputs.start), images, recipe.batch, inputs.out, inputs.workers)
+    last = fit(OnePassTask(recipe, inputs.start), images, recipe.batch, inputs.out, inputs.workers)
+    return onepass.blended(last, inputs, recipe.start_share) if recipe.start_share else last
 
 
 def load_free_empty(inputs: Inputs) -> list[PhotoPyramid]:

@@ -28,8 +28,9 @@ def weights(
             typer.echo(f"{name} set. {terms}")
         for entry in entries:
             files = ", ".join(f"{path.name} ({path.stat().st_size / 1e6:.1f} MB)" for path in entry.paths)
-            typer.echo(f"  {entry.name:14} {files}")
-        for source in dict.fromkeys(source for entry in entries for source in entry.sources):
+            typer.echo(f"  {entry.name:15} {files}")
+        sources = sorted((each for entry in entries for each in entry.sources), key=lambda each: each.count)
+        for source in {each.name: each for each in sources}.values():  # of each the network that saw most
             shown = f"; credit: {source.credit}" if credits and source.credit else ""
             typer.echo(f"    {source.count:6} x {source.name}: {source.licence}{shown}")
     if credits and family != RESEARCH:

@@ -18,7 +18,7 @@ from facegeom.serve.pages import DEMO, RUNTIME, model_data, model_files
 TIMEOUT_MS = 120_000
 HALF_A_PIXEL = HALF_A_DEGREE = 0.5
 
-# Longest time that the page's own thread was busy during an analysis, and the whole time, ms.
+# Number of faces that are found, and what the page's own thread has loaded by then.
 _LOADED = """async () => {
   const { analyze } = await import("/static/local/analyze.js");
   const { faces } = await analyze(await (await fetch("/demo.jpg")).blob());

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -118,8 +117,7 @@ class _Analysis:
     def __init__(self, graph: Graph, image: Tensor, found: Found, weights: str, min_score: float) -> None:
         self.graph, self.image, self.levels, self.min_score = graph, image, found.levels, min_score
         self.candidates = found.candidates
-        self.face_path = weight_files.of_set("face", weights)
-        self.region_paths = [weight_files.of_set(region.name, weights) for region in REGIONS]
+        self.weights, self.face_path = weights, weight_files.of_set("face", weights)
         self.fusion = fusion(weights)
 
     def run(self) -> list[Tensor]:
@@ -245,21 +243,15 @@ class _Analysis:
         def better() -> list[Tensor]:
             rotation = _rotation(faces.rotation6d)
             mesh, landmarks = faces.mesh, faces.landmarks
-            for region, path in zip(REGIONS, self.region_paths, strict=True):
-                mesh, landmarks = self._region(region, path, faces, rotation, mesh, landmarks)
+            for region in REGIONS:
+                mesh, landmarks = self._region(region, faces, rotation, mesh, landmarks)
             return [mesh, landmarks]
 
         mesh, landmarks = graph.when(faces.score.size() > 0, better, lambda: [faces.mesh, faces.landmarks])
         return faces._replace(mesh=mesh, landmarks=landmarks)
 
     def _region(
-        self,
-        region: Region,
-        path: Path,
-        faces: _Predictions,
-        rotation: Tensor,
-        mesh: Tensor,
-        landmarks: Tensor,
+        self, region: Region, faces: _Predictions, rotation: Tensor, mesh: Tensor, landmarks: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Predict the points of one region, and of its mirror image, and put them in their places."""
         graph = self.graph
@@ -284,6 +276,7 @@ class _Analysis:
         norm = (linear * linear).sum(2, keep=True).part(3, 0, 1)
         first = (seen - middle) @ linear / norm
         points = first.size(2)
+        path = weight_files.of_set(region.name, self.weights)
         found, _ = graph.network(path, crops, first.reshape(-1, points, 2))
         found = found.reshape(-1, side, points, 2) @ linear.transpose(0, 1, 3, 2) + middle
         total = parts.size

@@ -115,9 +115,9 @@ def _text(request: Request, body: bytes, media_type: str) -> Response:
 @cache
 def version() -> str:
     """Return a digest of all that the page loads: addresses with it may be kept for ever."""
-    digest = hashlib.sha256(repr([model_data(chosen) for chosen in SETS]).encode())
-    paths = [path for chosen in SETS for path in networks(chosen).values()]
-    for path in [*sorted(STATIC.rglob("*")), *paths]:
+    about = [*map(model_data, SETS), weights.manifest()]  # which has the networks' hashes
+    digest = hashlib.sha256(repr(about).encode())
+    for path in sorted(STATIC.rglob("*")):
         if path.is_file():
             digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:12]

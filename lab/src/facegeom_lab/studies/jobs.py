@@ -19,6 +19,7 @@ from facegeom_lab.training.loop import BEST
 
 DONE = "job.done"
 KEPT = (RECIPE, RESULT, "errors_*.json", "log/version_*/metrics.csv")
+"""Files of a run that reports read."""
 REFERENCE_SECONDS = 0.45
 """Processor time of :func:`step_seconds` where ``Job.hours`` were measured: a busy Xeon of 2 GHz."""
 
@@ -58,17 +59,19 @@ class Job:
         """Names of the runs that it needs."""
         return {*self.needs, *([self.backbone_run] if self.backbone_run else [])}
 
+    @property
+    def measured(self) -> bool:
+        """Whether it is a training whose figures count."""
+        return bool(self.recipe) and self.evaluated
+
     def done(self, out: Path) -> bool:
         """Return whether the run is finished."""
-        measured = self.recipe and self.evaluated
-        return (out / self.name / (RESULT if measured else DONE)).exists()
+        return (out / self.name / (RESULT if self.measured else DONE)).exists()
 
 
 def keep(job: Job, out: Path, kept: Path) -> None:
     """Copy the small files of a measured training, all that the reports read, to ``kept/NAME``."""
-    if not job.evaluated or not job.recipe:
-        return
-    for pattern in KEPT:
+    for pattern in KEPT if job.measured else ():
         for file in sorted((out / job.name).glob(pattern)):
             write(kept / file.relative_to(out), file.read_bytes())
 

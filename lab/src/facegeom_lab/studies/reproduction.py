@@ -59,8 +59,6 @@ READING = 0.012
 LANDMARKS_SAMPLES = 95_000
 SECOND_SEED = 2
 
-Start = Callable[[Job, Path, Path, Path], None]
-
 
 def jobs() -> list[Job]:
     """Return all runs, each after those that it needs."""

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from facegeom.geometry import alignment, transforms
 from facegeom.geometry.boxes import from_points
-from facegeom.geometry.schemes import five_from_68
+from facegeom.geometry.schemes import IBUG68_REGIONS, five_from_68
 from facegeom_lab.bench.context import MESH_OPTIONS, MESH_TITLE, SCENE_MESH_OPTIONS, Bench
 from facegeom_lab.bench.matching import STRICT_IOU, MatchedLandmarks, join_matches, match_landmarks
 from facegeom_lab.datasets.published import pack
@@ -31,13 +31,11 @@ _REGIONS_PROTOCOL = (
     "Faces, distances and their unit as in the end-to-end table, means over the points of a region. Inner: "
     "the 51 points without the jaw's outline."
 )
+_PARTS = {"jaw": ("jaw",), "inner": ("brow", "nose", "eye", "lips")}
+_PARTS |= {"brows": ("brow",), "nose": ("nose",), "eyes": ("eye",), "lips": ("lips",)}
 REGIONS = {
-    "jaw": range(0, 17),
-    "inner": range(17, 68),
-    "brows": range(17, 27),
-    "nose": range(27, 36),
-    "eyes": range(36, 48),
-    "lips": range(48, 68),
+    part: [point for name, points in IBUG68_REGIONS.items() if name.startswith(starts) for point in points]
+    for part, starts in _PARTS.items()
 }
 """Parts of the 68 points."""
 

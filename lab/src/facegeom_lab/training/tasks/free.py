@@ -206,7 +206,7 @@ def _train_onepass(recipe: OnePassRecipe, inputs: Inputs) -> Path:
         dimmed=DIMMED,
     )
     last = fit(OnePassTask(recipe, inputs.start), images, recipe.batch, inputs.out, inputs.workers)
-    return onepass.blended(last, inputs, recipe.start_share) if recipe.start_share else last
+    return onepass.blended(last, inputs, recipe.start_share)
 
 
 def load_free_empty(inputs: Inputs) -> list[PhotoPyramid]:

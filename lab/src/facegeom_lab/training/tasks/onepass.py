@@ -168,11 +168,13 @@ def train(recipe: OnePassRecipe, inputs: Inputs) -> Path:
         framed=FRAMED,
     )
     last = fit(OnePassTask(recipe, inputs.start), images, recipe.batch, inputs.out, inputs.workers)
-    return blended(last, inputs, recipe.start_share) if recipe.start_share else last
+    return blended(last, inputs, recipe.start_share)
 
 
 def blended(last: Path, inputs: Inputs, start_share: float) -> Path:
-    """Write the checkpoint's weights, blended with the initial ones, as ``out/final.ckpt``."""
+    """Write the checkpoint's weights, blended with the initial ones, as ``out/final.ckpt``, if they share."""
+    if not start_share:
+        return last
     net = network_from_checkpoint(last, OnePassNet())
     blend_weights(net, inputs.start, start_share)
     final = inputs.out / "final.ckpt"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from torch import nn
 
 from facegeom.errors import InputError
 from facegeom_lab.evaluation.cost import parameters
@@ -238,3 +239,14 @@ def test_frozen_blocks_with_live_statistics(live: bool) -> None:
     net.train()(torch.rand(4, 3, 32, 32) * 255)
     assert torch.equal(stem.running_mean, before) != live
     assert not net.eval().body.bn1.training
+
+
+def test_statistics_that_stay() -> None:
+    """Learned blocks keep them until the next ``train``; frozen blocks follow their own setting."""
+    net = Regressor("mobilenetv3", 2, frozen_blocks=2, live_statistics=True).train()
+    net.keep_statistics()
+    norms = [part for part in net.modules() if isinstance(part, nn.BatchNorm2d)]
+    learned = [part.training for part in norms if part.weight.requires_grad]
+    frozen = [part.training for part in norms if not part.weight.requires_grad]
+    assert learned and not any(learned) and frozen and all(frozen)
+    assert all(part.training for part in net.train().modules())

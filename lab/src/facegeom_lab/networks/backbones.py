@@ -64,6 +64,16 @@ class Regressor(nn.Module):
             part.train(mode and self._live)
         return self
 
+    def keep_statistics(self) -> None:
+        """Let batch normalisation keep its running statistics until ``train`` is called.
+
+        Frozen blocks stay as they are.
+        """
+        frozen = {id(module) for part in self._frozen for module in part.modules()}
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d) and id(module) not in frozen:
+                module.eval()
+
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         """Predict points (N, K, D) from crops (N, 3, S, S), RGB in [0, 255]."""
         return self.body(normalise(crops)).unflatten(1, (self.points, self.dimensions))

@@ -89,9 +89,7 @@ class BackboneTask(L.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Freeze batch normalisation after ``statistics_share`` of the steps."""
         if self.global_step >= self.recipe.statistics_share * self.steps:
-            for part in self.net.modules():
-                if isinstance(part, torch.nn.BatchNorm2d):
-                    part.eval()
+            self.net.keep_statistics()
 
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
         """Log the 2D error, normalised by the distance of the outer eye corners."""

@@ -49,6 +49,7 @@ class LandmarksRecipe:
     pretrained: str
     frozen_blocks: int
     live_statistics: bool
+    statistics_epochs: int
     loss: str
     wing_width: float
     wing_curvature: float
@@ -74,7 +75,11 @@ class LandmarksRecipe:
 
 
 class LandmarksTask(L.LightningModule):
-    """Squared error or Wing, Adam, linear warm-up, smaller learning rate whenever validation stalls."""
+    """Squared error or Wing, Adam, linear warm-up, smaller learning rate whenever validation stalls.
+
+    After ``statistics_epochs`` batch normalisation is frozen, for the reason in ``tasks/backbone.py``:
+    with live statistics the validation loss jumps, which the smaller rates would take for stalls.
+    """
 
     def __init__(self, recipe: LandmarksRecipe, scheme: str) -> None:
         super().__init__()
@@ -103,6 +108,11 @@ class LandmarksTask(L.LightningModule):
             unit = WING_CROP_PX / 2 if r.loss == "wing" else 1.0
             each = wing(distance * unit, r.wing_width, r.wing_curvature)
         return weighted_mean(each.mean(dim=2), batch["weight"])
+
+    def on_train_epoch_start(self) -> None:
+        """Freeze batch normalisation after ``statistics_epochs``."""
+        if self.current_epoch >= self.recipe.statistics_epochs:
+            self.net.keep_statistics()
 
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
         """Log the loss and the NME."""

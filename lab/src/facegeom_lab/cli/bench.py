@@ -41,7 +41,7 @@ def accuracy(
     only: Annotated[
         str,
         typer.Option(
-            help="Sections, separated by commas: detection, hard, crowds, cut, groups, end-to-end, "
+            help="Sections, separated by commas: detection, hard, crowds, cut, poor, groups, end-to-end, "
             "mesh, eyes, motions, expression, stability, people, confidence, aligned, rotation."
         ),
     ] = "",

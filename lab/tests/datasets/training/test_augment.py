@@ -18,6 +18,9 @@ BOX = np.array([30.0, 20.0, 90.0, 100.0])
 CHANGES = {
     "recolour": augment.recolour,
     "dim": augment.dim,
+    "tint": augment.tint,
+    "smear": lambda rng, image: augment.smear(rng, image, 8.0),
+    "spoil": lambda rng, image: augment.spoil(rng, image, 8.0),
     "lower_resolution": augment.lower_resolution,
     "compress": augment.compress,
     "occlude": lambda rng, image: augment.occlude(rng, image, PHOTOS),
@@ -59,7 +62,7 @@ def test_same_seed_same_picture(name: str) -> None:
     assert not np.array_equal(first, other)
 
 
-@pytest.mark.parametrize("name", ["recolour", "lower_resolution", "compress"])
+@pytest.mark.parametrize("name", ["recolour", "tint", "smear", "lower_resolution", "compress"])
 def test_nothing_moves(name: str) -> None:
     for seed in range(30):
         changed = CHANGES[name](np.random.default_rng(seed), blob())
@@ -84,6 +87,43 @@ def test_dim_leaves_less_light_and_noise() -> None:
         levels.append(changed.mean())
     assert 45 < min(levels) < 60 and 130 < max(levels) < 160  # 180 * 0.05 ** (1 / 2.2), with 25 of veil
     assert np.mean(np.array(levels) < 90) > 0.3
+
+
+def test_tint_takes_light_from_two_channels_at_most() -> None:
+    """Of a grey of 200, 3 % of the light leave 200 * 0.03 ** (1 / 2.2), which is 40."""
+    grey = np.full((4, 4, 3), 200, np.uint8)
+    pixels = np.array([augment.tint(np.random.default_rng(seed), grey)[0, 0] for seed in range(300)])
+    assert (pixels.max(axis=1) >= 199).all() and 40 <= pixels.min() < 50
+    assert (pixels.argmax(axis=1) == np.arange(3)[:, None]).mean(axis=1) == pytest.approx(
+        [1 / 3] * 3, abs=0.1
+    )
+
+
+def test_smear_reaches_as_far_as_it_may() -> None:
+    """A dot becomes round or a line; a line's ends lie opposite each other, 6 pixels away at most."""
+    dot = np.zeros((31, 31, 3), np.uint8)
+    dot[15, 15] = 255
+    lines = 0
+    for seed in range(200):
+        lit = np.argwhere(augment.smear(np.random.default_rng(seed), dot, 6.0)[..., 0] > 0) - 15
+        if not len(lit) or np.ptp(lit[:, 0]) == np.ptp(lit[:, 1]) > 1:
+            continue  # round
+        lines += 1
+        assert np.abs(lit).max() <= 6
+        np.testing.assert_array_equal(lit, -lit[::-1])
+    assert lines > 60
+
+
+def test_spoil_draws_all_kinds() -> None:
+    """Of a grey picture with a dot: darker, coloured, without its dot, or noisy."""
+    image = np.full((64, 64, 3), 150, np.uint8)
+    image[32, 32] = 255
+    spoiled = [augment.spoil(np.random.default_rng(seed), image, 5.0).astype(float) for seed in range(400)]
+    level = np.array([np.median(each) for each in spoiled])
+    coloured = np.array([np.ptp(np.median(each, axis=(0, 1))) > 8 for each in spoiled])
+    noisy = np.array([each.std(axis=(0, 1)).max() > 2.9 for each in spoiled])
+    assert 0.3 < (level < 140).mean() < 0.6 and 0.1 < coloured.mean() < 0.2
+    assert 0.15 < (noisy & (level > 140)).mean() < 0.35
 
 
 def test_compress_keeps_the_order_of_colours() -> None:

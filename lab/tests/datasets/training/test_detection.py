@@ -166,12 +166,21 @@ def test_frames_leave_photos_without_a_face() -> None:
     assert framed is image and boxes is nothing and not len(sure)
 
 
-def test_a_part_of_the_images_has_little_light(uncoloured: None, uncovered: None) -> None:
+def test_a_part_of_the_images_is_spoiled(
+    uncoloured: None, uncovered: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blur keeps to a share of the smallest face."""
+    reaches = []
+
+    def spoil(rng: np.random.Generator, image: np.ndarray, most_px: float) -> np.ndarray:
+        reaches.append(most_px)
+        return image // 8
+
+    monkeypatch.setattr(detection, "spoil", spoil)
     photos, tiles = [red_square(300, 240, 120, 90, 60)], [red_square(60, 60, 15, 15, 30)]
-    lit, dimmed = (
-        samples(DetectionImages(photos, EMPTY, tiles, SIDES, dimmed=share), 200) for share in (0.0, 0.5)
-    )
-    assert all(np.median(image) >= 40 for image, _ in lit)  # no picture is darker than the empty ones
-    dark = np.mean([np.median(image) < 39 for image, _ in dimmed])
-    assert 0.3 < dark < 0.55
-    assert max(len(boxes) for _, boxes in dimmed) > 1
+    assert not reaches and samples(DetectionImages(photos, EMPTY, tiles, SIDES), 50) and not reaches
+    spoiled = samples(DetectionImages(photos, EMPTY, tiles, SIDES, spoiled=0.5), 200)
+    dark = [image.max() < 32 for image, _ in spoiled]
+    assert 0.4 < np.mean(dark) < 0.6 and sum(dark) == len(reaches)
+    least = [(boxes[:, 2] - boxes[:, 0]).min(initial=112) for image, boxes in spoiled if image.max() < 32]
+    assert min(reaches) <= 0.15 * min(least) + 1e-6 and max(reaches) == pytest.approx(0.15 * 112)

@@ -12,6 +12,7 @@ from facegeom_lab.bench.accuracy.hard_cases import hard_cases
 from facegeom_lab.bench.accuracy.landmarks import aligned, confidence, end_to_end
 from facegeom_lab.bench.accuracy.mesh import mesh
 from facegeom_lab.bench.accuracy.people import people
+from facegeom_lab.bench.accuracy.poor_pictures import poor_pictures
 from facegeom_lab.bench.accuracy.stability import stability
 from facegeom_lab.bench.context import Analyze, Bench, choose_sections
 from facegeom_lab.bench.peers import started
@@ -24,6 +25,7 @@ SECTIONS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "hard": hard_cases,
     "crowds": crowds,
     "cut": cut_faces,
+    "poor": poor_pictures,
     "groups": groups,
     "end-to-end": end_to_end,
     "mesh": mesh,

@@ -1,22 +1,18 @@
 """How far points move when a photo changes in a way that no eye sees."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from facegeom.geometry.schemes import MESH478_EYE_CORNERS
 from facegeom.results import Faces
+from facegeom_lab.bench.accuracy.copies import Change, UInt8Array, changed_copies
 from facegeom_lab.bench.context import MESH_TITLE, SCENE_MESH_OPTIONS, Bench
-from facegeom_lab.datasets.published.pack import LabelledPhoto
 from facegeom_lab.measures.tables import Cell, Table
 
 FloatArray = npt.NDArray[np.floating]
-UInt8Array = npt.NDArray[np.uint8]
 
 FOLDER = "stability"
 SAME_FACE = 0.25
@@ -51,7 +47,7 @@ def shifted(pixels: UInt8Array) -> UInt8Array:
     return ((quarter + 2) // 4).astype(np.uint8)
 
 
-CHANGES: dict[str, tuple[str, Callable[[UInt8Array], UInt8Array], float]] = {
+CHANGES: dict[str, tuple[str, Change, float]] = {
     "one grey level brighter": ("bright.png", brighter, 0.0),
     "JPEG of quality 98": ("98.jpg", np.array, 0.0),
     "shifted by half a pixel": ("shifted.png", shifted, 0.5),
@@ -63,10 +59,10 @@ def stability(bench: Bench) -> list[Table]:
     """Measure the movements, one table with rows for each change and system."""
     scenes = bench.scene_sets()["val scenes"]
     folder = bench.cache / FOLDER
-    plain = [_written(photo, folder, "plain.png", np.array) for photo in scenes]
+    plain = changed_copies(scenes, folder, "plain.png", np.array)
     rows: list[tuple[Cell, ...]] = []
     for title, (ending, change, shift_px) in CHANGES.items():
-        changed = [_written(photo, folder, ending, change) for photo in scenes]
+        changed = changed_copies(scenes, folder, ending, change)
         rows.append(
             (title, "facegeom", *_row(bench.predictions(plain), bench.predictions(changed), shift_px))
         )
@@ -78,18 +74,6 @@ def stability(bench: Bench) -> list[Table]:
             rows.append((title, MESH_TITLE, *_row(before, after, shift_px)))
     columns = ("change", "system", "mean, %", "worst face, %", "worst point, %", "pitch, °", "faces")
     return [Table("Stability: unseen changes of pixels", _PROTOCOL, columns, rows)]
-
-
-def _written(
-    photo: LabelledPhoto, folder: Path, ending: str, change: Callable[[UInt8Array], UInt8Array]
-) -> LabelledPhoto:
-    """Write the changed photo into the folder unless it is there."""
-    path = folder / f"{photo.path.stem}.{ending}"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with Image.open(photo.path) as image:
-            Image.fromarray(change(np.asarray(image.convert("RGB")))).save(path, quality=98)
-    return replace(photo, path=path)
 
 
 def _row(before: Sequence[Meshes], after: Sequence[Meshes], shift_px: float) -> tuple[Cell, ...]:

@@ -59,6 +59,40 @@ def dim(rng: np.random.Generator, image: ImageArray, least: float = 0.015) -> Im
     return np.clip(values.astype(np.float32)[image] + noise, 0, 255).astype(np.uint8)
 
 
+def tint(rng: np.random.Generator, image: ImageArray) -> ImageArray:
+    """Show an image in coloured light: two of the channels get 3 % to all of their light."""
+    light = np.exp(rng.uniform(np.log(0.03), 0, 3))
+    light[rng.integers(3)] = 1.0
+    tables = 255 * (light * np.linspace(0, 1, 256)[:, None] ** 2.2) ** (1 / 2.2)
+    return cv2.LUT(image, tables.astype(np.uint8)[None])
+
+
+def smear(rng: np.random.Generator, image: ImageArray, most_px: float) -> ImageArray:
+    """Put an image out of focus, or move it while it is taken, by up to ``most_px`` to either side."""
+    reach = rng.uniform(0.3, max(0.4, most_px))
+    if rng.random() < 0.5:
+        return cv2.GaussianBlur(image, (0, 0), reach / 1.5)
+    half = int(np.ceil(reach))
+    line = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
+    along = reach * np.array([np.cos(angle := rng.uniform(0, np.pi)), np.sin(angle)])
+    for part in np.linspace(-1, 1, 4 * half + 1):
+        line[tuple(np.round(half + part * along).astype(int))] += 1
+    return cv2.filter2D(image, -1, line / line.sum(), borderType=cv2.BORDER_REPLICATE)
+
+
+def spoil(rng: np.random.Generator, image: ImageArray, most_px: float) -> ImageArray:
+    """Show an image in little light, in coloured light, blurred by up to ``most_px``, or noisy."""
+    kind = rng.random()
+    if kind < 0.4:
+        return dim(rng, image)
+    if kind < 0.55:
+        return tint(rng, image)
+    if kind < 0.8:
+        return smear(rng, image, most_px)
+    noise = rng.normal(0, rng.uniform(3, 30), (*image.shape[:2], rng.choice((1, 3))))
+    return np.clip(image + noise.astype(np.float32), 0, 255).astype(np.uint8)
+
+
 def recolour(rng: np.random.Generator, image: ImageArray) -> ImageArray:
     """Change brightness, contrast, gamma, tint and saturation; a fifth of the images becomes grey."""
     ramp = np.linspace(0, 1, 256) ** rng.uniform(0.65, 1.55)

@@ -11,7 +11,7 @@ from facegeom.geometry.boxes import iou, square
 from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.geometry.transforms import apply
 from facegeom.image.crop import OUTSIDE
-from facegeom_lab.datasets.training.augment import dim, paste_occluder, recolour
+from facegeom_lab.datasets.training.augment import paste_occluder, recolour, spoil
 from facegeom_lab.datasets.training.detection_photos import PhotoPyramid
 
 LARGEST_SCALE = 2.0
@@ -25,6 +25,12 @@ CROWDED = 0.4
 
 FRAMED = 0.3
 """Fraction of the images with faces of which a part lies beyond an edge or under a flat cover."""
+
+SPOILED = 0.35
+"""Fraction of the images in little or coloured light, blurred or noisy."""
+
+SMEARED = 0.15
+"""Blur reaches to either side by at most this fraction of the smallest face."""
 
 LEAST_FRAMED_PX = 48.0
 """Least side of a face that is cut at all sides."""
@@ -56,7 +62,7 @@ class DetectionImages(Dataset):
         length: samples of an epoch.
         crowds: scenes of which a part of the faces is not sure.
         framed: fraction of the images with faces of which a part lies beyond an edge or under a flat cover.
-        dimmed: fraction of the images in little light.
+        spoiled: fraction of the images in little or coloured light, blurred or noisy.
     """
 
     FACES = 32
@@ -71,12 +77,12 @@ class DetectionImages(Dataset):
         length: int = 12800,
         crowds: Sequence[PhotoPyramid] = (),
         framed: float = 0.0,
-        dimmed: float = 0.0,
+        spoiled: float = 0.0,
     ) -> None:
         self.photos, self.empty, self.tiles = photos, empty, tiles
         self.sides_px, self.size_px, self.length = sides_px, size_px, length
         self.crowds = [photo for photo in crowds if photo.sure.any()]
-        self.framed, self.dimmed = framed, dimmed
+        self.framed, self.spoiled = framed, spoiled
 
     def __len__(self) -> int:
         return self.length
@@ -99,8 +105,9 @@ class DetectionImages(Dataset):
             )
         image = self._occlude(rng, np.ascontiguousarray(image), boxes)
         image = self._recolour(rng, image)
-        if self.dimmed and rng.random() < self.dimmed:
-            image = dim(rng, image)
+        if self.spoiled and rng.random() < self.spoiled:
+            smallest = (boxes[:, 2] - boxes[:, 0]).min(initial=self.size_px)
+            image = spoil(rng, image, SMEARED * smallest)
         if rng.random() < self.framed:
             image, boxes, sure = frame(rng, image, boxes, sure)
         seen = np.flatnonzero(((boxes[:, 2:] > 0) & (boxes[:, :2] < self.size_px)).all(axis=1))[: self.FACES]

@@ -19,7 +19,7 @@ from facegeom.geometry.boxes import face_box
 from facegeom.models.weights import FREE, manifest
 from facegeom_lab.datasets.published.pack import free_background_files, read_images
 from facegeom_lab.datasets.training.augment import dim
-from facegeom_lab.datasets.training.detection import FRAMED, DetectionImages
+from facegeom_lab.datasets.training.detection import FRAMED, SPOILED, DetectionImages
 from facegeom_lab.datasets.training.detection_photos import PhotoPyramid, masked
 from facegeom_lab.datasets.training.face_labels import FaceLabels
 from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlain, upright_view
@@ -49,7 +49,7 @@ RENDERED_SHARE = 0.4
 REGION_SHARES = (0.3, 0.15, 0.55)
 """Of portraits, portraits turned in 3D and rendered heads among the samples of eyes and mouths."""
 
-DIMMED, DIM_TILES, LEAST_LIGHT = 0.35, 0.3, 0.08
+DIM_TILES, LEAST_LIGHT = 0.3, 0.08
 """Of the detector's images in little light, and of its close-ups, which are not darker than this: official
 portraits are all well lit."""
 
@@ -203,7 +203,7 @@ def _train_onepass(recipe: OnePassRecipe, inputs: Inputs) -> Path:
         size_px=recipe.size_px,
         length=recipe.samples_per_epoch,
         framed=FRAMED,
-        dimmed=DIMMED,
+        spoiled=SPOILED,
     )
     last = fit(OnePassTask(recipe, inputs.start), images, recipe.batch, inputs.out, inputs.workers)
     return onepass.blended(last, inputs, recipe.start_share)

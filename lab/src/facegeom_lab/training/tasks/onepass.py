@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from facegeom import FaceAnalyzer
-from facegeom_lab.datasets.training.detection import FRAMED, DetectionImages
+from facegeom_lab.datasets.training.detection import FRAMED, SPOILED, DetectionImages
 from facegeom_lab.datasets.training.detection_photos import load_crowds, load_empty, load_scenes, load_tiles
 from facegeom_lab.networks.checkpoint import blend_weights, initial_network, network_from_checkpoint
 from facegeom_lab.networks.onepass import STRIDE, TYPICAL_SIDE_PX, OnePassNet, cell_centres
@@ -166,6 +166,7 @@ def train(recipe: OnePassRecipe, inputs: Inputs) -> Path:
         length=recipe.samples_per_epoch,
         crowds=load_crowds(inputs.data, "train", analyzer),
         framed=FRAMED,
+        spoiled=SPOILED,
     )
     last = fit(OnePassTask(recipe, inputs.start), images, recipe.batch, inputs.out, inputs.workers)
     return blended(last, inputs, recipe.start_share)

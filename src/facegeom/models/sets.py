@@ -15,7 +15,7 @@ from facegeom.models.score_fusion import ScoreFusion
 VARIANTS = ("float32", "int8")
 """Variants of the networks."""
 
-FREE_FUSION = ScoreFusion(weight=1.0, offset=-1.5)
+FREE_FUSION = ScoreFusion(weight=1.0, offset=-2.0)
 """Of the free set, chosen on rendered heads and photos without a face (docs/free-weights.md)."""
 
 

@@ -190,6 +190,19 @@ def test_sections(staged: None, pack: Path, tmp_path: Path) -> None:
         run_rotation(pack, tmp_path / "out", {}, only=["nothing"])
 
 
+def test_a_failing_section_loses_no_earlier_one(
+    staged: None, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(bench: run.RotationBench) -> list[Table]:
+        raise RuntimeError("late")
+
+    monkeypatch.setattr(run, "SECTIONS", {"turning": run.turning, "wide": run.wide, "late": fail})
+    with pytest.raises(RuntimeError, match="late"):
+        run_rotation(pack, tmp_path / "out", {})
+    saved = json.loads((tmp_path / "out" / "rotation.json").read_text())
+    assert [table["title"] for table in saved["tables"]] == ["A head that turns", "wide_table"]
+
+
 def test_a_missing_fpnet_is_reported_first(pack: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="cannot load the network"):
         run_rotation(pack, tmp_path / "out", {}, tmp_path / "none.onnx")

@@ -118,7 +118,7 @@ def run_rotation(
     chosen = choose_sections(SECTIONS, only)
     ours = load_networks(face_pose_net)
     with started(peers) as workers:
-        settings = about(ours.cascade, workers.values())
+        settings = about(ours.face, workers.values()) | ours.settings()
         report = RunningReport("facegeom bench rotation", settings, out, "rotation", show)
         bench = RotationBench(data, out / "cache", ours, workers, config or RotationConfig())
         for section in chosen:

@@ -54,6 +54,14 @@ def test_steps_by_hand() -> None:
     assert (yaw, pitch, roll) == pytest.approx((6 / 6, 0, 0), abs=1e-6) and (found, pictures) == (75, 8)
 
 
+def test_the_nearer_triple_of_angles_counts_beyond_the_profile() -> None:
+    """Yaw 85° against 92°: 7° of yaw, not 180° of pitch and roll."""
+    truth, everything = turned(85, 10), np.ones(2, bool)
+    matched = MatchedRotations(turned(92, 12), everything)
+    assert summary(matched, truth, everything)[:4] == pytest.approx((4.5, 0, 0, 4.5), abs=1e-4)
+    assert step_summary(matched, truth, 1)[3:6] == pytest.approx((4.5, 0, 0), abs=1e-4)
+
+
 def test_steps_of_nothing_found() -> None:
     assert step_summary(MatchedRotations(turned(0, 0), np.zeros(2, bool)), turned(0, 1), 1) == (
         *[None] * 6,

@@ -110,10 +110,3 @@ def test_halves_ratio_does_not_depend_on_the_order(errors: np.ndarray, order: li
     confidence = np.arange(9) / 9
     expected = metrics.halves_ratio(errors, confidence)
     assert metrics.halves_ratio(errors[order], confidence[order]) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("angle", "truth", "expected"), [(10, 4, 6), (179, -179, 2), (-90, 90, 180), (0, 360, 0), (-5, 5, 10)]
-)
-def test_angle_errors_go_the_short_way_round(angle: float, truth: float, expected: float) -> None:
-    assert metrics.angle_errors_deg(np.array(angle), np.array(truth)) == pytest.approx(expected)

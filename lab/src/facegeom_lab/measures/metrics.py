@@ -85,8 +85,3 @@ def halves_ratio(errors: FloatArray, confidence: FloatArray) -> float:
 def halves_ratio_per_point(errors: FloatArray, confidence: FloatArray) -> FloatArray:
     """Return :func:`halves_ratio` (K,) of each point across faces, from errors and confidences (F, K)."""
     return np.array([halves_ratio(e, c) for e, c in zip(errors.T, confidence.T, strict=True)])
-
-
-def angle_errors_deg(angles_deg: FloatArray, truth_deg: FloatArray) -> FloatArray:
-    """Return absolute differences of angles in degrees, wrapped to [0, 180], shape of the arguments."""
-    return np.asarray(np.abs((angles_deg - truth_deg + 180) % 360 - 180))

@@ -30,8 +30,9 @@ _HEADS = (
     "roll within ±30°; the angle of view, 30° to 60°, unknown to the systems. Own detection, defaults; "
     "found: IoU of at least 0.3 with the box of the true 68 points, or the centre inside. Rotations, and the "
     "ranges of yaw, as seen: relative to the line of sight to the head. Mean absolute errors over the found "
-    "heads, degrees; geodesic: angle between the true and the predicted rotation. MediaPipe: FaceMesh "
-    "(static, refined, up to 12 faces), its mesh aligned to facegeom's canonical head by Procrustes."
+    "heads, degrees, by the nearer of the two triples of angles that a rotation has; geodesic: angle between "
+    "the true and the predicted rotation. MediaPipe: FaceMesh (static, refined, up to 12 faces), its mesh "
+    "aligned to facegeom's canonical head by Procrustes."
 )
 _TURNING = (
     "Each head of 140 px rotated about its upright axis from -80° to 80° in steps of 1°: person, light, "

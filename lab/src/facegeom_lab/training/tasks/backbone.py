@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, RandomSampler
 
 from facegeom.errors import InputError
+from facegeom.geometry.schemes import MESH478_EYE_CORNERS
 from facegeom_lab.datasets.published.pack import background_files, read_images
 from facegeom_lab.datasets.training.face_labels import real_faces
 from facegeom_lab.datasets.training.face_samples import (
@@ -30,7 +31,7 @@ from facegeom_lab.networks.backbones import Regressor
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.networks.face import CROP_PX, MESH
 from facegeom_lab.training import loop
-from facegeom_lab.training.losses import weighted_mean, wing
+from facegeom_lab.training.losses import eye_distance, weighted_mean, wing
 from facegeom_lab.training.trainers import Inputs
 
 VIEWS = {
@@ -94,7 +95,7 @@ class BackboneTask(L.LightningModule):
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
         """Log the 2D error, normalised by the distance of the outer eye corners."""
         predicted = self(batch["crop"])
-        eyes = torch.linalg.norm(batch["mesh"][:, 33, :2] - batch["mesh"][:, 263, :2], dim=1)
+        eyes = eye_distance(batch["mesh"], MESH478_EYE_CORNERS)
         error = torch.linalg.norm((predicted - batch["mesh"])[..., :2], dim=2).mean(dim=1) / eyes
         self.log("val/nme", error.mean(), prog_bar=True)
 

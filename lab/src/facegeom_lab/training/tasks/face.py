@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset, Subset, WeightedRandomSampler
 
+from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
 from facegeom_lab.datasets.published.pack import background_files, face_rows, mesh_labels, read_images
 from facegeom_lab.datasets.training.face_labels import FaceLabels, landmark_map, real_faces, synthetic_faces
 from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlain, SceneFaces, upright_view
@@ -17,7 +18,7 @@ from facegeom_lab.networks.checkpoint import blend_weights, initial_network, net
 from facegeom_lab.networks.face import CROP_PX, FaceNet
 from facegeom_lab.teachers.linear_map import LinearMap
 from facegeom_lab.training import loop
-from facegeom_lab.training.losses import chordal, scale_nll, weighted_mean, wing
+from facegeom_lab.training.losses import chordal, eye_distance, geodesic, scale_nll, weighted_mean, wing
 from facegeom_lab.training.tasks.last_layer import blend_landmarks, fit_landmarks, fit_scales
 from facegeom_lab.training.trainers import Inputs
 
@@ -117,14 +118,14 @@ class FaceTask(L.LightningModule):
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
         """Log the errors of points and mesh in % of the eye distance, and of the rotation in degrees."""
         predicted = self(batch["crop"])
-        eyes = torch.linalg.norm(batch["landmarks"][:, 36] - batch["landmarks"][:, 45], dim=1)
-        corners = torch.linalg.norm(batch["mesh"][:, 33, :2] - batch["mesh"][:, 263, :2], dim=1)
+        eyes = eye_distance(batch["landmarks"], IBUG68_EYE_CORNERS)
+        corners = eye_distance(batch["mesh"], MESH478_EYE_CORNERS)
         points = torch.linalg.norm(predicted["landmarks"] - batch["landmarks"], dim=2).mean(dim=1) / eyes
         mesh = torch.linalg.norm((predicted["mesh"] - batch["mesh"])[..., :2], dim=2).mean(dim=1) / corners
-        angle = chordal(predicted["rotation6d"], batch["rotation"]) / (8**0.5)
+        angle = geodesic(predicted["rotation6d"], batch["rotation"])
         self.log("val/nme", 100 * points.mean(), prog_bar=True)
         self.log("val/mesh", 100 * mesh.mean(), prog_bar=True)
-        self.log("val/rotation_deg", torch.rad2deg(2 * torch.asin(angle.clamp(max=1))).mean(), prog_bar=True)
+        self.log("val/rotation_deg", torch.rad2deg(angle).mean(), prog_bar=True)
 
     def configure_optimizers(self) -> dict:
         """Return AdamW with a warm-up and half a cosine down to 1/200 of the learning rate."""

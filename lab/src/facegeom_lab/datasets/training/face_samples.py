@@ -264,6 +264,11 @@ def _sample(
     }
 
 
+def runtime_crops(image: np.ndarray | Image.Image, crops_xyxy: np.ndarray) -> np.ndarray:
+    """Cut the crops (N, 128, 128, 3) of an RGB image at crop boxes (N, 4), as the runtime cuts them."""
+    return crop_squares(image, crops_xyxy, CROP_PX, REDUCING_GAP, OUTSIDE)
+
+
 class SceneFaces(Dataset):
     """Annotated faces of whole photos, cropped as the runtime crops them: no augmentation.
 
@@ -293,7 +298,7 @@ class SceneFaces(Dataset):
         rng = np.random.default_rng((self.seed, index))
         box = random_square(rng, landmarks, self.strength)
         with Image.open(file) as photo:
-            crop = crop_squares(photo.convert("RGB"), box[None], CROP_PX, REDUCING_GAP, OUTSIDE)[0]
+            crop = runtime_crops(photo.convert("RGB"), box[None])[0]
         points = (landmarks - (box[:2] + box[2:]) / 2) / (box[2] - box[0])
         return {
             "crop": torch.from_numpy(crop).permute(2, 0, 1),
@@ -332,4 +337,4 @@ def _false_faces(cascade: CascadeDetector, file: Path, faces_xyxy: np.ndarray) -
     squares, _ = cascade([Pyramid(photo)], [MIN_FACE_PX])[0]
     if len(faces_xyxy) and len(squares):
         squares = squares[iou(squares, faces_xyxy).max(axis=1) < MAX_NEGATIVE_IOU]
-    return crop_squares(photo, square(squares, CROP_SCALE), CROP_PX, outside=OUTSIDE)
+    return runtime_crops(photo, square(squares, CROP_SCALE))

@@ -32,6 +32,14 @@ def test_best_iou_of_nothing_is_an_empty_table(counts: tuple[int, int]) -> None:
     assert metrics.best_iou(predicted, target).shape == counts
 
 
+def test_a_box_finds_a_face_by_overlap_or_by_its_centre() -> None:
+    face, other = np.array([[0.0, 0, 10, 10]]), np.array([[20.0, 0, 30, 10]])
+    predicted = np.array([[0.0, 0, 10, 40], [4.0, 4, 6, 6], [9.0, 0, 19, 10], [20.0, 0, 30, 10]])
+    assert metrics.lies_on(predicted, face)[:, 0].tolist() == [False, True, False, False]
+    assert metrics.lies_on(predicted, face, other)[:, 0].tolist() == [False, True, False, True]
+    assert metrics.lies_on(predicted, other, face)[:, 0].tolist() == [False, False, False, True]
+
+
 def test_centre_inside() -> None:
     predicted = np.array([[0, 0, 10, 10], [0, 0, 40, 40]])
     target = np.array([[4, 4, 6, 6], [5, 5, 9, 9], [6, 6, 9, 9]])

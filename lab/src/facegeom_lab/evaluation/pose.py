@@ -29,7 +29,7 @@ from facegeom_lab.datasets.angle_conventions import (
 from facegeom_lab.datasets.published import biwi
 from facegeom_lab.datasets.records import FaceRecord
 from facegeom_lab.fitting.pose_fit import rotation_under_points
-from facegeom_lab.measures.metrics import centre_inside
+from facegeom_lab.measures.metrics import lies_on
 from facegeom_lab.measures.tables import Cell, Report, Table, percent
 
 LIMIT_DEG = 99.0
@@ -191,9 +191,6 @@ def table(title: str, system: str, poses: Poses, rules: Rules) -> Table:
     return Table(f"Head pose: {title}", text, COLUMNS, summary(poses, rules))
 
 
-LOOSE_IOU = 0.3
-"""Minimum IoU of a found face with the labelled box, unless its centre lies inside."""
-
 Place = Literal["detected", "labelled"]
 Truth = Literal["given", "points"]
 Predict = Callable[[FaceRecord], np.ndarray | None]
@@ -236,9 +233,9 @@ def labelled_box(record: FaceRecord) -> np.ndarray:
 
 
 def match_face(faces: Faces, box_xyxy: np.ndarray) -> int | None:
-    """Return the found face with the highest IoU: at least 0.3, or with its centre in the labelled box."""
+    """Return the found face with the highest IoU among those that find the labelled one loosely."""
     overlap = iou(faces.box_xyxy, box_xyxy[None])[:, 0]
-    allowed = (overlap >= LOOSE_IOU) | centre_inside(faces.box_xyxy, box_xyxy[None])[:, 0]
+    allowed = lies_on(faces.box_xyxy, box_xyxy[None])[:, 0]
     return int(np.where(allowed, overlap, -1).argmax()) if allowed.any() else None
 
 

@@ -30,6 +30,22 @@ def centre_inside(predicted_xyxy: FloatArray, target_xyxy: FloatArray) -> BoolAr
     return np.asarray(inside.all(axis=-1))
 
 
+LOOSE_IOU = 0.3
+
+
+def lies_on(predicted_xyxy: FloatArray, *targets_xyxy: FloatArray) -> BoolArray:
+    """Return (P, T) whether a box (P, 4) finds a face, for unlike conventions of boxes.
+
+    It does at an IoU of at least 0.3 with any of the face's boxes, or with its centre in the first.
+
+    Args:
+        predicted_xyxy: (P, 4).
+        targets_xyxy: (T, 4) of each source, as in :func:`best_iou`.
+    """
+    near = best_iou(predicted_xyxy, *targets_xyxy) >= LOOSE_IOU
+    return np.asarray(near | centre_inside(predicted_xyxy, targets_xyxy[0]))
+
+
 def greedy_match(scores: FloatArray, quality: FloatArray, allowed: BoolArray) -> IntArray:
     """Match predictions to targets one to one: in order of score, each takes the best free target.
 

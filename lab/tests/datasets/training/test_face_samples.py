@@ -15,7 +15,7 @@ from facegeom.geometry.rotation import geodesic_deg, procrustes, rotation_from_a
 from facegeom.geometry.schemes import IBUG68_MIRROR
 from facegeom.geometry.transforms import apply
 from facegeom.models import weights
-from facegeom.models.face import OUTSIDE
+from facegeom.models.face import CROP_PX, OUTSIDE
 from facegeom_lab.datasets.training import face_samples
 from facegeom_lab.datasets.training.face_labels import FaceLabels, unknown_expression
 from facegeom_lab.datasets.training.face_samples import (
@@ -31,7 +31,6 @@ from facegeom_lab.datasets.training.face_samples import (
     upright_view,
     warp,
 )
-from facegeom_lab.networks.face import CROP_PX
 
 GREEN = np.array([0, 255, 0], np.uint8)
 DOT68, DOT478 = 36, 33  # the same corner of the person's right eye

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from facegeom.errors import InputError
 from facegeom.geometry.schemes import MESH478_EYE_CORNERS
+from facegeom.models.face import CROP_PX
 from facegeom_lab.datasets.published.pack import background_files, read_images
 from facegeom_lab.datasets.training.face_labels import real_faces
 from facegeom_lab.datasets.training.face_samples import (
@@ -29,7 +30,7 @@ from facegeom_lab.evaluation import run
 from facegeom_lab.evaluation.cost import cost
 from facegeom_lab.networks.backbones import Regressor
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
-from facegeom_lab.networks.face import CROP_PX, MESH
+from facegeom_lab.networks.face import MESH
 from facegeom_lab.training import loop
 from facegeom_lab.training.losses import eye_distance, weighted_mean, wing
 from facegeom_lab.training.trainers import Inputs

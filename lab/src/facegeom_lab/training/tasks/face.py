@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset, Subset, WeightedRandomSampler
 
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
+from facegeom.models.face import CROP_PX
 from facegeom_lab.datasets.published.pack import background_files, face_rows, mesh_labels, read_images
 from facegeom_lab.datasets.training.face_labels import FaceLabels, landmark_map, real_faces, synthetic_faces
 from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlain, SceneFaces, upright_view
 from facegeom_lab.networks.checkpoint import blend_weights, initial_network, network_from_checkpoint
-from facegeom_lab.networks.face import CROP_PX, FaceNet
+from facegeom_lab.networks.face import FaceNet
 from facegeom_lab.teachers.linear_map import LinearMap
 from facegeom_lab.training import loop
 from facegeom_lab.training.losses import chordal, eye_distance, geodesic, scale_nll, weighted_mean, wing

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from facegeom import FaceAnalyzer
 from facegeom.geometry.boxes import iou, overlap, square
+from facegeom.geometry.transforms import resize_points
 from facegeom.image.photo import open_photo
 from facegeom.models import weights
 from facegeom.models.detector import Detector, Limits, OnePassDetector
@@ -76,7 +77,7 @@ def _views(photo: PhotoPyramid, scales: tuple[float, ...]) -> Iterator[tuple[np.
     for scale in scales:
         size = [max(1, round(side * scale)) for side in full.size]
         image = np.asarray(full.resize(size, Image.Resampling.BICUBIC))
-        boxes = photo.boxes_xyxy * scale
+        boxes = resize_points(photo.boxes_xyxy, np.tile(np.divide(size, full.size), 2))
         yield image, boxes
         left, top, right, bottom = boxes.T
         mirrored = np.stack([size[0] - 1 - right, top, size[0] - 1 - left, bottom], axis=1)

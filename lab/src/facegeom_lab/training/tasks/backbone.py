@@ -19,6 +19,7 @@ from facegeom.models.face import CROP_PX
 from facegeom_lab.datasets.published.pack import background_files, read_images
 from facegeom_lab.datasets.training.face_labels import real_faces
 from facegeom_lab.datasets.training.face_samples import (
+    Augmentation,
     FaceCrops,
     FaceCropsPlain,
     close_view,
@@ -128,7 +129,7 @@ class BackboneData(L.LightningDataModule):
             photos,
             negatives=0,
             seed=self.recipe.seed,
-            strength=strength,
+            augmentation=Augmentation(strength),
             size_px=size_px,
             view=view,
         )
@@ -139,7 +140,7 @@ class BackboneData(L.LightningDataModule):
         _, _, view, strength = VIEWS[self.recipe.view]
         size_px = max(CROP_PX, self.recipe.size_px)
         faces = real_faces(self.data, self.labels, split)
-        return FaceCropsPlain(*faces, photos, strength=strength, size_px=size_px, view=view)
+        return FaceCropsPlain(*faces, photos, augmentation=Augmentation(strength), size_px=size_px, view=view)
 
     def train_dataloader(self) -> DataLoader:
         """Return the training samples of an epoch."""

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import numpy as np
@@ -14,7 +13,13 @@ from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
 from facegeom.models.face import CROP_PX
 from facegeom_lab.datasets.published.pack import background_files, face_rows, mesh_labels, read_images
 from facegeom_lab.datasets.training.face_labels import FaceLabels, landmark_map, real_faces, synthetic_faces
-from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlain, SceneFaces, upright_view
+from facegeom_lab.datasets.training.face_samples import (
+    Augmentation,
+    FaceCrops,
+    FaceCropsPlain,
+    SceneFaces,
+    upright_view,
+)
 from facegeom_lab.networks.checkpoint import blend_weights, initial_network, network_from_checkpoint
 from facegeom_lab.networks.face import FaceNet
 from facegeom_lab.teachers.linear_map import LinearMap
@@ -179,19 +184,15 @@ class FaceData(L.LightningDataModule):
         epoch = self.trainer.current_epoch if self.trainer else 0
         r = self.recipe
         mild = bool(self.trainer) and self.trainer.global_step >= r.mild_from_step
-        gentle = (1.0 if mild else r.mild_share, r.mild_strength)
-        crops = FaceCrops(
-            images,
-            table,
-            self.photos,
-            hard,
-            r.negatives,
-            r.seed + epoch,
-            1.0,
-            *gentle,
+        augmentation = Augmentation(
+            mild_share=1.0 if mild else r.mild_share,
+            mild_strength=r.mild_strength,
             hidden_share=r.hidden_share,
             upside_down_share=r.upside_down_share,
             far_share=r.far_share,
+        )
+        crops = FaceCrops(
+            images, table, self.photos, hard, r.negatives, r.seed + epoch, augmentation=augmentation
         )
         sampler = WeightedRandomSampler(weights, self.recipe.samples_per_epoch)
         return DataLoader(crops, self.recipe.batch, sampler=sampler, num_workers=self.workers, drop_last=True)
@@ -237,13 +238,13 @@ def refit_last_layer(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> Path
     net = blended(recipe, inputs, landmark_map(inputs.labels))
     by_hand = np.flatnonzero(data.table.landmarks_weight[:, 0] == 1)
     samples = (data.images, data.table, data.photos)
-    options: dict[str, Any] = {"strength": recipe.mild_strength, "hidden_share": recipe.hidden_share}
+    mild = Augmentation(recipe.mild_strength, hidden_share=recipe.hidden_share)
     views: list[Dataset] = []
     for seed in range(recipe.seed, recipe.seed + recipe.landmarks_rounds):
-        views.append(Subset(FaceCropsPlain(*samples, seed=seed, **options), by_hand.tolist()))
+        views.append(Subset(FaceCropsPlain(*samples, seed=seed, augmentation=mild), by_hand.tolist()))
         views.append(SceneFaces(data.data, "train", seed, recipe.mild_strength))
     fit_landmarks(net, views, inputs.workers)
-    crops = FaceCrops(*samples, negatives=0, seed=recipe.seed, **options)
+    crops = FaceCrops(*samples, negatives=0, seed=recipe.seed, augmentation=mild)
     fit_scales(net, crops, by_hand, recipe.confidence_rounds, inputs.workers)
     return save_final(net, inputs.out)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import numpy as np
@@ -21,7 +20,7 @@ from facegeom_lab.datasets.training.augment import dim
 from facegeom_lab.datasets.training.detection import FRAMED, SPOILED, DetectionImages
 from facegeom_lab.datasets.training.detection_photos import PhotoPyramid, masked
 from facegeom_lab.datasets.training.face_labels import FaceLabels
-from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlain, upright_view
+from facegeom_lab.datasets.training.face_samples import Augmentation, FaceCrops, FaceCropsPlain, upright_view
 from facegeom_lab.datasets.training.free_faces import FreeFaces, boxed
 from facegeom_lab.evaluation.run import RECIPE, read_recipe
 from facegeom_lab.synth.lights import read_probes
@@ -181,8 +180,8 @@ def refit(recipe: FaceRecipe, inputs: Inputs, data: FreeFaceData) -> Path:
         exact = FaceLabels.concatenate(data.exact)
         chosen = {each.name: getattr(exact, each.name)[part] for each in fields(FaceLabels)}
         images, table = images + data.drawn[part], FaceLabels.concatenate([table, FaceLabels(**chosen)])
-    options: dict[str, Any] = {"strength": recipe.mild_strength, "hidden_share": recipe.hidden_share}
-    crops = FaceCrops(images, table, data.photos, negatives=0, seed=recipe.seed, **options)
+    mild = Augmentation(recipe.mild_strength, hidden_share=recipe.hidden_share)
+    crops = FaceCrops(images, table, data.photos, negatives=0, seed=recipe.seed, augmentation=mild)
     fit_scales(net, crops, np.arange(len(images)), recipe.confidence_rounds, inputs.workers)
     return save_final(net, inputs.out)
 

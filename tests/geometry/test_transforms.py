@@ -52,3 +52,18 @@ def test_inverse_of_a_turned_map() -> None:
     quarter = np.array([[0.0, -2, 5], [2, 0, 7]])  # a quarter turn, twice as large, moved
     np.testing.assert_allclose(transforms.apply(quarter, np.array([[3.0, 1]])), [[3, 13]])
     np.testing.assert_allclose(transforms.apply(transforms.invert(quarter), np.array([[3.0, 13]])), [[3, 1]])
+
+
+@given(seeds, sizes, sizes)
+def test_edges_of_a_resized_image_meet_its_edges(seed: int, old: int, new: int) -> None:
+    """Resizing is the map of the whole image onto the new one, and a box is resized as its corners are."""
+    whole = np.array([-0.5, -0.5, old - 0.5, old - 0.5])
+    np.testing.assert_allclose(transforms.resize_points(whole, new / old)[2:], new - 0.5, atol=1e-9)
+    boxes = random_boxes(seed, 3)
+    expected = transforms.apply(transforms.box_to_square(whole, new), boxes.reshape(-1, 2)).reshape(-1, 4)
+    np.testing.assert_allclose(transforms.resize_points(boxes, new / old), expected, atol=1e-6)
+
+
+def test_a_factor_for_each_coordinate() -> None:
+    resized = transforms.resize_points(np.array([[1.5, 1.5]]), np.array([2.0, 0.5]))
+    np.testing.assert_array_equal(resized, [[3.5, 0.5]])

@@ -18,6 +18,8 @@ from facegeom.depth.depth_map import SIZE_PX
 from facegeom.errors import InputError
 from facegeom.export.files import write
 from facegeom.models import regions
+from facegeom.models.detector import GRAIN
+from facegeom.models.face import CROP_PX
 from facegeom.models.weights import FREE
 from facegeom_lab.networks import expression
 from facegeom_lab.networks.blocks import fold
@@ -29,8 +31,8 @@ from facegeom_lab.networks.depth import (
     DepthMillimetres,
     DepthMillimetresForExport,
 )
-from facegeom_lab.networks.face import CROP_PX, OUTPUTS, FaceNet, FaceNetForExport
-from facegeom_lab.networks.onepass import GRAIN, OnePassForExport, OnePassNet
+from facegeom_lab.networks.face import OUTPUTS, FaceNet, FaceNetForExport
+from facegeom_lab.networks.onepass import OnePassForExport, OnePassNet
 from facegeom_lab.networks.regions import OUTPUTS as REGION_OUTPUTS
 from facegeom_lab.networks.regions import RegionNet, RegionNetForExport
 

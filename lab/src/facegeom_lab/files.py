@@ -3,6 +3,7 @@
 import hashlib
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -31,12 +32,17 @@ def save_npz(path: Path, **arrays: np.ndarray) -> None:
     write(path, stream.getvalue())
 
 
-def save_png(path: Path, image: Image.Image) -> None:
-    """Write an image as PNG atomically; folders are made.
+def save_image(path: Path, image: Image.Image, **options: Any) -> None:
+    """Write an image atomically, as PNG or JPEG by the path's suffix; folders are made.
+
+    Args:
+        path: of the file.
+        image: to write.
+        options: of Pillow's writer.
 
     Raises:
         OutputError: the file cannot be written.
     """
     stream = BytesIO()
-    image.save(stream, "PNG")
+    image.save(stream, {".png": "PNG", ".jpg": "JPEG"}[path.suffix], **options)
     write(path, stream.getvalue())

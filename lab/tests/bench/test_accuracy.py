@@ -14,9 +14,9 @@ from PIL import Image
 from facegeom.errors import InputError
 from facegeom.geometry import topology
 from facegeom.results import Faces
-from facegeom_lab.bench.accuracy import groups
+from facegeom_lab.bench.accuracy import groups, run
 from facegeom_lab.bench.accuracy.cut_faces import changes
-from facegeom_lab.bench.accuracy.detection import crowds
+from facegeom_lab.bench.accuracy.detection import crowds, detection
 from facegeom_lab.bench.accuracy.hard_cases import (
     half_covered_faces,
     masked_faces,
@@ -104,6 +104,18 @@ def test_without_peers_only_facegeom_is_measured(pack: Path, tmp_path: Path, ana
     assert {row[1] for row in report.tables[0].rows} == {"facegeom"}
 
 
+def test_a_failing_section_loses_no_earlier_one(
+    pack: Path, tmp_path: Path, analyzer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(bench: Bench) -> list[Table]:
+        raise RuntimeError("late")
+
+    monkeypatch.setattr(run, "SECTIONS", {"detection": detection, "late": fail})
+    with pytest.raises(RuntimeError, match="late"):
+        run_accuracy(pack, tmp_path, analyzer, {})
+    assert len(json.loads((tmp_path / "accuracy.json").read_text())["tables"]) == 2
+
+
 def test_sections_run_in_their_order() -> None:
     assert choose_sections(SECTIONS, []) == list(SECTIONS)
     assert choose_sections(SECTIONS, ["mesh", "detection"]) == ["detection", "mesh"]
@@ -168,7 +180,7 @@ def test_masked_faces_lose_their_black_border(tmp_path: Path) -> None:
     (made,) = masked_faces([LabelledPhoto(tmp_path / "face.png", "masks", 1)], tmp_path / "hard")
     shown = np.array(Image.open(made.path))
     assert shown.min() == 150 and shown.shape[:2] == (74, 94)  # one more row and column at each edge
-    np.testing.assert_array_equal(made.box_xyxy, [[23, 3, 71, 51]])
+    np.testing.assert_array_equal(made.box_xyxy, [[22.5, 2.5, 70.5, 50.5]])
 
 
 def test_profiled_faces_lie_in_their_pictures(

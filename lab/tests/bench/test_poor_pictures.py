@@ -1,5 +1,6 @@
-"""Poor pictures: what the changes do to pixels, and that copies are made once."""
+"""Poor pictures: what the changes do to pixels, and which copies are kept."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from facegeom_lab.bench.accuracy import poor_pictures
-from facegeom_lab.bench.accuracy.copies import changed_copies
+from facegeom_lab.bench.accuracy.copies import Change, changed_copies
 from facegeom_lab.bench.accuracy.poor_pictures import CHANGES, lit, moved, unfocused
 from facegeom_lab.datasets.published.pack import LabelledPhoto
 
@@ -53,18 +54,49 @@ def test_every_change_keeps_shape_and_has_a_name_of_its_own() -> None:
     assert len({ending for ending, *_ in CHANGES.values()}) == len(CHANGES)
 
 
-def test_copies_are_made_once(tmp_path: Path) -> None:
-    calls = []
+def invert(pixels: np.ndarray) -> np.ndarray:
+    return 255 - pixels
 
-    def invert(pixels: np.ndarray) -> np.ndarray:
-        calls.append(1)
-        return 255 - pixels
 
-    for _ in range(2):
-        (copy,) = changed_copies([photo(tmp_path)], tmp_path / "copies", "inverted.png", invert)
+def test_copies_are_written_once(tmp_path: Path) -> None:
+    (copy,) = changed_copies([photo(tmp_path)], tmp_path / "copies", "inverted.png", invert)
     with Image.open(copy.path) as image:
         np.testing.assert_array_equal(np.asarray(image), 255 - PIXELS)
-    assert len(calls) == 1 and copy.path == tmp_path / "copies" / "one.inverted.png"
+    os.utime(copy.path, (1, 1))
+    (again,) = changed_copies([photo(tmp_path)], tmp_path / "copies", "inverted.png", invert)
+    assert again.path == copy.path and copy.path.stat().st_mtime == 1
+    assert copy.path.name.startswith("one.") and copy.path.name.endswith(".inverted.png")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "change", "quality"),
+    [(PIXELS, np.array, 98), (PIXELS[::-1], invert, 98), (PIXELS[:, :-1], invert, 98), (PIXELS, invert, 10)],
+    ids=["change", "photo", "size", "quality"],
+)
+def test_another_change_or_photo_is_not_answered_from_the_cache(
+    tmp_path: Path, pixels: np.ndarray, change: Change, quality: int
+) -> None:
+    """Names of photo and change stay, as after an edit of one of them."""
+    (old,) = changed_copies([photo(tmp_path)], tmp_path / "copies", "made.png", invert)
+    (new,) = changed_copies([photo(tmp_path, pixels)], tmp_path / "copies", "made.png", change, quality)
+    assert new.path != old.path
+    with Image.open(new.path) as image:
+        np.testing.assert_array_equal(np.asarray(image), change(pixels))
+
+
+def test_a_copy_that_was_not_finished_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(image: Image.Image, file: object, *args: object, **options: object) -> None:
+        if isinstance(file, Path):
+            file.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    one = photo(tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Image.Image, "save", interrupt)
+        changed_copies([one], tmp_path / "copies", "made.png", invert)
+    (copy,) = changed_copies([one], tmp_path / "copies", "made.png", invert)
+    with Image.open(copy.path) as image:
+        np.testing.assert_array_equal(np.asarray(image), 255 - PIXELS)
 
 
 def test_each_system_has_a_row_for_each_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,14 @@ def test_steps_by_hand() -> None:
     assert (yaw, pitch, roll) == pytest.approx((6 / 6, 0, 0), abs=1e-6) and (found, pictures) == (75, 8)
 
 
+def test_the_nearer_triple_of_angles_counts_beyond_the_profile() -> None:
+    """Yaw 85° against 92°: 7° of yaw, not 180° of pitch and roll."""
+    truth, everything = turned(85, 10), np.ones(2, bool)
+    matched = MatchedRotations(turned(92, 12), everything)
+    assert summary(matched, truth, everything)[:4] == pytest.approx((4.5, 0, 0, 4.5), abs=1e-4)
+    assert step_summary(matched, truth, 1)[3:6] == pytest.approx((4.5, 0, 0), abs=1e-4)
+
+
 def test_steps_of_nothing_found() -> None:
     assert step_summary(MatchedRotations(turned(0, 0), np.zeros(2, bool)), turned(0, 1), 1) == (
         *[None] * 6,
@@ -188,6 +196,19 @@ def test_sections(staged: None, pack: Path, tmp_path: Path) -> None:
     assert "facegeom" in saved["about"]["wide_table"]
     with pytest.raises(InputError, match=f"among {', '.join(SECTIONS)}, got nothing"):
         run_rotation(pack, tmp_path / "out", {}, only=["nothing"])
+
+
+def test_a_failing_section_loses_no_earlier_one(
+    staged: None, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(bench: run.RotationBench) -> list[Table]:
+        raise RuntimeError("late")
+
+    monkeypatch.setattr(run, "SECTIONS", {"turning": run.turning, "wide": run.wide, "late": fail})
+    with pytest.raises(RuntimeError, match="late"):
+        run_rotation(pack, tmp_path / "out", {})
+    saved = json.loads((tmp_path / "out" / "rotation.json").read_text())
+    assert [table["title"] for table in saved["tables"]] == ["A head that turns", "wide_table"]
 
 
 def test_a_missing_fpnet_is_reported_first(pack: Path, tmp_path: Path) -> None:

@@ -27,6 +27,22 @@ def rotations(seed: int) -> np.ndarray:
     return rotation_from_6d(np.random.default_rng(seed).normal(size=(2, 3, 6)))
 
 
+def rotation_from_biwi_angles(pitch_yaw_roll_deg: np.ndarray) -> np.ndarray:
+    """Convert the angles (..., 3) of ``biwi_angles_deg`` to R (..., 3, 3), which is BIWI's matrix."""
+    pitch, yaw, roll = np.moveaxis(np.asarray(pitch_yaw_roll_deg, np.float64), -1, 0)
+    return rotation_from_angles(-yaw, pitch, roll)
+
+
+def mediapipe_from_pose(camera_rotation: np.ndarray, translation_mm: np.ndarray) -> np.ndarray:
+    """Convert camera_rotation (..., 3, 3) and translation_mm (..., 3) to MediaPipe's matrices (..., 4, 4)."""
+    up, head = np.array([1, -1, -1]), rotation_from_angles(0, conv.MEDIAPIPE_PITCH_DEG, 0)
+    matrix = np.zeros((*camera_rotation.shape[:-2], 4, 4))
+    matrix[..., :3, :3] = (camera_rotation @ head) * np.outer(up, up)
+    matrix[..., :3, 3] = (translation_mm + camera_rotation @ np.array(conv.MEDIAPIPE_ORIGIN_MM)) * up / 10
+    matrix[..., 3, 3] = 1
+    return matrix
+
+
 def elementary(axis: int, angle: float) -> np.ndarray:
     """Return the right-handed rotation matrix about x, y or z by an angle in radians."""
     c, s = np.cos(angle), np.sin(angle)
@@ -45,7 +61,7 @@ def test_single_turns_have_the_published_signs(
     pitch_yaw_roll: tuple[float, ...], nose: tuple[float, ...], ear: tuple[float, ...]
 ) -> None:
     lp = conv.rotation_from_pose_para(np.deg2rad(pitch_yaw_roll))
-    for rotation in (lp, conv.rotation_from_biwi_angles(np.array(pitch_yaw_roll))):
+    for rotation in (lp, rotation_from_biwi_angles(np.array(pitch_yaw_roll))):
         np.testing.assert_allclose(rotation @ NOSE, nose, atol=1e-12)
         np.testing.assert_allclose(rotation @ EAR, ear, atol=1e-12)
 
@@ -75,7 +91,7 @@ def test_worked_numbers() -> None:
     np.testing.assert_allclose(conv.biwi_angles_deg(WORKED), (10, -20, -15), atol=1e-9)
     expected = [[0.9077, 0.2432, -0.3420], [-0.3123, 0.9359, -0.1632], [0.2804, 0.2549, 0.9254]]
     np.testing.assert_allclose(conv.rotation_from_6drepnet(WORKED), expected, atol=5e-5)
-    matrix = conv.mediapipe_from_pose(WORKED, np.array([0, 0, 600.0]))
+    matrix = mediapipe_from_pose(WORKED, np.array([0, 0, 600.0]))
     expected = [
         [0.9077, -0.3228, 0.2682, 0.0346],
         [0.2432, 0.9254, 0.2906, -3.3350],
@@ -84,7 +100,7 @@ def test_worked_numbers() -> None:
     ]
     np.testing.assert_allclose(matrix, expected, atol=5e-5)
     aside = np.array([200, 0, 600.0])
-    matrix = conv.mediapipe_from_pose(rotation_to_line_of_sight(aside) @ WORKED, aside)
+    matrix = mediapipe_from_pose(rotation_to_line_of_sight(aside) @ WORKED, aside)
     np.testing.assert_allclose(matrix[:3, 3], (20.7537, -3.3350, -62.1517), atol=5e-5)
 
 
@@ -102,7 +118,7 @@ def test_every_rotation_comes_back(seed: int) -> None:
     rotation = rotations(seed)
     for there, back in (
         (conv.pose_para_from_rotation, conv.rotation_from_pose_para),
-        (conv.biwi_angles_deg, conv.rotation_from_biwi_angles),
+        (conv.biwi_angles_deg, rotation_from_biwi_angles),
         (conv.rotation_from_6drepnet, conv.rotation_from_6drepnet),
     ):
         np.testing.assert_allclose(back(there(rotation)), rotation, atol=1e-6)
@@ -123,7 +139,7 @@ def test_the_other_angles_turn_the_same_way(seed: int) -> None:
 def test_mediapipe_round_trip_ignores_the_scale(seed: int, scale: float) -> None:
     rotation = rotations(seed)
     translation = np.random.default_rng(seed).normal(0, 500, (2, 3, 3))
-    matrix = conv.mediapipe_from_pose(rotation, translation)
+    matrix = mediapipe_from_pose(rotation, translation)
     matrix[..., :3, :3] *= scale
     turn, place = conv.pose_from_mediapipe(matrix)
     np.testing.assert_allclose(turn, rotation, atol=1e-9)
@@ -143,7 +159,7 @@ def test_mediapipe_s_canonical_face_lies_on_ours() -> None:
         0: (0, -3.406404, 5.979507),
         152: (0, -9.403378, 4.264492),
     }
-    matrix = conv.mediapipe_from_pose(np.eye(3), np.zeros(3))
+    matrix = mediapipe_from_pose(np.eye(3), np.zeros(3))
     placed = (np.array(list(theirs.values())) @ matrix[:3, :3].T + matrix[:3, 3]) * (10, -10, -10)
     apart = np.linalg.norm(placed - canonical_mm()[list(theirs)], axis=1)
     assert apart.max() < 6 and apart.mean() < 3.5

@@ -32,6 +32,14 @@ def test_best_iou_of_nothing_is_an_empty_table(counts: tuple[int, int]) -> None:
     assert metrics.best_iou(predicted, target).shape == counts
 
 
+def test_a_box_finds_a_face_by_overlap_or_by_its_centre() -> None:
+    face, other = np.array([[0.0, 0, 10, 10]]), np.array([[20.0, 0, 30, 10]])
+    predicted = np.array([[0.0, 0, 10, 40], [4.0, 4, 6, 6], [9.0, 0, 19, 10], [20.0, 0, 30, 10]])
+    assert metrics.lies_on(predicted, face)[:, 0].tolist() == [False, True, False, False]
+    assert metrics.lies_on(predicted, face, other)[:, 0].tolist() == [False, True, False, True]
+    assert metrics.lies_on(predicted, other, face)[:, 0].tolist() == [False, False, False, True]
+
+
 def test_centre_inside() -> None:
     predicted = np.array([[0, 0, 10, 10], [0, 0, 40, 40]])
     target = np.array([[4, 4, 6, 6], [5, 5, 9, 9], [6, 6, 9, 9]])
@@ -110,10 +118,3 @@ def test_halves_ratio_does_not_depend_on_the_order(errors: np.ndarray, order: li
     confidence = np.arange(9) / 9
     expected = metrics.halves_ratio(errors, confidence)
     assert metrics.halves_ratio(errors[order], confidence[order]) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("angle", "truth", "expected"), [(10, 4, 6), (179, -179, 2), (-90, 90, 180), (0, 360, 0), (-5, 5, 10)]
-)
-def test_angle_errors_go_the_short_way_round(angle: float, truth: float, expected: float) -> None:
-    assert metrics.angle_errors_deg(np.array(angle), np.array(truth)) == pytest.approx(expected)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from facegeom.errors import InputError, OutputError
-from facegeom_lab.measures.tables import Report, Table, percent
+from facegeom_lab.measures.tables import Report, RunningReport, Table, percent
 
 TABLE = Table("Title", "How.", ("a", "b"), [("x", 1.234), (2, None)])
 
@@ -41,8 +41,53 @@ def test_new_tables_are_added_and_old_ones_stay(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"cannot write speed\.md"):
+    with pytest.raises(OutputError, match="cannot make the folder"):
         Report("Run", {}, []).save(tmp_path / "file", "speed")
+
+
+def test_a_running_report_is_saved_after_each_section(tmp_path: Path) -> None:
+    """A run that fails leaves its sections beside older tables; one that ends replaces them."""
+
+    def titles() -> list[str]:
+        return [each["title"] for each in json.loads((tmp_path / "speed.json").read_text())["tables"]]
+
+    Report("Run", {"date": "today"}, [Table("Old", "", (), []), Table("Title", "", (), [])]).save(
+        tmp_path, "speed"
+    )
+    shown: list[str] = []
+    running = RunningReport(
+        "Run", {"date": "later"}, tmp_path, "speed", lambda table: shown.append(table.title)
+    )
+    running.add(TABLE)
+    assert titles() == ["Old", "Title"] and "| x | 1.23 |" in (tmp_path / "speed.md").read_text()
+    running.save(Table("Quiet", "", ("a",), [(1,)]))
+    running.save(Table("Quiet", "", ("a",), [(1,), (2,)]))
+    assert titles() == ["Old", "Title", "Quiet"] and shown == ["Title"]
+    assert running.finish(keep=True).tables == [TABLE, Table("Quiet", "", ("a",), [(1,), (2,)])]
+    assert titles() == ["Old", "Title", "Quiet"]
+    running.finish()
+    assert titles() == ["Title", "Quiet"]
+
+
+def test_a_running_report_refuses_other_files_at_once(tmp_path: Path) -> None:
+    (tmp_path / "speed.json").write_text("[]")
+    with pytest.raises(InputError, match="expected a saved report"):
+        RunningReport("Run", {}, tmp_path, "speed")
+
+
+def test_an_interrupted_write_keeps_the_old_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Report("Run", {}, [TABLE]).save(tmp_path, "speed")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+
+    def interrupt(file: Path, *args: object, **options: object) -> None:
+        file.open("w").close()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "write_bytes", interrupt)
+        patch.setattr(Path, "write_text", interrupt)
+        Report("Run", {}, []).save(tmp_path, "speed")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize(("part", "whole", "expected"), [(1, 4, 25.0), (0, 3, 0.0), (0, 0, None)])

@@ -5,8 +5,9 @@ import copy
 import pytest
 import torch
 
+from facegeom.models.face import CROP_PX
 from facegeom_lab.networks.blocks import fold
-from facegeom_lab.networks.face import CROP_PX, OUTPUTS, FaceNet, FaceNetForExport
+from facegeom_lab.networks.face import OUTPUTS, FaceNet, FaceNetForExport
 
 SHAPES = {
     "score_logit": (),

@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from facegeom.models import detector as runtime
 from facegeom.models.engine import Engine
 from facegeom_lab.export import to_onnx
-from facegeom_lab.networks import onepass
 from facegeom_lab.networks.onepass import OnePassForExport, OnePassNet, cell_centres
 
 
@@ -26,11 +24,6 @@ def test_middles_of_the_cells() -> None:
     middles = cell_centres(3, 5)
     assert middles.shape == (3, 5, 2)
     assert middles[0, 0].tolist() == [3.5, 3.5] and middles[2, 4].tolist() == [35.5, 19.5]
-
-
-def test_laboratory_and_runtime_agree_on_the_layout() -> None:
-    assert (onepass.STRIDE, onepass.GRAIN) == (runtime.STRIDE, runtime.GRAIN)
-    assert onepass.TYPICAL_SIDE_PX == runtime.TYPICAL_SIDE_PX
 
 
 @pytest.mark.parametrize("size_hw", [(64, 64), (96, 224)])

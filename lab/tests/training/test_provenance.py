@@ -1,7 +1,9 @@
 """Where figures come from: stamps of runs, and pages that would tell of runs older than today's recipes."""
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +16,16 @@ from facegeom_lab.training.provenance import (
     page_lines,
     recipe_stamp,
     stamp,
-    stamps_on,
 )
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGES = ("reproduction.md", "pretraining.md", "pose-study.md", "compression.md", "experiments.md")
 """Pages of figures that the studies write, and those of the eight-bit networks."""
+
+
+def stamps_on(page: str) -> list[dict[str, Any]]:
+    """Return the stamps in the comments of a page."""
+    return [json.loads(found) for found in re.findall(r"<!-- figures of (\{.*\}) -->", page)]
 
 
 @pytest.mark.parametrize("page", [name for name in PAGES if (DOCS / name).is_file()])

@@ -19,6 +19,16 @@ def box_to_square(box_xyxy: FloatArray, size_px: int) -> FloatArray:
     return matrix
 
 
+def resize_points(points_xy: FloatArray, scale: float | FloatArray) -> FloatArray:
+    """Return where points lie after their image is resized: (x + 0.5) · scale - 0.5.
+
+    Args:
+        points_xy: (..., D) coordinates of points or boxes in pixels, pixel centres at integers.
+        scale: new size over old, or one for each of the D coordinates.
+    """
+    return np.asarray((points_xy + 0.5) * scale - 0.5)
+
+
 def invert(matrix: FloatArray) -> FloatArray:
     """Return the inverse maps (..., 2, 3)."""
     linear = np.linalg.inv(matrix[..., :2])

@@ -20,7 +20,7 @@ from facegeom.analyzer import FaceAnalyzer
 from facegeom.errors import InputError
 from facegeom_lab.bench.service.process import running_service
 from facegeom_lab.measures.about import about
-from facegeom_lab.measures.tables import Cell, Report, Table
+from facegeom_lab.measures.tables import Cell, Report, RunningReport, Table
 from facegeom_lab.measures.timing import calls_ms
 
 _PROTOCOL = (
@@ -124,6 +124,7 @@ def run_browser(
         InputError: Playwright is not installed.
         ProcessError: the service does not start.
     """
+    report = RunningReport("facegeom in the browser", about(analyzer, []), out, "browser", show)
     with running_service() as service, _open_page(service.port, chromium) as (page, version):
         start = time.perf_counter()
         _in_browser(page, _portrait(64), calls=1, warm=0)
@@ -137,13 +138,9 @@ def run_browser(
         "first": first,
         "megabytes": megabytes,
     }
-    table = Table("In the browser", _PROTOCOL.format(**measured), _COLUMNS, rows)
-    show(table)
-    live = _live(chromium, 10 * calls)
-    show(live)
-    report = Report("facegeom in the browser", about(analyzer, []), [table, live])
-    report.save(out, "browser")
-    return report
+    report.add(Table("In the browser", _PROTOCOL.format(**measured), _COLUMNS, rows))
+    report.add(_live(chromium, 10 * calls))
+    return report.finish()
 
 
 @contextmanager

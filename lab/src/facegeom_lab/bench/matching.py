@@ -10,13 +10,12 @@ from facegeom.geometry.schemes import IBUG68_EYE_CORNERS
 from facegeom.results import Faces
 from facegeom_lab.bench.context import Boxes
 from facegeom_lab.datasets.published.pack import LabelledPhoto
-from facegeom_lab.measures.metrics import IntArray, best_iou, centre_inside, greedy_match, point_errors
+from facegeom_lab.measures.metrics import IntArray, best_iou, greedy_match, lies_on, point_errors
 from facegeom_lab.measures.tables import percent
 
 FloatArray = npt.NDArray[np.floating]
 
 STRICT_IOU = 0.5
-LOOSE_IOU = 0.3
 
 
 def match(predicted: Boxes, photo: LabelledPhoto) -> IntArray:
@@ -34,7 +33,7 @@ def match_loosely(predicted: Boxes, photo: LabelledPhoto) -> IntArray:
     A pair matches at an IoU of at least 0.3, or with the predicted centre inside the label's box.
     """
     overlap = best_iou(predicted.box_xyxy, photo.box_xyxy, photo.teacher_box_xyxy)
-    allowed = (overlap >= LOOSE_IOU) | centre_inside(predicted.box_xyxy, photo.box_xyxy)
+    allowed = lies_on(predicted.box_xyxy, photo.box_xyxy, photo.teacher_box_xyxy)
     return greedy_match(predicted.score, overlap, allowed)
 
 
@@ -52,9 +51,8 @@ def recall(
 
 def astray(predicted: Boxes, photo: LabelledPhoto) -> int:
     """Count the boxes that lie on no labelled face: no pair of :func:`match_loosely` at all."""
-    boxes = predicted.box_xyxy
-    near = best_iou(boxes, photo.box_xyxy, photo.teacher_box_xyxy) >= LOOSE_IOU
-    return int((~(near | centre_inside(boxes, photo.box_xyxy)).any(axis=1)).sum())
+    found = lies_on(predicted.box_xyxy, photo.box_xyxy, photo.teacher_box_xyxy)
+    return int((~found.any(axis=1)).sum())
 
 
 @dataclass(frozen=True, eq=False)

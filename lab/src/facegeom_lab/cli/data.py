@@ -271,7 +271,7 @@ def build_pose_set(
     Example: facegeom lab build-pose-set --data data --rendered runs/synth -o runs/poses/train
     """
     from facegeom_lab.datasets.training.pose_photos import celeba_photos, pack_photos
-    from facegeom_lab.files import save_png
+    from facegeom_lab.files import save_image
     from facegeom_lab.teachers import distillation
     from facegeom_lab.teachers.pose import pose_teachers
 
@@ -280,7 +280,7 @@ def build_pose_set(
     photos = celeba_photos(data, split) if dataset == "celeba" else pack_photos(data, labels, split, rendered)
     counts = distillation.build(photos[::every], out, known)
     if preview:
-        save_png(preview, distillation.sheet(out))
+        save_image(preview, distillation.sheet(out))
     typer.echo(", ".join(f"{name}: {count}" for name, count in counts.items()))
 
 

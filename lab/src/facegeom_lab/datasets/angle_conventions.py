@@ -84,12 +84,6 @@ def biwi_angles_deg(rotation: FloatArray) -> FloatArray:
     return np.asarray(angles_from_rotation(rotation)[..., [1, 0, 2]] * (1, -1, 1))
 
 
-def rotation_from_biwi_angles(pitch_yaw_roll_deg: FloatArray) -> FloatArray:
-    """Convert the angles (..., 3) of :func:`biwi_angles_deg` to R (..., 3, 3), which is BIWI's matrix."""
-    pitch, yaw, roll = np.moveaxis(np.asarray(pitch_yaw_roll_deg, np.float64), -1, 0)
-    return rotation_from_angles(-yaw, pitch, roll)
-
-
 def pose_from_mediapipe(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Convert MediaPipe's facial transformation matrices (..., 4, 4) to camera_rotation, translation_mm.
 
@@ -99,16 +93,6 @@ def pose_from_mediapipe(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
     rotation = canonical @ _mediapipe_head().T
     origin = matrix[..., :3, 3] * _UP * _MM_PER_CM
     return rotation, origin - rotation @ np.array(MEDIAPIPE_ORIGIN_MM)
-
-
-def mediapipe_from_pose(camera_rotation: FloatArray, translation_mm: FloatArray) -> FloatArray:
-    """Convert camera_rotation (..., 3, 3) and translation_mm (..., 3) to MediaPipe's matrices (..., 4, 4)."""
-    matrix = np.zeros((*camera_rotation.shape[:-2], 4, 4))
-    matrix[..., :3, :3] = (camera_rotation @ _mediapipe_head()) * np.outer(_UP, _UP)
-    origin = translation_mm + camera_rotation @ np.array(MEDIAPIPE_ORIGIN_MM)
-    matrix[..., :3, 3] = origin * _UP / _MM_PER_CM
-    matrix[..., 3, 3] = 1
-    return matrix
 
 
 def _mediapipe_head() -> FloatArray:

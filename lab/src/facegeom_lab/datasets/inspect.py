@@ -16,7 +16,7 @@ from facegeom.image.crop import crop_squares
 from facegeom_lab.datasets.records import FaceRecord
 from facegeom_lab.datasets.registry import load
 from facegeom_lab.datasets.schemes import SCHEMES
-from facegeom_lab.files import save_png
+from facegeom_lab.files import save_image
 
 TILE_PX = 256
 _CANVAS_PX = 2 * TILE_PX  # drawn twice as large and shrunk, for smooth lines
@@ -48,7 +48,7 @@ def run(name: str, root: Path, out: Path, split: str | None = None, count: int =
         OutputError: the sheet cannot be written.
     """
     records = load(name, root, split)
-    save_png(out, contact_sheet(records, seed=seed, count=count))
+    save_image(out, contact_sheet(records, seed=seed, count=count))
     return table(summary(records))
 
 

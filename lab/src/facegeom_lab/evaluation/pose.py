@@ -19,6 +19,7 @@ from facegeom import FaceAnalyzer, Faces
 from facegeom.errors import InputError
 from facegeom.geometry.boxes import face_box, iou
 from facegeom.geometry.rotation import angles_from_rotation, geodesic_deg
+from facegeom.video.matching import angle_between_deg
 from facegeom_lab.datasets import registry
 from facegeom_lab.datasets.angle_conventions import (
     biwi_angles_deg,
@@ -28,7 +29,7 @@ from facegeom_lab.datasets.angle_conventions import (
 from facegeom_lab.datasets.published import biwi
 from facegeom_lab.datasets.records import FaceRecord
 from facegeom_lab.fitting.pose_fit import rotation_under_points
-from facegeom_lab.measures.metrics import angle_errors_deg, centre_inside
+from facegeom_lab.measures.metrics import lies_on
 from facegeom_lab.measures.tables import Cell, Report, Table, percent
 
 LIMIT_DEG = 99.0
@@ -95,15 +96,20 @@ def within_limit(truth: np.ndarray, rules: Rules) -> np.ndarray:
     return (np.abs(rules.angles(truth)) <= LIMIT_DEG).all(axis=1)
 
 
-def errors_deg(poses: Poses, rules: Rules) -> np.ndarray:
+def errors_deg(predicted: np.ndarray, truth: np.ndarray, rules: Rules | None = None) -> np.ndarray:
     """Compute absolute errors (N, 3) of pitch, yaw, roll in degrees, each the short way round.
+
+    Args:
+        predicted: rotations (N, 3, 3).
+        truth: (N, 3, 3).
+        rules: whose angles are compared; by default facegeom's.
 
     Two triples of angles describe the same rotation; the predicted triple nearer to the truth counts, so that
     a head just beyond the profile has no error of 180° in pitch and roll.
     """
-    truth, angles = rules.angles(poses.truth), rules.angles(poses.predicted)
+    known, angles = (rules or Rules()).angles(truth), (rules or Rules()).angles(predicted)
     others = np.rad2deg(other_angles(np.deg2rad(angles)))
-    first, second = angle_errors_deg(angles, truth), angle_errors_deg(others, truth)
+    first, second = angle_between_deg(angles, known), angle_between_deg(others, known)
     nearer = first.sum(axis=1) <= second.sum(axis=1)
     return np.where(nearer[:, None], first, second)
 
@@ -147,7 +153,8 @@ def mean_between(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def _figures(poses: Poses, rules: Rules) -> np.ndarray:
     """Compute errors (N, 5) in degrees: yaw, pitch, roll, their mean, and the geodesic angle."""
-    errors, angle = errors_deg(poses, rules), geodesic_deg(poses.predicted, poses.truth)
+    errors = errors_deg(poses.predicted, poses.truth, rules)
+    angle = geodesic_deg(poses.predicted, poses.truth)
     return np.column_stack([errors[:, [1, 0, 2]], errors.mean(axis=1), angle])
 
 
@@ -183,9 +190,6 @@ def table(title: str, system: str, poses: Poses, rules: Rules) -> Table:
     )
     return Table(f"Head pose: {title}", text, COLUMNS, summary(poses, rules))
 
-
-LOOSE_IOU = 0.3
-"""Minimum IoU of a found face with the labelled box, unless its centre lies inside."""
 
 Place = Literal["detected", "labelled"]
 Truth = Literal["given", "points"]
@@ -229,9 +233,9 @@ def labelled_box(record: FaceRecord) -> np.ndarray:
 
 
 def match_face(faces: Faces, box_xyxy: np.ndarray) -> int | None:
-    """Return the found face with the highest IoU: at least 0.3, or with its centre in the labelled box."""
+    """Return the found face with the highest IoU among those that find the labelled one loosely."""
     overlap = iou(faces.box_xyxy, box_xyxy[None])[:, 0]
-    allowed = (overlap >= LOOSE_IOU) | centre_inside(faces.box_xyxy, box_xyxy[None])[:, 0]
+    allowed = lies_on(faces.box_xyxy, box_xyxy[None])[:, 0]
     return int(np.where(allowed, overlap, -1).argmax()) if allowed.any() else None
 
 

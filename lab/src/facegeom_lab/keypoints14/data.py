@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from facegeom.errors import InputError
 from facegeom.export.files import write
-from facegeom.geometry.transforms import apply
+from facegeom.geometry.transforms import apply, resize_points
 from facegeom_lab.datasets.published import facepoints14
 from facegeom_lab.datasets.published.facepoints14 import POINTS
 from facegeom_lab.datasets.training.augment import degrade
@@ -173,7 +173,7 @@ class PlainViews(Dataset):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         square, size_wh = self.images[index]
         scale = len(square) / np.array(size_wh)
-        return sample(square, (self.points[index] + 0.5) * scale - 0.5)
+        return sample(square, resize_points(self.points[index], scale))
 
 
 def sample(crop: np.ndarray, points: np.ndarray) -> dict[str, torch.Tensor]:

@@ -30,6 +30,22 @@ def centre_inside(predicted_xyxy: FloatArray, target_xyxy: FloatArray) -> BoolAr
     return np.asarray(inside.all(axis=-1))
 
 
+LOOSE_IOU = 0.3
+
+
+def lies_on(predicted_xyxy: FloatArray, *targets_xyxy: FloatArray) -> BoolArray:
+    """Return (P, T) whether a box (P, 4) finds a face, for unlike conventions of boxes.
+
+    It does at an IoU of at least 0.3 with any of the face's boxes, or with its centre in the first.
+
+    Args:
+        predicted_xyxy: (P, 4).
+        targets_xyxy: (T, 4) of each source, as in :func:`best_iou`.
+    """
+    near = best_iou(predicted_xyxy, *targets_xyxy) >= LOOSE_IOU
+    return np.asarray(near | centre_inside(predicted_xyxy, targets_xyxy[0]))
+
+
 def greedy_match(scores: FloatArray, quality: FloatArray, allowed: BoolArray) -> IntArray:
     """Match predictions to targets one to one: in order of score, each takes the best free target.
 
@@ -85,8 +101,3 @@ def halves_ratio(errors: FloatArray, confidence: FloatArray) -> float:
 def halves_ratio_per_point(errors: FloatArray, confidence: FloatArray) -> FloatArray:
     """Return :func:`halves_ratio` (K,) of each point across faces, from errors and confidences (F, K)."""
     return np.array([halves_ratio(e, c) for e, c in zip(errors.T, confidence.T, strict=True)])
-
-
-def angle_errors_deg(angles_deg: FloatArray, truth_deg: FloatArray) -> FloatArray:
-    """Return absolute differences of angles in degrees, wrapped to [0, 180], shape of the arguments."""
-    return np.asarray(np.abs((angles_deg - truth_deg + 180) % 360 - 180))

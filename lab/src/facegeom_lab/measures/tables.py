@@ -1,12 +1,13 @@
 """Tables of measured numbers, each with its protocol, as Markdown and JSON."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from facegeom.errors import InputError, OutputError
+from facegeom.errors import InputError
+from facegeom.export.files import write
 
 Cell = str | int | float | None
 
@@ -82,12 +83,61 @@ class Report:
         Raises:
             OutputError: they cannot be written.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{name}.md").write_text(self.markdown(), encoding="utf-8")
-            (folder / f"{name}.json").write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"cannot write {name}.md and {name}.json to {folder}: {error}") from error
+        write(folder / f"{name}.md", self.markdown().encode())
+        write(folder / f"{name}.json", json.dumps(asdict(self), indent=1).encode())
+
+
+@dataclass(eq=False)
+class RunningReport:
+    """The report of a benchmark that runs, saved after each section: one that fails loses no earlier one.
+
+    Attributes:
+        title: heading of the report.
+        about: date, machine, versions and settings, by name.
+        folder: of the files.
+        name: of the files, without suffix.
+        show: called with each added table.
+        tables: measured so far.
+
+    Raises:
+        InputError: the folder holds a file of this name that is no report.
+    """
+
+    title: str
+    about: Mapping[str, str]
+    folder: Path
+    name: str
+    show: Callable[[Table], object] = lambda table: None
+    tables: list[Table] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._merged()  # refuse other files before hours of measuring
+
+    def add(self, *tables: Table) -> None:
+        """Show tables and save them beside those in the files."""
+        for table in tables:
+            self.show(table)
+        self.save(*tables)
+
+    def save(self, *tables: Table) -> None:
+        """Save tables in place of those of equal titles, without showing them.
+
+        Raises:
+            OutputError: the files cannot be written.
+        """
+        by_title = {table.title: table for table in [*self.tables, *tables]}
+        self.tables = list(by_title.values())
+        self._merged().save(self.folder, self.name)
+
+    def finish(self, keep: bool = False) -> Report:
+        """Return the report of this run; without ``keep``, tables of former runs leave the files."""
+        report = Report(self.title, self.about, self.tables)
+        if not keep:
+            report.save(self.folder, self.name)
+        return report
+
+    def _merged(self) -> Report:
+        return Report(self.title, self.about, self.tables).added_to(self.folder, self.name)
 
 
 def _from_dict(table: Mapping[str, Any]) -> Table:

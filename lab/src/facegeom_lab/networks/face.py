@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
+from facegeom.models.face import CROP_PX
 from facegeom_lab.networks.blocks import RepConv, stage_blocks
 
-CROP_PX = 128
 LANDMARKS = 68
 MESH = 478
 

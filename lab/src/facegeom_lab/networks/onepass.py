@@ -4,16 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from facegeom.models.detector import STRIDE
 from facegeom_lab.networks.blocks import RepConv, stage_blocks
-
-STRIDE = 8
-"""Pixels from one cell of the output to the next."""
-
-GRAIN = 32
-"""Sides of the images are multiples of this."""
-
-TYPICAL_SIDE_PX = 40.0
-"""Side of a face whose log-size is 0."""
 
 
 class OnePassNet(nn.Module):

@@ -13,7 +13,7 @@ from facegeom.models.score_fusion import ScoreFusion
 from facegeom_lab.datasets.published.pack import free_background_files, read_images
 from facegeom_lab.datasets.training.detection import DetectionImages
 from facegeom_lab.datasets.training.detection_photos import PhotoPyramid
-from facegeom_lab.datasets.training.face_samples import FaceCropsPlain, close_view
+from facegeom_lab.datasets.training.face_samples import Augmentation, FaceCropsPlain, close_view
 from facegeom_lab.datasets.training.free_faces import FreeFaces, boxed
 from facegeom_lab.export import ship
 from facegeom_lab.measures.tables import Table
@@ -67,7 +67,9 @@ def face_crops(faces: FreeFaces, shards: Sequence[Path]) -> np.ndarray:
     photos = read_images(free_background_files(faces.data, "train")[:50])
     crops = []
     for images, table in (faces.photos("train"), faces.rendered(shards)):
-        plain = FaceCropsPlain(images, table, photos, strength=0.5, view=close_view)
+        plain = FaceCropsPlain(
+            images, table, photos, augmentation=Augmentation(strength=0.5), view=close_view
+        )
         rows = np.linspace(0, len(images) - 1, CALIBRATION // 2).astype(int)
         crops += [plain[int(row)]["crop"].permute(1, 2, 0).numpy() for row in rows]
     return np.stack(crops)

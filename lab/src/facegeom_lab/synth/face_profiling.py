@@ -22,7 +22,7 @@ from facegeom.geometry.rotation import Similarity, angles_from_rotation, rotatio
 from facegeom_lab.datasets.published import pack
 from facegeom_lab.datasets.published.pack import read_face_rgba
 from facegeom_lab.datasets.training.face_labels import landmark_map
-from facegeom_lab.files import save_npz, save_png
+from facegeom_lab.files import save_image, save_npz
 from facegeom_lab.synth.rasterise import rasterise
 
 AXIS_MM = (0.0, 30.0, 75.0)
@@ -216,7 +216,7 @@ def run(
             bar.n = indices.stop
             shards.append(file)
     if preview:
-        save_png(preview, contact_sheet(shards[0]))
+        save_image(preview, contact_sheet(shards[0]))
     return shards
 
 

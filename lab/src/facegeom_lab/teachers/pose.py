@@ -13,8 +13,9 @@ from facegeom.geometry.rotation import rotation_from_6d, rotation_to_6d
 from facegeom.image.crop import crop_squares
 from facegeom.models import weights
 from facegeom.models.engine import Engine
-from facegeom.models.face import CROP_PX, CROP_SCALE
+from facegeom.models.face import CROP_SCALE
 from facegeom_lab.datasets.angle_conventions import rotation_from_6drepnet
+from facegeom_lab.datasets.training.face_samples import runtime_crops
 from facegeom_lab.evaluation.run import read_recipe
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.networks.sixdrepnet import SixDRepNet, fold, published
@@ -59,7 +60,7 @@ class FaceTeacher:
 
     def __call__(self, image: np.ndarray, squares_xyxy: np.ndarray, rotation: np.ndarray) -> np.ndarray:
         """Return the network's raw output."""
-        crops = crop_squares(image, square(squares_xyxy, CROP_SCALE), CROP_PX)
+        crops = runtime_crops(image, square(squares_xyxy, CROP_SCALE))
         return self.engine(crops)[2]
 
 

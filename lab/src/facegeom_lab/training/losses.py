@@ -46,6 +46,11 @@ def geodesic(vectors: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
     return torch.acos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
 
 
+def eye_distance(points: torch.Tensor, corners: tuple[int, int]) -> torch.Tensor:
+    """Compute the 2D distance (N,) between the two points ``corners`` among points (N, K, 2+)."""
+    return torch.linalg.norm(points[:, corners[0], :2] - points[:, corners[1], :2], dim=1)
+
+
 def trimmed_mean(losses: torch.Tensor, fraction: float) -> torch.Tensor:
     """Compute the trimmed mean of losses (N,): ``fraction`` of them counts, both tails are left out."""
     out = round(len(losses) * (1 - fraction) / 2)

@@ -6,7 +6,6 @@ or a network has changed since the runs, the page must say that it is out of dat
 
 import hashlib
 import json
-import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
@@ -24,7 +23,6 @@ KEY = "about"
 
 DETECTORS = ("weights onepass", "weights face")
 CASCADE = ("weights pnet", "weights rnet")
-_COMMENT = re.compile(r"<!-- figures of (\{.*\}) -->")
 
 
 def stamp(keys: Iterable[str]) -> dict[str, Any]:
@@ -114,8 +112,3 @@ def lines_of(about: Mapping[str, Any]) -> str:
             f" **Out of date**: the figures belong to that commit; what has changed since: {about['stale']}."
         )
     return f"{text}\n<!-- figures of {json.dumps(dict(about), sort_keys=True)} -->"
-
-
-def stamps_on(page: str) -> list[dict[str, Any]]:
-    """Return the stamps in the comments of a page."""
-    return [json.loads(found) for found in _COMMENT.findall(page)]

@@ -132,6 +132,19 @@ def test_compress_keeps_the_order_of_colours() -> None:
     np.testing.assert_allclose(changed.mean(axis=(0, 1)), (220, 30, 60), atol=8)
 
 
+def test_compress_keeps_green_best() -> None:
+    """JPEG's luma is mostly green: stripes of green keep more contrast than those of red and blue."""
+    stripes = np.repeat(np.arange(64)[None] // 2 % 2, 64, axis=0).astype(np.float64)
+    kept = []
+    for channel in range(3):
+        image = np.full((64, 64, 3), 100, np.uint8)
+        image[..., channel] += (60 * stripes).astype(np.uint8)
+        changed = augment.compress(np.random.default_rng(1), image)[..., channel].astype(float)
+        kept.append(changed[stripes == 1].mean() - changed[stripes == 0].mean())
+    red, green, blue = kept
+    assert green > red + 5 > blue + 10
+
+
 def test_lower_resolution_loses_detail() -> None:
     fine = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
     for seed in range(10):

@@ -60,6 +60,15 @@ def test_samples_of_a_photo_and_its_mirror_image(monkeypatch: pytest.MonkeyPatch
     assert np.abs(first - mirrored[:, :, ::-1]).mean() < np.abs(first - mirrored).mean()
 
 
+@pytest.mark.parametrize("scale", [0.7, 1.0, 1.6])
+def test_boxes_are_resized_with_their_photo(scale: float) -> None:
+    """A box around the whole photo stays one: its sides are rounded to whole pixels, centres at integers."""
+    photo = PhotoPyramid.build(np.zeros((37, 53, 3), np.uint8), np.array([[-0.5, -0.5, 52.5, 36.5]]))
+    for image, boxes in face_candidates._views(photo, (scale,)):
+        height, width = image.shape[:2]
+        np.testing.assert_allclose(boxes, [[-0.5, -0.5, width - 0.5, height - 0.5]], atol=1e-9)
+
+
 def test_samples_of_the_pack(training_pack: object) -> None:
     for sample in FaceCandidates(training_pack.data):
         assert sample["face"] in (0, 1) and sample["crop"].shape == (3, 128, 128)

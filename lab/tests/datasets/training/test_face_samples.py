@@ -15,11 +15,12 @@ from facegeom.geometry.rotation import geodesic_deg, procrustes, rotation_from_a
 from facegeom.geometry.schemes import IBUG68_MIRROR
 from facegeom.geometry.transforms import apply
 from facegeom.models import weights
-from facegeom.models.face import OUTSIDE
+from facegeom.models.face import CROP_PX, OUTSIDE
 from facegeom_lab.datasets.training import face_samples
 from facegeom_lab.datasets.training.face_labels import FaceLabels, unknown_expression
 from facegeom_lab.datasets.training.face_samples import (
     FRAME_SCALE,
+    Augmentation,
     FaceCrops,
     FaceCropsPlain,
     SceneFaces,
@@ -31,7 +32,6 @@ from facegeom_lab.datasets.training.face_samples import (
     upright_view,
     warp,
 )
-from facegeom_lab.networks.face import CROP_PX
 
 GREEN = np.array([0, 255, 0], np.uint8)
 DOT68, DOT478 = 36, 33  # the same corner of the person's right eye
@@ -257,11 +257,15 @@ def test_negatives(make_head: Maker) -> None:
     assert levels == {77, 201}
 
 
+def hiding(share: float) -> Augmentation:
+    return Augmentation(hidden_share=share)
+
+
 def test_hidden_parts_leave_the_labels(make_head: Maker) -> None:
     head, runs = make_head(10, 5, 0), []
     matrix = random_crop(np.random.default_rng(0), head.landmarks, 0.0)
     for share in (0.0, 1.0):
-        crops = FaceCrops([dotted(head)], labels_of(head), [dotted(head)], hidden_share=share)
+        crops = FaceCrops([dotted(head)], labels_of(head), [dotted(head)], augmentation=hiding(share))
         runs.append([crops._labelled(0, matrix, 0.0, np.random.default_rng(seed), 0.5) for seed in range(60)])
     plain = {float(sample["landmarks"].sum()): sample for sample in runs[0]}
     assert len(plain) == 2  # as it is and mirrored
@@ -276,7 +280,7 @@ def test_hidden_parts_leave_the_labels(make_head: Maker) -> None:
 def test_plain_crops_may_hide_parts(make_head: Maker) -> None:
     head = make_head(0, 0, 0)
     crops = [
-        FaceCropsPlain([dotted(head)] * 40, labels, [dotted(head)], hidden_share=share)
+        FaceCropsPlain([dotted(head)] * 40, labels, [dotted(head)], augmentation=hiding(share))
         for labels in [FaceLabels.concatenate([labels_of(head)] * 40)]
         for share in (0.0, 1.0)
     ]
@@ -287,7 +291,7 @@ def test_plain_crops_may_hide_parts(make_head: Maker) -> None:
 
 def test_hidden_parts_of_negatives(make_head: Maker) -> None:
     head = make_head(0, 0, 0)
-    crops = FaceCrops([dotted(head)], labels_of(head), [dotted(head)], hidden_share=0.5)
+    crops = FaceCrops([dotted(head)], labels_of(head), [dotted(head)], augmentation=hiding(0.5))
     flat = [
         int(np.ptp(crops._negative(0, np.random.default_rng(seed))["crop"].numpy())) for seed in range(200)
     ]
@@ -296,7 +300,7 @@ def test_hidden_parts_of_negatives(make_head: Maker) -> None:
 
 def test_some_negatives_are_faces_upside_down(make_head: Maker) -> None:
     head = make_head(0, 0, 0)
-    crops = FaceCrops([dotted(head)], labels_of(head), [], upside_down_share=0.5)
+    crops = FaceCrops([dotted(head)], labels_of(head), [], augmentation=Augmentation(upside_down_share=0.5))
     chosen = [crops._negative(0, np.random.default_rng(seed)) for seed in range(100)]
     assert all(float(sample["face"]) == 0 for sample in chosen)
     faces = [dot(sample["crop"].numpy()) for sample in chosen if np.ptp(sample["crop"].numpy())]
@@ -306,7 +310,7 @@ def test_some_negatives_are_faces_upside_down(make_head: Maker) -> None:
 
 def test_half_of_the_photos_end_as_in_the_runtime(make_head: Maker) -> None:
     head = make_head(0, 0, 0)
-    crops = FaceCrops([dotted(head)], labels_of(head), [dotted(head)], hidden_share=0.5)
+    crops = FaceCrops([dotted(head)], labels_of(head), [dotted(head)], augmentation=hiding(0.5))
     outside = [crops._outside(np.random.default_rng(seed)) for seed in range(200)]
     assert 70 < sum((each == OUTSIDE).all() for each in outside) < 130
     plain = FaceCrops([dotted(head)], labels_of(head), [])

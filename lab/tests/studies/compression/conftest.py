@@ -1,5 +1,7 @@
 """Networks small enough to train within a test, and a packed file of drawn heads."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,8 @@ import torch
 from torch import nn
 
 from facegeom_lab.datasets.training.directions import CLASSES, STORED_PX
+from facegeom_lab.studies import coding
+from facegeom_lab.studies.compression import archive
 
 
 @pytest.fixture
@@ -41,6 +45,17 @@ def small() -> nn.Sequential:
 def pictures() -> torch.Tensor:
     """(6, 3, 16, 16) noise."""
     return torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def encodings() -> Callable[[bytes], dict[str, str]]:
+    """Return a function that reads the encoding of each tensor of a compressed file, by name."""
+
+    def read(content: bytes) -> dict[str, str]:
+        header = json.loads(coding.split(content[len(archive.MAGIC) + 4 :])[0])
+        return {name: encoding for name, encoding, _, _ in header["tensors"]}
+
+    return read
 
 
 @pytest.fixture(scope="session")

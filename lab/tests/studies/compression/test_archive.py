@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facegeom.errors import InputError
-from facegeom_lab.studies.compression.archive import decode, encode, encodings
+from facegeom_lab.studies.compression.archive import decode, encode
+
+Encodings = Callable[[bytes], dict[str, str]]
 
 
 def _same(content: bytes, state: dict[str, torch.Tensor]) -> None:
@@ -17,14 +21,14 @@ def _same(content: bytes, state: dict[str, torch.Tensor]) -> None:
         assert found[name].numpy().tobytes() == tensor.numpy().tobytes()
 
 
-def test_any_tensor_comes_back(small: torch.nn.Module) -> None:
+def test_any_tensor_comes_back(small: torch.nn.Module, encodings: Encodings) -> None:
     state = small.state_dict() | {"whole": torch.arange(5), "none": torch.zeros(0, 3), "one": torch.tensor(2)}
     content = encode(state)
     _same(content, state)
     assert set(encodings(content).values()) == {"raw"}
 
 
-def test_signs_take_one_bit_each() -> None:
+def test_signs_take_one_bit_each(encodings: Encodings) -> None:
     signs = torch.from_numpy(np.random.default_rng(0).choice([-0.25, 0.25], (64, 100)).astype(np.float32))
     signs[3] *= 7
     content = encode({"w": signs})

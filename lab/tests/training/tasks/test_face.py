@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from facegeom.errors import InputError
+from facegeom.geometry.rotation import rotation_from_angles
 from facegeom.models.engine import Engine
 from facegeom_lab.datasets.training.face_labels import real_faces
 from facegeom_lab.datasets.training.face_samples import FaceCropsPlain
@@ -47,6 +48,31 @@ def train(pack: object, out: Path, steps: int) -> Path:
 
 def inputs(pack: object, out: Path) -> Inputs:
     return Inputs(pack.data, out, labels=pack.labels, rendered=pack.rendered, workers=0)
+
+
+def test_validation_errors_in_percent_and_degrees() -> None:
+    """Points a tenth of the eye distance away, and a head of 0.2°: no smoothing hides a small angle."""
+    points, mesh = torch.zeros(1, 68, 2), torch.zeros(1, 478, 3)
+    points[:, 45, 0], mesh[:, 263, 0] = 0.4, 0.5
+    turned = torch.from_numpy(rotation_from_angles(0.2, 0, 0)).float()[None]
+    answer = {
+        "landmarks": points + torch.tensor([0.04, 0.0]),
+        "mesh": mesh + torch.tensor([0.0, 0.05, 9.0]),
+        "rotation6d": turned[:, :, :2].transpose(1, 2).flatten(1),
+    }
+    logged: dict[str, float] = {}
+
+    class Task:
+        def __call__(self, crops: torch.Tensor) -> dict[str, torch.Tensor]:
+            return answer
+
+        def log(self, name: str, value: torch.Tensor, prog_bar: bool) -> None:
+            logged[name] = float(value)
+
+    batch = {"crop": points, "landmarks": points, "mesh": mesh, "rotation": torch.eye(3)[None]}
+    FaceTask.validation_step(Task(), batch, 0)  # type: ignore[arg-type]
+    assert logged["val/nme"] == pytest.approx(10) and logged["val/mesh"] == pytest.approx(10)
+    assert logged["val/rotation_deg"] == pytest.approx(0.2, abs=0.03)
 
 
 @pytest.mark.slow

@@ -157,6 +157,11 @@ def test_a_start_must_be_free(inputs: Inputs, tmp_path: Path) -> None:
             free.train(recipes.load(FaceRecipe, "face-free"), replace(inputs, start=unknown))
 
 
+def test_a_refit_to_human_annotations_is_refused(inputs: Inputs) -> None:
+    with pytest.raises(InputError, match="landmarks_rounds: expected 0"):
+        free.train(recipes.load(FaceRecipe, "face-free", landmarks_rounds=1), inputs)
+
+
 @pytest.mark.slow
 def test_the_face_network_is_trained_and_exported(inputs: Inputs, tmp_path: Path) -> None:
     small = {"batch": 4, "samples_per_epoch": 8, "warmup_steps": 1, "ema_decay": 0.5, "confidence_rounds": 1}

@@ -7,9 +7,9 @@ import numpy as np
 
 from facegeom.geometry.boxes import iou
 from facegeom_lab.bench.context import Bench, Boxes
-from facegeom_lab.bench.matching import LOOSE_IOU, astray, recall
+from facegeom_lab.bench.matching import astray, recall
 from facegeom_lab.datasets.published.pack import LabelledPhoto, crowd_photos
-from facegeom_lab.measures.metrics import BoolArray, IntArray, greedy_match
+from facegeom_lab.measures.metrics import LOOSE_IOU, BoolArray, IntArray, greedy_match
 from facegeom_lab.measures.tables import Cell, Table, percent
 
 PEER_DETECTORS: tuple[tuple[str, str, dict[str, Any]], ...] = (

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from facegeom.geometry.boxes import face_box
+from facegeom.geometry.transforms import resize_points
 from facegeom.image import reading
 from facegeom_lab.bench.accuracy.detection import false_boxes, systems
 from facegeom_lab.bench.context import Bench
@@ -136,7 +137,7 @@ def _paste_scene(
     scale = face_px / (box[2:] - box[:2]).max()
     photo = Image.fromarray(reading.read(scene.path))
     photo = photo.resize([max(1, round(side * scale)) for side in photo.size], Image.Resampling.BOX)
-    box = (box + 0.5) * scale - 0.5
+    box = resize_points(box, scale)
     size = np.array(photo.size)
     start = np.clip(np.round((box[:2] + box[2:] - cell) / 2), 0, np.maximum(size - cell, 0)).astype(int)
     canvas.paste(
@@ -155,7 +156,7 @@ def _paste_face(
     box = (
         face_box(face.landmarks_px)[0]
         if len(face.landmarks_px)
-        else side * np.array([0.25, 0.25, 0.75, 0.75])
+        else side * np.array([0.25, 0.25, 0.75, 0.75]) - 0.5
     )
     scale = face_px / (box[2:] - box[:2]).max()
     oval = Image.new("L", (side, side))
@@ -169,7 +170,7 @@ def _paste_face(
         tuple(start.tolist()),
         alpha.resize(size, Image.Resampling.BOX),
     )
-    return np.asarray((box + 0.5) * scale - 0.5 + np.tile(start, 2))
+    return resize_points(box, scale) + np.tile(start, 2)
 
 
 def _free(bench: Bench) -> list[LabelledPhoto]:

@@ -11,6 +11,7 @@ from PIL import Image
 from facegeom.geometry.boxes import from_points
 from facegeom.geometry.placement import fit_canonical_head
 from facegeom.geometry.rotation import angles_from_rotation
+from facegeom.geometry.transforms import resize_points
 from facegeom.image import reading
 from facegeom.image.reading import UInt8Array
 from facegeom.results import Faces
@@ -107,9 +108,9 @@ def _downscaled(photos: Sequence[LabelledPhoto], folder: Path) -> Iterator[Label
                 path,
                 photo.source,
                 photo.labelled,
-                (photo.box_xyxy + 0.5) / DOWNSCALE_FACTOR - 0.5,
-                (photo.teacher_box_xyxy + 0.5) / DOWNSCALE_FACTOR - 0.5,
-                (photo.landmarks_px + 0.5) / DOWNSCALE_FACTOR - 0.5,
+                resize_points(photo.box_xyxy, 1 / DOWNSCALE_FACTOR),
+                resize_points(photo.teacher_box_xyxy, 1 / DOWNSCALE_FACTOR),
+                resize_points(photo.landmarks_px, 1 / DOWNSCALE_FACTOR),
             )
         )
 
@@ -150,7 +151,7 @@ def masked_faces(photos: Sequence[LabelledPhoto], folder: Path) -> Iterator[Labe
         inside = np.argwhere(rgba[..., 3] > 0)
         (top, left), (bottom, right) = inside.min(axis=0), inside.max(axis=0) + 1
         image = Image.fromarray(rgba[top:bottom, left:right, :3])
-        face = _FACE_IN_CROP * len(rgba) - (left, top, left, top)
+        face = _FACE_IN_CROP * len(rgba) - 0.5 - (left, top, left, top)
         path = _save(image, folder / f"masked-{index:04d}.png")
         yield replace(photo, path=path, box_xyxy=_box_array(face), teacher_box_xyxy=_box_array(None))
 

@@ -18,7 +18,7 @@ from facegeom_lab.bench.context import Analyze, Bench, choose_sections
 from facegeom_lab.bench.peers import started
 from facegeom_lab.bench.rotation.errors import rendered_heads
 from facegeom_lab.measures.about import about
-from facegeom_lab.measures.tables import Report, Table
+from facegeom_lab.measures.tables import Report, RunningReport, Table
 
 SECTIONS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "detection": detection,
@@ -66,16 +66,11 @@ def run_accuracy(
         InputError: an unknown section or peer, or data is missing.
         ExternalError: a peer failed.
     """
-    tables: list[Table] = []
     chosen = choose_sections(SECTIONS, only)
     with started(peers) as workers:
+        settings = about(analyze, workers.values()) | {"networks": networks}
+        report = RunningReport("facegeom bench accuracy", settings, out, "accuracy", show)
         bench = Bench(data, out, analyze, workers)
         for section in chosen:
-            for table in SECTIONS[section](bench):
-                tables.append(table)
-                show(table)
-        report = Report(
-            "facegeom bench accuracy", about(analyze, workers.values()) | {"networks": networks}, tables
-        )
-    (report.added_to(out, "accuracy") if only else report).save(out, "accuracy")
-    return report
+            report.add(*SECTIONS[section](bench))
+    return report.finish(keep=bool(only))

@@ -25,7 +25,7 @@ from facegeom_lab.bench.batch.store import measure_loose, measure_outages, measu
 from facegeom_lab.bench.context import choose_sections
 from facegeom_lab.bench.speed.processes import output
 from facegeom_lab.measures.about import about
-from facegeom_lab.measures.tables import Cell, Report, Table, percent
+from facegeom_lab.measures.tables import Cell, Report, RunningReport, Table, percent
 
 _SPEED_PROTOCOL = (
     "{photos} photos made from a folder of photos (each changed a little, every 97th damaged): a third as "
@@ -164,16 +164,13 @@ def run_batch(
         ProcessError: a run failed, or took too long.
     """
     chosen = choose_sections(SECTIONS, only or ("throughput", "kills"))
-    tables: list[Table] = []
+    report = RunningReport("facegeom bench batch", about(FaceAnalyzer(threads=1), ()), out, "batch", show)
     with tempfile.TemporaryDirectory() as scratch:
         bench = _Bench(folder, Path(scratch), engines, config)
         for name in chosen:
             if name != "kills" or config.kills:
-                tables.append(SECTIONS[name](bench))
-                show(tables[-1])
-    report = Report("facegeom bench batch", about(FaceAnalyzer(threads=1), ()), tables)
-    (report.added_to(out, "batch") if only else report).save(out, "batch")
-    return report
+                report.add(SECTIONS[name](bench))
+    return report.finish(keep=bool(only))
 
 
 def _throughput(bench: _Bench) -> Table:

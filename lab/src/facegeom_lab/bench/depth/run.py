@@ -20,7 +20,7 @@ from facegeom_lab.bench.peers import Peer, started
 from facegeom_lab.bench.progress import track
 from facegeom_lab.bench.speed.photos import save_arrays, single_face_scenes
 from facegeom_lab.measures.about import about
-from facegeom_lab.measures.tables import Cell, Report, Table
+from facegeom_lab.measures.tables import Cell, Report, RunningReport, Table
 from facegeom_lab.measures.timing import (
     Timer,
     array_timer,
@@ -108,20 +108,16 @@ def run_depth(
     heads = rendered(data, config.heads, out / "cache")
     faces = fitted(data, labels, "val", config.every, out / "cache")
     sets = {"rendered heads": (heads, _RENDERED), "val, fitted model": (faces, _FITTED)}
-    tables = [errors_table(name, *known, analyzers) for name, known in sets.items()]
-    if "network" in analyzers:
-        tables.append(_class_table(analyzers["network"], heads))
-    for table in tables:
-        show(table)
     with started(peers) as workers:
+        settings = about(next(iter(analyzers.values())), workers.values())
+        report = RunningReport("facegeom bench depth", settings, out, "depth", show)
+        for name, known in sets.items():
+            report.add(errors_table(name, *known, analyzers))
+        if "network" in analyzers:
+            report.add(_class_table(analyzers["network"], heads))
         if workers:
-            tables.append(times_table(data, analyzers, workers["mediapipe"], config))
-            show(tables[-1])
-        report = Report(
-            "facegeom bench depth", about(next(iter(analyzers.values())), workers.values()), tables
-        )
-    report.save(out, "depth")
-    return report
+            report.add(times_table(data, analyzers, workers["mediapipe"], config))
+    return report.finish()
 
 
 def errors_table(

@@ -15,6 +15,7 @@ from facegeom.geometry.placement import fit_canonical_head
 from facegeom.geometry.transforms import apply
 from facegeom_lab.bench.progress import track
 from facegeom_lab.datasets.training.depth_crops import NOSE_TIP, along_sight, to_pixels
+from facegeom_lab.files import save_npz
 from facegeom_lab.fitting.head_fit import run as fit
 from facegeom_lab.synth.anatomy import from_counts, to_counts
 from facegeom_lab.synth.generate import MODEL_FILE, generator, load_backgrounds
@@ -78,7 +79,7 @@ def _render(data: Path, count: int, cache: Path, truth: Path) -> None:
         sample = render_scene(rng, model, backgrounds, face_px=FACE_PX, depth=True)
         rows.append(_save_render(sample, cache, index))
     mesh, translation, fov = zip(*rows, strict=True)
-    np.savez(truth, mesh_mm=np.stack(mesh), translation=np.stack(translation), fov_deg=np.array(fov))
+    save_npz(truth, mesh_mm=np.stack(mesh), translation=np.stack(translation), fov_deg=np.array(fov))
 
 
 def _save_render(sample: Sample, cache: Path, index: int) -> tuple[FloatArray, FloatArray, float]:

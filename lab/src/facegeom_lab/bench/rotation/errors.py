@@ -12,8 +12,8 @@ from facegeom_lab.bench.matching import match_loosely
 from facegeom_lab.bench.rotation.rendered import HeadSet, render_heads
 from facegeom_lab.bench.rotation.systems import mesh_rotations
 from facegeom_lab.datasets.published.pack import LabelledPhoto
-from facegeom_lab.evaluation.pose import mean_between
-from facegeom_lab.measures.metrics import IntArray, angle_errors_deg
+from facegeom_lab.evaluation.pose import errors_deg, mean_between
+from facegeom_lab.measures.metrics import IntArray
 from facegeom_lab.measures.tables import Cell, Table, percent
 
 FloatArray = npt.NDArray[np.floating]
@@ -30,8 +30,9 @@ _PROTOCOL = (
     "used in training) in images of 640 x 480, one head of 60 to 250 px anywhere, its angle of view 30° "
     "to 60°, unknown to the systems; pitch and roll uniform within ±30°. Own detection; found: IoU of at "
     "least 0.3 with the box of the true 68 points, or the centre inside. Mean absolute errors over the "
-    "found heads, degrees, as seen: relative to the line of sight to the head; geodesic: angle between the "
-    "true and the predicted rotation. MediaPipe's rotation: its mesh aligned to facegeom's canonical head by "
+    "found heads, degrees, as seen: relative to the line of sight to the head, by the nearer of the two "
+    "triples of angles that a rotation has; geodesic: angle between the true and the predicted rotation. "
+    "MediaPipe's rotation: its mesh aligned to facegeom's canonical head by "
     "Procrustes. Head models disagree about which head is frontal; frames aligned: the mean rotation from a "
     "system's frame to the truth's over the found heads of the first set is taken off."
 )
@@ -124,7 +125,7 @@ def summary(matched: MatchedRotations, truth: FloatArray, chosen: BoolArray) -> 
     counts = (percent(int(used.sum()), int(chosen.sum())), int(chosen.sum()))
     if not used.any():
         return (*[None] * 8, *counts)
-    errors = angle_errors_deg(angles_from_rotation(matched.rotation[used]), angles_from_rotation(truth[used]))
+    errors = _yaw_pitch_roll_errors(matched.rotation[used], truth[used])
     close = errors < CLOSE_DEG
     return (
         *errors.mean(axis=0).tolist(),
@@ -133,6 +134,10 @@ def summary(matched: MatchedRotations, truth: FloatArray, chosen: BoolArray) -> 
         float(100 * close.all(axis=1).mean()),
         *counts,
     )
+
+
+def _yaw_pitch_roll_errors(predicted: FloatArray, truth: FloatArray) -> FloatArray:
+    return np.asarray(errors_deg(predicted, truth)[:, [1, 0, 2]])
 
 
 def step_summary(matched: MatchedRotations, truth: FloatArray, count: int) -> tuple[Cell, ...]:
@@ -147,13 +152,13 @@ def step_summary(matched: MatchedRotations, truth: FloatArray, count: int) -> tu
         Smallest and largest step in degrees, percentage of steps within 0° to 3°, mean errors of yaw, pitch
         and roll, percentage found, images.
     """
-    angles, known = angles_from_rotation(matched.rotation), angles_from_rotation(truth)
-    yaw, found = angles[:, 0].reshape(count, -1), matched.found.reshape(count, -1)
+    yaw = angles_from_rotation(matched.rotation)[:, 0].reshape(count, -1)
+    found = matched.found.reshape(count, -1)
     both = found[:, 1:] & found[:, :-1]
     step = np.diff(yaw, axis=1)[both]
     counts = (percent(int(found.sum()), found.size), found.size)
     if not len(step):
         return (*[None] * 6, *counts)
     even = (step >= MIN_STEP_DEG) & (step <= MAX_STEP_DEG)
-    errors = angle_errors_deg(angles, known)[matched.found].mean(axis=0)
+    errors = _yaw_pitch_roll_errors(matched.rotation[matched.found], truth[matched.found]).mean(axis=0)
     return (float(step.min()), float(step.max()), float(100 * even.mean()), *errors.tolist(), *counts)

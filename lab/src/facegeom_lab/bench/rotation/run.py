@@ -19,7 +19,7 @@ from facegeom_lab.bench.rotation.wide import wide_table
 from facegeom_lab.datasets.published.pack import scene_photos
 from facegeom_lab.fitting.pose_fit import rotation_under_points
 from facegeom_lab.measures.about import about
-from facegeom_lab.measures.tables import Cell, Report, Table
+from facegeom_lab.measures.tables import Cell, Report, RunningReport, Table
 
 MAX_YAW_DEG, BANDS = 80, ((0, 60), (60, 80))
 MAX_SCENE_YAW_DEG = 45.0
@@ -30,8 +30,9 @@ _HEADS = (
     "roll within ±30°; the angle of view, 30° to 60°, unknown to the systems. Own detection, defaults; "
     "found: IoU of at least 0.3 with the box of the true 68 points, or the centre inside. Rotations, and the "
     "ranges of yaw, as seen: relative to the line of sight to the head. Mean absolute errors over the found "
-    "heads, degrees; geodesic: angle between the true and the predicted rotation. MediaPipe: FaceMesh "
-    "(static, refined, up to 12 faces), its mesh aligned to facegeom's canonical head by Procrustes."
+    "heads, degrees, by the nearer of the two triples of angles that a rotation has; geodesic: angle between "
+    "the true and the predicted rotation. MediaPipe: FaceMesh (static, refined, up to 12 faces), its mesh "
+    "aligned to facegeom's canonical head by Procrustes."
 )
 _TURNING = (
     "Each head of 140 px rotated about its upright axis from -80° to 80° in steps of 1°: person, light, "
@@ -117,16 +118,13 @@ def run_rotation(
     """
     chosen = choose_sections(SECTIONS, only)
     ours = load_networks(face_pose_net)
-    tables: list[Table] = []
     with started(peers) as workers:
+        settings = about(ours.face, workers.values()) | ours.settings()
+        report = RunningReport("facegeom bench rotation", settings, out, "rotation", show)
         bench = RotationBench(data, out / "cache", ours, workers, config or RotationConfig())
-        for name in chosen:
-            for table in SECTIONS[name](bench):
-                tables.append(table)
-                show(table)
-        report = Report("facegeom bench rotation", about(ours.cascade, workers.values()), tables)
-    (report.added_to(out, "rotation") if only else report).save(out, "rotation")
-    return report
+        for section in chosen:
+            report.add(*SECTIONS[section](bench))
+    return report.finish(keep=bool(only))
 
 
 def rendered(bench: RotationBench) -> list[Table]:

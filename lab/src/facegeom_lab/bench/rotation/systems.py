@@ -20,6 +20,7 @@ from facegeom_lab.bench.context import MESH_TITLE, SCENE_MESH_OPTIONS
 from facegeom_lab.bench.peers import Peer, peer_predictions
 from facegeom_lab.bench.progress import track
 from facegeom_lab.datasets.published.pack import LabelledPhoto
+from facegeom_lab.measures.about import settings
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -50,6 +51,11 @@ class Networks:
     face: FaceAnalyzer
     pose_net: FaceAnalyzer
     cascade: PoseDetector
+
+    def settings(self) -> dict[str, str]:
+        """Return the settings of the second and third, for the report."""
+        others = {POSE_NET: self.pose_net, CASCADE: self.cascade}
+        return {f"settings, {name}": settings(each) for name, each in others.items()}
 
 
 def load_networks(face_pose_net: Path | None) -> Networks:

@@ -30,7 +30,7 @@ from facegeom_lab.bench.service.process import MemoryMonitor, Service, running_s
 from facegeom_lab.bench.service.run import ServiceConfig, steady_load, wrong_responses
 from facegeom_lab.bench.speed.processes import descendants
 from facegeom_lab.measures.about import about
-from facegeom_lab.measures.tables import Cell, Report, Table
+from facegeom_lab.measures.tables import Cell, Report, RunningReport, Table
 
 DESCRIPTORS = 1024
 """Open files that the attacked service may have: the usual limit of a login."""
@@ -92,20 +92,18 @@ def run_attacks(
         ProcessError: the service failed.
     """
     analyzer, rows = FaceAnalyzer(), []
+    report = RunningReport("facegeom bench attacks", about(analyzer, ()), out, "attacks", show)
     protocol = _PROTOCOL.format(
         descriptors=DESCRIPTORS, rate=_RATE, rest=config.rest_s, seconds=config.seconds
     )
     for name in config.names:
         rows.append(measure(analyzer, name, config))
         show(Table("Attacks", protocol, _COLUMNS, rows[-1:]))
-    tables = [Table("Attacks", protocol, _COLUMNS, rows), costs()]
-    show(tables[-1])
+        report.save(Table("Attacks", protocol, _COLUMNS, rows))
+    report.add(costs())
     for kills in (False, True) if config.minutes else ():
-        tables.append(endurance(analyzer, config.minutes, kills))
-        show(tables[-1])
-    report = Report("facegeom bench attacks", about(analyzer, ()), tables)
-    report.save(out, "attacks")
-    return report
+        report.add(endurance(analyzer, config.minutes, kills))
+    return report.finish()
 
 
 def measure(analyzer: FaceAnalyzer, name: str, config: AttackConfig) -> tuple[Cell, ...]:

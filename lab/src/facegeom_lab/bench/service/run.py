@@ -16,7 +16,7 @@ from facegeom_lab.bench.service.load import LoadResult, generate_load, percentil
 from facegeom_lab.bench.service.process import SAMPLES, MemoryMonitor, Service, running_service
 from facegeom_lab.bench.speed.photos import enlarge, single_face_scenes
 from facegeom_lab.measures.about import about
-from facegeom_lab.measures.tables import Cell, Report, Table
+from facegeom_lab.measures.tables import Cell, Report, RunningReport, Table
 
 TOLERANCE = 0.05
 """Largest difference of a number between two equal responses: the last digits depend on the photos that
@@ -85,21 +85,16 @@ def run_service(
         ProcessError: the service failed.
     """
     analyzer, photos = FaceAnalyzer(), encoded_photos(data, config.photos)
-    tables: list[Table] = []
+    report = RunningReport("facegeom bench serve", about(analyzer, ()), out, "serve", show)
     with running_service() as service:
         rates = measure_throughput(analyzer, service, photos, config)
-        tables.append(throughput_table(rates, config))
-        show(tables[-1])
+        report.add(throughput_table(rates, config))
         if config.minutes:
-            tables.append(steady_load(analyzer, service, photos, config, config.load * rates.service))
-            show(tables[-1])
+            report.add(steady_load(analyzer, service, photos, config, config.load * rates.service))
     if config.overload:
         with running_service("--queue", str(_OVERLOAD_QUEUE)) as service:
-            tables.append(overload(analyzer, service, photos, config))
-            show(tables[-1])
-    report = Report("facegeom bench serve", about(analyzer, ()), tables)
-    report.save(out, "serve")
-    return report
+            report.add(overload(analyzer, service, photos, config))
+    return report.finish()
 
 
 def encoded_photos(data: Path, count: int) -> list[bytes]:

@@ -20,7 +20,7 @@ from facegeom_lab.bench.speed.growth import FACES, Analyzer, faces_table, pixels
 from facegeom_lab.bench.speed.photos import save_arrays, single_face_scenes
 from facegeom_lab.bench.speed.processes import command_seconds, import_seconds, memory_mb
 from facegeom_lab.measures.about import about
-from facegeom_lab.measures.tables import Cell, Report, Table
+from facegeom_lab.measures.tables import Cell, Report, RunningReport, Table
 
 _PROCESS_PROTOCOL = (
     "Fresh processes, the disk warm. Memory at rest: resident set after FaceAnalyzer() and one analysed "
@@ -67,15 +67,15 @@ def run_speed(
         ExternalError: a peer failed.
         ProcessError: a measured process failed.
     """
-    tables: list[Table] = []
     calls = config.repetitions
     with tempfile.TemporaryDirectory() as scratch, started(peers) as workers:
         folder = Path(scratch)
         photos, many = (single_face_scenes(data, count) for count in (max(config.photos, CROWD), max(FACES)))
+        report = RunningReport("facegeom bench speed", about(analyzer, workers.values()), out, "speed", show)
         arrays, photo = save_arrays(photos[: config.photos], folder)
         for measure in (
             partial(one_photo_table, analyzer, workers, arrays, calls, config.warm),
-            lambda: crops_table(Engine(path("face", "int8")), tables[0], calls),
+            lambda: crops_table(Engine(path("face", "int8")), report.tables[0], calls),
             partial(crowd_table, analyzer, workers, photos, folder, calls),
             partial(large_files_table, analyzer, workers, photos, folder, calls),
             partial(faces_table, analyzer, many, calls),
@@ -83,11 +83,8 @@ def run_speed(
             partial(throughput_table, analyzer, arrays),
             partial(processes_table, photo),
         ):
-            tables.append(measure())
-            show(tables[-1])
-        report = Report("facegeom bench speed", about(analyzer, workers.values()), tables)
-    report.save(out, "speed")
-    return report
+            report.add(measure())
+    return report.finish()
 
 
 def processes_table(photo: Path) -> Table:

@@ -20,7 +20,7 @@ from facegeom_lab.bench.progress import track
 from facegeom_lab.bench.video import clips
 from facegeom_lab.bench.video.expressions import blinks_and_lips
 from facegeom_lab.measures.about import about
-from facegeom_lab.measures.tables import Cell, Report, Table
+from facegeom_lab.measures.tables import Cell, Report, RunningReport, Table
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -102,17 +102,13 @@ def run_video_bench(
         raise InputError(f"expected the peer {PEER!r} or none, got {', '.join(peers)}")
     if config.frames <= 2 * SKIPPED_FRAMES:
         raise InputError(f"expected more than {2 * SKIPPED_FRAMES} frames, got {config.frames}")
-    tables: list[Table] = []
     with tempfile.TemporaryDirectory() as scratch, started(peers) as workers:
         peer_trackers = {name: track_by_peer(worker) for name, worker in workers.items()}
+        report = RunningReport("facegeom bench video", about(analyzer, workers.values()), out, "video", show)
         for measure in (frame_rate, jitter_and_lag):
-            tables.append(measure(analyzer, peer_trackers, config, Path(scratch)))
-            show(tables[-1])
-        tables.append(blinks_and_lips(analyzer, clips.still(config.frames, NOISE, SEED).frames))
-        show(tables[-1])
-        report = Report("facegeom bench video", about(analyzer, workers.values()), tables)
-    report.save(out, "video")
-    return report
+            report.add(measure(analyzer, peer_trackers, config, Path(scratch)))
+        report.add(blinks_and_lips(analyzer, clips.still(config.frames, NOISE, SEED).frames))
+    return report.finish()
 
 
 def track_by_facegeom(analyzer: FaceAnalyzer, smooth: bool = True) -> Tracker:

@@ -140,7 +140,8 @@ def lower_resolution(rng: np.random.Generator, image: ImageArray) -> ImageArray:
 def compress(rng: np.random.Generator, image: ImageArray) -> ImageArray:
     """Compress as JPEG at quality 15 to 70."""
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 71))]
-    return np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR))
+    encoded = cv2.imencode(".jpg", image[..., ::-1], quality)[1]  # OpenCV's order of channels is BGR
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))[..., ::-1])
 
 
 def occlude(rng: np.random.Generator, image: ImageArray, backgrounds: Sequence[ImageArray]) -> ImageArray:

@@ -11,15 +11,16 @@ from tqdm import tqdm
 
 from facegeom import FaceAnalyzer
 from facegeom.geometry.boxes import iou, overlap, square
-from facegeom.image.crop import crop_squares
+from facegeom.geometry.transforms import resize_points
 from facegeom.image.photo import open_photo
 from facegeom.models import weights
 from facegeom.models.detector import Detector, Limits, OnePassDetector
 from facegeom.models.engine import Engine
-from facegeom.models.face import CROP_PX, CROP_SCALE, OUTSIDE, REDUCING_GAP
+from facegeom.models.face import CROP_SCALE
 from facegeom.options import SearchOptions
 from facegeom_lab.datasets.published.pack import background_files, free_background_files, read_images
 from facegeom_lab.datasets.training.detection_photos import PhotoPyramid, load_crowds, load_scenes
+from facegeom_lab.datasets.training.face_samples import runtime_crops
 
 LOOSE = Limits(score=0.08, clear_score=0.1)
 """Lower than in use, so that there are enough of the doubtful ones."""
@@ -55,7 +56,7 @@ class FaceCandidates(IterableDataset):
             for photo in tqdm(_photos(self.data, kind)[mine], desc=f"candidates of {kind}"):
                 for image, boxes in _views(photo, SCALES[kind]):
                     squares, is_face = judged(detector, image, boxes, photo.sure)
-                    crops = crop_squares(image, square(squares, CROP_SCALE), CROP_PX, REDUCING_GAP, OUTSIDE)
+                    crops = runtime_crops(image, square(squares, CROP_SCALE))
                     for crop, face in zip(crops, is_face, strict=True):
                         pixels = torch.from_numpy(crop).permute(2, 0, 1)
                         yield {"crop": pixels, "face": torch.tensor(face, dtype=torch.float32)}
@@ -76,7 +77,7 @@ def _views(photo: PhotoPyramid, scales: tuple[float, ...]) -> Iterator[tuple[np.
     for scale in scales:
         size = [max(1, round(side * scale)) for side in full.size]
         image = np.asarray(full.resize(size, Image.Resampling.BICUBIC))
-        boxes = photo.boxes_xyxy * scale
+        boxes = resize_points(photo.boxes_xyxy, np.tile(np.divide(size, full.size), 2))
         yield image, boxes
         left, top, right, bottom = boxes.T
         mirrored = np.stack([size[0] - 1 - right, top, size[0] - 1 - left, bottom], axis=1)

@@ -5,6 +5,7 @@ faces of whole photos, :func:`mine_hard_negatives` for crops that the cascade wr
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -41,6 +42,32 @@ MAX_NEGATIVE_IOU = 0.1
 """Hard negatives: detections at loose thresholds that overlap the labelled faces less than this."""
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """How samples of faces are changed at random.
+
+    Attributes:
+        strength: of rotation, crop, mirroring and degrading, in (0, 1].
+        mild_share: fraction of the faces, in [0, 1], that are changed by ``mild_strength`` instead.
+        mild_strength: of their changes, in (0, 1].
+        hidden_share: fraction of the crops, in [0, 1], faces or not, of which a side is cut off or a part has
+            one colour; the labels stay.
+        upside_down_share: fraction of the negatives, in [0, 1]: faces turned by 150 to 210 degrees.
+        far_share: fraction of the faces, in [0, 1], whose crops lie up to :data:`FAR` of their side aside.
+    """
+
+    strength: float = 1.0
+    mild_share: float = 0.0
+    mild_strength: float = 0.5
+    hidden_share: float = 0.0
+    upside_down_share: float = 0.0
+    far_share: float = 0.0
+
+
+FULL = Augmentation()
+"""Everything at full strength, nothing hidden, no crop far aside."""
+
+
 class FaceCrops(Dataset):
     """Crops (3, S, S) uint8 with targets in crop units (0 in the middle, ±0.5 at the edges).
 
@@ -51,15 +78,9 @@ class FaceCrops(Dataset):
         hard_negatives: (128, 128, 3) crops of :func:`mine_hard_negatives`.
         negatives: fraction of crops without a face, in [0, 1).
         seed: of the random numbers; they differ between epochs and workers.
-        strength: of the augmentation, in (0, 1].
-        mild_share: fraction of the faces, in [0, 1], that are augmented by ``mild_strength`` instead.
-        mild_strength: of their augmentation, in (0, 1].
+        augmentation: how they are changed.
         size_px: side S of the crops; hard negatives stay 128.
         view: chooses the crop of an image; :func:`close_view` by default.
-        hidden_share: fraction of the crops, in [0, 1], faces or not, of which a side is cut off or a part has
-            one colour; the labels stay.
-        upside_down_share: fraction of the negatives, in [0, 1]: faces turned by 150 to 210 degrees.
-        far_share: fraction of the faces, in [0, 1], whose crops lie up to :data:`FAR` of their side aside.
     """
 
     def __init__(
@@ -70,21 +91,14 @@ class FaceCrops(Dataset):
         hard_negatives: Sequence[np.ndarray] = (),
         negatives: float = 0.12,
         seed: int = 0,
-        strength: float = 1.0,
-        mild_share: float = 0.0,
-        mild_strength: float = 0.5,
+        augmentation: Augmentation = FULL,
         size_px: int = CROP_PX,
         view: "View | None" = None,
-        hidden_share: float = 0.0,
-        upside_down_share: float = 0.0,
-        far_share: float = 0.0,
     ) -> None:
         self.images, self.labels, self.backgrounds = images, labels, backgrounds
         self.hard_negatives, self.negatives = hard_negatives, negatives
-        self.seed, self.size_px = seed, size_px
-        self.strength, self.mild_share, self.mild_strength = strength, mild_share, mild_strength
+        self.seed, self.augmentation, self.size_px = seed, augmentation, size_px
         self.view = view or close_view
-        self.hidden_share, self.upside_down_share, self.far_share = hidden_share, upside_down_share, far_share
         self.mirror478 = topology.mirror()
         self.rng: np.random.Generator | None = None
 
@@ -100,7 +114,8 @@ class FaceCrops(Dataset):
         return self._positive(index, self.rng)
 
     def _negative(self, index: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        if self.upside_down_share and rng.random() < self.upside_down_share:
+        upside_down_share = self.augmentation.upside_down_share
+        if upside_down_share and rng.random() < upside_down_share:
             matrix = random_crop(rng, self.labels.landmarks[index], rng.uniform(150, 210), 1.0, self.size_px)
             crop = warp(self.images[index], matrix, self._outside(rng))
         elif len(self.hard_negatives) and rng.random() < 0.6:
@@ -115,16 +130,17 @@ class FaceCrops(Dataset):
         return _sample(crop, 0, np.zeros((68, 2)), nothing, np.zeros((478, 3)), np.zeros(478), np.eye(3), 0)
 
     def _positive(self, index: int, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        strength = self.mild_strength if rng.random() < self.mild_share else self.strength
+        chosen = self.augmentation
+        strength = chosen.mild_strength if rng.random() < chosen.mild_share else chosen.strength
         matrix, turn_deg = self.view(rng, self.labels.landmarks[index], strength, self.size_px)
-        if self.far_share and rng.random() < self.far_share:
+        if chosen.far_share and rng.random() < chosen.far_share:
             matrix[:, 2] += rng.uniform(-FAR, FAR, 2) * self.size_px
         return self._labelled(index, matrix, turn_deg, rng, strength)
 
     def _labelled(
-        self, index: int, matrix: np.ndarray, turn_deg: float, rng: np.random.Generator, change: float
+        self, index: int, matrix: np.ndarray, turn_deg: float, rng: np.random.Generator, strength: float
     ) -> dict[str, torch.Tensor]:
-        """Return the crop and its targets; mirrored and degraded if the strength ``change`` is above 0."""
+        """Return the crop and its targets; mirrored and degraded if ``strength`` is above 0."""
         labels = self.labels
         crop = warp(self.images[index], matrix, self._outside(rng))
         landmarks = apply(matrix, labels.landmarks[index].astype(np.float64))
@@ -133,21 +149,21 @@ class FaceCrops(Dataset):
         mesh = np.concatenate([apply(matrix, mesh[:, :2]), mesh[:, 2:] * scale], axis=1)
         rotation = rotation_from_angles(0, 0, turn_deg) @ labels.rotation[index]
         weight, mesh_weight = labels.landmarks_weight[index], labels.mesh_weight[index]
-        if change and rng.random() < 0.5:
+        if strength and rng.random() < 0.5:
             crop = np.ascontiguousarray(crop[:, ::-1])
             landmarks = landmarks[IBUG68_MIRROR] * (-1, 1) + (self.size_px - 1, 0)
             weight = weight[IBUG68_MIRROR]
             mesh = mesh[self.mirror478] * (-1, 1, 1) + (self.size_px - 1, 0, 0)
             mesh_weight = mesh_weight[self.mirror478]
             rotation = rotation * np.outer((-1, 1, 1), (-1, 1, 1))
-        degraded = bool(change) and rng.random() < change
+        degraded = bool(strength) and rng.random() < strength
         crop = self._changed(crop, face_box(landmarks), rng, degraded)
-        strength = labels.rotation_weight[index]
-        return _sample(crop, 1, landmarks, weight, mesh, mesh_weight, rotation, strength)
+        rotation_weight = labels.rotation_weight[index]
+        return _sample(crop, 1, landmarks, weight, mesh, mesh_weight, rotation, rotation_weight)
 
     def _outside(self, rng: np.random.Generator) -> np.ndarray:
         """Return what lies outside of a photo: what the runtime puts there, or another photo."""
-        if self.hidden_share and rng.random() < 0.5:
+        if self.augmentation.hidden_share and rng.random() < 0.5:
             return np.full((self.size_px, self.size_px, 3), OUTSIDE, np.uint8)
         return random_patch(rng, self.backgrounds, self.size_px)
 
@@ -155,7 +171,8 @@ class FaceCrops(Dataset):
         self, crop: np.ndarray, box_xyxy: np.ndarray, rng: np.random.Generator, degraded: bool
     ) -> np.ndarray:
         """Degrade a crop and hide a part of its face's box: something in the photo, or its end."""
-        hidden = self.hidden_share and rng.random() < self.hidden_share
+        hidden_share = self.augmentation.hidden_share
+        hidden = hidden_share and rng.random() < hidden_share
         first = hidden and rng.random() < 0.5
         if first:
             crop = self._hidden(crop, box_xyxy, rng)
@@ -170,11 +187,13 @@ class FaceCrops(Dataset):
 
 
 class FaceCropsPlain(FaceCrops):
-    """Validation crops: a fixed view of each image, nothing changed but ``hidden_share``."""
+    """Validation crops: a fixed view of each image, nothing changed but ``hidden_share`` of them."""
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng((self.seed, index))
-        matrix, turn_deg = self.view(rng, self.labels.landmarks[index], self.strength, self.size_px)
+        matrix, turn_deg = self.view(
+            rng, self.labels.landmarks[index], self.augmentation.strength, self.size_px
+        )
         return self._labelled(index, matrix, turn_deg, rng, 0)
 
 
@@ -264,6 +283,11 @@ def _sample(
     }
 
 
+def runtime_crops(image: np.ndarray | Image.Image, crops_xyxy: np.ndarray) -> np.ndarray:
+    """Cut the crops (N, 128, 128, 3) of an RGB image at crop boxes (N, 4), as the runtime cuts them."""
+    return crop_squares(image, crops_xyxy, CROP_PX, REDUCING_GAP, OUTSIDE)
+
+
 class SceneFaces(Dataset):
     """Annotated faces of whole photos, cropped as the runtime crops them: no augmentation.
 
@@ -293,7 +317,7 @@ class SceneFaces(Dataset):
         rng = np.random.default_rng((self.seed, index))
         box = random_square(rng, landmarks, self.strength)
         with Image.open(file) as photo:
-            crop = crop_squares(photo.convert("RGB"), box[None], CROP_PX, REDUCING_GAP, OUTSIDE)[0]
+            crop = runtime_crops(photo.convert("RGB"), box[None])[0]
         points = (landmarks - (box[:2] + box[2:]) / 2) / (box[2] - box[0])
         return {
             "crop": torch.from_numpy(crop).permute(2, 0, 1),
@@ -332,4 +356,4 @@ def _false_faces(cascade: CascadeDetector, file: Path, faces_xyxy: np.ndarray) -
     squares, _ = cascade([Pyramid(photo)], [MIN_FACE_PX])[0]
     if len(faces_xyxy) and len(squares):
         squares = squares[iou(squares, faces_xyxy).max(axis=1) < MAX_NEGATIVE_IOU]
-    return crop_squares(photo, square(squares, CROP_SCALE), CROP_PX, outside=OUTSIDE)
+    return runtime_crops(photo, square(squares, CROP_SCALE))

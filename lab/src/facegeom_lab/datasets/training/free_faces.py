@@ -21,6 +21,7 @@ from facegeom.geometry.boxes import face_box
 from facegeom.geometry.placement import fit_canonical_head
 from facegeom.geometry.rotation import angles_from_rotation
 from facegeom.geometry.schemes import IBUG68_MIRROR
+from facegeom.geometry.transforms import resize_points
 from facegeom_lab.datasets.published import free
 from facegeom_lab.datasets.published.pack import read_images
 from facegeom_lab.datasets.training.face_labels import (
@@ -201,7 +202,7 @@ def _reduced(image: np.ndarray, mesh: np.ndarray) -> tuple[np.ndarray, float]:
 def _scaled(points: np.ndarray, scale: float) -> np.ndarray:
     """Scale points (K, 2 or 3) with their image; pixel centres lie at integers, z has no centre."""
     moved = points * scale
-    moved[:, :2] = (points[:, :2] + 0.5) * scale - 0.5
+    moved[:, :2] = resize_points(points[:, :2], scale)
     return moved
 
 

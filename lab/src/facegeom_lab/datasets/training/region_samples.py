@@ -13,7 +13,7 @@ from tqdm import tqdm
 from facegeom.geometry import topology
 from facegeom.geometry.rotation import rotation_from_6d, rotation_from_angles
 from facegeom.geometry.schemes import ARKIT52, IBUG68_MIRROR
-from facegeom.geometry.transforms import apply, invert
+from facegeom.geometry.transforms import apply, box_to_square, invert
 from facegeom.models import weights
 from facegeom.models.engine import Engine
 from facegeom.models.face import CROP_PX as FACE_CROP_PX
@@ -270,7 +270,7 @@ def shape_indices(region: Region) -> np.ndarray:
     )
 
 
-_CROP_FROM_UNIT = np.array([[CROP_PX, 0, CROP_PX / 2 - 0.5], [0, CROP_PX, CROP_PX / 2 - 0.5]])
+_CROP_FROM_UNIT = invert(box_to_square(np.array([0, 0, CROP_PX, CROP_PX]) - 0.5, 1))
 
 
 def _swapped(mesh: np.ndarray, ibug68: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -83,12 +83,6 @@ def decode(content: bytes) -> tuple[dict[str, torch.Tensor], dict[str, object]]:
     return state, values["about"]
 
 
-def encodings(content: bytes) -> dict[str, str]:
-    """Return the encoding of each tensor of a file, by name."""
-    header = json.loads(coding.split(content[len(MAGIC) + 4 :])[0])
-    return {name: encoding for name, encoding, _, _ in header["tensors"]}
-
-
 def _shortest(array: np.ndarray) -> tuple[str, bytes]:
     if array.dtype == np.float32 and array.size >= MIN_CODED and array.ndim > 1:
         for name, encoding in ENCODINGS.items():

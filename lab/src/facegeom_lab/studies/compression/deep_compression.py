@@ -49,12 +49,6 @@ def remove_masks(net: nn.Module) -> nn.Module:
     return net
 
 
-def density(net: nn.Module) -> float:
-    """Return the fraction of the weights of convolutions and linear layers that are not zero."""
-    weights = [layer.weight for _, layer in weighted_layers(net)]
-    return sum(int(w.count_nonzero()) for w in weights) / sum(w.numel() for w in weights)
-
-
 class SharedWeight(nn.Module):
     """The parametrisation of a weight that takes its values from a table; zeros stay zeros.
 

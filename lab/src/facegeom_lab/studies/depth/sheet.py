@@ -11,7 +11,7 @@ from facegeom.depth.depth_map import DepthMap
 from facegeom.errors import InputError
 from facegeom.image import reading
 from facegeom.image.rotated_crop import crop_rotated
-from facegeom_lab.files import save_png
+from facegeom_lab.files import save_image
 from facegeom_lab.studies.depth.views import map_image, rotated_surface
 
 TILE_PX = 160
@@ -46,7 +46,7 @@ def sheet(
     empty = np.zeros_like(tiles[0])
     padded = tiles + [empty] * (-len(tiles) % columns)
     rows = [np.hstack(padded[start : start + columns]) for start in range(0, len(padded), columns)]
-    save_png(out, Image.fromarray(np.vstack(rows)))
+    save_image(out, Image.fromarray(np.vstack(rows)))
     return len(tiles)
 
 

@@ -14,9 +14,12 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, RandomSampler
 
 from facegeom.errors import InputError
+from facegeom.geometry.schemes import MESH478_EYE_CORNERS
+from facegeom.models.face import CROP_PX
 from facegeom_lab.datasets.published.pack import background_files, read_images
 from facegeom_lab.datasets.training.face_labels import real_faces
 from facegeom_lab.datasets.training.face_samples import (
+    Augmentation,
     FaceCrops,
     FaceCropsPlain,
     close_view,
@@ -28,9 +31,9 @@ from facegeom_lab.evaluation import run
 from facegeom_lab.evaluation.cost import cost
 from facegeom_lab.networks.backbones import Regressor
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
-from facegeom_lab.networks.face import CROP_PX, MESH
+from facegeom_lab.networks.face import MESH
 from facegeom_lab.training import loop
-from facegeom_lab.training.losses import weighted_mean, wing
+from facegeom_lab.training.losses import eye_distance, weighted_mean, wing
 from facegeom_lab.training.trainers import Inputs
 
 VIEWS = {
@@ -94,7 +97,7 @@ class BackboneTask(L.LightningModule):
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
         """Log the 2D error, normalised by the distance of the outer eye corners."""
         predicted = self(batch["crop"])
-        eyes = torch.linalg.norm(batch["mesh"][:, 33, :2] - batch["mesh"][:, 263, :2], dim=1)
+        eyes = eye_distance(batch["mesh"], MESH478_EYE_CORNERS)
         error = torch.linalg.norm((predicted - batch["mesh"])[..., :2], dim=2).mean(dim=1) / eyes
         self.log("val/nme", error.mean(), prog_bar=True)
 
@@ -126,7 +129,7 @@ class BackboneData(L.LightningDataModule):
             photos,
             negatives=0,
             seed=self.recipe.seed,
-            strength=strength,
+            augmentation=Augmentation(strength),
             size_px=size_px,
             view=view,
         )
@@ -137,7 +140,7 @@ class BackboneData(L.LightningDataModule):
         _, _, view, strength = VIEWS[self.recipe.view]
         size_px = max(CROP_PX, self.recipe.size_px)
         faces = real_faces(self.data, self.labels, split)
-        return FaceCropsPlain(*faces, photos, strength=strength, size_px=size_px, view=view)
+        return FaceCropsPlain(*faces, photos, augmentation=Augmentation(strength), size_px=size_px, view=view)
 
     def train_dataloader(self) -> DataLoader:
         """Return the training samples of an epoch."""

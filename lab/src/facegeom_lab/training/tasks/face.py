@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import numpy as np
@@ -10,14 +9,22 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, Dataset, Subset, WeightedRandomSampler
 
+from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
+from facegeom.models.face import CROP_PX
 from facegeom_lab.datasets.published.pack import background_files, face_rows, mesh_labels, read_images
 from facegeom_lab.datasets.training.face_labels import FaceLabels, landmark_map, real_faces, synthetic_faces
-from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlain, SceneFaces, upright_view
+from facegeom_lab.datasets.training.face_samples import (
+    Augmentation,
+    FaceCrops,
+    FaceCropsPlain,
+    SceneFaces,
+    upright_view,
+)
 from facegeom_lab.networks.checkpoint import blend_weights, initial_network, network_from_checkpoint
-from facegeom_lab.networks.face import CROP_PX, FaceNet
+from facegeom_lab.networks.face import FaceNet
 from facegeom_lab.teachers.linear_map import LinearMap
 from facegeom_lab.training import loop
-from facegeom_lab.training.losses import chordal, scale_nll, weighted_mean, wing
+from facegeom_lab.training.losses import chordal, eye_distance, geodesic, scale_nll, weighted_mean, wing
 from facegeom_lab.training.tasks.last_layer import blend_landmarks, fit_landmarks, fit_scales
 from facegeom_lab.training.trainers import Inputs
 
@@ -117,14 +124,14 @@ class FaceTask(L.LightningModule):
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
         """Log the errors of points and mesh in % of the eye distance, and of the rotation in degrees."""
         predicted = self(batch["crop"])
-        eyes = torch.linalg.norm(batch["landmarks"][:, 36] - batch["landmarks"][:, 45], dim=1)
-        corners = torch.linalg.norm(batch["mesh"][:, 33, :2] - batch["mesh"][:, 263, :2], dim=1)
+        eyes = eye_distance(batch["landmarks"], IBUG68_EYE_CORNERS)
+        corners = eye_distance(batch["mesh"], MESH478_EYE_CORNERS)
         points = torch.linalg.norm(predicted["landmarks"] - batch["landmarks"], dim=2).mean(dim=1) / eyes
         mesh = torch.linalg.norm((predicted["mesh"] - batch["mesh"])[..., :2], dim=2).mean(dim=1) / corners
-        angle = chordal(predicted["rotation6d"], batch["rotation"]) / (8**0.5)
+        angle = geodesic(predicted["rotation6d"], batch["rotation"])
         self.log("val/nme", 100 * points.mean(), prog_bar=True)
         self.log("val/mesh", 100 * mesh.mean(), prog_bar=True)
-        self.log("val/rotation_deg", torch.rad2deg(2 * torch.asin(angle.clamp(max=1))).mean(), prog_bar=True)
+        self.log("val/rotation_deg", torch.rad2deg(angle).mean(), prog_bar=True)
 
     def configure_optimizers(self) -> dict:
         """Return AdamW with a warm-up and half a cosine down to 1/200 of the learning rate."""
@@ -177,19 +184,15 @@ class FaceData(L.LightningDataModule):
         epoch = self.trainer.current_epoch if self.trainer else 0
         r = self.recipe
         mild = bool(self.trainer) and self.trainer.global_step >= r.mild_from_step
-        gentle = (1.0 if mild else r.mild_share, r.mild_strength)
-        crops = FaceCrops(
-            images,
-            table,
-            self.photos,
-            hard,
-            r.negatives,
-            r.seed + epoch,
-            1.0,
-            *gentle,
+        augmentation = Augmentation(
+            mild_share=1.0 if mild else r.mild_share,
+            mild_strength=r.mild_strength,
             hidden_share=r.hidden_share,
             upside_down_share=r.upside_down_share,
             far_share=r.far_share,
+        )
+        crops = FaceCrops(
+            images, table, self.photos, hard, r.negatives, r.seed + epoch, augmentation=augmentation
         )
         sampler = WeightedRandomSampler(weights, self.recipe.samples_per_epoch)
         return DataLoader(crops, self.recipe.batch, sampler=sampler, num_workers=self.workers, drop_last=True)
@@ -235,13 +238,13 @@ def refit_last_layer(recipe: FaceRecipe, inputs: Inputs, data: FaceData) -> Path
     net = blended(recipe, inputs, landmark_map(inputs.labels))
     by_hand = np.flatnonzero(data.table.landmarks_weight[:, 0] == 1)
     samples = (data.images, data.table, data.photos)
-    options: dict[str, Any] = {"strength": recipe.mild_strength, "hidden_share": recipe.hidden_share}
+    mild = Augmentation(recipe.mild_strength, hidden_share=recipe.hidden_share)
     views: list[Dataset] = []
     for seed in range(recipe.seed, recipe.seed + recipe.landmarks_rounds):
-        views.append(Subset(FaceCropsPlain(*samples, seed=seed, **options), by_hand.tolist()))
+        views.append(Subset(FaceCropsPlain(*samples, seed=seed, augmentation=mild), by_hand.tolist()))
         views.append(SceneFaces(data.data, "train", seed, recipe.mild_strength))
     fit_landmarks(net, views, inputs.workers)
-    crops = FaceCrops(*samples, negatives=0, seed=recipe.seed, **options)
+    crops = FaceCrops(*samples, negatives=0, seed=recipe.seed, augmentation=mild)
     fit_scales(net, crops, by_hand, recipe.confidence_rounds, inputs.workers)
     return save_final(net, inputs.out)
 

@@ -8,6 +8,7 @@ stays as it is, to the bit.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -19,7 +20,7 @@ from facegeom.errors import InputError
 from facegeom_lab.datasets.published.pack import background_files, read_images
 from facegeom_lab.datasets.training.face_candidates import FaceCandidates
 from facegeom_lab.datasets.training.face_labels import real_faces, synthetic_faces
-from facegeom_lab.datasets.training.face_samples import FaceCrops
+from facegeom_lab.datasets.training.face_samples import Augmentation, FaceCrops
 from facegeom_lab.networks.checkpoint import network_from_checkpoint
 from facegeom_lab.networks.face import FaceNet
 from facegeom_lab.training import loop
@@ -76,9 +77,15 @@ def train(recipe: FaceScoreRecipe, inputs: Inputs) -> Path:
 def _views(recipe: FaceScoreRecipe, inputs: Inputs) -> tuple[list[Dataset], list[float]]:
     """Return the detector's candidates, real faces and rendered ones, if any, and their weights."""
     photos = read_images(background_files(inputs.data, "train"))
-    options = {
-        name: getattr(recipe, name)
-        for name in ("negatives", "seed", "hidden_share", "upside_down_share", "far_share")
+    augmentation = Augmentation(
+        hidden_share=recipe.hidden_share,
+        upside_down_share=recipe.upside_down_share,
+        far_share=recipe.far_share,
+    )
+    options: dict[str, Any] = {
+        "negatives": recipe.negatives,
+        "seed": recipe.seed,
+        "augmentation": augmentation,
     }
     images, table = real_faces(inputs.data, inputs.labels, "train")
     parts: list[Dataset] = [FaceCrops(images, table, photos, **options)]

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from facegeom.errors import InputError
 from facegeom.geometry.rotation import angles_from_rotation, geodesic_deg, rotation_from_angles
+from facegeom.video.matching import angle_between_deg
 from facegeom_lab.datasets.training.pose_windows import PoseWindows
 from facegeom_lab.evaluation.cost import cost
 from facegeom_lab.networks.cascade import FPNet
@@ -254,7 +255,7 @@ def _targets(recipe: FPNetRecipe, raw: np.ndarray) -> np.ndarray:
 def errors_deg(predicted: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
     """Compute mean absolute errors of rotations (N, 3, 3) by axis, and the geodesic one by true |yaw| too."""
     angles, known = angles_from_rotation(predicted), angles_from_rotation(truth)
-    yaw, pitch, roll = np.abs((angles - known + 180) % 360 - 180).mean(axis=0).tolist()
+    yaw, pitch, roll = angle_between_deg(angles, known).mean(axis=0).tolist()
     angle, abs_yaw = geodesic_deg(predicted, truth), np.abs(known[:, 0])
     bands = {
         f"{low}-{high}": float(angle[inside].mean())

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import numpy as np
-from torch.utils.data import Dataset, Subset
 
 from facegeom.errors import InputError
 from facegeom.geometry.boxes import face_box
@@ -22,7 +20,7 @@ from facegeom_lab.datasets.training.augment import dim
 from facegeom_lab.datasets.training.detection import FRAMED, SPOILED, DetectionImages
 from facegeom_lab.datasets.training.detection_photos import PhotoPyramid, masked
 from facegeom_lab.datasets.training.face_labels import FaceLabels
-from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlain, upright_view
+from facegeom_lab.datasets.training.face_samples import Augmentation, FaceCrops, FaceCropsPlain, upright_view
 from facegeom_lab.datasets.training.free_faces import FreeFaces, boxed
 from facegeom_lab.evaluation.run import RECIPE, read_recipe
 from facegeom_lab.synth.lights import read_probes
@@ -30,7 +28,7 @@ from facegeom_lab.training.tasks import expression, onepass
 from facegeom_lab.training.tasks.detector import fit
 from facegeom_lab.training.tasks.expression import ExpressionRecipe
 from facegeom_lab.training.tasks.face import FaceData, FaceRecipe, blended, fit_face, save_final
-from facegeom_lab.training.tasks.last_layer import fit_landmarks, fit_scales
+from facegeom_lab.training.tasks.last_layer import fit_scales
 from facegeom_lab.training.tasks.onepass import OnePassRecipe, OnePassTask
 from facegeom_lab.training.tasks.regions import RegionData, RegionRecipe, fit_region
 from facegeom_lab.training.trainers import Inputs
@@ -162,15 +160,18 @@ class FreeRegionData(RegionData):
 
 
 def _train_face(recipe: FaceRecipe, inputs: Inputs) -> Path:
+    if recipe.landmarks_rounds:
+        raise InputError(f"landmarks_rounds: expected 0 for a free network, got {recipe.landmarks_rounds}")
     data = FreeFaceData(recipe, inputs)
     fit_face(recipe, inputs, data)
     return refit(recipe, inputs, data)
 
 
 def refit(recipe: FaceRecipe, inputs: Inputs, data: FreeFaceData) -> Path:
-    """Refit the last layer as for the face network, on people's points of free portraits: ``out/final.ckpt``.
+    """Blend and fit the expected errors as for the face network: ``out/final.ckpt``.
 
-    The expected errors are those on all photos and on as many rendered heads.
+    The errors are those on all photos and on as many rendered heads. The points stay as trained: human
+    annotations of free photos are of frontal faces, and refitted to them alone, turned heads suffer.
     """
     net = blended(recipe, inputs, data.faces.to68.linear)
     images, table = data.images, data.table
@@ -179,14 +180,8 @@ def refit(recipe: FaceRecipe, inputs: Inputs, data: FreeFaceData) -> Path:
         exact = FaceLabels.concatenate(data.exact)
         chosen = {each.name: getattr(exact, each.name)[part] for each in fields(FaceLabels)}
         images, table = images + data.drawn[part], FaceLabels.concatenate([table, FaceLabels(**chosen)])
-    options: dict[str, Any] = {"strength": recipe.mild_strength, "hidden_share": recipe.hidden_share}
-    views: list[Dataset] = []
-    for seed in range(recipe.seed, recipe.seed + recipe.landmarks_rounds):
-        plain = FaceCropsPlain(images, table, data.photos, seed=seed, **options)
-        views.append(Subset(plain, np.arange(len(images)).tolist()))
-    if recipe.landmarks_rounds:
-        fit_landmarks(net, views, inputs.workers)
-    crops = FaceCrops(images, table, data.photos, negatives=0, seed=recipe.seed, **options)
+    mild = Augmentation(recipe.mild_strength, hidden_share=recipe.hidden_share)
+    crops = FaceCrops(images, table, data.photos, negatives=0, seed=recipe.seed, augmentation=mild)
     fit_scales(net, crops, np.arange(len(images)), recipe.confidence_rounds, inputs.workers)
     return save_final(net, inputs.out)
 

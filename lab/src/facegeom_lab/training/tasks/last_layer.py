@@ -114,7 +114,7 @@ def _errors(net: FaceNet, batches: tqdm) -> Iterator[tuple[torch.Tensor, torch.T
 
 def _fit(head: nn.Linear, features: torch.Tensor, distance: torch.Tensor, weight: torch.Tensor) -> None:
     optimizer = torch.optim.AdamW(head.parameters(), 2e-3, weight_decay=0.05)
-    epochs, size = 30, 256
+    epochs, size = 30, min(256, len(features))
     schedule = cosine_schedule(optimizer, epochs * (len(features) // size))
     for _ in range(epochs):
         for rows in shuffled_batches(len(features), size):

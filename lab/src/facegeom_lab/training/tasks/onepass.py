@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 
 from facegeom import FaceAnalyzer
+from facegeom.models.detector import STRIDE, TYPICAL_SIDE_PX
 from facegeom_lab.datasets.training.detection import FRAMED, SPOILED, DetectionImages
 from facegeom_lab.datasets.training.detection_photos import load_crowds, load_empty, load_scenes, load_tiles
 from facegeom_lab.networks.checkpoint import blend_weights, initial_network, network_from_checkpoint
-from facegeom_lab.networks.onepass import STRIDE, TYPICAL_SIDE_PX, OnePassNet, cell_centres
+from facegeom_lab.networks.onepass import OnePassNet, cell_centres
 from facegeom_lab.training import loop
 from facegeom_lab.training.tasks.detector import channels_last, fit
 from facegeom_lab.training.trainers import Inputs

@@ -24,7 +24,7 @@ from facegeom_lab.datasets import registry
 from facegeom_lab.datasets.published.pack import background_files, read_images
 from facegeom_lab.datasets.records import FaceRecord
 from facegeom_lab.datasets.training.face_labels import FaceLabels, real_faces, synthetic_faces
-from facegeom_lab.datasets.training.face_samples import FaceCrops, FaceCropsPlain, upright_view
+from facegeom_lab.datasets.training.face_samples import Augmentation, FaceCrops, FaceCropsPlain, upright_view
 from facegeom_lab.datasets.training.pose_photos import PosePhoto, pack_photos, rendered_photos
 from facegeom_lab.evaluation.cost import cost
 from facegeom_lab.evaluation.pose import labelled_box
@@ -114,7 +114,7 @@ class SixDRepNetData(L.LightningDataModule):
             photos,
             negatives=0,
             seed=r.seed,
-            strength=r.strength,
+            augmentation=Augmentation(r.strength),
         )
         self.val = FaceCropsPlain(*real_faces(data, labels, "val"), photos, view=upright_view)
 

@@ -71,19 +71,26 @@ class Engine:
             raise FacegeomError(f"the network {self.path.name} failed: {shown(str(error), 300)}") from error
 
     def batched(
-        self, crops: npt.NDArray[np.uint8 | np.float32], size: int = BATCH, **others: npt.NDArray[np.float32]
+        self,
+        crops: npt.NDArray[np.uint8 | np.float32],
+        size: int = BATCH,
+        outputs: int | None = None,
+        **others: npt.NDArray[np.float32],
     ) -> list[npt.NDArray[np.float32]]:
-        """Run any number of crops or other first inputs (N, ...), N > 0, at most ``size`` in a call."""
+        """Run any number of crops or other first inputs (N, ...), N > 0, at most ``size`` in a call.
+
+        Of several outputs only the first ``outputs`` are kept; None keeps all.
+        """
 
         def run(start: int) -> list[npt.NDArray[np.float32]]:
-            end = start + size
-            return self(crops[start:end], **{name: each[start:end] for name, each in others.items()})
+            part = slice(start, start + size)
+            return self(crops[part], **{name: each[part] for name, each in others.items()})[:outputs]
 
         divided = self.threads is None and self.device == "cpu" and len(crops) > LEAST_BATCH
         if divided:
             size = min(size, max(LEAST_BATCH, -(-len(crops) // free_cores())))
         if len(crops) <= size:
-            return self(crops, **others)
+            return self(crops, **others)[:outputs]
         starts = range(0, len(crops), size)
         parts = side_by_side(run, starts) if divided else map(run, starts)
         return [np.concatenate(each) for each in zip(*parts, strict=True)]

@@ -11,7 +11,7 @@ from facegeom.geometry.boxes import aligned_iou, in_photo, nms, square
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import angles_from_rotation, rotation_from_6d, rotation_from_angles
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
-from facegeom.image.crop import crop_images
+from facegeom.image.crop import crop_squares
 from facegeom.image.pyramid import Pyramid, UInt8Array
 from facegeom.models.engine import Engine
 from facegeom.models.virtual_views import VirtualViews, virtual_views
@@ -248,16 +248,19 @@ def _cut(
     roll_deg: Sequence[FloatArray | None] | None = None,
 ) -> tuple[UInt8Array, list[VirtualViews | None]]:
     """Cut the crops (K, 4) of each image, through virtual cameras where the lens or a roll asks for them."""
-    pixels = crop_images(images, crops, CROP_PX, REDUCING_GAP, OUTSIDE)
     unknown = [None] * len(crops)
     views = [
         None if camera is None and roll is None else virtual_views(crop, camera, roll)
         for crop, camera, roll in zip(crops, cameras or unknown, roll_deg or unknown, strict=True)
     ]
-    starts = accumulate(map(len, crops), initial=0)
-    for start, image, view in zip(starts, images, views, strict=False):
+    pixels = np.empty((sum(map(len, crops)), CROP_PX, CROP_PX, 3), np.uint8)
+    parts = np.split(pixels, np.cumsum([len(crop) for crop in crops])[:-1])
+    for image, crop, view, part in zip(images, crops, views, parts, strict=True):
+        is_upright = np.ones(len(crop), bool)
         if view is not None:
-            pixels[start + view.rows] = view.crop(image, CROP_PX, REDUCING_GAP, OUTSIDE)
+            is_upright[view.rows] = False
+            part[view.rows] = view.crop(image, CROP_PX, REDUCING_GAP, OUTSIDE)
+        part[is_upright] = crop_squares(image, crop[is_upright], CROP_PX, REDUCING_GAP, OUTSIDE)
     return pixels, views
 
 

@@ -243,7 +243,7 @@ class FaceAnalyzer:
         try:
             squares = square(photo.boxes_to_decoded(boxes))
             predictions = self.face_net([photo.pyramid], [squares], [photo.lens], [roll])
-            return self._results([photo], predictions, rolled=None if roll is None else [roll != 0])[0]
+            return self._results([photo], predictions, [0.0], None if roll is None else [roll != 0])[0]
         except MemoryError as error:
             raise no_memory(photo.file, error) from error
 
@@ -326,7 +326,7 @@ class FaceAnalyzer:
         self,
         photos: Sequence[Photo],
         predictions: Sequence[FacePredictions],
-        min_face_px: Sequence[float] = (0.0,),
+        min_face_px: Sequence[float],
         rolled: Sequence[BoolArray] | None = None,
     ) -> list[Faces]:
         """Convert predictions to results in the photos' pixels and in millimetres; add depth if wanted."""
@@ -340,7 +340,8 @@ class FaceAnalyzer:
         placed = [place(each.mesh_px, photo.camera) for each, photo in zip(faces_px, photos, strict=True)]
         motions = self.expression_net(features, [each.mesh_mm for each in placed], rotations6d)
         scores = [each.score for each in predictions]
-        faces = list(map(_to_faces, scores, faces_px, placed, motions, photos, min_face_px))
+        columns = zip(scores, faces_px, placed, motions, photos, min_face_px, strict=True)
+        faces = [_to_faces(*each) for each in columns]
         if self.depth is None:
             return faces
         meshes = [PlacedMeshes(each.mesh_px, each.mesh_mm, each.translation_mm) for each in faces]

@@ -45,7 +45,7 @@ _NEARLY = 0.01
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Face(Record, OfPhoto, Measures):
+class Face(Record, OfPhoto, Measures[float]):
     """One face. Arrays are float32, finite and read-only.
 
     Attributes:
@@ -105,7 +105,7 @@ class Face(Record, OfPhoto, Measures):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Faces(Table[Face], Measures):
+class Faces(Table[Face], Measures[Float32Array]):
     """All faces of one photo, best first: the fields of :class:`Face` with a leading axis N, which may be 0.
 
     ``faces[0]`` is a :class:`Face`; ``faces[1:]``, ``faces[faces.score > 0.9]`` and ``faces[[2, 0]]`` are

@@ -36,10 +36,13 @@ REFINE_IOU = 0.9
 DOUBTFUL = 0.6
 """Faces whose 68 points have a smaller mean confidence are looked at twice more."""
 
+CONFIRM_SCORE = 0.5
+"""Such a face is left out if the crop around its own square has a smaller score."""
+
 UPSIDE_DOWN_SCORE = 0.98
 UPSIDE_DOWN_MARGIN = 0.12
 UPSIDE_DOWN_YAW_DEG = 45.0
-"""Such a face is left out if the crop turned by 180° has this score and a mean confidence that is smaller by
+"""It is left out, too, if the crop turned by 180° has this score and a mean confidence that is smaller by
 no more than this margin. Heads turned farther than this are unsure either way, and stay. On val it leaves out
 the 10 false faces of photos upside down, none of the scenes' faces, and 3 of the crowds' 206, all masked."""
 
@@ -232,9 +235,8 @@ class FaceNet:
         is_upside_down &= confidence[half:] >= confidence[:half] - UPSIDE_DOWN_MARGIN
         yaw_deg = angles_from_rotation(rotation_from_6d(outputs[2][:half]))[:, 0]
         is_upside_down &= np.abs(yaw_deg) < UPSIDE_DOWN_YAW_DEG
-        is_false = np.split(
-            is_upside_down | (score[:half] < 0.5), np.cumsum([len(rows) for rows in doubtful])[:-1]
-        )
+        is_wrong = is_upside_down | (score[:half] < CONFIRM_SCORE)
+        is_false = np.split(is_wrong, np.cumsum([len(rows) for rows in doubtful])[:-1])
         return [
             each[np.setdiff1d(np.arange(len(each.score)), rows[wrong])]
             for each, rows, wrong in zip(predictions, doubtful, is_false, strict=True)

@@ -260,6 +260,7 @@ def model_data(chosen: str = SETS[0]) -> dict[str, Any]:
             "look_again_iou": face.REFINE_IOU,
             "near": face.NEAR,
             "doubtful": face.DOUBTFUL,
+            "confirm_score": face.CONFIRM_SCORE,
             "upside_down_score": face.UPSIDE_DOWN_SCORE,
             "upside_down_margin": face.UPSIDE_DOWN_MARGIN,
             "upside_down_yaw_deg": face.UPSIDE_DOWN_YAW_DEG,

@@ -55,7 +55,7 @@ def analyze_many(
         out: folder of the run: a path on this machine, or a URL that every worker can write to.
         engine: "local", or "ray" for a cluster; both write the same bytes.
         workers: number of processes; None for one per core, or a single one with a GPU.
-        device: "cpu" or "cuda".
+        device: as of :class:`facegeom.FaceAnalyzer`.
         gpus_per_worker: fraction of a GPU that Ray gives to each worker.
         mesh: whether rows hold the mesh; without it they take a fifteenth of the space.
         column: Parquet column with the photos' bytes; None for the only one that can hold them.

@@ -1,4 +1,4 @@
-"""Inference sessions of ONNX Runtime; the only module that imports it."""
+"""Inference sessions of ONNX Runtime, which only this module and ``devices`` import."""
 
 import os
 import re
@@ -48,7 +48,6 @@ class Engine:
             )
         self.path, self.device = path, devices.resolve(device)
         self.threads = None if threads is None else int(threads)
-        self._first = "pictures"
         self._session: Any = self._open()
         _engines.add(self)
 

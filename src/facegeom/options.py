@@ -85,8 +85,8 @@ def check_name(option: str, name: str, known: Sequence[str]) -> None:
 
 
 def check_number(name: str, value: Any, low: float, high: float, integer: bool = False) -> None:
-    """Raise an InputError unless the argument is a number from ``low`` to ``high``."""
-    usable = isinstance(value, Integral if integer else Real)
+    """Raise an InputError unless the argument is a number from ``low`` to ``high``; a bool is none."""
+    usable = isinstance(value, Integral if integer else Real) and not isinstance(value, bool)
     if not (usable and low <= value <= high):
         kind = "a whole number" if integer else "a number"
         raise InputError(f"{name}: expected {kind} from {low:g} to {high:g}, got {shown(value)}")

@@ -7,8 +7,11 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
+
+import numpy as np
 
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.batch import local, ray_engine
@@ -17,7 +20,7 @@ from facegeom.batch.output import Output
 from facegeom.batch.work import TIMEOUT_S, Settings, networks_of
 from facegeom.errors import InputError, OutputError
 from facegeom.models.devices import EIGHT_BITS, resolve
-from facegeom.options import check_number
+from facegeom.options import check_name, check_number
 from facegeom.parallel import available_cores
 
 _SEARCH_OPTIONS = {"min_face", "max_faces", "min_score", "fov_deg", "orientation"}
@@ -83,16 +86,13 @@ def analyze_many(
     """
     select = select or Selection()
     for name, number in (("workers", workers), ("part_size", part_size), ("limit", select.limit)):
-        if number is not None and number < 1:
-            raise InputError(f"{name}: expected at least 1, got {number!r}")
-    if engine not in ("local", "ray"):
-        raise InputError(f"engine: expected 'local' or 'ray', got {engine!r}")
+        if number is not None:
+            check_number(name, number, 1, inf, integer=True)
+    check_name("engine", engine, ("local", "ray"))
     check_number("timeout_s", timeout_s, 1, 1e6)
     check_number("max_errors", max_errors, 0, 1e9)
-    if not 0 < select.sample <= 1:
-        raise InputError(f"sample: expected more than 0, at most 1, got {select.sample!r}")
-    if not gpus_per_worker > 0:
-        raise InputError(f"gpus_per_worker: expected more than 0, got {gpus_per_worker!r}")
+    check_number("sample", select.sample, 1e-9, 1)
+    check_number("gpus_per_worker", gpus_per_worker, 1e-4, 1e4)  # Ray counts ten thousandths
     if unknown := options.keys() - _OPTIONS:
         raise InputError(f"expected options of FaceAnalyzer, got {', '.join(sorted(unknown))}")
     sources = list(sources)
@@ -112,6 +112,8 @@ def analyze_many(
         "sample": select.sample,
         **options,
     }
+    for name, each in made_with.items():  # JSON holds no numbers of numpy
+        made_with[name] = each.item() if isinstance(each, np.generic) else each
     location = os.fspath(out)
     output = Output(location, select.dry_run)
     is_locked = not (output.is_store or select.dry_run)

@@ -40,9 +40,8 @@ class Engine:
     """
 
     def __init__(self, path: Path, device: str = "cpu", threads: int | None = None) -> None:
-        if threads is not None and not (
-            isinstance(threads, (int, np.integer)) and 1 <= threads <= MAX_THREADS
-        ):
+        is_number = isinstance(threads, (int, np.integer)) and not isinstance(threads, bool)
+        if threads is not None and not (is_number and 1 <= threads <= MAX_THREADS):
             raise InputError(
                 f"threads: expected a whole number from 1 to {MAX_THREADS}, got {shown(threads)}"
             )

@@ -16,7 +16,6 @@ from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.image import reading
 from facegeom.image.photo import Photo, open_photo
 from facegeom.image.reading import UInt8Array
-from facegeom.models.face import CROP_PX, CROP_SCALE
 from facegeom.options import Orientation, SearchOptions
 from facegeom.results import Faces
 from facegeom.serve.formats import FORMATS, FormatName
@@ -151,7 +150,7 @@ def analyze_tasks(analyzer: FaceAnalyzer, tasks: Sequence[Task]) -> list[Result]
 def _open(analyzer: FaceAnalyzer, task: Task) -> Photo:
     """Open the photo of a task as the analyzer does, which analyzes it without depth."""
     options = analyzer.options.changed(**task.options.for_analyzer())
-    return open_photo(task.content, options.fov_deg, options.face_size, CROP_PX / CROP_SCALE)
+    return open_photo(task.content, options.fov_deg, options.face_size, FaceAnalyzer.face_px)
 
 
 def _analyze_together(

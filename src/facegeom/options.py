@@ -1,7 +1,7 @@
 """Options of a search for faces, checked, and the search; what analyzer and head-pose detector share."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from math import inf
 from numbers import Integral, Real
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, overload
@@ -80,6 +80,9 @@ class SearchOptions:
         given = {name: value for name, value in options.items() if value is not None}
         return replace(self, **given) if given else self
 
+
+SEARCH_OPTIONS = tuple(each.name for each in fields(SearchOptions) if each.init)
+"""Names of the options, in their order."""
 
 Found = TypeVar("Found", bound=Table[Any])
 

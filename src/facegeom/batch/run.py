@@ -20,11 +20,10 @@ from facegeom.batch.output import Output
 from facegeom.batch.work import TIMEOUT_S, Settings, networks_of
 from facegeom.errors import InputError, OutputError
 from facegeom.models.devices import EIGHT_BITS, resolve
-from facegeom.options import check_name, check_number
+from facegeom.options import SEARCH_OPTIONS, check_name, check_number
 from facegeom.parallel import available_cores
 
-_SEARCH_OPTIONS = {"min_face", "max_faces", "min_score", "fov_deg", "orientation"}
-_OPTIONS = {"detector", "weights", "pose_net", "threads", *_SEARCH_OPTIONS}
+_OPTIONS = {"detector", "weights", "pose_net", "threads", *SEARCH_OPTIONS}
 """Options of a :class:`facegeom.FaceAnalyzer` that a run takes."""
 
 EngineName: TypeAlias = Literal["local", "ray"]

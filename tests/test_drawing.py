@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from facegeom.errors import InputError
 from facegeom.geometry.rotation import rotation_from_angles
@@ -167,6 +169,18 @@ def test_axes_of_poses_start_at_the_middle_of_the_box(roll: float) -> None:
     np.testing.assert_allclose(reach.max(axis=0), high, atol=5)
     assert (np.asarray(poses.draw(photo(), box=False, axes=False)) == GREY).all()
     assert np.asarray(poses.draw(photo(), axes=False))[60, 110:190].min() > GREY + 20
+
+
+def test_without_an_image_the_file_is_read_again(faces: Faces, tmp_path: Path) -> None:
+    image = photo(faces.width, faces.height)
+    path = tmp_path / "grey.png"
+    Image.fromarray(image).save(path)
+    poses = Poses(faces.box_xyxy, faces.score, faces.rotation, faces.rotation, faces.width, faces.height)
+    for found in (faces, poses):
+        again = replace(found, file=str(path)).draw()
+        np.testing.assert_array_equal(np.asarray(again), np.asarray(found.draw(image)))
+        with pytest.raises(InputError, match="expected the photo of the faces as image"):
+            replace(found, file=None).draw()
 
 
 def test_poses_of_another_photo() -> None:

@@ -135,6 +135,20 @@ def test_batch_equals_single_calls(staged) -> None:
     assert detector.batch([]) == []
 
 
+def test_options_of_a_call_replace_those_of_the_detector(staged) -> None:
+    detector = staged((0, 0, 40, 40), (100, 0, 140, 40), (200, 0, 240, 40))
+    pixels = photo((0, 50, 200), (90, 150, 250), (190, 250, 100))
+    for options, count in (({}, 2), ({"min_score": 0.0}, 3), ({"max_faces": 1}, 1)):
+        assert len(detector(pixels, **options)) == count
+        assert [len(poses) for poses in detector.batch([pixels] * 2, **options)] == [count] * 2
+    detector(pixels, min_face=40)
+    assert detector.detector.smallest[-1] == 40
+    by_call, by_batch = detector(pixels, 90), detector.batch([pixels], fov_deg=90)[0]
+    assert by_call == by_batch != detector(pixels)
+    with pytest.raises(InputError, match="orientation: expected"):
+        detector.batch([pixels], orientation="up")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -60,6 +60,8 @@ def test_changed_options() -> None:
     ("value", "integer", "good"),
     [
         (1, True, True),
+        (True, True, False),
+        (True, False, False),
         (5.0, False, True),
         (5, False, True),
         (5.5, True, False),

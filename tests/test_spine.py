@@ -51,5 +51,5 @@ def test_crops_are_cut_once_for_each_run_of_the_face_network(calls: list[tuple[s
     counts = Counter(calls)
     runs = counts[("models/face.py", "__call__")]
     assert 1 <= runs <= 2
-    for name in ("crop_images", "crop_squares", "_inside"):
+    for name in ("crop_squares", "_inside"):
         assert counts[("image/crop.py", name)] == runs

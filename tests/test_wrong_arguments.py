@@ -61,10 +61,17 @@ def test_options_of_a_call_that_are_several_numbers(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [FaceAnalyzer, HeadPoseDetector])
-@pytest.mark.parametrize("threads", [0, -1, 1025, 2**31, 2**40, 10**5000, 1.0, "2", math.nan], ids=shown)
+@pytest.mark.parametrize("threads", [0, -1, 1025, 2**31, 10**5000, 1.0, "2", math.nan, True], ids=shown)
 def test_threads_that_no_machine_has(kind: Any, threads: Any) -> None:
     with pytest.raises(InputError, match=r"^threads: expected a whole number from 1 to 1024, got"):
         kind(threads=threads)
+
+
+@pytest.mark.parametrize("name", ["min_face", "max_faces", "min_score", "fov_deg"])
+def test_a_bool_is_no_number(name: str) -> None:
+    for kind in (FaceAnalyzer, HeadPoseDetector):
+        with pytest.raises(InputError, match=f"^{name}: expected .* got True$"):
+            kind(**{name: True})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["weights", "detector", "pose_net", "orientation", "depth", "device"])

@@ -1,19 +1,18 @@
 """FaceAnalyzer: the one place that joins the stages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any, Literal, NamedTuple, overload
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from facegeom.depth.two_stage import PlacedMeshes, depth_source
-from facegeom.errors import FacegeomError
 from facegeom.geometry.boxes import nms, overlap, square
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.placement import Placement, place
-from facegeom.image.photo import Photo, answer_in_chunks, no_memory, open_photo
+from facegeom.image.photo import Photo, no_memory, open_photo
 from facegeom.image.pyramid import Pyramid
 from facegeom.image.reading import Source
 from facegeom.models import devices
@@ -23,9 +22,8 @@ from facegeom.models.expression import Motion
 from facegeom.models.face import CROP_PX, CROP_SCALE, FaceGeometry, FacePredictions
 from facegeom.models.fpnet import FPNet
 from facegeom.models.sets import VARIANTS, check_free, load_networks
-from facegeom.options import Orientation, SearchOptions, check_name, check_places
+from facegeom.options import Orientation, PhotoSearch, SearchOptions, check_name, check_places
 from facegeom.results import Faces
-from facegeom.results.turning import best_turn
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.intp]
@@ -46,7 +44,7 @@ class _Views(NamedTuple):
     candidates: Sequence[Candidates]
 
 
-class FaceAnalyzer:
+class FaceAnalyzer(PhotoSearch[Faces]):
     """Find the faces of photos and their geometry; the networks are loaded once and come with the package.
 
     One instance may be used from many threads, pickled, and used in forked children.
@@ -79,6 +77,8 @@ class FaceAnalyzer:
         WeightsError: a weight file is missing.
     """
 
+    face_px = CROP_PX / CROP_SCALE
+
     def __init__(
         self,
         min_face: float | None = None,
@@ -108,114 +108,6 @@ class FaceAnalyzer:
         self.fpnet = FPNet.load(device=device, threads=threads) if pose_net == "fpnet" else None
         self.depth = depth_source(depth, device, threads)
 
-    def __call__(
-        self,
-        source: Source | Photo,
-        fov_deg: float | None = None,
-        *,
-        min_face: float | None = None,
-        max_faces: int | None = None,
-        min_score: float | None = None,
-        orientation: Orientation | None = None,
-    ) -> Faces:
-        """Find the faces of one photo, best first. Options that are given replace the analyzer's.
-
-        Args:
-            source: a path, the bytes of a file, a PIL image, an array (H, W, 3) RGB or (H, W) grey, or a
-                :class:`facegeom.image.photo.Photo`.
-            fov_deg: angle of view across the longer side, degrees.
-            min_face: height of the smallest face to look for, pixels.
-            max_faces: keep at most so many faces.
-            min_score: least score of a face, in [0, 1].
-            orientation: "exif" or "auto".
-
-        Raises:
-            ImageError: the photo cannot be read or used.
-            InputError: an option out of its range.
-        """
-        options = self.options.changed(
-            min_face=min_face,
-            max_faces=max_faces,
-            min_score=min_score,
-            fov_deg=fov_deg,
-            orientation=orientation,
-        )
-        photo = self._open(source, options)
-        try:
-            return self._analyze([photo], options)[0]
-        except MemoryError as error:
-            raise no_memory(photo.file, error) from error
-
-    @overload
-    def batch(
-        self,
-        sources: Iterable[Source | Photo],
-        *,
-        fov_deg: float | None = ...,
-        min_face: float | None = ...,
-        max_faces: int | None = ...,
-        min_score: float | None = ...,
-        orientation: Orientation | None = ...,
-        on_error: Literal["raise"] = "raise",
-    ) -> list[Faces]: ...
-    @overload
-    def batch(
-        self,
-        sources: Iterable[Source | Photo],
-        *,
-        fov_deg: float | None = ...,
-        min_face: float | None = ...,
-        max_faces: int | None = ...,
-        min_score: float | None = ...,
-        orientation: Orientation | None = ...,
-        on_error: Literal["keep"],
-    ) -> list[Faces | FacegeomError]: ...
-    def batch(
-        self,
-        sources: Iterable[Source | Photo],
-        *,
-        fov_deg: float | None = None,
-        min_face: float | None = None,
-        max_faces: int | None = None,
-        min_score: float | None = None,
-        orientation: Orientation | None = None,
-        on_error: Literal["raise", "keep"] = "raise",
-    ) -> list[Any]:
-        """Find the faces of many photos of any sizes, on all cores unless ``threads`` was given.
-
-        Args:
-            sources: photos, each as in a call.
-            fov_deg: as in a call, for all photos.
-            min_face: as in a call.
-            max_faces: as in a call.
-            min_score: as in a call.
-            orientation: as in a call.
-            on_error: "raise", or "keep": the error stands in the list in the place of a bad photo's faces.
-
-        Returns:
-            For each photo its :class:`Faces`, or, with ``on_error="keep"``, the :class:`FacegeomError` that
-            says why there are none.
-
-        Raises:
-            ImageError: a photo cannot be read or used.
-            InputError: an option out of its range.
-        """
-        options = self.options.changed(
-            min_face=min_face,
-            max_faces=max_faces,
-            min_score=min_score,
-            fov_deg=fov_deg,
-            orientation=orientation,
-        )
-        check_name("on_error", on_error, ("raise", "keep"))
-        return answer_in_chunks(
-            sources,
-            lambda source: self._open(source, options),
-            lambda photos: self._analyze(photos, options),
-            keep_errors=on_error == "keep",
-            on_all_cores=self.threads is None,
-        )
-
     def at(
         self,
         source: Source | Photo,
@@ -243,7 +135,7 @@ class FaceAnalyzer:
         try:
             squares = square(photo.boxes_to_decoded(boxes))
             predictions = self.face_net([photo.pyramid], [squares], [photo.lens], [roll])
-            return self._results([photo], predictions, rolled=None if roll is None else [roll != 0])[0]
+            return self._results([photo], predictions, [0.0], None if roll is None else [roll != 0])[0]
         except MemoryError as error:
             raise no_memory(photo.file, error) from error
 
@@ -257,21 +149,7 @@ class FaceAnalyzer:
         """Angle of view for all photos, degrees; None for each photo's own."""
         return self.options.fov_deg
 
-    def _open(self, source: Source | Photo, options: SearchOptions) -> Photo:
-        """Open a photo with as many pixels as crops of the smallest face need."""
-        return open_photo(source, options.fov_deg, options.face_size, CROP_PX / CROP_SCALE)
-
-    def _analyze(self, photos: Sequence[Photo], options: SearchOptions) -> list[Faces]:
-        """Analyze photos as they are given, and also turned where that is wanted and needed."""
-        found = self._analyze_as_given(photos, options)
-        if options.orientation == "auto":
-            found = [
-                best_turn(photo, faces, lambda turned: self._analyze_as_given([turned], options)[0])
-                for photo, faces in zip(photos, found, strict=True)
-            ]
-        return found
-
-    def _analyze_as_given(self, photos: Sequence[Photo], options: SearchOptions) -> list[Faces]:
+    def _search_as_given(self, photos: Sequence[Photo], options: SearchOptions) -> list[Faces]:
         """Detect, verify, suppress duplicates, refine, again, confirm, and convert to results."""
         images, lenses = [photo.pyramid for photo in photos], [photo.lens for photo in photos]
         smallest_px = [self._smallest_px(photo, options) for photo in photos]
@@ -326,7 +204,7 @@ class FaceAnalyzer:
         self,
         photos: Sequence[Photo],
         predictions: Sequence[FacePredictions],
-        min_face_px: Sequence[float] = (0.0,),
+        min_face_px: Sequence[float],
         rolled: Sequence[BoolArray] | None = None,
     ) -> list[Faces]:
         """Convert predictions to results in the photos' pixels and in millimetres; add depth if wanted."""
@@ -340,7 +218,8 @@ class FaceAnalyzer:
         placed = [place(each.mesh_px, photo.camera) for each, photo in zip(faces_px, photos, strict=True)]
         motions = self.expression_net(features, [each.mesh_mm for each in placed], rotations6d)
         scores = [each.score for each in predictions]
-        faces = list(map(_to_faces, scores, faces_px, placed, motions, photos, min_face_px))
+        columns = zip(scores, faces_px, placed, motions, photos, min_face_px, strict=True)
+        faces = [_to_faces(*each) for each in columns]
         if self.depth is None:
             return faces
         meshes = [PlacedMeshes(each.mesh_px, each.mesh_mm, each.translation_mm) for each in faces]

@@ -1,23 +1,19 @@
 """HeadPoseDetector: P-Net, R-Net and FPNet, the cascade whose last stage predicts head directions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from os import PathLike
-from typing import Any, Literal, overload
 
 import numpy as np
 
-from facegeom.errors import FacegeomError
 from facegeom.geometry.boxes import in_photo, nms
 from facegeom.geometry.rotation import rotation_in_camera
-from facegeom.image.photo import Photo, answer_in_chunks, no_memory, open_photo
-from facegeom.image.reading import Source
+from facegeom.image.photo import Photo
 from facegeom.models import weights
 from facegeom.models.cascade import WINDOW, CascadeDetector, Thresholds
 from facegeom.models.engine import Engine
 from facegeom.models.fpnet import FPNet, HeadPredictions
-from facegeom.options import Orientation, SearchOptions, check_name
+from facegeom.options import Orientation, PhotoSearch, SearchOptions
 from facegeom.results import Poses
-from facegeom.results.turning import best_turn
 
 MIN_SCORE = 0.7
 """MTCNN's own threshold of the last stage."""
@@ -37,7 +33,7 @@ SAME_FACE = 0.7
 """Overlap, over the smaller box, from which two boxes are of one face."""
 
 
-class HeadPoseDetector:
+class HeadPoseDetector(PhotoSearch[Poses]):
     """Find faces and head directions by three small networks.
 
     It predicts less than :class:`facegeom.FaceAnalyzer` and costs less: FPNet takes 48 pixels. One instance
@@ -79,65 +75,7 @@ class HeadPoseDetector:
         self.detector = CascadeDetector(pnet, rnet, THRESHOLDS)
         self.fpnet = FPNet.load(face_pose_net, device, threads)
 
-    def __call__(self, source: Source | Photo, fov_deg: float | None = None) -> Poses:
-        """Find the heads of one photo, best first.
-
-        Args:
-            source: a path, the bytes of a file, a PIL image, an array (H, W, 3) RGB or (H, W) grey, or a
-                :class:`facegeom.image.photo.Photo`.
-            fov_deg: angle of view of this photo, by default the detector's.
-
-        Raises:
-            ImageError: the photo cannot be read or used.
-            InputError: an angle out of its range.
-        """
-        options = self.options.changed(fov_deg=fov_deg)
-        photo = open_photo(source, options.fov_deg)
-        try:
-            return self._detect([photo], options)[0]
-        except MemoryError as error:
-            raise no_memory(photo.file, error) from error
-
-    @overload
-    def batch(
-        self, sources: Iterable[Source | Photo], *, on_error: Literal["raise"] = "raise"
-    ) -> list[Poses]: ...
-    @overload
-    def batch(
-        self, sources: Iterable[Source | Photo], *, on_error: Literal["keep"]
-    ) -> list[Poses | FacegeomError]: ...
-    def batch(
-        self, sources: Iterable[Source | Photo], *, on_error: Literal["raise", "keep"] = "raise"
-    ) -> list[Any]:
-        """Find the heads of many photos of any sizes, on all cores unless ``threads`` was given.
-
-        Args:
-            sources: photos, each as in a call.
-            on_error: "raise", or "keep": the error stands in the list in the place of a bad photo's heads.
-
-        Raises:
-            ImageError: a photo cannot be read or used.
-        """
-        check_name("on_error", on_error, ("raise", "keep"))
-        return answer_in_chunks(
-            sources,
-            lambda source: open_photo(source, self.options.fov_deg),
-            lambda photos: self._detect(photos, self.options),
-            keep_errors=on_error == "keep",
-            on_all_cores=self.threads is None,
-        )
-
-    def _detect(self, photos: Sequence[Photo], options: SearchOptions) -> list[Poses]:
-        """Find the heads of photos as they are given, and also turned where that is wanted and needed."""
-        found = self._detect_as_given(photos, options)
-        if options.orientation == "auto":
-            found = [
-                best_turn(photo, poses, lambda turned: self._detect_as_given([turned], options)[0])
-                for photo, poses in zip(photos, found, strict=True)
-            ]
-        return found
-
-    def _detect_as_given(self, photos: Sequence[Photo], options: SearchOptions) -> list[Poses]:
+    def _search_as_given(self, photos: Sequence[Photo], options: SearchOptions) -> list[Poses]:
         images = [photo.pyramid for photo in photos]
         sizes_px = [options.face_size.in_photo(each.camera.width, each.camera.height) for each in photos]
         factors = [max(photo.factor_xy) for photo in photos]

@@ -1,16 +1,19 @@
-"""Options of a search for faces, checked; shared by the analyzer, the head-pose detector and every door."""
+"""Options of a search for faces, checked, and the search; what analyzer and head-pose detector share."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from math import inf
 from numbers import Integral, Real
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from facegeom.errors import InputError, shown
-from facegeom.image.reading import MAX_PIXELS, FaceSize
+from facegeom.errors import FacegeomError, InputError, shown
+from facegeom.image.photo import Photo, answer_in_chunks, no_memory, open_photo
+from facegeom.image.reading import MAX_PIXELS, FaceSize, Source
+from facegeom.results.base import Table
+from facegeom.results.turning import best_turn
 
 MIN_FACE_PX = 12.0
 MIN_FACE_FRACTION = 0.055
@@ -78,6 +81,153 @@ class SearchOptions:
         return replace(self, **given) if given else self
 
 
+SEARCH_OPTIONS = tuple(each.name for each in fields(SearchOptions) if each.init)
+"""Names of the options, in their order."""
+
+Found = TypeVar("Found", bound=Table[Any])
+
+
+class PhotoSearch(Generic[Found]):
+    """A search for faces by :class:`SearchOptions`: of one photo in a call, of many in a batch.
+
+    Attributes:
+        face_px: decoded pixels that the smallest face needs; None for photos at full size.
+        options: of all calls.
+        threads: threads of one network call; None for one, and a batch uses all cores.
+    """
+
+    face_px: ClassVar[float | None] = None
+    options: SearchOptions
+    threads: int | None
+
+    def __call__(
+        self,
+        source: Source | Photo,
+        fov_deg: float | None = None,
+        *,
+        min_face: float | None = None,
+        max_faces: int | None = None,
+        min_score: float | None = None,
+        orientation: Orientation | None = None,
+    ) -> Found:
+        """Find the faces of one photo, best first. Options that are given replace the constructor's.
+
+        Args:
+            source: a path, the bytes of a file, a PIL image, an array (H, W, 3) RGB or (H, W) grey, or a
+                :class:`facegeom.image.photo.Photo`.
+            fov_deg: angle of view across the longer side, degrees.
+            min_face: height of the smallest face to look for, pixels.
+            max_faces: keep at most so many faces.
+            min_score: least score of a face, in [0, 1].
+            orientation: "exif" or "auto".
+
+        Raises:
+            ImageError: the photo cannot be read or used.
+            InputError: an option out of its range.
+        """
+        options = self.options.changed(
+            min_face=min_face,
+            max_faces=max_faces,
+            min_score=min_score,
+            fov_deg=fov_deg,
+            orientation=orientation,
+        )
+        photo = self._open(source, options)
+        try:
+            return self._search([photo], options)[0]
+        except MemoryError as error:
+            raise no_memory(photo.file, error) from error
+
+    @overload
+    def batch(
+        self,
+        sources: Iterable[Source | Photo],
+        *,
+        fov_deg: float | None = ...,
+        min_face: float | None = ...,
+        max_faces: int | None = ...,
+        min_score: float | None = ...,
+        orientation: Orientation | None = ...,
+        on_error: Literal["raise"] = "raise",
+    ) -> list[Found]: ...
+    @overload
+    def batch(
+        self,
+        sources: Iterable[Source | Photo],
+        *,
+        fov_deg: float | None = ...,
+        min_face: float | None = ...,
+        max_faces: int | None = ...,
+        min_score: float | None = ...,
+        orientation: Orientation | None = ...,
+        on_error: Literal["keep"],
+    ) -> list[Found | FacegeomError]: ...
+    def batch(
+        self,
+        sources: Iterable[Source | Photo],
+        *,
+        fov_deg: float | None = None,
+        min_face: float | None = None,
+        max_faces: int | None = None,
+        min_score: float | None = None,
+        orientation: Orientation | None = None,
+        on_error: Literal["raise", "keep"] = "raise",
+    ) -> list[Any]:
+        """Find the faces of many photos of any sizes, on all cores unless ``threads`` was given.
+
+        Args:
+            sources: photos, each as in a call.
+            fov_deg: as in a call, for all photos.
+            min_face: as in a call.
+            max_faces: as in a call.
+            min_score: as in a call.
+            orientation: as in a call.
+            on_error: "raise", or "keep": the error stands in the list in the place of a bad photo's faces.
+
+        Returns:
+            For each photo what a call returns, or, with ``on_error="keep"``, the :class:`FacegeomError` that
+            says why there are none.
+
+        Raises:
+            ImageError: a photo cannot be read or used.
+            InputError: an option out of its range.
+        """
+        options = self.options.changed(
+            min_face=min_face,
+            max_faces=max_faces,
+            min_score=min_score,
+            fov_deg=fov_deg,
+            orientation=orientation,
+        )
+        check_name("on_error", on_error, ("raise", "keep"))
+        return answer_in_chunks(
+            sources,
+            lambda source: self._open(source, options),
+            lambda photos: self._search(photos, options),
+            keep_errors=on_error == "keep",
+            on_all_cores=self.threads is None,
+        )
+
+    def _open(self, source: Source | Photo, options: SearchOptions) -> Photo:
+        """Open a photo with as many pixels as the smallest face needs."""
+        if self.face_px is None:
+            return open_photo(source, options.fov_deg)
+        return open_photo(source, options.fov_deg, options.face_size, self.face_px)
+
+    def _search(self, photos: Sequence[Photo], options: SearchOptions) -> list[Found]:
+        """Search photos as they are given, and also turned where that is wanted and needed."""
+        found = self._search_as_given(photos, options)
+        if options.orientation == "auto":
+            found = [
+                best_turn(photo, faces, lambda turned: self._search_as_given([turned], options)[0])
+                for photo, faces in zip(photos, found, strict=True)
+            ]
+        return found
+
+    def _search_as_given(self, photos: Sequence[Photo], options: SearchOptions) -> list[Found]:
+        raise NotImplementedError
+
+
 def check_name(option: str, name: str, known: Sequence[str]) -> None:
     """Raise an InputError unless the argument is one of the known names."""
     if not (isinstance(name, str) and name in known):
@@ -85,8 +235,8 @@ def check_name(option: str, name: str, known: Sequence[str]) -> None:
 
 
 def check_number(name: str, value: Any, low: float, high: float, integer: bool = False) -> None:
-    """Raise an InputError unless the argument is a number from ``low`` to ``high``."""
-    usable = isinstance(value, Integral if integer else Real)
+    """Raise an InputError unless the argument is a number from ``low`` to ``high``; a bool is none."""
+    usable = isinstance(value, Integral if integer else Real) and not isinstance(value, bool)
     if not (usable and low <= value <= high):
         kind = "a whole number" if integer else "a number"
         raise InputError(f"{name}: expected {kind} from {low:g} to {high:g}, got {shown(value)}")

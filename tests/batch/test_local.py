@@ -12,7 +12,7 @@ import pytest
 
 from facegeom.batch import local
 from facegeom.batch.input_index import Job, PhotoRef, Record
-from facegeom.batch.rows import read_counts
+from facegeom.batch.rows import read_metadata
 from facegeom.batch.sources import list_photos
 from facegeom.batch.work import Attempt, Outcome, Piece, Settings, Worker
 from facegeom.errors import InputError
@@ -142,9 +142,9 @@ def test_a_photo_that_takes_too_long_is_left_out(
     (tmp_path / "slow.jpg").write_text("slow")
     job = Job(7, tuple(list_photos([tmp_path / "slow.jpg"])))
     content = contents(local.run([job], Settings(timeout_s=3), workers=1))[7]
-    assert read_counts(content).errors == 1
-    error = pq.read_table(pa.BufferReader(content))["error"][0].as_py()
-    assert error == "it took longer than 3 s and was left out; see --timeout"
+    table = pq.read_table(pa.BufferReader(content))
+    assert read_metadata(table.schema)["errors"] == 1
+    assert table["error"][0].as_py() == "it took longer than 3 s and was left out; see --timeout"
     assert len(started) == 2 and not any(map(runs, started))
 
 

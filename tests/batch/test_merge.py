@@ -64,6 +64,8 @@ def test_files_of_an_earlier_merge_go(finished: Path, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_merged(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="threads: expected a whole number"):
+        list(merge(str(tmp_path), str(tmp_path / "out"), threads=0))
     with pytest.raises(InputError, match="found no rows"):
         list(merge(str(tmp_path / "nowhere"), str(tmp_path / "rows")))
     (finished / "parts/part-0000003.parquet").unlink()

@@ -236,6 +236,11 @@ def test_another_version_or_network_is_refused(
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"engine": "spark"}, "engine: expected"),
     ({"workers": 0}, "workers: expected"),
+    ({"workers": "2"}, "workers: expected a whole number from 1 to inf, got '2'"),
+    ({"workers": 1.5}, "workers: expected a whole number"),
+    ({"part_size": "3"}, "part_size: expected a whole number"),
+    ({"gpus_per_worker": "1"}, "gpus_per_worker: expected a number"),
+    ({"select": Selection(sample="all")}, "sample: expected a number"),  # type: ignore[arg-type]
     ({"gpus_per_worker": 0}, "gpus_per_worker: expected"),
     ({"part_size": 0}, "part_size: expected"),
     ({"select": Selection(limit=0)}, "limit: expected"),
@@ -254,6 +259,13 @@ def test_wrong_arguments(album: Path, tmp_path: Path, arguments: dict[str, Any],
         analyze_many(**{"sources": [album], "out": tmp_path / "out", **arguments})
     assert message in str(caught.value)
     assert not (tmp_path / "out/run.json").exists()
+
+
+def test_numbers_of_numpy_are_taken(album: Path, tmp_path: Path, in_process: list[int]) -> None:
+    numbers = {"part_size": np.int64(3), "max_faces": np.int32(2), "min_score": np.float32(0.5)}
+    assert run(album, tmp_path / "out", **numbers).done.photos == 10
+    plain = {"part_size": 3, "max_faces": 2, "min_score": 0.5}
+    assert run(album, tmp_path / "out", **plain).earlier == 10  # the same run
 
 
 def test_output_folder_among_the_photos(album: Path, in_process: list[int]) -> None:

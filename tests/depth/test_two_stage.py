@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from facegeom import parallel
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.depth.mesh_depth import mesh_depths
 from facegeom.depth.two_stage import MeshDepth, NetworkDepth, PlacedMeshes, depth_source
 from facegeom.errors import InputError
 from facegeom.image.photo import Photo, open_photo
+from facegeom.models import weights
+from facegeom.models.engine import Engine
 from facegeom.results import Faces
 
 MakeFaces = Callable[..., Faces]
@@ -21,7 +24,7 @@ DEMO = Path(str(files("facegeom") / "data" / "astronaut.jpg"))
 
 
 class Known:
-    """Predicts the depth of a mesh along the line of sight, from an arbitrary plane, in both stages."""
+    """Both stages; predicts the depth of a mesh along the line of sight, from an arbitrary plane."""
 
     def __init__(self, faces: Faces, start_mm: float = 321.0) -> None:
         mesh = mesh_depths(faces.mesh_px, faces.mesh_mm)[0]
@@ -33,15 +36,14 @@ class Known:
         self.behind = filled.reshape(80, 2, 80, 2).mean(axis=(1, 3)).astype(np.float32)
         self.calls: list[tuple[Any, ...]] = []
 
-    def first(self, crops: np.ndarray) -> list[np.ndarray]:
+    def batched(self, crops: np.ndarray, outputs: int | None = None) -> list[np.ndarray]:
         self.calls.append((crops.dtype, crops.shape))
-        wide = np.repeat(np.repeat(self.behind, 2, 0), 2, 1)
         count = len(crops)
-        return [np.stack([wide] * count), np.ones((count, 80, 80)), np.zeros((count, CLASSES, 80, 80))]
-
-    def second(self, crops: np.ndarray) -> list[np.ndarray]:
-        self.calls.append((crops.dtype, crops.shape))
-        return [np.stack([self.behind] * len(crops))]
+        if crops.shape[-1] == 2:
+            return [np.stack([self.behind] * count)]
+        wide = np.repeat(np.repeat(self.behind, 2, 0), 2, 1)
+        found = [np.stack([wide] * count), np.ones((count, 80, 80)), np.zeros((count, CLASSES, 80, 80))]
+        return found[:outputs]
 
 
 def black() -> Photo:
@@ -61,7 +63,7 @@ def test_predictions_are_aligned_to_the_mesh(
 ) -> None:
     faces = make_faces(angles_deg=(15, 5, 10), translation_mm=place)
     known = Known(faces)
-    depth = NetworkDepth(known.first, known.second)  # type: ignore[arg-type]
+    depth = NetworkDepth(known, known)  # type: ignore[arg-type]
     (found,) = depth([black()], [placed(faces)])[0]
     mesh = mesh_depths(faces.mesh_px, faces.mesh_mm)[0]
     np.testing.assert_array_equal(found.mask, mesh.mask)
@@ -73,7 +75,7 @@ def test_predictions_are_aligned_to_the_mesh(
 def test_photos_without_faces(make_faces: MakeFaces) -> None:
     faces = make_faces()
     known = Known(faces)
-    depth = NetworkDepth(known.first, known.second)  # type: ignore[arg-type]
+    depth = NetworkDepth(known, known)  # type: ignore[arg-type]
     found = depth([black()] * 3, [NOBODY, placed(faces), NOBODY])
     assert [len(maps) for maps in found] == [0, 1, 0]
     assert depth([black()], [NOBODY]) == [()]
@@ -84,6 +86,26 @@ def test_the_mesh_as_a_source(make_faces: MakeFaces) -> None:
     faces = make_faces()
     found = MeshDepth()([black()] * 2, [placed(faces), NOBODY])
     assert [len(maps) for maps in found] == [1, 0]
+
+
+def test_many_faces_are_divided_among_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "available_cores", lambda: 2)
+    called: list[int] = []
+
+    class Counted(Engine):
+        def __call__(self, batch: np.ndarray, **others: np.ndarray) -> list[np.ndarray]:
+            called.append(len(batch))
+            return super().__call__(batch, **others)
+
+    crops = np.random.default_rng(5).integers(0, 256, (18, 160, 160, 3), dtype=np.uint8)
+    default, one = (
+        NetworkDepth(*(Counted(weights.path(stage), threads=threads) for stage in ("depth1", "depth2")))
+        for threads in (None, 1)
+    )
+    divided = default.predict(crops)
+    assert called == [9] * 4
+    for found, expected in zip(divided, one.predict(crops), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("wanted", ["stereo", None, 2])

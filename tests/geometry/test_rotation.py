@@ -179,3 +179,13 @@ def test_procrustes_of_many_shapes_onto_one() -> None:
     assert found.scale.shape == (6,) and found.translation.shape == (6, 3)
     np.testing.assert_allclose(found.rotation, np.swapaxes(rotation, 1, 2), atol=1e-9)
     np.testing.assert_allclose(found.apply(many), np.broadcast_to(source, many.shape), atol=1e-9)
+
+
+@given(yaws, yaws, turns)
+def test_upright_axes_follow_the_roll(yaw: float, pitch: float, roll: float) -> None:
+    axes = rot.upright_axes(rot.rotation_from_angles(yaw, pitch, roll)[None])[0]
+    np.testing.assert_allclose(axes @ axes.T, np.eye(2), atol=1e-9)
+    assert np.linalg.det(axes) > 0
+    upright = rot.upright_axes(rot.rotation_from_angles(0, pitch, roll)[None])[0]
+    sine, cosine = np.sin(np.deg2rad(roll)), np.cos(np.deg2rad(roll))
+    np.testing.assert_allclose(upright, [[cosine, -sine], [sine, cosine]], atol=1e-6)

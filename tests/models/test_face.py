@@ -12,7 +12,9 @@ from facegeom.geometry.boxes import square
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import rotation_from_angles, rotation_to_6d
 from facegeom.geometry.schemes import MESH478_EYE_CORNERS
+from facegeom.image.crop import crop_squares
 from facegeom.image.pyramid import Pyramid
+from facegeom.models import face
 from facegeom.models.engine import BATCH, Engine
 from facegeom.models.face import CROP_PX, CROP_SCALE, NEAR, FaceGeometry, FaceNet, FacePredictions
 
@@ -270,6 +272,18 @@ def test_photos_with_and_without_a_lens_share_batches() -> None:
         alone = FaceNet(FakeNet())([image], [part], [lens])[0]
         for name in FacePredictions.__dataclass_fields__:
             np.testing.assert_allclose(getattr(found, name), getattr(alone, name), atol=1e-9, err_msg=name)
+
+
+def test_crops_with_a_view_are_not_cut_upright_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+
+    def counted(image: Pyramid, squares: np.ndarray, *others: int) -> np.ndarray:
+        counts.append(len(squares))
+        return crop_squares(image, squares, *others)
+
+    monkeypatch.setattr(face, "crop_squares", counted)
+    FaceNet(FakeNet())([plain(100, (160, 160))], [np.concatenate([ASIDE, ASIDE - 30])], [LENS])
+    assert sum(counts) == 1
 
 
 def test_drifted_faces_are_refined_through_the_lens() -> None:

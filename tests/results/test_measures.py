@@ -1,5 +1,6 @@
 """Schemes, lengths of eyes and mouth, irises, and matrices for other programs, with worked numbers."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -59,6 +60,15 @@ def test_how_far_eyes_and_mouth_are_open(faces: Faces) -> None:
     assert (*shut.eye_open, shut.mouth_open) == (0, 0, 0)
     assert faces.eye_open.shape == faces.eye_open_mm.shape == (3, 2)
     assert faces.mouth_open.shape == faces.mouth_open_mm.shape == (3,)
+
+
+def test_numbers_of_one_face_are_floats(faces: Faces) -> None:
+    names = ("gaze_yaw_deg", "gaze_pitch_deg", "mouth_open", "mouth_open_mm", "yaw_deg", "score")
+    one = {name: getattr(faces[1], name) for name in names} | faces[1].coefficients
+    assert json.loads(json.dumps(one)) == one
+    all_of_them = {name: getattr(faces, name) for name in names} | faces.coefficients
+    assert {name: values[1] for name, values in all_of_them.items()} == pytest.approx(one, rel=1e-6)
+    assert {values.dtype for values in all_of_them.values()} == {np.dtype(np.float32)}
 
 
 def test_the_turn_of_the_head_does_not_close_the_eyes(faces: Faces) -> None:

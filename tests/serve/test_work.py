@@ -16,9 +16,9 @@ from PIL import Image
 from facegeom import FaceAnalyzer, Faces
 from facegeom.errors import ImageError
 from facegeom.image import reading
-from facegeom.options import SearchOptions
+from facegeom.options import SEARCH_OPTIONS, SearchOptions
 from facegeom.serve.problems import RefusedError
-from facegeom.serve.work import ANALYZER_OPTIONS, EncodedFaces, Options, Task, analyze_tasks
+from facegeom.serve.work import EncodedFaces, Options, Task, analyze_tasks
 
 
 def png(pixels: np.ndarray) -> bytes:
@@ -46,10 +46,10 @@ def test_each_photo_has_its_own_options(analyzer: FaceAnalyzer, portrait: Path) 
     assert analyzer.options == SearchOptions()
 
 
-@pytest.mark.parametrize("name", ANALYZER_OPTIONS)
+@pytest.mark.parametrize("name", SEARCH_OPTIONS)
 def test_options_are_those_of_a_search(name: str) -> None:
     fields = {each.name: each for each in dataclasses.fields(SearchOptions) if each.init}
-    assert list(fields) == list(ANALYZER_OPTIONS)
+    assert list(fields) == list(SEARCH_OPTIONS)
     assert getattr(Options(), name) == fields[name].default
 
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from PIL import Image
 from playwright.sync_api import Page
 
 from facegeom import FaceAnalyzer
-from facegeom.serve.pages import DEMO
+from facegeom.models.face import NEAR
+from facegeom.serve.pages import DEMO, model_data
 from facegeom.video import matching, smoothing, tracking
 
 UPRIGHT_PX, ROLLED_PX = 0.5, 1.5
@@ -32,6 +34,14 @@ _CONSTANTS = """async () => {
   const { TRACKING } = await import("/static/local/tracker.js");
   const { SMOOTHING } = await import("/static/local/smoothing.js");
   return [TRACKING, SMOOTHING];
+}"""
+
+_SMOOTH = """async ([faces, times, settings, canonicalMm]) => {
+  const { FaceSmoother } = await import("/static/local/smoothing.js");
+  const { Camera } = await import("/static/local/camera.js");
+  const smoother = new FaceSmoother({ faceNet: { settings }, canonicalMm });
+  const camera = new Camera(480, 360, 50);
+  return faces.map((face, index) => smoother.smooth([face], [0], times[index], camera)[0].mesh);
 }"""
 
 
@@ -74,7 +84,7 @@ def test_constants_are_those_of_the_runtime(module_page: Page) -> None:
         )
     }
     settings, shares = smoothing.SmoothingSettings(), smooth.pop("share")
-    names = ("NOISE_LEVEL", "NOISE_LEVELS", "NOISE_LEVEL_S", "RESET_AFTER_S")
+    names = ("NOISE_LEVEL", "NOISE_LEVELS", "NOISE_LEVEL_S", "UNEVEN_STEPS", "CONFIDENCES", "RESET_AFTER_S")
     expected = vars(settings) | {name: getattr(smoothing, name) for name in names}
     assert smooth == {
         name: list(value) if isinstance(value, tuple) else value for name, value in expected.items()
@@ -103,6 +113,36 @@ def test_a_moving_and_rolling_face(module_page: Page, analyzer: FaceAnalyzer) ->
         np.testing.assert_allclose(face["gaze"]["eyes"], ours.gaze, atol=0.03 * within_px)
         np.testing.assert_allclose(list(face["expression"].values()), ours.expression, atol=0.06 * within_px)
     assert abs(ours.roll_deg) > 50  # the crop was rolled
+
+
+def test_noise_is_learned_from_uneven_steps(module_page: Page, analyzer: FaceAnalyzer) -> None:
+    base, draw = analyzer(np.asarray(frame(0, 0))), np.random.default_rng(0)
+    eyes_px = np.linalg.norm(base.mesh_px[0, 33, :2] - base.mesh_px[0, 263, :2])
+    scale_px = np.tile([0.001, 0.01, 0.02, 0.5], 120)[:478] * eyes_px  # the first and last beyond all bounds
+    confidence = -np.expm1(-NEAR * eyes_px / scale_px)[None]
+    times = np.cumsum([0, 1, 1, 2, 1, 3, 2, 8, 1, 1, 0.5, 1]) / 30
+    noise = draw.normal(0, 0.4, (len(times), *base.mesh_px.shape))
+    noise[:, :, [33, 263]] = 0  # the eye corners, of whose distance confidences are fractions
+    meshes = [base.mesh_px + each + [20 * time, 0, 0] for each, time in zip(noise, times, strict=True)]
+    faces = [replace(base, mesh_px=mesh, mesh_confidence=confidence) for mesh in meshes]
+    data, smooth = model_data(), smoothing.FaceSmoother()
+    given = [
+        {
+            "box": each.box_xyxy[0].tolist(),
+            "rotation": each.rotation[0].tolist(),
+            "landmarks": each.landmarks_px[0].tolist(),
+            "landmarksScale": [0.01 * float(eyes_px)] * 68,
+            "mesh": each.mesh_px[0].tolist(),
+            "meshScale": scale_px.tolist(),
+            "gaze": [[0, 0, -1]] * 2,
+            "expression": [0] * 52,
+        }
+        for each in faces
+    ]
+    answers = module_page.evaluate(_SMOOTH, [given, times.tolist(), data["face"], data["canonical_mm"]])
+    for each, time_s, answer in zip(faces, times.tolist(), answers, strict=True):
+        expected = smooth(tracking.TrackedFaces(np.zeros(1, int), each), time_s).faces.mesh_px[0]
+        np.testing.assert_allclose(answer, expected, rtol=0, atol=0.002)
 
 
 def test_a_lost_face_gets_a_new_number(module_page: Page) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
+from math import inf
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,6 +37,7 @@ def merge(run: str, out: str, megabytes: float = 256, threads: int = 4) -> Itera
         OutputError: ``out`` cannot be written.
     """
     check_number("megabytes", megabytes, 1, 4096)
+    check_number("threads", threads, 1, inf, integer=True)
     source = Output(run, only_read=True)
     records = [record for record in ordered(source.records()) if record.photos]
     if not records:

@@ -7,8 +7,11 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
+
+import numpy as np
 
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.batch import local, ray_engine
@@ -17,11 +20,10 @@ from facegeom.batch.output import Output
 from facegeom.batch.work import TIMEOUT_S, Settings, networks_of
 from facegeom.errors import InputError, OutputError
 from facegeom.models.devices import EIGHT_BITS, resolve
-from facegeom.options import check_number
+from facegeom.options import SEARCH_OPTIONS, check_name, check_number
 from facegeom.parallel import available_cores
 
-_SEARCH_OPTIONS = {"min_face", "max_faces", "min_score", "fov_deg", "orientation"}
-_OPTIONS = {"detector", "weights", "pose_net", "threads", *_SEARCH_OPTIONS}
+_OPTIONS = {"detector", "weights", "pose_net", "threads", *SEARCH_OPTIONS}
 """Options of a :class:`facegeom.FaceAnalyzer` that a run takes."""
 
 EngineName: TypeAlias = Literal["local", "ray"]
@@ -55,7 +57,7 @@ def analyze_many(
         out: folder of the run: a path on this machine, or a URL that every worker can write to.
         engine: "local", or "ray" for a cluster; both write the same bytes.
         workers: number of processes; None for one per core, or a single one with a GPU.
-        device: "cpu" or "cuda".
+        device: as of :class:`facegeom.FaceAnalyzer`.
         gpus_per_worker: fraction of a GPU that Ray gives to each worker.
         mesh: whether rows hold the mesh; without it they take a fifteenth of the space.
         column: Parquet column with the photos' bytes; None for the only one that can hold them.
@@ -83,16 +85,13 @@ def analyze_many(
     """
     select = select or Selection()
     for name, number in (("workers", workers), ("part_size", part_size), ("limit", select.limit)):
-        if number is not None and number < 1:
-            raise InputError(f"{name}: expected at least 1, got {number!r}")
-    if engine not in ("local", "ray"):
-        raise InputError(f"engine: expected 'local' or 'ray', got {engine!r}")
+        if number is not None:
+            check_number(name, number, 1, inf, integer=True)
+    check_name("engine", engine, ("local", "ray"))
     check_number("timeout_s", timeout_s, 1, 1e6)
     check_number("max_errors", max_errors, 0, 1e9)
-    if not 0 < select.sample <= 1:
-        raise InputError(f"sample: expected more than 0, at most 1, got {select.sample!r}")
-    if not gpus_per_worker > 0:
-        raise InputError(f"gpus_per_worker: expected more than 0, got {gpus_per_worker!r}")
+    check_number("sample", select.sample, 1e-9, 1)
+    check_number("gpus_per_worker", gpus_per_worker, 1e-4, 1e4)  # Ray counts ten thousandths
     if unknown := options.keys() - _OPTIONS:
         raise InputError(f"expected options of FaceAnalyzer, got {', '.join(sorted(unknown))}")
     sources = list(sources)
@@ -112,6 +111,8 @@ def analyze_many(
         "sample": select.sample,
         **options,
     }
+    for name, each in made_with.items():  # JSON holds no numbers of numpy
+        made_with[name] = each.item() if isinstance(each, np.generic) else each
     location = os.fspath(out)
     output = Output(location, select.dry_run)
     is_locked = not (output.is_store or select.dry_run)

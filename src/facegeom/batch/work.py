@@ -42,7 +42,7 @@ class Settings:
     """Settings of a worker.
 
     Attributes:
-        device: "cpu" or "cuda".
+        device: as of :class:`facegeom.FaceAnalyzer`.
         mesh: whether rows hold the mesh.
         column: Parquet column with the photos' bytes; None for the only one that can hold them.
         options: of :class:`facegeom.FaceAnalyzer`.

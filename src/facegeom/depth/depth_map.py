@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from facegeom.errors import InputError, shown
 from facegeom.geometry.placement import fit_canonical_head
+from facegeom.geometry.rotation import upright_axes
 from facegeom.geometry.transforms import apply
 
 FloatArray = npt.NDArray[np.floating]
@@ -89,9 +90,7 @@ def depth_squares(mesh_px: FloatArray, size_px: int = SIZE_PX, side_mm: float = 
         side_mm: side of the square, millimetres.
     """
     fit = fit_canonical_head(mesh_px)
-    down = fit.rotation[:, :2, 1]
-    down = down / np.maximum(np.linalg.norm(down, axis=1, keepdims=True), 1e-9)
-    axes = np.stack([np.stack([down[:, 1], -down[:, 0]], axis=1), down], axis=2)  # columns: right and down
+    axes = upright_axes(fit.rotation)
     upright = mesh_px[..., :2] @ axes
     middle = (upright.min(axis=1) + upright.max(axis=1)) / 2
     step = (fit.scale * side_mm / size_px)[:, None, None] * axes

@@ -24,7 +24,6 @@ FloatArray: TypeAlias = npt.NDArray[np.floating]
 DEFAULT = "mesh"
 """Source of depth unless one is named: "mesh" or "network"."""
 
-BATCH = 16
 GREY = np.array((0.299, 0.587, 0.114), np.float32)
 FACE = 0.5
 """Least probability of a face for a pixel to be trusted."""
@@ -90,6 +89,8 @@ class NetworkDepth:
 
     def __call__(self, photos: Sequence[Photo], meshes: Sequence[PlacedMeshes]) -> list[tuple[DepthMap, ...]]:
         """Return a depth map for each face of each photo; all photos' faces share the networks' calls."""
+        if not any(len(each.mesh_px) for each in meshes):
+            return [() for _ in meshes]
         by_mesh = [mesh_depths(each.mesh_px, each.mesh_mm) for each in meshes]
         crops = [
             crop_rotated(
@@ -99,7 +100,7 @@ class NetworkDepth:
             )
             for photo, depths in zip(photos, by_mesh, strict=True)
         ]
-        behind, probability = self.predict(np.concatenate(crops)) if crops else self._nothing()
+        behind, probability = self.predict(np.concatenate(crops))
         rows = iter(zip(behind, probability, strict=True))
         return [
             tuple(
@@ -113,24 +114,13 @@ class NetworkDepth:
         """Predict millimetres behind the nose tip and probabilities of a face.
 
         Args:
-            crops: (N, 160, 160, 3) uint8 RGB.
+            crops: (N, 160, 160, 3) uint8 RGB, N > 0.
 
         Returns:
             Two arrays (N, 80, 80).
         """
-        if not len(crops):
-            return self._nothing()
-        parts = [self._both_stages(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)]
-        behind, probability = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return behind, probability
-
-    def _both_stages(self, crops: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        coarse, probability, _ = self.first(crops)
-        return self.second(np.stack([crops @ GREY, coarse], axis=-1))[0], probability
-
-    @staticmethod
-    def _nothing() -> tuple[FloatArray, FloatArray]:
-        return np.zeros((0, SIZE_PX // 2, SIZE_PX // 2)), np.zeros((0, SIZE_PX // 2, SIZE_PX // 2))
+        coarse, probability = self.first.batched(crops, outputs=2)  # the classes' logits are a megabyte each
+        return self.second.batched(np.stack([crops @ GREY, coarse], axis=-1))[0], probability
 
 
 def align_to_mesh(

@@ -21,9 +21,19 @@ def in_photo(
     return np.asarray((boxes_xyxy + 0.5) * np.tile(factor_xy, 2) - 0.5 + np.tile(offset_xy, 2))
 
 
-def area(boxes_xyxy: FloatArray) -> FloatArray:
-    """Return the areas (...,) of boxes (..., 4) in square pixels; an inverted box has area 0."""
-    return np.asarray(np.clip(boxes_xyxy[..., 2:] - boxes_xyxy[..., :2], 0, None).prod(axis=-1))
+def _areas(first_xyxy: FloatArray, second_xyxy: FloatArray) -> list[FloatArray]:
+    """Return the areas (...) of what boxes (..., 4) have in common, of the first and of the second.
+
+    An inverted box has area 0.
+    """
+    low = np.maximum(first_xyxy[..., :2], second_xyxy[..., :2])
+    high = np.minimum(first_xyxy[..., 2:], second_xyxy[..., 2:])
+    sizes = (
+        high - low,
+        first_xyxy[..., 2:] - first_xyxy[..., :2],
+        second_xyxy[..., 2:] - second_xyxy[..., :2],
+    )
+    return [np.clip(size, 0, None).prod(axis=-1) for size in sizes]
 
 
 def iou(first_xyxy: FloatArray, second_xyxy: FloatArray) -> FloatArray:
@@ -33,29 +43,21 @@ def iou(first_xyxy: FloatArray, second_xyxy: FloatArray) -> FloatArray:
 
 def overlap(first_xyxy: FloatArray, second_xyxy: FloatArray, *, over_smaller: bool = False) -> FloatArray:
     """Return the intersection (N, M) of boxes (N, 4) and (M, 4) over their union, or over the smaller box."""
-    low = np.maximum(first_xyxy[:, None, :2], second_xyxy[None, :, :2])
-    high = np.minimum(first_xyxy[:, None, 2:], second_xyxy[None, :, 2:])
-    inter = np.clip(high - low, 0, None).prod(axis=-1)
-    first = np.clip(first_xyxy[:, 2:] - first_xyxy[:, :2], 0, None).prod(axis=-1)[:, None]
-    second = np.clip(second_xyxy[:, 2:] - second_xyxy[:, :2], 0, None).prod(axis=-1)[None]
+    inter, first, second = _areas(first_xyxy[:, None], second_xyxy)
     whole = np.minimum(first, second) if over_smaller else first + second - inter
     return np.asarray(inter / np.maximum(whole, 1e-9))
 
 
 def covered(inner_xyxy: FloatArray, outer_xyxy: FloatArray) -> FloatArray:
     """Return the fraction (N, M), in [0, 1], of each box of (N, 4) that lies in each of (M, 4)."""
-    low = np.maximum(inner_xyxy[:, None, :2], outer_xyxy[None, :, :2])
-    high = np.minimum(inner_xyxy[:, None, 2:], outer_xyxy[None, :, 2:])
-    inter = area(np.concatenate([low, high], axis=-1))
-    return np.asarray(inter / np.maximum(area(inner_xyxy)[:, None], 1e-9))
+    inter, inner, _ = _areas(inner_xyxy[:, None], outer_xyxy)
+    return np.asarray(inter / np.maximum(inner, 1e-9))
 
 
 def aligned_iou(first_xyxy: FloatArray, second_xyxy: FloatArray) -> FloatArray:
     """Return the intersection over union (N,) of the boxes in equal rows of (N, 4) and (N, 4)."""
-    low = np.maximum(first_xyxy[:, :2], second_xyxy[:, :2])
-    high = np.minimum(first_xyxy[:, 2:], second_xyxy[:, 2:])
-    inter = area(np.concatenate([low, high], axis=-1))
-    return np.asarray(inter / np.maximum(area(first_xyxy) + area(second_xyxy) - inter, 1e-9))
+    inter, first, second = _areas(first_xyxy, second_xyxy)
+    return np.asarray(inter / np.maximum(first + second - inter, 1e-9))
 
 
 def nms(

@@ -85,6 +85,13 @@ def rotation_to_quaternion(rotation: FloatArray) -> FloatArray:
     return np.asarray(vector * np.where(vector[..., 3:] < 0, -1, 1))
 
 
+def upright_axes(rotation: FloatArray) -> FloatArray:
+    """Return the axes (..., 2, 2) of upright crops in the image; columns: right, and down along the head."""
+    down = rotation[..., :2, 1]
+    down = down / np.maximum(np.linalg.norm(down, axis=-1, keepdims=True), 1e-6)
+    return np.stack([np.stack([down[..., 1], -down[..., 0]], axis=-1), down], axis=-1)
+
+
 def geodesic_deg(first: FloatArray, second: FloatArray) -> FloatArray:
     """Return the angle (...,) in [0, 180] degrees between rotations (..., 3, 3), acos((tr(AᵀB) - 1) / 2)."""
     trace = np.einsum("...ij,...ij->...", first, second)

@@ -15,8 +15,8 @@ from facegeom.graph.builder import Graph, Tensor
 from facegeom.graph.detection import Found, detect, nms, overlap
 from facegeom.graph.sampling import crop_affine, crop_squares
 from facegeom.models import weights as weight_files
-from facegeom.models.face import CROP_PX as FACE_CROP_PX
 from facegeom.models.face import (
+    CONFIRM_SCORE,
     CROP_SCALE,
     DOUBTFUL,
     NEAR,
@@ -25,6 +25,7 @@ from facegeom.models.face import (
     UPSIDE_DOWN_SCORE,
     UPSIDE_DOWN_YAW_DEG,
 )
+from facegeom.models.face import CROP_PX as FACE_CROP_PX
 from facegeom.models.regions import CROP_PX, REGIONS, Region
 from facegeom.models.score_fusion import CERTAIN
 from facegeom.models.sets import VARIANTS, fusion
@@ -224,7 +225,7 @@ class _Analysis:
             is_upside_down &= confidence[1] >= confidence[0] - UPSIDE_DOWN_MARGIN
             sine = _rotation(seen[0].rotation6d).part(1, 2).column(0).reshape(-1).abs()
             is_upside_down &= sine < float(np.sin(np.deg2rad(UPSIDE_DOWN_YAW_DEG)))
-            wrong = rows.take(graph.rows(is_upside_down | (seen[0].score < 0.5)))
+            wrong = rows.take(graph.rows(is_upside_down | (seen[0].score < CONFIRM_SCORE)))
             right = graph.op(
                 "ScatterElements",
                 graph.full(faces.score.size(), 1, np.int64),

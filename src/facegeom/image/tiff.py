@@ -15,9 +15,10 @@ MAX_TAGS = 2000
 """Tags of one directory; a photo has some dozens."""
 
 MAX_PIECES = 100_000
+"""Strips or tiles of one image."""
+
 LARGEST_TILE = 4096**2
 """Pixels of a tile, of which a small picture may be a corner."""
-"""Strips or tiles of one image."""
 
 _BITS, _COMPRESSION, _PHOTOMETRIC, _MAKE, _STRIPS, _TILES = 258, 259, 262, 271, 273, 324
 _WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 322, 323

@@ -1,4 +1,4 @@
-"""Inference sessions of ONNX Runtime; the only module that imports it."""
+"""Inference sessions of ONNX Runtime, which only this module and ``devices`` import."""
 
 import os
 import re
@@ -40,15 +40,13 @@ class Engine:
     """
 
     def __init__(self, path: Path, device: str = "cpu", threads: int | None = None) -> None:
-        if threads is not None and not (
-            isinstance(threads, (int, np.integer)) and 1 <= threads <= MAX_THREADS
-        ):
+        is_number = isinstance(threads, (int, np.integer)) and not isinstance(threads, bool)
+        if threads is not None and not (is_number and 1 <= threads <= MAX_THREADS):
             raise InputError(
                 f"threads: expected a whole number from 1 to {MAX_THREADS}, got {shown(threads)}"
             )
         self.path, self.device = path, devices.resolve(device)
         self.threads = None if threads is None else int(threads)
-        self._first = "pictures"
         self._session: Any = self._open()
         _engines.add(self)
 
@@ -71,19 +69,26 @@ class Engine:
             raise FacegeomError(f"the network {self.path.name} failed: {shown(str(error), 300)}") from error
 
     def batched(
-        self, crops: npt.NDArray[np.uint8 | np.float32], size: int = BATCH, **others: npt.NDArray[np.float32]
+        self,
+        crops: npt.NDArray[np.uint8 | np.float32],
+        size: int = BATCH,
+        outputs: int | None = None,
+        **others: npt.NDArray[np.float32],
     ) -> list[npt.NDArray[np.float32]]:
-        """Run any number of crops or other first inputs (N, ...), N > 0, at most ``size`` in a call."""
+        """Run any number of crops or other first inputs (N, ...), N > 0, at most ``size`` in a call.
+
+        Of several outputs only the first ``outputs`` are kept; None keeps all.
+        """
 
         def run(start: int) -> list[npt.NDArray[np.float32]]:
-            end = start + size
-            return self(crops[start:end], **{name: each[start:end] for name, each in others.items()})
+            part = slice(start, start + size)
+            return self(crops[part], **{name: each[part] for name, each in others.items()})[:outputs]
 
         divided = self.threads is None and self.device == "cpu" and len(crops) > LEAST_BATCH
         if divided:
             size = min(size, max(LEAST_BATCH, -(-len(crops) // free_cores())))
         if len(crops) <= size:
-            return self(crops, **others)
+            return self(crops, **others)[:outputs]
         starts = range(0, len(crops), size)
         parts = side_by_side(run, starts) if divided else map(run, starts)
         return [np.concatenate(each) for each in zip(*parts, strict=True)]

@@ -11,7 +11,7 @@ from facegeom.geometry.boxes import aligned_iou, in_photo, nms, square
 from facegeom.geometry.camera import Camera
 from facegeom.geometry.rotation import angles_from_rotation, rotation_from_6d, rotation_from_angles
 from facegeom.geometry.schemes import IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
-from facegeom.image.crop import crop_images
+from facegeom.image.crop import crop_squares
 from facegeom.image.pyramid import Pyramid, UInt8Array
 from facegeom.models.engine import Engine
 from facegeom.models.virtual_views import VirtualViews, virtual_views
@@ -36,10 +36,13 @@ REFINE_IOU = 0.9
 DOUBTFUL = 0.6
 """Faces whose 68 points have a smaller mean confidence are looked at twice more."""
 
+CONFIRM_SCORE = 0.5
+"""Such a face is left out if the crop around its own square has a smaller score."""
+
 UPSIDE_DOWN_SCORE = 0.98
 UPSIDE_DOWN_MARGIN = 0.12
 UPSIDE_DOWN_YAW_DEG = 45.0
-"""Such a face is left out if the crop turned by 180° has this score and a mean confidence that is smaller by
+"""It is left out, too, if the crop turned by 180° has this score and a mean confidence that is smaller by
 no more than this margin. Heads turned farther than this are unsure either way, and stay. On val it leaves out
 the 10 false faces of photos upside down, none of the scenes' faces, and 3 of the crowds' 206, all masked."""
 
@@ -232,9 +235,8 @@ class FaceNet:
         is_upside_down &= confidence[half:] >= confidence[:half] - UPSIDE_DOWN_MARGIN
         yaw_deg = angles_from_rotation(rotation_from_6d(outputs[2][:half]))[:, 0]
         is_upside_down &= np.abs(yaw_deg) < UPSIDE_DOWN_YAW_DEG
-        is_false = np.split(
-            is_upside_down | (score[:half] < 0.5), np.cumsum([len(rows) for rows in doubtful])[:-1]
-        )
+        is_wrong = is_upside_down | (score[:half] < CONFIRM_SCORE)
+        is_false = np.split(is_wrong, np.cumsum([len(rows) for rows in doubtful])[:-1])
         return [
             each[np.setdiff1d(np.arange(len(each.score)), rows[wrong])]
             for each, rows, wrong in zip(predictions, doubtful, is_false, strict=True)
@@ -248,16 +250,19 @@ def _cut(
     roll_deg: Sequence[FloatArray | None] | None = None,
 ) -> tuple[UInt8Array, list[VirtualViews | None]]:
     """Cut the crops (K, 4) of each image, through virtual cameras where the lens or a roll asks for them."""
-    pixels = crop_images(images, crops, CROP_PX, REDUCING_GAP, OUTSIDE)
     unknown = [None] * len(crops)
     views = [
         None if camera is None and roll is None else virtual_views(crop, camera, roll)
         for crop, camera, roll in zip(crops, cameras or unknown, roll_deg or unknown, strict=True)
     ]
-    starts = accumulate(map(len, crops), initial=0)
-    for start, image, view in zip(starts, images, views, strict=False):
+    pixels = np.empty((sum(map(len, crops)), CROP_PX, CROP_PX, 3), np.uint8)
+    parts = np.split(pixels, np.cumsum([len(crop) for crop in crops])[:-1])
+    for image, crop, view, part in zip(images, crops, views, parts, strict=True):
+        is_upright = np.ones(len(crop), bool)
         if view is not None:
-            pixels[start + view.rows] = view.crop(image, CROP_PX, REDUCING_GAP, OUTSIDE)
+            is_upright[view.rows] = False
+            part[view.rows] = view.crop(image, CROP_PX, REDUCING_GAP, OUTSIDE)
+        part[is_upright] = crop_squares(image, crop[is_upright], CROP_PX, REDUCING_GAP, OUTSIDE)
     return pixels, views
 
 

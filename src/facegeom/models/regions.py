@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.geometry import topology
-from facegeom.geometry.rotation import rotation_from_6d
+from facegeom.geometry.rotation import rotation_from_6d, upright_axes
 from facegeom.geometry.schemes import IBUG68_MIRROR, IBUG68_REGIONS, MESH478_EYE_ENDS, SCHEMES
 from facegeom.geometry.transforms import apply, box_to_square, invert
 from facegeom.image.pyramid import Pyramid
@@ -91,11 +91,7 @@ class Region:
         ends = mesh[:, self.span_indices].astype(np.float64)  # (N, S, P, 2, 3)
         length = np.linalg.norm(ends[..., 0, :] - ends[..., 1, :], axis=-1).max(axis=-1)
         side = np.maximum(length, 1e-6) * self.scale
-        down = rotation[:, :2, 1] / np.maximum(
-            np.linalg.norm(rotation[:, :2, 1], axis=-1, keepdims=True), 1e-6
-        )
-        right = np.stack([down[:, 1], -down[:, 0]], axis=-1)
-        axes = np.stack([right, down], axis=-1)[:, None] * side[..., None, None]
+        axes = upright_axes(rotation)[:, None] * side[..., None, None]
         axes[:, 1:, :, 0] *= -1
         return np.concatenate([axes, ends[..., :2].mean(axis=(2, 3))[..., None]], axis=-1)
 

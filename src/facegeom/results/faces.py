@@ -45,7 +45,7 @@ _NEARLY = 0.01
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Face(Record, OfPhoto, Measures):
+class Face(Record, OfPhoto, Measures[float]):
     """One face. Arrays are float32, finite and read-only.
 
     Attributes:
@@ -105,7 +105,7 @@ class Face(Record, OfPhoto, Measures):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Faces(Table[Face], Measures):
+class Faces(Table[Face], Measures[Float32Array]):
     """All faces of one photo, best first: the fields of :class:`Face` with a leading axis N, which may be 0.
 
     ``faces[0]`` is a :class:`Face`; ``faces[1:]``, ``faces[faces.score > 0.9]`` and ``faces[[2, 0]]`` are
@@ -260,7 +260,7 @@ class Faces(Table[Face], Measures):
 
     def draw(
         self,
-        image: Source,
+        image: Source | None = None,
         *,
         box: bool = True,
         landmarks: bool = True,
@@ -271,7 +271,8 @@ class Faces(Table[Face], Measures):
         """Draw the faces over a copy of their photo; line widths follow the size of each face.
 
         Args:
-            image: the photo: a path, encoded bytes, a Pillow image or an array.
+            image: the photo: a path, encoded bytes, a Pillow image or an array; by default ``file`` is read
+                again.
             box: draw the box and its score.
             landmarks: draw the 68 points, from red (confidence 0) over yellow to green (1).
             mesh: draw the side of the 478-point mesh that the camera sees.
@@ -284,7 +285,7 @@ class Faces(Table[Face], Measures):
 
         Raises:
             ImageError: the photo cannot be read.
-            InputError: the photo has another size than that of the faces.
+            InputError: no photo, or one of another size.
         """
         return draw_faces(
             self.read_photo(image),

@@ -1,8 +1,10 @@
 """What follows from the points and the pose of a face: other schemes, lengths, matrices for other programs.
 
-The leading axes (...) are none for a :class:`facegeom.Face` and N for :class:`facegeom.Faces`. Pairs are the
-person's right and left.
+The leading axes (...) are none for a :class:`facegeom.Face`, whose single numbers are floats, and N for
+:class:`facegeom.Faces`. Pairs are the person's right and left.
 """
+
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +20,11 @@ _LIDS, _CORNERS = np.array(schemes.MESH478_LIDS), np.array(schemes.MESH478_EYE_E
 _LIPS, _OUTER_CORNERS = np.array([(13, 14)]), np.array([schemes.MESH478_EYE_CORNERS])
 _IRISES = np.array(schemes.MESH478_IRISES)
 
+Scalar = TypeVar("Scalar", float, Float32Array)
+"""A number of each face: of one face a float of Python, which JSON holds."""
 
-class Measures:
+
+class Measures(Generic[Scalar]):
     """Points, lengths and matrices that follow from the fields of a face."""
 
     landmarks_px: Float32Array
@@ -32,17 +37,17 @@ class Measures:
     gaze_confidence: Float32Array | None
 
     @property
-    def coefficients(self) -> dict[str, Float32Array]:
+    def coefficients(self) -> dict[str, Scalar]:
         """The expression coefficients (...) by ARKit's names, each in [0, 1].
 
         Raises:
             InputError: the faces come from a file of an older version, without them.
         """
         values = np.moveaxis(known(self.expression, "expression"), -1, 0)
-        return dict(zip(schemes.ARKIT52, values, strict=True))
+        return dict(zip(schemes.ARKIT52, map(self._scalar, values), strict=True))
 
     @property
-    def gaze_yaw_deg(self) -> Float32Array:
+    def gaze_yaw_deg(self) -> Scalar:
         """Degrees (...) of both eyes' look as seen: 0 into the lens, positive to the picture's right edge.
 
         Raises:
@@ -51,7 +56,7 @@ class Measures:
         return self._gaze_deg(0)
 
     @property
-    def gaze_pitch_deg(self) -> Float32Array:
+    def gaze_pitch_deg(self) -> Scalar:
         """Degrees (...) of both eyes' look as seen: 0 into the lens, positive upwards.
 
         Raises:
@@ -59,9 +64,9 @@ class Measures:
         """
         return self._gaze_deg(1)
 
-    def _gaze_deg(self, axis: int) -> Float32Array:
+    def _gaze_deg(self, axis: int) -> Scalar:
         gaze, confidence = known(self.gaze, "gaze"), known(self.gaze_confidence, "gaze_confidence")
-        return np.asarray(gaze_angles_deg(self.rotation, gaze, confidence)[..., axis], np.float32)
+        return self._scalar(gaze_angles_deg(self.rotation, gaze, confidence)[..., axis].astype(np.float32))
 
     @property
     def camera_rotation(self) -> Float32Array:
@@ -106,14 +111,20 @@ class Measures:
         return np.asarray(self.eye_open_mm / np.maximum(self._distance_mm(_CORNERS), 1e-6))
 
     @property
-    def mouth_open_mm(self) -> Float32Array:
+    def mouth_open_mm(self) -> Scalar:
         """Distance (...) of the lips' inner edges in the middle, millimetres of a head of average size."""
-        return self._distance_mm(_LIPS)[..., 0]
+        return self._scalar(self._distance_mm(_LIPS)[..., 0])
 
     @property
-    def mouth_open(self) -> Float32Array:
+    def mouth_open(self) -> Scalar:
         """The same as a fraction of the distance of the outer eye corners, in 3D."""
-        return np.asarray(self.mouth_open_mm / np.maximum(self._distance_mm(_OUTER_CORNERS)[..., 0], 1e-6))
+        lips_mm, eyes_mm = self._distance_mm(_LIPS)[..., 0], self._distance_mm(_OUTER_CORNERS)[..., 0]
+        return self._scalar(lips_mm / np.maximum(eyes_mm, 1e-6))
+
+    def _scalar(self, values: Any) -> Scalar:
+        """Return the values (N,) of several faces as they are, that of one face as a float."""
+        scalar: Scalar = values if np.ndim(values) else values.item()
+        return scalar
 
     def _distance_mm(self, pairs: npt.NDArray[np.intp]) -> Float32Array:
         """Return the distances (...) between pairs (..., 2) of mesh points."""

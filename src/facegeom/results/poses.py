@@ -69,11 +69,12 @@ class Poses(Table[Pose]):
     file: str | None = None
     turned_deg: int = 0
 
-    def draw(self, image: Source, *, box: bool = True, axes: bool = True) -> Image:
+    def draw(self, image: Source | None = None, *, box: bool = True, axes: bool = True) -> Image:
         """Draw boxes and axes of the heads over a copy of their photo.
 
         Args:
-            image: the photo: a path, encoded bytes, a Pillow image or an array.
+            image: the photo: a path, encoded bytes, a Pillow image or an array; by default ``file`` is read
+                again.
             box: draw the box and its score.
             axes: draw the head's axes from the middle of the box: x red, y green, z blue along the nose.
 
@@ -82,7 +83,7 @@ class Poses(Table[Pose]):
 
         Raises:
             ImageError: the photo cannot be read.
-            InputError: the photo has another size than that of the heads.
+            InputError: no photo, or one of another size.
         """
         pixels = self.read_photo(image)
         return draw_heads(pixels, self.box_xyxy, self.score, self.rotation, box=box, axes=axes)

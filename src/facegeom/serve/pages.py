@@ -33,7 +33,7 @@ from facegeom.geometry.schemes import ARKIT52, DERIVED, IBUG68_EYE_CORNERS, MESH
 from facegeom.image import crop, exif, reading, rotated_crop
 from facegeom.models import detector, engine, face, regions, score_fusion, sets, virtual_views, weights
 from facegeom.results import base, turning
-from facegeom.serve.work import ANALYZER_OPTIONS, Options
+from facegeom.serve.work import Options
 
 STATIC = Path(str(files("facegeom.serve"))) / "static"
 DEMO = Path(str(files("facegeom"))) / "data" / "astronaut.jpg"
@@ -236,7 +236,7 @@ def model_data(chosen: str = SETS[0]) -> dict[str, Any]:
                 "sure_roll_deg": turning.SURE_ROLL_DEG,
                 "sure_confidence": turning.SURE_CONFIDENCE,
             },
-            "options": {name: _option(name) for name in ANALYZER_OPTIONS},
+            "options": {name: _option(name) for name in options.SEARCH_OPTIONS},
             "expression_names": list(ARKIT52),
         },
         "detection": {
@@ -260,6 +260,7 @@ def model_data(chosen: str = SETS[0]) -> dict[str, Any]:
             "look_again_iou": face.REFINE_IOU,
             "near": face.NEAR,
             "doubtful": face.DOUBTFUL,
+            "confirm_score": face.CONFIRM_SCORE,
             "upside_down_score": face.UPSIDE_DOWN_SCORE,
             "upside_down_margin": face.UPSIDE_DOWN_MARGIN,
             "upside_down_yaw_deg": face.UPSIDE_DOWN_YAW_DEG,

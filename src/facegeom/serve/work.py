@@ -16,8 +16,7 @@ from facegeom.geometry.camera import DEFAULT_FOV_DEG
 from facegeom.image import reading
 from facegeom.image.photo import Photo, open_photo
 from facegeom.image.reading import UInt8Array
-from facegeom.models.face import CROP_PX, CROP_SCALE
-from facegeom.options import Orientation, SearchOptions
+from facegeom.options import SEARCH_OPTIONS, Orientation, SearchOptions
 from facegeom.results import Faces
 from facegeom.serve.formats import FORMATS, FormatName
 from facegeom.serve.problems import internal_error
@@ -31,9 +30,6 @@ _DEFAULTS = SearchOptions()
 
 KEPT_BYTES, REOPEN_S = 50_000_000, 10.0
 """Memory that a worker may keep beyond that of its start; least seconds between two reopenings."""
-
-ANALYZER_OPTIONS = ("min_face", "max_faces", "min_score", "fov_deg", "orientation")
-"""Options of a request that are options of :class:`FaceAnalyzer`."""
 
 
 class Options(BaseModel):
@@ -62,8 +58,8 @@ class Options(BaseModel):
     """Which way up the photo is: as EXIF says, or tried in all four turns where no face is sure."""
 
     def for_analyzer(self) -> dict[str, Any]:
-        """Return the options of :class:`FaceAnalyzer` by name."""
-        return {name: getattr(self, name) for name in ANALYZER_OPTIONS}
+        """Return those options by name that are options of :class:`FaceAnalyzer`."""
+        return {name: getattr(self, name) for name in SEARCH_OPTIONS}
 
 
 @dataclass(frozen=True)
@@ -151,7 +147,7 @@ def analyze_tasks(analyzer: FaceAnalyzer, tasks: Sequence[Task]) -> list[Result]
 def _open(analyzer: FaceAnalyzer, task: Task) -> Photo:
     """Open the photo of a task as the analyzer does, which analyzes it without depth."""
     options = analyzer.options.changed(**task.options.for_analyzer())
-    return open_photo(task.content, options.fov_deg, options.face_size, CROP_PX / CROP_SCALE)
+    return open_photo(task.content, options.fov_deg, options.face_size, FaceAnalyzer.face_px)
 
 
 def _analyze_together(

@@ -168,16 +168,6 @@ def path(name: str, variant: str = FLOAT32) -> Path:
     return file
 
 
-def verify(name: str, variant: str = FLOAT32) -> None:
-    """Compare a file with its SHA-256.
-
-    Raises:
-        WeightsError: they differ.
-    """
-    file = path(name, variant)
-    check(file, file.read_bytes())
-
-
 def check(file: Path, content: bytes) -> None:
     """Compare the content of a file with its SHA-256, if it is one that ships.
 

@@ -60,7 +60,7 @@ export class FaceNet {
 
   /** Leave out doubtful faces that a crop around their own square does not show, or shows upside down. */
   async confirm(image, predictions, lens) {
-    const { doubtful: limit, crop_scale: scale } = this.settings;
+    const { doubtful: limit, confirm_score: least, crop_scale: scale } = this.settings;
     const { upside_down_score: sure, upside_down_margin: margin, upside_down_yaw_deg: farthest } = this.settings;
     const doubtful = predictions.filter((one) => mean(one.landmarksConfidence) < limit);
     const { pixels } = this.cut(image, doubtful.map((one) => square(square(one.box), scale)), lens);
@@ -70,7 +70,7 @@ export class FaceNet {
       const [here, there] = [upright[index], turned[index]];
       const [yaw] = anglesFromRotation(rotationFrom6d(here.rotation6d));
       const alike = this.certainty(there) >= this.certainty(here) - margin && Math.abs(yaw) < farthest;
-      return here.score[0] < 0.5 || (there.score[0] >= sure && alike);
+      return here.score[0] < least || (there.score[0] >= sure && alike);
     });
     return predictions.filter((one) => !wrong.includes(one));
   }

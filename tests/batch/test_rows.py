@@ -13,12 +13,13 @@ from facegeom.batch.rows import (
     Row,
     encode,
     from_table,
-    read_counts,
     read_metadata,
     schema,
     to_table,
 )
 from facegeom.results import FACE_SHAPES, MOTION_SHAPES, Faces
+
+from .conftest import read_counts
 
 
 @pytest.fixture

@@ -177,9 +177,3 @@ def read_metadata(parquet_schema: pa.Schema) -> dict[str, Any]:
 def is_part_file(parquet_schema: pa.Schema) -> bool:
     """Return whether a Parquet file holds rows of a run, of any version, and so no photos."""
     return _METADATA_KEY in (parquet_schema.metadata or {})
-
-
-def read_counts(content: bytes) -> Counts:
-    """Return the counts stored in a file of :func:`encode`."""
-    metadata = read_metadata(pq.read_schema(pa.BufferReader(content)))
-    return Counts(metadata["photos"], metadata["faces"], metadata["errors"])

@@ -17,7 +17,7 @@ from facegeom.batch.output import Output
 from facegeom.batch.work import TIMEOUT_S, Settings, networks_of
 from facegeom.errors import InputError, OutputError
 from facegeom.models.devices import EIGHT_BITS, resolve
-from facegeom.options import check_number
+from facegeom.options import check_name, check_number
 from facegeom.parallel import available_cores
 
 _SEARCH_OPTIONS = {"min_face", "max_faces", "min_score", "fov_deg", "orientation"}
@@ -85,8 +85,7 @@ def analyze_many(
     for name, number in (("workers", workers), ("part_size", part_size), ("limit", select.limit)):
         if number is not None and number < 1:
             raise InputError(f"{name}: expected at least 1, got {number!r}")
-    if engine not in ("local", "ray"):
-        raise InputError(f"engine: expected 'local' or 'ray', got {engine!r}")
+    check_name("engine", engine, ("local", "ray"))
     check_number("timeout_s", timeout_s, 1, 1e6)
     check_number("max_errors", max_errors, 0, 1e9)
     if not 0 < select.sample <= 1:
@@ -131,13 +130,8 @@ def analyze_many(
         count = workers or (available_cores() if resolve(device) in EIGHT_BITS else 1)
         process: Engine = partial(local.run, settings=settings, workers=count)
         if engine == "ray":
-            process = partial(
-                ray_engine.run,
-                settings=settings,
-                workers=count,
-                gpus_per_worker=gpus_per_worker,
-                address=ray_address,
-            )
+            cluster: Any = {"gpus_per_worker": gpus_per_worker, "address": ray_address}
+            process = partial(ray_engine.run, settings=settings, workers=count, **cluster)
         return run.process(process, select.retry_failed, max_errors)
 
 

@@ -343,7 +343,7 @@ def test_the_lens_is_that_of_the_decoded_pixels(tmp_path: Path) -> None:
 
 
 def test_a_bad_angle_is_named_with_its_range() -> None:
-    with pytest.raises(InputError, match="fov_deg: expected a number from 1 to 179, got 0"):
+    with pytest.raises(InputError, match="fov_deg: expected a number from 1 to 160, got 0"):
         staged()(GREY, fov_deg=0)
 
 

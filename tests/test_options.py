@@ -1,10 +1,13 @@
 """Options of a search: defaults, ranges, replacing some of them."""
 
 from math import inf
+from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from facegeom.cli.root import app
 from facegeom.errors import InputError
 from facegeom.options import (
     CLOSEST_FRACTION,
@@ -80,3 +83,21 @@ def test_check_number(value: object, integer: bool, good: bool) -> None:
     kind = "a whole number" if integer else "a number"
     with pytest.raises(InputError, match=f"^size: expected {kind} from 1 to 10, got {value!r}$"):
         check_number("size", value, 1, 10, integer)
+
+
+@pytest.mark.parametrize("fov_deg", [0, 0.9, 160.5, 170, 179.9, 180, float("nan")])
+def test_an_angle_of_view_beyond_lenses_is_refused(fov_deg: float, tmp_path: Path) -> None:
+    """By Python and by each command; the service's are among the tests of its options."""
+    with pytest.raises(InputError, match="fov_deg: expected a number from 1 to 160, got"):
+        SearchOptions(fov_deg=fov_deg)
+    for command, *more in (["analyze"], ["batch"], ["detect", str(tmp_path)], ["video"]):
+        arguments = [command, str(tmp_path / "a.jpg"), *more, "--fov", str(fov_deg)]
+        arguments += [] if command == "detect" else ["-o", str(tmp_path)]
+        refused = CliRunner().invoke(app, arguments)
+        assert refused.exit_code == 2 and "--fov" in refused.output
+        assert "160" in refused.output or fov_deg < 1
+
+
+@pytest.mark.parametrize("fov_deg", [1, 160])
+def test_the_ends_of_the_range_are_accepted(fov_deg: float) -> None:
+    assert SearchOptions(fov_deg=fov_deg).fov_deg == fov_deg

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facegeom.errors import FacegeomError, InputError, shown
+from facegeom.geometry.camera import MAX_FOV_DEG, MIN_FOV_DEG
 from facegeom.image.photo import Photo, answer_in_chunks, no_memory, open_photo
 from facegeom.image.reading import MAX_PIXELS, FaceSize, Source
 from facegeom.results.base import Table
@@ -40,7 +41,7 @@ class SearchOptions:
         min_face: height of the smallest face to look for, pixels of the photo; None for the default.
         max_faces: keep at most so many faces, best first; None for all.
         min_score: least score of a face, in [0, 1].
-        fov_deg: angle of view across the photo's longer side, degrees; None for that of EXIF, else 50.
+        fov_deg: angle of view across the longer side, degrees, 1 to 160; None for that of EXIF, else 50.
         orientation: "exif", or "auto": a photo without a sure face is also tried turned by 90, 180 and 270°.
         face_size: size of the smallest face to look for everywhere; follows from ``min_face``.
         closest_size: of the smallest face to look for where something hints at small faces; likewise.
@@ -66,7 +67,7 @@ class SearchOptions:
             check_number("max_faces", self.max_faces, 1, inf, integer=True)
         check_number("min_score", self.min_score, 0, 1)
         if self.fov_deg is not None:
-            check_number("fov_deg", self.fov_deg, 1, 179)
+            check_number("fov_deg", self.fov_deg, MIN_FOV_DEG, MAX_FOV_DEG)
         check_name("orientation", self.orientation, ORIENTATIONS)
         kinds = {"min_face": float, "max_faces": int, "min_score": float, "fov_deg": float}
         for name, kind in kinds.items():  # of numpy's numbers, which JSON does not hold, Python's own

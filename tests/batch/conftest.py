@@ -17,6 +17,7 @@ from PIL import Image
 
 from facegeom.batch import Progress, analyze_many, local, stores
 from facegeom.batch.input_index import Job
+from facegeom.batch.rows import Counts, read_metadata
 from facegeom.batch.stores import Folder
 from facegeom.batch.work import Attempt, Outcome, Piece, Settings, Worker
 
@@ -30,6 +31,12 @@ def jpeg(value: int = 90) -> bytes:
     stream = io.BytesIO()
     Image.new("RGB", (32, 24), (value,) * 3).save(stream, "JPEG")
     return stream.getvalue()
+
+
+def read_counts(content: bytes) -> Counts:
+    """Return the counts stored in a part file."""
+    metadata = read_metadata(pq.read_schema(pa.BufferReader(content)))
+    return Counts(metadata["photos"], metadata["faces"], metadata["errors"])
 
 
 def portrait(size: int = 128) -> bytes:

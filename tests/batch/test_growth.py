@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,34 @@ def test_a_dry_run_writes_nothing(album: Path, tmp_path: Path, in_process: list[
     assert (end.growth.new, end.done.photos) == (1, 10)
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
     assert in_process == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("change", "select"),
+    [
+        *((change, Selection()) for change, *_ in CHANGES),
+        (lambda album: (album / "cut.jpg").write_bytes(jpeg()), Selection(retry_failed=True)),
+        (lambda album: album, Selection(retry_failed=True)),
+        (lambda album: (album / "aa.jpg").write_bytes(jpeg()), Selection(limit=5, retry_failed=True)),
+        (lambda album: (album.parent / "out/parts/part-0000002.parquet").unlink(), Selection()),
+    ],
+)
+def test_a_dry_run_says_what_then_happens(
+    album: Path, finished: tuple[Path, dict[str, bytes]], change: Change, select: Selection
+) -> None:
+    out, _ = finished
+    change(album)
+    dry, end = run(album, out, select=replace(select, dry_run=True)), run(album, out, select=select)
+    assert (dry.photos, dry.growth) == (end.photos, end.growth)
+    analyzed = end.done.photos - end.earlier + end.retried
+    assert dry.photos - dry.done.photos + dry.retried == analyzed
+
+
+def test_a_dry_run_of_a_sample_counts_its_rows(tmp_path: Path) -> None:
+    table = write_parquet(tmp_path / "t.parquet", {"image": [jpeg(n) for n in range(9)]})
+    dry = analyze_many([table], tmp_path / "out", select=Selection(sample=0.5, dry_run=True))
+    end = analyze_many([table], tmp_path / "out", select=Selection(sample=0.5))
+    assert 0 < dry.photos == end.done.photos == end.photos < 9
 
 
 def test_failed_photos_are_tried_again(

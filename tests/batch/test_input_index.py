@@ -105,12 +105,6 @@ def test_rows_of_a_changed_shard_that_are_no_longer_there(folder: Path) -> None:
     assert [len(photos) for photos in photos_of(folder)] == [3, 3, 1, 1, 1, 0]
 
 
-def test_counting_changes_nothing(folder: Path) -> None:
-    content = (folder / FILE).read_bytes()
-    assert grow(PHOTOS[3:], folder, 3, lambda: True, set(range(6)), write=False) == Growth(removed=6)
-    assert (folder / FILE).read_bytes() == content and len(list(folder.iterdir())) == 1
-
-
 def test_damaged_list_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"words")
     with pytest.raises(InputError, match="use another output folder"):

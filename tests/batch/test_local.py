@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     pids: list[int] = []
     original = process.start
 
-    def start(factory: str, settings: Settings) -> WorkerProcess:
-        worker = original(factory, settings)
+    def start(factory: str, settings: Settings, **more: Any) -> WorkerProcess:
+        worker = original(factory, settings, **more)
         pids.append(worker.pid)
         return worker
 
@@ -79,6 +80,28 @@ def test_leaving_early_ends_the_workers(jobs: list[Job], started: list[int]) -> 
     assert runs(started[0])
     results.close()
     assert not runs(started[0])
+
+
+def test_ctrl_c_ends_a_worker_that_is_not_ready(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It never gets ready here, and the limit of its start is far longer than that of a test."""
+    pids: list[int] = []
+    main = threading.get_ident()
+
+    def start(*arguments: Any, on_spawn: Callable[[WorkerProcess], object]) -> WorkerProcess:
+        def interrupt(worker: WorkerProcess) -> None:
+            on_spawn(worker)
+            pids.append(worker.pid)
+            if len(pids) == 1:  # a start is tried again
+                signal.pthread_kill(main, signal.SIGINT)
+
+        return process.start(*arguments, on_spawn=interrupt)
+
+    monkeypatch.setattr(process, "_program", lambda: "import time; time.sleep(1e6)")
+    monkeypatch.setattr(process, "_START_LIMIT_S", 1e6)
+    monkeypatch.setattr(local, "start", start)
+    with pytest.raises(KeyboardInterrupt):
+        list(local.run(jobs, Settings(), 1))
+    assert pids and not any(map(runs, pids))
 
 
 def test_wrong_settings_end_the_run(jobs: list[Job]) -> None:
@@ -127,7 +150,7 @@ class FakeProcess:
 def test_deadly_photos_are_skipped(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
     deaths: list[str] = []
     deadly = {"face0.jpg", "face1.jpg", "wall2.jpg"}  # two of one job, one of another
-    monkeypatch.setattr(local, "start", lambda factory, settings: FakeProcess(deadly, deaths))
+    monkeypatch.setattr(local, "start", lambda factory, settings, on_spawn: FakeProcess(deadly, deaths))
     results = contents(local.run(jobs, Settings(), workers=2))
     skipped = {job.photos[index].name for job in jobs for index in results[job.part]}
     assert skipped == deadly
@@ -169,7 +192,7 @@ def test_slow_photos_do_not_count_as_deadly(jobs: list[Job], monkeypatch: pytest
                 raise WorkerOverdueError(str(error)) from error
 
     deaths: list[str] = []
-    monkeypatch.setattr(local, "start", lambda factory, settings: Slow(slow, deaths))
+    monkeypatch.setattr(local, "start", lambda factory, settings, on_spawn: Slow(slow, deaths))
     results = contents(local.run(jobs, Settings(), workers=2))
     assert {job.photos[index].name for job in jobs for index in results[job.part]} == slow
     assert sorted(deaths) == sorted(slow)

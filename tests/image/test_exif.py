@@ -57,6 +57,7 @@ def test_angle_across_the_longer_side(
     "tags",
     [
         {},
+        {FILM: 2},  # 168°, wider than any lens without distortion
         {FILM: 0},
         {FOCAL: 4.2},  # of a sensor of any size
         {RESOLUTION: 100.0, UNIT: 2},

@@ -50,6 +50,9 @@ BAD_FILES = [
     ("truncated png", PNG[: len(PNG) // 2], "damaged"),
     ("bomb", png_header(20_000, 20_000), "at most 100,000,000 pixels"),
     ("bomb below the limit of Pillow's warning times two", png_header(11_000, 10_000), "at most"),
+    ("a billion pixels", png_header(30_000, 30_000), "got 30000 x 30000; make it smaller"),
+    ("one column", png_header(1, 99_000_000), "sides of at most 1,000,000 pixels, got 1 x 99000000"),
+    ("one row", png_header(1_000_001, 1), "sides of at most 1,000,000 pixels"),
     ("no width", png_header(0, 10), "pixel|damaged"),
 ]
 

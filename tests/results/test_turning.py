@@ -144,5 +144,5 @@ def test_the_smallest_face_is_in_the_json_if_faces_were_searched(faces: Faces) -
     assert searched.to_dict()["image"]["min_face_px"] == 22.4
     assert Faces.from_dict(searched.to_dict()).min_face_px == 22.4
     for wrong in (-1, float("nan"), "20"):
-        with pytest.raises(InputError, match="min_face_px: expected a number of pixels"):
+        with pytest.raises(InputError, match="min_face_px: expected a number from 0 to 100000000"):
             replace(faces, min_face_px=wrong)

@@ -128,6 +128,17 @@ def test_head_is_answered_like_get_without_a_body(start: Callable[..., Server]) 
         assert whole.partition(b"\r\n\r\n")[2] and whole.startswith(head.partition(b"\r\n")[0])
 
 
+def test_who_ends_its_side_after_a_whole_request_is_answered(start: Callable[..., Server]) -> None:
+    request = HEAD + f"Content-Length: {len(GIF)}\r\n\r\n".encode() + GIF
+    server = start()
+    for sent, answers in ((request, 1), (2 * request, 2), (request + HEAD, 1), (request[:-1], 0)):
+        with server.open(sent) as client:
+            client.shutdown(socket.SHUT_WR)
+            received = b"".join(iter(lambda: client.recv(65536), b""))
+        assert received.count(b"HTTP/1.1 200 ") == received.count(b"HTTP/1.1 ") == answers
+    until(lambda: not server.shared.idle and not server.shared.new)
+
+
 def test_headers_that_never_end(start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEADERS_S", 0.2)
     server = start()

@@ -59,7 +59,7 @@ def test_options_are_those_of_a_search(name: str) -> None:
         *(("min_face", value) for value in (0.99, 1, 1e8, 1e8 + 1, float("nan"), float("inf"))),
         *(("max_faces", value) for value in (0, 1, 10**12, 1.5)),
         *(("min_score", value) for value in (-0.01, 0, 1, 1.01, float("nan"))),
-        *(("fov_deg", value) for value in (0.99, 1, 179, 179.1, float("inf"))),
+        *(("fov_deg", value) for value in (0.99, 1, 160, 160.1, 175, float("inf"))),
         *(("orientation", value) for value in ("exif", "auto", "up", "")),
     ],
 )

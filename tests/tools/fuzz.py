@@ -48,7 +48,7 @@ def read_photo(data: bytes, number: int) -> None:
     decoded = reading.decode(data, FaceSize(float(1 << number % 5)) if number % 2 else None)
     pixels = decoded.pixels
     assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.size
-    assert decoded.fov_deg is None or 1 <= decoded.fov_deg <= 179
+    assert decoded.fov_deg is None or 1 <= decoded.fov_deg <= 160
 
 
 def read_video(data: bytes, number: int) -> None:

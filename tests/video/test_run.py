@@ -175,7 +175,7 @@ def test_the_command(networks: Any, film: Film, tmp_path: Path) -> None:
         path, "-o", tmp_path / "out", "--no-overlay", "--detect-every", 2, "--min-face", 9
     )
     assert (code, reported) == (0, "")
-    assert re.match(r"8 frames, 0\.8 s, 1 face tracked, 8 rows; wrote .*a\.parquet\n$", printed)
+    assert re.match(r"8 frames, 0\.0 to 0\.8 s, 1 face tracked, 8 rows; wrote .*a\.parquet\n$", printed)
     assert names(tmp_path / "out") == ["a.frames.parquet", "a.parquet"]
     assert networks.searches == 4 and networks.built["min_face"] == 9
 
@@ -240,7 +240,7 @@ def test_a_part_of_a_video(networks: Any, film: Film, tmp_path: Path) -> None:
     networks.boxes = [BOX]
     path = film(tmp_path / "a.mp4", UNEVEN)
     code, printed, _ = run(path, "-o", tmp_path / "out", "--start", 0.3, "--seconds", 0.3)
-    assert code == 0 and printed.startswith("3 frames, 0.5 s, 1 face tracked, 3 rows")
+    assert code == 0 and printed.startswith("3 frames, 0.3 to 0.5 s, 1 face tracked, 3 rows")
     columns, about = read_table(tmp_path / "out/a.parquet")
     assert columns["frame"].tolist() == [3, 4, 5] and about["start_s"] == "0.3"
     np.testing.assert_allclose(columns["time_s"], [0.3, 0.31, 0.5], atol=1e-3)
@@ -248,7 +248,9 @@ def test_a_part_of_a_video(networks: Any, film: Film, tmp_path: Path) -> None:
     seen = list(analyze_video(path, networks, start=0.3, seconds=0.3))
     assert [one.frame for one in seen] == [3, 4, 5]
     code, _, reported = run(path, "-o", tmp_path / "late", "--start", 9)
-    assert code == 1 and "no frame in the chosen time" in reported and names(tmp_path / "late") == []
+    assert code == 1 and "chosen time; its last one is at 0.8 s" in reported
+    code, _, reported = run(path, "-o", tmp_path / "late", "--start", 0.1, "--seconds", 0.1)
+    assert code == 1 and "chosen time; its next one is at 0.3 s" in reported and not names(tmp_path / "late")
 
 
 @pytest.mark.parametrize(
@@ -336,7 +338,7 @@ def test_a_damaged_video_is_told(networks: Any, film: Film, tmp_path: Path) -> N
     )
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     code, printed, reported = run(path, "-o", tmp_path / "out", "--no-overlay")
-    assert code == 1 and "frames, 1." in printed
+    assert code == 1 and "frames, 0.0 to 1." in printed
     assert "is damaged: " in reported and "the frames before that were kept" in reported
 
 

@@ -214,7 +214,7 @@ def test_schema(locally: Callable[..., FacesJson]) -> None:
         ({"min_face": 0}, "min_face: expected a number from 1 to"),
         ({"max_faces": 1.5}, "max_faces: expected a whole number from 1 to"),
         ({"orientation": "up"}, "orientation: expected one of exif, auto, got up"),
-        ({"fov_deg": "wide"}, "fov_deg: expected a number from 1 to 179, got wide"),
+        ({"fov_deg": "wide"}, "fov_deg: expected a number from 1 to 160, got wide"),
     ],
 )
 def test_options_out_of_range(

@@ -38,6 +38,7 @@ class Progress:
         photos: number of photos in the run; while ``listing``, of those listed so far. Of tar files in a
             store it is estimated by their size until they are read.
         earlier: photos finished by earlier calls.
+        retried: of these, photos with an error that are analyzed again: so far; of a dry run, all.
         seconds: time since processing began.
         listing: whether the photos are still being listed.
         open: jobs whose source or output could not be reached; another call does them.
@@ -48,6 +49,7 @@ class Progress:
     done: Counts = field(default_factory=Counts)
     photos: int = 0
     earlier: int = 0
+    retried: int = 0
     seconds: float = 0.0
     listing: bool = False
     open: int = 0
@@ -57,7 +59,7 @@ class Progress:
     @property
     def photos_per_second(self) -> float:
         """Throughput of this call, without the photos finished earlier."""
-        return (self.done.photos - self.earlier) / self.seconds if self.seconds else 0.0
+        return (self.done.photos - self.earlier + self.retried) / self.seconds if self.seconds else 0.0
 
     @property
     def seconds_left(self) -> float | None:
@@ -88,27 +90,28 @@ class Selection:
     dry_run: bool = False
 
 
+@dataclass(frozen=True, eq=False)
 class Pending(Sequence[Job]):
     """The jobs that are left, read from the index one at a time.
 
-    Args:
-        index: all jobs.
+    Attributes:
+        jobs: all of them.
         parts: numbers of those that are left.
         records: of their part files that are there.
-        retry: whether part files are there because they hold errors.
+        retried: photos with an error, by the numbers of finished jobs of which only these are analyzed.
     """
 
-    def __init__(
-        self, index: InputIndex, parts: list[int], records: Mapping[int, tuple[Record, ...]], retry: set[int]
-    ) -> None:
-        self._index, self._parts, self._records, self._retry = index, parts, records, retry
+    jobs: InputIndex
+    parts: list[int]
+    records: Mapping[int, tuple[Record, ...]]
+    retried: Mapping[int, int]
 
     def __len__(self) -> int:
-        return len(self._parts)
+        return len(self.parts)
 
     def __getitem__(self, number: Any) -> Any:
-        part = self._parts[number]
-        return self._index[part]._replace(records=self._records.get(part, ()), retry=part in self._retry)
+        part = self.parts[number]
+        return self.jobs[part]._replace(records=self.records.get(part, ()), retry=part in self.retried)
 
 
 class Run:
@@ -144,14 +147,9 @@ class Run:
             problems.append(key)
             _log.warning("%r: %s", key, reason)
 
-        wanted = Wanted(
-            made_with["column"],
-            made_with["name_column"],
-            None if output.is_store else output.location,
-            part_size,
-            select.limit is not None,
-            on_problem,
-        )
+        columns = made_with["column"], made_with["name_column"]
+        own = None if output.is_store else output.location
+        wanted = Wanted(*columns, own, part_size, select.limit is not None, on_problem)
         given = [os.fspath(source) for source in (*sources, *select.lists)]
         listed = self._counted(_selected(list_photos(sources, wanted, select.lists), select))
         if not manifest:
@@ -160,26 +158,16 @@ class Run:
         elif output.fetch_index():
             self._records = output.records()
             is_whole = select.limit is None and manifest["sources"] == given
-            growth = grow(
-                listed,
-                output.index_folder,
-                part_size,
-                lambda: is_whole and not problems,
-                {
-                    part
-                    for part, pieces in self._records.items()
-                    if any(each.last for each in pieces.values())
-                },
-                not select.dry_run,
-            )
+            ended = {part for part, pieces in self._records.items() if _ends(pieces)}
+            growth = grow(listed, output.index_folder, part_size, lambda: is_whole and not problems, ended)
         else:
             raise InputError(f"the input index of {output.location!r} is missing; use another output folder")
         index = InputIndex(output.index_folder)
-        photos = sum(map(photos_of, (photo for job in index for photo in job.photos)))
+        photos = sum(map(self._photos_of, index))
         self.progress = Progress(photos=photos, unlisted=len(problems), growth=growth)
         if select.dry_run:
-            done = sum((_counts(record) for record in ordered(self._records)), Counts())
-            self.progress = replace(self.progress, done=done, earlier=done.photos)
+            retried = sum(self._pending(select.retry_failed, write=False).retried.values())
+            self.progress = replace(self.progress, retried=retried)
         elif not manifest or growth != Growth():
             output.store_index()
             found = {"sources": given, "photos": photos, "parts": len(index)}
@@ -190,7 +178,7 @@ class Run:
         """Pass photos through, report their number from time to time, and log the damaged ones."""
         total = 0
         for count, photo in enumerate(photos):
-            total += photos_of(photo)
+            total += photos_of(photo, self._made_with["sample"])
             if photo.kind == "damaged":
                 _log.warning("%r: %s", photo.key, photo.problem)
             if count % _REPORT_EVERY == 0:
@@ -227,33 +215,38 @@ class Run:
                     _log.warning("stopped: more than %d jobs cannot be reached", max_errors)
                     return
 
-    def _pending(self, retry_failed: bool) -> Pending:
-        """Return the jobs that are left, after every part file was verified."""
+    def _photos_of(self, job: Job) -> int:
+        return sum(photos_of(photo, self._made_with["sample"]) for photo in job.photos)
+
+    def _pending(self, retry_failed: bool, write: bool = True) -> Pending:
+        """Return the jobs that are left, after every part file was verified; a dry run writes no ledger."""
         output, index = self._output, InputIndex(self._output.index_folder)
-        output.clean()
+        if write:
+            output.clean()
         parts: list[int] = []
         partly: dict[int, tuple[Record, ...]] = {}
+        retried: dict[int, int] = {}
         kept: Records = {}
         photos, done = 0, Counts()
         for job in index:
             records = output.verified(job, self._records[job.part]) if job.part in self._records else ()
             counts = sum(map(_counts, records), Counts())
             is_done = bool(records and records[-1].last) or not job.photos
-            photos += counts.photos if is_done else sum(map(photos_of, job.photos))
+            photos += counts.photos if is_done else self._photos_of(job)
             done += counts
             if records:
                 kept[job.part] = {record.piece: record for record in records}
-            retry = retry_failed and is_done and counts.errors > 0
-            if retry or not is_done:
+            if retry_failed and is_done and counts.errors:
+                retried[job.part] = counts.errors
+            if job.part in retried or not is_done:
                 parts.append(job.part)
                 if records:
                     partly[job.part] = records
-        if kept or not output.is_store:
+        if write and (kept or not output.is_store):
             output.replace(ordered(kept))
         self._records = kept
-        self._estimates = {part: sum(map(photos_of, index[part].photos)) for part in parts}
+        self._estimates = {part: self._photos_of(index[part]) for part in parts}
         self.progress = replace(self.progress, photos=photos, done=done, earlier=done.photos)
-        retried = {part for part, records in partly.items() if records[-1].last}
         return Pending(index, parts, partly, retried)
 
     def _add(self, piece: Piece) -> None:
@@ -265,12 +258,12 @@ class Run:
         pieces = self._records.setdefault(record.part, {})
         before, pieces[record.piece] = pieces.get(record.piece), record
         done = self.progress.done + _counts(record)
-        photos = self.progress.photos
+        photos, retried = self.progress.photos, self.progress.retried
         if before:
-            done = done - _counts(before)
+            done, retried = done - _counts(before), retried + before.errors
         elif record.last:  # now it is known how many there are
             photos += sum(each.photos for each in pieces.values()) - self._estimates.pop(record.part)
-        self.progress = replace(self.progress, done=done, photos=photos)
+        self.progress = replace(self.progress, done=done, photos=photos, retried=retried)
 
     def _finish(self) -> None:
         """Join the ledger, and remove part files of jobs that have fewer of them now."""
@@ -286,9 +279,24 @@ def _counts(record: Record) -> Counts:
     return Counts(record.photos, record.faces, record.errors)
 
 
-def photos_of(photo: PhotoRef) -> int:
-    """Return the number of photos that an input stands for; that of a tar file is estimated."""
-    return photo.photo_count if photo.photo_count >= 0 else max(1, photo.size // _USUAL_BYTES)
+def _ends(pieces: Mapping[int, Record]) -> bool:
+    """Return whether the last part file of a job is among these."""
+    return any(record.last for record in pieces.values())
+
+
+def photos_of(photo: PhotoRef, sample: float) -> int:
+    """Return how many photos of the sample an input stands for; for a tar file it is estimated."""
+    if photo.photo_count < 0:
+        return max(1, round(photo.size / _USUAL_BYTES * sample))
+    if photo.kind == "parquet" and sample < 1:
+        return len(_chosen_rows(photo, sample))
+    return photo.photo_count
+
+
+def _chosen_rows(photo: PhotoRef, sample: float) -> list[int]:
+    """Return the rows of a Parquet shard that are in the sample."""
+    rows = range(photo.position, photo.position + photo.photo_count)
+    return [row for row in rows if is_chosen(f"{photo.key}#{row}", sample)]
 
 
 def _selected(photos: Iterator[PhotoRef], select: Selection) -> Iterator[PhotoRef]:
@@ -299,8 +307,7 @@ def _selected(photos: Iterator[PhotoRef], select: Selection) -> Iterator[PhotoRe
     left = select.limit if select.limit is not None else sys.maxsize
     for photo in photos:
         if photo.kind == "parquet" and select.limit is not None:
-            rows = range(photo.position, photo.position + photo.photo_count)
-            chosen = [row for row in rows if is_chosen(f"{photo.key}#{row}", select.sample)][:left]
+            chosen = _chosen_rows(photo, select.sample)[:left]
             if chosen:
                 yield photo._replace(photo_count=chosen[-1] + 1 - photo.position)
             left -= len(chosen)
@@ -364,12 +371,12 @@ def read_status(location: str) -> dict[str, object]:
     if manifest is None:
         raise InputError(f"expected the folder of a run, found no {MANIFEST_FILE} in {location!r}")
     done = sum(map(_counts, ordered(records)), Counts())
-    ended = sum(any(record.last for record in pieces.values()) for pieces in records.values())
+    ended = sum(map(_ends, records.values()))
     parts = manifest["parts"]
     return {
         "sources": ", ".join(manifest["sources"]),
         "facegeom": manifest["made_with"]["facegeom"],
-        "photos": f"{done.photos} of {manifest['photos']} done",
+        "photos": f"{done.photos} of {done.photos if ended >= parts else manifest['photos']} done",
         "faces": done.faces,
         "failed": done.errors,
         "jobs": f"{ended} of {parts} done",

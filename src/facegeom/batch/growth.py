@@ -39,7 +39,6 @@ def grow(
     part_size: int,
     is_complete: Callable[[], bool],
     done: set[int],
-    write: bool = True,
 ) -> Growth:
     """Compare a listing with the input index in a folder and write the index anew where they differ.
 
@@ -53,7 +52,6 @@ def grow(
         is_complete: called after the listing; whether it holds everything that was asked for, so that what
             is missing was removed.
         done: numbers of the jobs that are done.
-        write: whether to write the index; else the growth is only counted.
     """
     old = InputIndex(folder)
     known = _Known(old)
@@ -72,7 +70,7 @@ def grow(
                 dropped.add((part, place))
             elif complete:
                 removed += 1
-        if write and (len(new) or changed or dropped):
+        if len(new) or changed or dropped:
             write_index(chain(_changed(old, changed, dropped), new), folder)
         added = sum(len(job.photos) for job in new)
         return Growth(added, len(changed), removed)

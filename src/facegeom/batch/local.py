@@ -2,8 +2,9 @@
 
 import logging
 import queue
-import threading
 from collections.abc import Iterable, Iterator
+from functools import partial
+from threading import Event, Lock, Thread
 from typing import Any
 
 from facegeom.batch.input_index import Job, Record
@@ -38,17 +39,17 @@ class _Pool:
 
     def __init__(self, jobs: Iterator[Job], settings: Settings, workers: int) -> None:
         self._jobs, self._settings = jobs, settings
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._crashes = CrashTracker()
-        self._stop = threading.Event()
+        self._stop = Event()
         self._results: queue.Queue[Any] = queue.Queue(maxsize=2 * workers)
         self._processes: dict[int, WorkerProcess] = {}  # by slot
-        self._threads = [threading.Thread(target=self._run_slot, args=(slot,)) for slot in range(workers)]
-        for thread in self._threads:
-            thread.start()
+        self._threads = [Thread(target=self._run_slot, args=(slot,), daemon=True) for slot in range(workers)]
 
     def results(self) -> Iterator[Piece | Outcome]:
-        """Yield results until every thread has ended; raise the first error of a thread."""
+        """Start the threads; yield results until all have ended; raise the first error of a thread."""
+        for thread in self._threads:
+            thread.start()
         working = len(self._threads)
         while working:
             message = self._results.get()
@@ -91,7 +92,8 @@ class _Pool:
         timeout_s = self._settings.timeout_s
         while True:
             if slot not in self._processes:
-                self._processes[slot] = start(_WORKER, self._settings)
+                register = partial(self._processes.__setitem__, slot)  # close() also kills who still starts
+                self._processes[slot] = start(_WORKER, self._settings, on_spawn=register)
             attempt, watch = self._crashes.start(job.part), _Watch(job.part, self._crashes, self._results)
             try:
                 call = self._processes[slot].call

@@ -132,13 +132,8 @@ def analyze_many(
         count = workers or (available_cores() if resolve(device) in EIGHT_BITS else 1)
         process: Engine = partial(local.run, settings=settings, workers=count)
         if engine == "ray":
-            process = partial(
-                ray_engine.run,
-                settings=settings,
-                workers=count,
-                gpus_per_worker=gpus_per_worker,
-                address=ray_address,
-            )
+            cluster: Any = {"gpus_per_worker": gpus_per_worker, "address": ray_address}
+            process = partial(ray_engine.run, settings=settings, workers=count, **cluster)
         return run.process(process, select.retry_failed, max_errors)
 
 

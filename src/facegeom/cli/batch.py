@@ -189,7 +189,7 @@ def run(
 def _tell_end(result: "Progress", out: str, dry_run: bool) -> int:
     """Print what a run has done and what is left; return the exit code."""
     if dry_run:
-        left = f"{max(0, result.photos - result.done.photos)} to do, nothing was written"
+        left = f"{max(0, result.photos - result.done.photos + result.retried)} to do, nothing was written"
         typer.echo(f"{count_noun(result.photos, 'photo')}{_growth(result)}, {left}")
     else:
         typer.echo(_summary(result, out))
@@ -244,10 +244,11 @@ def merge(
 def _summary(progress: "Progress", out: str) -> str:
     """Return the last line of a run."""
     done = progress.done
-    earlier = f" ({progress.earlier} were done before)" if progress.earlier else ""
+    again = f", {progress.retried} of them analyzed again" if progress.retried else ""
+    earlier = f" ({progress.earlier} were done before{again})" if progress.earlier else ""
     return (
         f"{count_noun(done.photos, 'photo')}{earlier}{_growth(progress)}, {count_noun(done.faces, 'face')},"
-        f" {done.errors} failed, {_rate(progress)}; rows in {out.rstrip('/')}/parts"
+        f" {done.errors} failed, {progress.photos_per_second:.1f} photos/s; rows in {out.rstrip('/')}/parts"
     )
 
 
@@ -259,13 +260,11 @@ def _growth(progress: "Progress") -> str:
     return f" ({told} in the sources)" if told else ""
 
 
-def _rate(progress: "Progress") -> str:
-    return f"{progress.photos_per_second:.1f} photos/s"
-
-
-def _left(progress: "Progress") -> str:
+def _state(progress: "Progress") -> str:
+    """Return how a run goes: "2 failed, 25.0 photos/s, 0:01:00 left"."""
     seconds = progress.seconds_left
-    return "" if seconds is None else f", {timedelta(seconds=round(seconds))} left"
+    left = "" if seconds is None else f", {timedelta(seconds=round(seconds))} left"
+    return f"{progress.done.errors} failed, {progress.photos_per_second:.1f} photos/s{left}"
 
 
 @contextmanager
@@ -282,8 +281,9 @@ def _report_progress() -> Iterator["ProgressCallback"]:
             if progress.listing:
                 bar.update(task, completed=progress.photos)
             else:
-                text = f"{_rate(progress)}, {progress.done.errors} failed{_left(progress)}"
-                bar.update(task, description=text, completed=progress.done.photos, total=progress.photos)
+                bar.update(
+                    task, description=_state(progress), completed=progress.done.photos, total=progress.photos
+                )
 
         yield report
 
@@ -298,7 +298,6 @@ def _log_callback() -> "ProgressCallback":
         if progress.listing or now_s - last_s < _LOG_EVERY_S:
             return
         last_s = now_s
-        done = f"{progress.done.photos} of {progress.photos} photos"
-        typer.echo(f"{done}, {progress.done.errors} failed, {_rate(progress)}{_left(progress)}", err=True)
+        typer.echo(f"{progress.done.photos} of {progress.photos} photos, {_state(progress)}", err=True)
 
     return report

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import typer
 
 from facegeom.errors import InputError
+from facegeom.geometry.camera import MAX_FOV_DEG, MIN_FOV_DEG
 
 CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 """Settings of every Typer application: ``-h`` beside ``--help``."""
@@ -49,28 +50,15 @@ Timeout: TypeAlias = Annotated[
         help="Longest time for a photo, seconds; it is then left out, with a reason.",
     ),
 ]
-Fov: TypeAlias = Annotated[
-    float | None,
-    typer.Option(
-        min=1,
-        max=179,
-        metavar="DEG",
-        show_default="the photo's EXIF, else 50",
-        help="Angle of view across the longer side. Distances, millimetres and the rotation in the camera"
-        " frame depend on it; the angles do not, except that a known wide lens is corrected.",
-    ),
-]
-VideoFov: TypeAlias = Annotated[
-    float | None,
-    typer.Option(
-        min=1,
-        max=179,
-        metavar="DEG",
-        show_default="50",
-        help="Angle of view across the longer side. Distances, millimetres and the rotation in the"
-        " camera frame depend on it; the angles do not, except that a given wide lens is corrected.",
-    ),
-]
+_FOV: dict[str, Any] = {
+    "min": MIN_FOV_DEG,
+    "max": MAX_FOV_DEG,
+    "metavar": "DEG",
+    "help": "Angle of view across the longer side. Distances, millimetres and the rotation in the camera"
+    " frame depend on it; the angles do not, except that a known wide lens is corrected.",
+}
+Fov: TypeAlias = Annotated[float | None, typer.Option(show_default="the photo's EXIF, else 50", **_FOV)]
+VideoFov: TypeAlias = Annotated[float | None, typer.Option(show_default="50", **_FOV)]
 CameraName: TypeAlias = Annotated[
     str | None,
     typer.Option(metavar="N", help="A camera instead of IN: its number from 0, or its name on Windows."),
@@ -79,10 +67,8 @@ Smooth: TypeAlias = Annotated[bool, typer.Option(help="Smooth points, mesh, pose
 DetectEvery: TypeAlias = Annotated[
     int, typer.Option(min=1, metavar="K", help="Look for new faces every K frames.")
 ]
-NewScore: TypeAlias = Annotated[
-    float | None,
-    typer.Option(min=0, max=1, show_default="0.9", help="Lowest score of a new face, from 0 to 1."),
-]
+_NEW = "Lowest score of a new face, from 0 to 1."
+NewScore: TypeAlias = Annotated[float | None, typer.Option(show_default="0.9", **_SCORE | {"help": _NEW})]
 Weights: TypeAlias = Annotated[
     Literal["float32", "int8", "free"] | None,
     typer.Option(

@@ -27,7 +27,6 @@ from facegeom.cli.options import (
     without_none,
 )
 from facegeom.cli.photos import count_noun, one_line, progress_bar
-from facegeom.errors import FacegeomError
 
 if TYPE_CHECKING:
     from facegeom.video import Frame, FrameAnalyzer, Source
@@ -104,11 +103,11 @@ def video(
                 summary = run_video(
                     source, out, analyze, overlay, seconds, on_frame, start=start, formats=kinds, name=name
                 )
-        except FacegeomError as error:
+        except Exception as error:  # whatever is wrong with one, the others are analyzed
             if len(sources) == 1:
                 raise
             failed = True
-            typer.secho(f"error: {one_line(error)}", fg="red", err=True)
+            typer.secho(f"error: {one_line(error, source.name)}", fg="red", err=True)
             continue
         failed |= _print_summary(summary, live=camera is not None)
     if failed:
@@ -186,7 +185,7 @@ def _print_summary(summary: "VideoSummary", live: bool) -> bool:
         Exit: with code 130, if Ctrl-C has stopped the analysis of a file.
     """
     typer.echo(
-        f"{count_noun(summary.frames, 'frame')}, {summary.seconds:.1f} s,"
+        f"{count_noun(summary.frames, 'frame')}, {summary.start_s:.1f} to {summary.seconds:.1f} s,"
         f" {count_noun(len(summary.track_ids), 'face')} tracked, {count_noun(summary.rows, 'row')};"
         f" wrote {', '.join(map(str, summary.files))}"
     )

@@ -12,6 +12,9 @@ from facegeom.errors import InputError, shown
 FloatArray = npt.NDArray[np.floating]
 
 DEFAULT_FOV_DEG = 50.0  # across the longer side; a phone's main camera has about 65, a portrait lens 25
+MIN_FOV_DEG, MAX_FOV_DEG = 1, 160
+"""Angles of view that are accepted. The widest lenses without distortion have about 130°; near 180° a face of
+usual size would lie in the lens, or behind it."""
 
 CONVENTIONS: dict[str, tuple[tuple[int, int, int], float]] = {
     "opencv": ((1, 1, 1), 1.0),

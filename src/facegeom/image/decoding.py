@@ -33,6 +33,9 @@ MAX_TEXT_BYTES = 1 << 22
 MAX_SCANS, MAX_SCANNED_PIXELS = 100, 2_000_000_000
 """Scans of a JPEG file, and pixels of all scans; a progressive one has about 10, each of the whole image."""
 
+MAX_SIDE = 1_000_000
+"""Longest side, pixels: an image of one column takes a hundred times the memory of its pixels."""
+
 MAX_SEGMENTS, MAX_JUNK = 10_000, 1 << 20
 """Segments of a JPEG file, and bytes between two of them."""
 
@@ -184,13 +187,14 @@ def decode_image(
 
 
 def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
-    """Check that an image has at least one pixel and not too many."""
+    """Check that an image has at least one pixel, not too many, and no absurdly long side."""
+    size = f"{width} x {height}"
     if width < 1 or height < 1:
-        raise ImageError(f"{name}: expected at least 1 x 1 pixel, got {width} x {height} (width x height)")
+        raise ImageError(f"{name}: expected at least 1 x 1 pixel, got {size} (width x height)")
     if width * height > max_pixels:
-        raise ImageError(
-            f"{name}: expected at most {max_pixels:,} pixels, got {width} x {height}; make it smaller"
-        )
+        raise ImageError(f"{name}: expected at most {max_pixels:,} pixels, got {size}; make it smaller")
+    if max(width, height) > MAX_SIDE:
+        raise ImageError(f"{name}: expected sides of at most {MAX_SIDE:,} pixels, got {size}; cut it")
 
 
 def to_uint8(array: npt.NDArray[np.generic], name: str, in_memory: bool) -> UInt8Array:

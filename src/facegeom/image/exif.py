@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from PIL import ExifTags, Image
 
+from facegeom.geometry.camera import MAX_FOV_DEG, MIN_FOV_DEG
 from facegeom.image.tiff import is_bounded
 
 _TRANSPOSE = {
@@ -24,10 +25,8 @@ FILM_DIAGONAL_MM = hypot(36, 24)
 MM_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 """``FocalPlaneResolutionUnit``: inch, centimetre, millimetre, micrometre."""
 
-PLAUSIBLE_DEG = (1.0, 179.0)
 SAME_ASPECT = 0.02
 """Largest relative difference of the aspect ratio from the recorded one; beyond it the photo was cropped."""
-
 
 _PLAIN_BYTES = 65536
 """Length up to which EXIF is read without a look at its directories; JPEG allows no more."""
@@ -38,7 +37,7 @@ class Exif(NamedTuple):
 
     Attributes:
         transpose: operation that makes the image upright; None when it is.
-        fov_deg: angle of view across the longer side, degrees in [1, 179].
+        fov_deg: angle of view across the longer side, degrees in [1, 160].
     """
 
     transpose: Image.Transpose | None
@@ -77,7 +76,7 @@ def _fov_deg(tags: Mapping[int, Any], size_wh: Sequence[float]) -> float | None:
     if abs(max(shape) / min(shape) / (max(size_wh) / min(size_wh)) - 1) > SAME_ASPECT:
         return None
     angle = degrees(2 * atan(_longer_side_in_focal_lengths(shape, tags) / 2))
-    return angle if PLAUSIBLE_DEG[0] <= angle <= PLAUSIBLE_DEG[1] else None
+    return angle if MIN_FOV_DEG <= angle <= MAX_FOV_DEG else None
 
 
 def _longer_side_in_focal_lengths(shape: Sequence[float], tags: Mapping[int, Any]) -> float:

@@ -155,20 +155,16 @@ class Faces(Table[Face], Measures[Float32Array]):
             if not all(isinstance(each, DepthMap) for each in self.depth):
                 raise InputError(f"depth: expected depth maps, got {shown(self.depth)}")
             object.__setattr__(self, "depth", tuple(self.depth))
-        fov_deg: Any = self.fov_deg
-        is_number = isinstance(fov_deg, Real)
-        if not (is_number and 1 <= fov_deg <= 179):
-            raise InputError(f"fov_deg: expected a number from 1 to 179, got {shown(fov_deg)}")
-        least: Any = self.min_face_px
-        is_number = isinstance(least, Real)
-        if not (is_number and 0 <= least <= MAX_PIXELS):
-            raise InputError(f"min_face_px: expected a number of pixels, got {shown(least)}")
+        for name, low, high in (("fov_deg", 1, 179), ("min_face_px", 0, MAX_PIXELS)):
+            number: Any = getattr(self, name)
+            is_number = isinstance(number, Real)
+            if not (is_number and low <= number <= high):
+                raise InputError(f"{name}: expected a number from {low} to {high}, got {shown(number)}")
+            object.__setattr__(self, name, float(number))
         known = isinstance(self.fov_source, str) and self.fov_source in FOV_SOURCES
         if not known:
             source = shown(self.fov_source)
             raise InputError(f"fov_source: expected one of {', '.join(FOV_SOURCES)}, got {source}")
-        object.__setattr__(self, "fov_deg", float(fov_deg))
-        object.__setattr__(self, "min_face_px", float(least))
 
     @property
     def about(self) -> dict[str, Any]:

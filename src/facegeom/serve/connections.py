@@ -112,6 +112,7 @@ class Connection(H11Protocol):
     - A header must be whole within ``HEADERS_S``; a response must be read within ``Shared.write_s``.
     - A response to a body that was not read closes the connection: the rest of the body is dropped for at
       most ``LINGER_S``. Closing at once would reset the connection before the client reads the response.
+    - A client may end its side of the connection after a whole request: it still gets its response.
     """
 
     def __init__(self, shared: Shared, **uvicorn: Any) -> None:
@@ -122,6 +123,7 @@ class Connection(H11Protocol):
         self._waiting = shared.new  # where it stands while it has no request
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._dropped: int | None = None  # bytes, once the connection only drops what comes
+        self._client_ended = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection if there is room for it."""
@@ -159,6 +161,11 @@ class Connection(H11Protocol):
         if not self.transport.is_closing():
             self.flow.resume_reading()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Return whether to stay open though the client sends nothing more: until its request is answered."""
+        self._client_ended = True
+        return self.cycle is not None and not (self.cycle.more_body or self.cycle.response_complete)
+
     def _wait_for_header(self) -> None:
         """Start the time limit of a header while there is no request; end it when one is there."""
         in_request = self.cycle is not None and not self.cycle.response_complete
@@ -190,6 +197,8 @@ class Connection(H11Protocol):
         self._waiting = self._shared.idle
         super().on_response_complete()
         self._wait_for_header()
+        if self._client_ended and self.cycle.response_complete:
+            self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""

@@ -28,7 +28,7 @@ from facegeom import analyzer, options
 from facegeom.depth import depth_map, mesh_depth
 from facegeom.export import depth_png
 from facegeom.geometry import alignment, topology
-from facegeom.geometry.camera import DEFAULT_FOV_DEG
+from facegeom.geometry.camera import DEFAULT_FOV_DEG, MAX_FOV_DEG, MIN_FOV_DEG
 from facegeom.geometry.schemes import ARKIT52, DERIVED, IBUG68_EYE_CORNERS, MESH478_EYE_CORNERS
 from facegeom.image import crop, exif, reading, rotated_crop
 from facegeom.models import detector, engine, face, regions, score_fusion, sets, virtual_views, weights
@@ -228,7 +228,7 @@ def model_data(chosen: str = SETS[0]) -> dict[str, Any]:
             "exif": {
                 "film_diagonal_mm": exif.FILM_DIAGONAL_MM,
                 "mm_per_unit": [exif.MM_PER_UNIT.get(unit, 0.0) for unit in range(max(exif.MM_PER_UNIT) + 1)],
-                "plausible_deg": list(exif.PLAUSIBLE_DEG),
+                "plausible_deg": [MIN_FOV_DEG, MAX_FOV_DEG],
                 "same_aspect": exif.SAME_ASPECT,
             },
             "turning": {

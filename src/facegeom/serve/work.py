@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from facegeom.analyzer import FaceAnalyzer
 from facegeom.errors import FacegeomError
-from facegeom.geometry.camera import DEFAULT_FOV_DEG
+from facegeom.geometry.camera import MAX_FOV_DEG, MIN_FOV_DEG
 from facegeom.image import reading
 from facegeom.image.photo import Photo, open_photo
 from facegeom.image.reading import UInt8Array
@@ -47,13 +47,8 @@ class Options(BaseModel):
     """Largest number of faces, best score first."""
     min_score: float = Field(default=_DEFAULTS.min_score, ge=0, le=1)
     """Smallest score of a face."""
-    fov_deg: float | None = Field(
-        default=_DEFAULTS.fov_deg,
-        ge=1,
-        le=179,
-        description="Angle of view across the photo's longer side, degrees; by default that of its EXIF, "
-        f"else {DEFAULT_FOV_DEG:g}.",
-    )
+    fov_deg: float | None = Field(default=_DEFAULTS.fov_deg, ge=MIN_FOV_DEG, le=MAX_FOV_DEG)
+    """Angle of view across the photo's longer side, degrees; by default that of its EXIF, else 50."""
     orientation: Orientation = _DEFAULTS.orientation
     """Which way up the photo is: as EXIF says, or tried in all four turns where no face is sure."""
 

@@ -30,6 +30,9 @@ TOLERANCE_MM, MAX_SHAPES = 0.1, 64
 
 _MORE_FRONTAL_DEG = 2.0
 
+MOST_STEADY_FRAMES = 1_000_000
+"""Longer motions of a steady rate get a lower one."""
+
 MOST_TAKES = 8
 """Persons whose frames are kept: of more, the one with the fewest is left out."""
 
@@ -160,10 +163,11 @@ class MovingHead(_Take):
         if not self._times_s:
             return bvh.encode(np.zeros((0, 3, 3)), np.zeros((0, 3)), np.zeros((0, 2, 3)), self._rate)
         times_s = np.array(self._times_s) - self._times_s[0]
-        steady_s = np.arange(round(times_s[-1] * self._rate) + 1) / self._rate
-        last = np.searchsorted(times_s, steady_s + 0.5 / self._rate) - 1
+        rate = min(self._rate, MOST_STEADY_FRAMES / max(times_s[-1], 1))
+        steady_s = np.arange(round(times_s[-1] * rate) + 1) / rate
+        last = np.searchsorted(times_s, steady_s + 0.5 / rate) - 1
         rotations, translations, gaze = (np.stack(each)[last] for each in zip(*self._faces, strict=True))
-        return bvh.encode(rotations, translations, gaze, self._rate)
+        return bvh.encode(rotations, translations, gaze, rate)
 
 
 def with_eyes() -> npt.NDArray[np.int32]:

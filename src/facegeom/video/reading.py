@@ -20,8 +20,13 @@ CAMERAS = {
 }
 """FFmpeg's input device and the pattern of a camera's name, by ``sys.platform``."""
 
-_DEFAULT_RATE = 30.0
-"""Frames per second to assume when the file states no rate."""
+_DEFAULT_RATE, _RATES, _MOST_RATE = 30.0, (1e-3, 1e3), 9e4
+"""Frames per second to assume when the file states none within the limits; beyond the last of these the times
+of the frames are of no use, either."""
+
+BACK_S, AHEAD_S = 0.1, 600.0
+"""A clock that goes back by at most the first stands still; one that goes back by more, or ahead by more than
+the second, has jumped, and the frame follows the last one at the video's rate."""
 
 _END_TOLERANCE_S = {"mov,mp4,m4a,3gp,3g2,mj2": 0.25, "matroska,webm": 0.25, "flv": 0.25, "avi": 0.25}
 _LOOSE_END_TOLERANCE_S = 1.0
@@ -30,7 +35,7 @@ _LOOSE_END_TOLERANCE_S = 1.0
 _DURATION_FROM_ZERO = ("matroska,webm", "flv", "nut")
 """Formats that may state the duration as the time of the end, counted from 0, not from the first frame."""
 
-_MAX_DAMAGED_PACKETS = 1000
+_MAX_DAMAGED_PACKETS, _MOST_NAMED = 1000, 5
 _CAMERA_PAUSE_S, _CAMERA_SILENCE_S = 0.003, 10.0
 _TICK_S = 1e-6  # frame times are rounded
 _NON_VIDEO_FORMATS = ("image2", "tty", "concat")
@@ -92,6 +97,7 @@ class Video:
         encoding: how the pictures are stored.
         damaged_packets: packets that could not be decoded so far.
         damaged_frames: frames so far that the decoder had to guess parts of.
+        jumps_s: times of the last frames before the clock of the file jumped.
         reached_end: whether the last frame was read.
     """
 
@@ -102,7 +108,9 @@ class Video:
         self._stream.thread_type = "SLICE" if source.device else "AUTO"  # threads by frames keep frames back
         if not source.device and self._stream.codec_context.name == "mjpeg":  # conceals damage in silence
             self._stream.codec_context.options = {"err_detect": "explode"}
-        self.rate = float(self._stream.average_rate or 0) or _DEFAULT_RATE
+        stated = float(self._stream.average_rate or 0)
+        self._untimed = stated > _MOST_RATE
+        self.rate = stated if _RATES[0] <= stated <= _RATES[1] else _DEFAULT_RATE
         self.start_s = (container.start_time or 0) / 1e6
         self._is_end_of_video = bool(self._stream.duration)
         self._end_s = None if source.device else _stated_end_s(container, self._stream, self.start_s)
@@ -111,6 +119,7 @@ class Video:
         self.damaged_packets = self.damaged_frames = self._damaged_sound = 0
         self._read_end_s, self.reached_end = self.start_s, False
         self._is_damaged, self._corrupt_pts = False, set[int]()
+        self.jumps_s: list[float] = []
 
     @property
     def frames(self) -> int | None:
@@ -134,12 +143,16 @@ class Video:
         Raises:
             VideoError: after the last frame, if what was read is damaged or cut short; or there is no frame.
         """
-        time_s, count, yielded = 0.0, 0, 0
+        time_s, shift_s, count, yielded = 0.0, -self.start_s, 0, 0
         for index, frame in enumerate(self._decode()):
-            if frame.time is not None:
-                time_s = frame.time - self.start_s
-            elif index:
-                time_s += 1 / self.rate
+            next_s = time_s + min(index, 1) / self.rate
+            stated_s = next_s if frame.time is None or self._untimed else frame.time + shift_s
+            if -BACK_S <= stated_s - time_s <= AHEAD_S:
+                time_s = max(time_s, stated_s)
+            else:
+                self.jumps_s.append(time_s)
+                shift_s += next_s - stated_s
+                time_s = next_s
             if time_s >= end_s - _TICK_S:
                 self._check(yielded, count, time_s)
                 return
@@ -217,13 +230,19 @@ class Video:
         missing_s = self._end_s - self._read_end_s if self._end_s and self.reached_end else 0.0
         if missing_s > max(tolerance_s, 2 / self.rate):
             faults.append(f"it ends at {time_s:.1f} s of {self.duration_s:.1f} s")
+        if self.jumps_s:
+            places = ", ".join(f"{each:.1f}" for each in self.jumps_s[:_MOST_NAMED])
+            faults.append(f"its clock jumps after {places} s; times go on evenly there, and the sound ends")
+        if self._untimed:
+            faults.append(f"its frames have no usable times, {self.rate:g} a second were assumed")
         if not count:
             faults.append("no frame could be read")
         if faults:
             raise VideoError(f"{self.source.title} is damaged: {', '.join(faults)}; get a whole copy")
         if not yielded:
+            which = "last" if self.reached_end else "next"
             raise VideoError(
-                f"{self.source.title} has no frame in the chosen time; its last one is at {time_s:.1f} s"
+                f"{self.source.title} has no frame in the chosen time; its {which} one is at {time_s:.1f} s"
             )
 
 

@@ -136,6 +136,7 @@ class VideoSummary:
     Attributes:
         frames: number of frames that were analyzed.
         rows: number of faces, over all frames.
+        start_s: time of the first frame.
         seconds: time of the last frame.
         track_ids: ids of all tracks.
         files: files that were written, the overlay first.
@@ -146,6 +147,7 @@ class VideoSummary:
 
     frames: int = 0
     rows: int = 0
+    start_s: float = 0.0
     seconds: float = 0.0
     track_ids: set[int] = field(default_factory=set)
     files: list[Path] = field(default_factory=list)
@@ -216,7 +218,7 @@ def run_video(
             for frame in video.between(start, end_s):
                 tracked = analyze(frame)
                 if not summary.frames:
-                    faces = tracked.faces
+                    summary.start_s, faces = frame.time_s, tracked.faces
                     metadata |= {"width": str(faces.width), "height": str(faces.height)}
                     metadata |= {"fov_deg": str(faces.fov_deg), "fov_source": faces.fov_source}
                 for writer in writers:
@@ -233,9 +235,7 @@ def run_video(
                 raise
             summary.stopped = isinstance(end, KeyboardInterrupt)
             summary.fault = str(end) or "stopped by the keyboard"
-        if overlay and drawn.left_out:
-            summary.warning = (
-                f"the overlay is silent: no video file that it is written to holds {drawn.left_out} sound"
-            )
+    if overlay:  # known when the file is complete
+        summary.warning = drawn.warning
     summary.files.reverse()
     return summary

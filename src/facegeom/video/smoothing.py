@@ -68,7 +68,7 @@ class AdaptiveKalman:
             count: (P,) components that are used; all D by default.
         """
         step_s, self.time_s = time_s - self.time_s, time_s
-        if self._value is None or step_s <= 0:
+        if self._value is None or not 0 < step_s < np.inf:
             self._value, self._variance = values, np.ones_like(values[:, 0])
             return values
         change = values - self._value

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
-from math import inf
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from facegeom.errors import OutputError
 from facegeom.export.files import replacing
 from facegeom.video.frames import UInt8Array
-from facegeom.video.reading import Video
+from facegeom.video.reading import AHEAD_S, BACK_S, Video
 
 _TIME_BASE = Fraction(1, 90_000)
 """Unit of the written timestamps, seconds; the frame durations of the usual rates are multiples of it."""
@@ -34,8 +34,8 @@ class VideoWriter:
         self._matrix = self._colours.scaler_matrix(stored.width, stored.height)
         self._stream: Any = None
         self._first_s, self._last_pts = 0.0, -1
-        self.left_out: str | None = None
-        """Codec of a sound that the video cannot hold."""
+        self.warning: str | None = None
+        """What the video lacks of the sound, though the input is whole."""
 
     def write(self, pixels: UInt8Array, time_s: float) -> None:
         """Append a frame.
@@ -63,6 +63,8 @@ class VideoWriter:
         frame.pts = self._last_pts = max(self._last_pts + 1, round((time_s - self._first_s) / _TIME_BASE))
         frame.time_base = _TIME_BASE
         self._container.mux(self._stream.encode(frame))
+        if self._video.jumps_s:
+            self._sound = None  # its times would no longer be those of the pictures
         if self._sound:
             self._sound.copy_until(time_s)
 
@@ -83,7 +85,8 @@ class VideoWriter:
             try:
                 self._sound.add_stream_to(self._container, self._first_s)
             except ValueError:  # "format does not support codec"
-                self.left_out, self._sound = self._sound.codec, None
+                codec, self._sound = self._sound.codec, None
+                self.warning = f"the overlay is silent: no file that it may be written to holds {codec} sound"
         return stream
 
     def finish(self) -> None:
@@ -92,6 +95,8 @@ class VideoWriter:
             self._container.mux(self._stream.encode(None))
             if self._sound and self._video.reached_end:
                 self._sound.copy_until(None)
+            if self._sound and self._sound.jumps:
+                self.warning = "the sound of the overlay ends where the clock of the sound jumps"
 
 
 class _SoundCopier:
@@ -102,6 +107,7 @@ class _SoundCopier:
         self._units_per_s = 1 / self._stream.time_base
         self._file_start = self._start = round(start_s * self._units_per_s)
         self._packets = (packet for packet in container.demux(self._stream) if packet.dts is not None)
+        self._last_dts, self.jumps = nan, False
         self._next = self._read()
 
     @property
@@ -128,11 +134,16 @@ class _SoundCopier:
             self._container.mux(packet)
 
     def _read(self) -> Any:
-        """Return the next packet; None at the end."""
+        """Return the next packet; None at the end, or where the clock goes back or jumps ahead."""
         from av.error import FFmpegError
 
         with suppress(FFmpegError):  # the same damage ends the video stream, whose reader reports it
-            return next(self._packets, None)
+            for packet in self._packets:
+                step_s = (packet.dts - self._last_dts) / self._units_per_s
+                if -BACK_S <= step_s <= 0:
+                    continue  # files take rising times only
+                self._last_dts, self.jumps = packet.dts, step_s < 0 or step_s > AHEAD_S
+                return None if self.jumps else packet
         return None
 
 

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Thread
-from typing import IO, Any, cast
+from typing import IO, Any, TypeAlias, cast
 
 from facegeom.errors import FacegeomError
 
 _START_ATTEMPTS = 3
 _START_LIMIT_S = 120.0
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+OnSpawn: TypeAlias = Callable[[Any], object] | None
 
 
 class WorkerError(FacegeomError):
@@ -29,7 +30,7 @@ class WorkerOverdueError(WorkerDiedError):
     """A worker process was killed because it took too long."""
 
 
-def start(factory: str, *arguments: object) -> "WorkerProcess":
+def start(factory: str, *arguments: object, on_spawn: OnSpawn = None) -> "WorkerProcess":
     """Start a worker and wait until it is ready; arguments as for :class:`WorkerProcess`.
 
     Raises:
@@ -38,7 +39,7 @@ def start(factory: str, *arguments: object) -> "WorkerProcess":
     """
     for earlier in range(_START_ATTEMPTS):
         try:
-            return WorkerProcess(factory, *arguments)
+            return WorkerProcess(factory, *arguments, on_spawn=on_spawn)
         except WorkerDiedError as death:
             problem = f"{death} before it was ready, as {earlier} before it; see its messages above"
     raise WorkerError(problem)
@@ -53,19 +54,22 @@ class WorkerProcess:
         factory: "module:name" of the callable that makes the worker. The worker is called with the arguments
             of :meth:`call`, followed by a function that sends its argument to ``on_message``.
         arguments: of the factory.
+        on_spawn: called with this object before the worker is ready, so that another thread can kill it.
 
     Raises:
         FacegeomError: the factory rejects its arguments.
         WorkerDiedError: the process ended.
     """
 
-    def __init__(self, factory: str, *arguments: object) -> None:
+    def __init__(self, factory: str, *arguments: object, on_spawn: OnSpawn = None) -> None:
         try:
             self._process, self._lifeline = _spawn()
         except OSError as error:  # no memory, no descriptor, no process left
             raise WorkerDiedError(f"a worker process cannot be made ({error})") from error
         self._to_worker = cast("IO[bytes]", self._process.stdin)
         self._from_worker = cast("IO[bytes]", self._process.stdout)
+        if on_spawn:
+            on_spawn(self)
         with Deadline(self, _START_LIMIT_S):
             self._send((factory, arguments))
             kind, refusal = self._receive()

@@ -49,6 +49,12 @@ def test_at_its_own_speed_what_comes_too_soon_is_left_out(clip: Clip, seer: Any,
     assert summary.frames + summary.left_out == 20 and indices[-1] == 19
 
 
+def test_a_clock_that_jumps_by_hours_is_not_waited_for(clip: Clip, seer: Any, receiver: Receiver) -> None:
+    summary, frames = run(clip([0, 0.1, 9000, 9000.1]), seer, receiver)
+    assert frames[-1]["frame"] == 3 and frames[-1]["time_s"] < 1
+    assert "its clock jumps after 0.1 s" in str(summary.fault)
+
+
 @pytest.mark.parametrize(
     ("fps", "indices"),
     [(5, [0, 2, 4, 6, 8]), (4, [0, 3, 5, 8]), (10, range(10)), (99, range(10)), (0.5, [0])],

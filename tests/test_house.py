@@ -4,7 +4,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RUNTIME = ROOT / "src" / "facegeom"
-LONGEST_FILE, MOST_FILES, MOST_LINES = 400, 134, 19_750
+LONGEST_FILE, MOST_FILES, MOST_LINES = 400, 134, 19_800
 
 
 def lines(path: Path) -> int:

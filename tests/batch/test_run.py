@@ -250,6 +250,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"depth": True}, "options of FaceAnalyzer, got depth"),
     ({"sources": []}, "expected photos, folders"),
     ({"sources": ["nowhere"]}, "is not there"),
+    ({"out": ""}, "expected the folder of a run, got an empty text"),
 ]
 
 

@@ -292,6 +292,8 @@ def test_folder_with_everything(tree: Path) -> None:
 
 WRONG_SOURCES = [
     (["nowhere"], "'nowhere' is not there"),
+    ([""], "expected a path or URL, got an empty text"),
+    (["nowhere/*.jpg"], "nowhere' of 'nowhere/*.jpg' is not there"),
     (["album/*.gif"], "expected photos in 'album/*.gif', found none"),
     (["album/.git"], None),
     (["void"], "expected photos in 'void', found none"),

@@ -176,6 +176,28 @@ def test_bad_photos_do_not_stop_the_rest(networks: Networks, tmp_path: Path) -> 
         assert reason in reported
 
 
+@pytest.mark.parametrize("command", ["analyze", "detect", "video"])
+def test_an_empty_path_is_not_the_current_folder(command: str, tmp_path: Path) -> None:
+    """As a shell passes it for a variable without a value."""
+    arguments = ["", tmp_path / "out"] if command == "detect" else ["", "-o", tmp_path / "out"]
+    code, _, reported = run(*arguments, command=command)
+    assert code == 2 and "expected a path, got an empty text" in reported and not (tmp_path / "out").exists()
+
+
+def test_what_may_not_be_read_is_told_when_it_is_read(
+    networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Permissions are not asked for beforehand: one photo without them would stop the others."""
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    code, printed, _ = run(store(tmp_path / "a.jpg"), "-o", tmp_path / "out", "--format", "json")
+    assert code == 0 and printed.startswith("1 photo, 1 face, 0 failed")
+
+
+def test_the_summary_names_no_files_where_none_are(networks: Networks, tmp_path: Path) -> None:
+    code, printed, _ = run(tmp_path / "missing.jpg", "-o", tmp_path / "out")
+    assert code == 1 and re.fullmatch(r"1 photo, 0 faces, 1 failed, \d+\.\d photos/s\n", printed)
+
+
 def test_failed_output_is_counted(networks: Networks, tmp_path: Path) -> None:
     (tmp_path / "out/a.json").mkdir(parents=True)
     photos = [store(tmp_path / name) for name in ("a.jpg", "b.jpg")]

@@ -81,6 +81,8 @@ def test_bad_path_raises(tmp_path: Path) -> None:
         reading.read(tmp_path / "missing.jpg")
     with pytest.raises(ImageError, match="a folder"):
         reading.read(tmp_path)
+    with pytest.raises(ImageError, match="but '' is an empty text"):
+        reading.read("")
     with pytest.raises(ImageError):
         reading.read("x" * 5000)
     os.mkfifo(tmp_path / "pipe.jpg")

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from facegeom.batch.input_index import FILE, Job, Record
 from facegeom.batch.rows import read_metadata
 from facegeom.batch.stores import Folder, is_url
-from facegeom.errors import OutputError
+from facegeom.errors import InputError, OutputError
 from facegeom.export.files import make_folder, write
 
 LEDGER_FILE = "ledger.jsonl"
@@ -39,10 +39,12 @@ class Output:
 
     Raises:
         OutputError: the folder cannot be made.
-        InputError: no driver supports the URL.
+        InputError: the location is empty, or no driver supports the URL.
     """
 
     def __init__(self, location: str, only_read: bool = False) -> None:
+        if not location:
+            raise InputError("expected the folder of a run, got an empty text")
         self.is_store = is_url(location)
         self.location = location.rstrip("/") if self.is_store else str(Path(location).resolve())
         self._path = Path(self.location)

@@ -112,7 +112,7 @@ class _Found(NamedTuple):
 def normalized(location: str | os.PathLike[str]) -> str:
     """Return a source as the keys of its photos begin: without trailing slash or leading ``./``."""
     text = os.fspath(location)
-    return text.rstrip("/") if is_url(text) else Path(text).as_posix()
+    return text.rstrip("/") if is_url(text) or not text else Path(text).as_posix()
 
 
 def list_photos(
@@ -265,6 +265,8 @@ def _open_source(text: str) -> Source:
     if wildcard is None:
         raise InputError(f"expected a file, a folder, a glob or a URL, but {text!r} is not there")
     root = path[: wildcard.start()].rpartition("/")[0]
+    if isinstance(store, LocalFileSystem) and not os.path.isdir(root or "/"):
+        raise InputError(f"expected the folder of a glob, but {root!r} of {text!r} is not there")
     below = path[len(root) + 1 :]
     depth = None if "**" in below else below.count("/")
     return Source(text, store, root or "/", re.compile(glob_translate(path)), depth)
@@ -386,9 +388,7 @@ def _shard(file: PhotoRef, wanted: Wanted, walk: bool) -> list[PhotoRef]:
     """Return the photos or shards in a tar or Parquet file."""
     ending = file.path.lower()
     if ending.endswith(_COMPRESSED):
-        raise InputError(
-            f"expected photos, .tar or .parquet, got {file.key!r}; unpack it or make it a plain .tar"
-        )
+        raise InputError(f"expected photos, .tar or .parquet, got {file.key!r}; make it a plain .tar")
     try:
         if ending.endswith(_PARQUET):
             return shards.row_groups(file, wanted.image, wanted.name, wanted.rows)

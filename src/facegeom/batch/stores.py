@@ -62,6 +62,8 @@ def open_store(location: str) -> tuple[Any, str]:
     Raises:
         InputError: no driver supports the URL.
     """
+    if not location:
+        raise InputError("expected a path or URL, got an empty text")
     if "::" in location:
         raise InputError(f"expected a plain URL, got the chain {location!r}; unpack it first")
     try:

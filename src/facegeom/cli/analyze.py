@@ -38,6 +38,7 @@ def analyze(
         list[Path] | None,
         typer.Argument(
             metavar="PHOTO|DIR",
+            parser=options.some_path,
             show_default=False,
             help='Photos, folders of photos, and quoted patterns such as "photos/*.jpg".',
         ),
@@ -48,6 +49,7 @@ def analyze(
             "--out",
             "-o",
             metavar="OUT",
+            parser=options.some_path,
             help="Folder for the results, made if needed; or, for one photo, the .json file to write.",
         ),
     ] = Path("out"),

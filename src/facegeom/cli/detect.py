@@ -20,13 +20,14 @@ from facegeom.export.files import write
 from facegeom.export.images import FORMATS, encode, fitted
 
 _log = logging.getLogger(__name__)
+_SOURCE = "A photo, a folder of photos, or a quoted pattern."
 
 
 def detect(
-    source: Annotated[
-        Path, typer.Argument(metavar="SRC", help="A photo, a folder of photos, or a quoted pattern.")
+    source: Annotated[Path, typer.Argument(parser=options.some_path, metavar="SRC", help=_SOURCE)],
+    target: Annotated[
+        Path, typer.Argument(parser=options.some_path, metavar="DEST", help="An image file, or a folder.")
     ],
-    target: Annotated[Path, typer.Argument(metavar="DEST", help="An image file, or a folder.")],
     face_pose_net: Annotated[
         Path | None,
         typer.Option(

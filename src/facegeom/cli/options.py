@@ -12,9 +12,20 @@ from facegeom.geometry.camera import MAX_FOV_DEG, MIN_FOV_DEG
 CONTEXT_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 """Settings of every Typer application: ``-h`` beside ``--help``."""
 
-Out: TypeAlias = Annotated[
-    Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the results; made if needed.")
-]
+
+def some_path(text: str) -> Path:
+    """Return an argument as a path; whether it can be read turns out, and is told, when it is read.
+
+    Raises:
+        BadParameter: an empty text, which would mean the current folder: a variable without a value.
+    """
+    if not str(text):
+        raise typer.BadParameter("expected a path, got an empty text")
+    return Path(text)
+
+
+_FOLDER = "Folder for the results; made if needed."
+Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", parser=some_path, metavar="OUT", help=_FOLDER)]
 _FACE: dict[str, Any] = {
     "min": 1,
     "metavar": "PX",

@@ -281,9 +281,11 @@ def process_photos(
     for line in lines if details_first else ():
         typer.echo(line)
     rate = photos / max(time.perf_counter() - started, 1e-9)
+    written = photos > failed - len(found.problems)
+    place = f"; files in {os.fsencode(out).decode(errors='replace')}" if written else ""
     typer.echo(
         f"{stopped}{count_noun(photos, 'photo')}, {count_noun(faces, 'face')}, {failed} failed,"
-        f" {rate:.1f} photos/s; files in {os.fsencode(out).decode(errors='replace')}"
+        f" {rate:.1f} photos/s{place}"
     )
     for line in () if details_first else lines:
         typer.echo(line)

@@ -24,6 +24,7 @@ from facegeom.cli.options import (
     Threads,
     VideoFov,
     Weights,
+    some_path,
     without_none,
 )
 from facegeom.cli.photos import count_noun, one_line, progress_bar
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 
 def video(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="IN", show_default=False, help="The videos.")
+        list[Path] | None,
+        typer.Argument(parser=some_path, metavar="IN", show_default=False, help="The videos."),
     ] = None,
     out: Out = Path("out"),
     camera: CameraName = None,

@@ -204,7 +204,8 @@ def _decode_file(source: str | os.PathLike[str], min_face: FaceSize | None, face
             what = (
                 "a folder" if path.is_dir() else "no such file" if not path.exists() else "not a regular file"
             )
-            raise ImageError(f"expected a picture file, but {str(path)!r} is {what}")
+            what = what if str(source) else "an empty text"
+            raise ImageError(f"expected a picture file, but {str(source)!r} is {what}")
         stream = path.open("rb")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

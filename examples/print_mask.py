@@ -90,6 +90,7 @@ def make_mask(photo: Path, out: Path, thickness_mm: float = THICKNESS_MM) -> Non
     (out / "mask.mtl").write_text("newmtl face\nKd 1 1 1\nmap_Kd mask.png\n", encoding="ascii")
     texture.convert("RGB").save(out / "mask.png")
     preview(front, texture).save(out / "preview.jpg", quality=90)
+    print(f"wrote mask.obj, mask.mtl, mask.png, preview.jpg in {out}")
 
 
 def main() -> None:

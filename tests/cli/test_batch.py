@@ -27,16 +27,20 @@ asked: list[Settings] = []
 
 @pytest.fixture(autouse=True)
 def networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers that find no face in any photo, and read none."""
+    """Workers that find no face in any photo, and read none; what is called bad cannot be used."""
 
     def run(jobs: Iterable[Job], settings: Settings, workers: int) -> Iterator[Piece | Outcome]:
         asked.append(settings)
         for job in jobs:
-            rows = [Row(photo.key, photo.name, Faces.empty(1, 1)) for photo in job.photos]
+            bad = [photo.key.endswith("bad.jpg") for photo in job.photos]
+            rows = [
+                Row(photo.key, photo.name, None if wrong else Faces.empty(1, 1), "bad" if wrong else None)
+                for photo, wrong in zip(job.photos, bad, strict=True)
+            ]
             about = {"part": job.part, "piece": 0, "inputs": job.inputs}
             content = encode(rows, settings.mesh, about)
             digest = hashlib.sha256(content).hexdigest()
-            record = Record(job.part, 0, True, len(rows), 0, 0, len(content), digest, job.inputs)
+            record = Record(job.part, 0, True, len(rows), 0, sum(bad), len(content), digest, job.inputs)
             yield Piece(record, content)
             yield Outcome(job.part, None)
 
@@ -69,6 +73,13 @@ def test_a_run_and_its_second_start(album: Path, tmp_path: Path) -> None:
     code, printed, _ = run(album, "-o", tmp_path / "out")
     assert code == 0 and printed.startswith("5 photos (5 were done before), 0 faces")
     assert pq.read_table(tmp_path / "out/parts").num_rows == 5
+
+
+def test_the_end_says_where_reasons_stand(album: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (32, 24)).save(album / "bad.jpg")
+    code, printed, _ = run(album, "-o", tmp_path / "out")
+    assert code == 1 and "6 photos, 0 faces, 1 failed" in printed
+    assert printed.endswith("the column error of the rows says what is wrong with a photo\n")
 
 
 NETWORK_OPTIONS = {
@@ -128,7 +139,7 @@ WRONG_USAGE = [
     (["album", "-o", "out", "--gpus-per-worker", "0"], "gpus_per_worker: expected"),
     (["nowhere", "-o", "out"], "'nowhere' is not there"),
     (["*.gif", "-o", "out"], "found none"),
-    (["album", "-o", "album/0.jpg"], "cannot make the folder"),
+    (["album", "-o", "album/0.jpg"], "album/0.jpg': it is a file; name another"),
 ]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from facegeom.errors import FacegeomError, ImageError, InputError
+from facegeom.errors import ImageError, InputError
 from facegeom.image import decoding, reading
 from facegeom.image.photo import open_photo
 
@@ -305,7 +305,7 @@ def test_interrupts_pass(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_closed_image_of_pillow() -> None:
     image = Image.open(BytesIO(png()))
     image.close()
-    with pytest.raises(FacegeomError):
+    with pytest.raises(ImageError, match="expected an open picture, got one that was closed"):
         reading.read(image)
 
 

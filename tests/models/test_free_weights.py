@@ -102,6 +102,12 @@ def test_the_command_shows_terms_and_credits() -> None:
     terms = ("research set. Research only", "free set. Free: may be used")
     for words in (*terms, "face-free", "CC BY 4.0", "fpnet"):
         assert words in shown.output
+    lines = shown.output.splitlines()
+    names = [line.split()[0] for line in lines if line.startswith("  ") and ".onnx" in line]
+    assert sorted(names) == sorted(weights.manifest())  # each once, below its own terms
+    pnet = next(number for number, line in enumerate(lines) if line.startswith("  pnet "))
+    terms = [line for line in lines[:pnet] if " set. " in line][-1]
+    assert weights.manifest()["pnet"].licence in terms and "(0.03 MB)" in lines[pnet]
     free = CliRunner().invoke(app, ["weights", "--set", "free"]).output
     assert "fpnet" not in free
     assert free.count(" x ict-facekit-light: MIT") == 1  # once, though all five have seen it

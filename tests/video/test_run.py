@@ -324,7 +324,8 @@ def test_failures_of_the_command(networks: Any, film: Film, tmp_path: Path) -> N
         ([tmp_path / "none.mp4"], 1, "no such file"),
         ([tmp_path / "photo.jpg"], 1, "photos go to `analyze`"),
         ([path, "--detect-every", 0], 2, "--detect-every"),
-        ([path, "-o", path], 2, "cannot make the folder"),
+        ([path, "-o", path], 2, "expected a folder, got"),
+        ([path, "-o", tmp_path / "drawn.mp4"], 2, "expected a folder, got"),
     ):
         found, _, reported = run("-o", tmp_path / "out", *arguments)
         assert found == code and message in reported

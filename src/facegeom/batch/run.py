@@ -96,7 +96,7 @@ def analyze_many(
         raise InputError(f"expected options of FaceAnalyzer, got {', '.join(sorted(unknown))}")
     sources = list(sources)
     if not sources and not select.lists:
-        raise InputError("expected photos, folders, shards or URLs, got none")
+        raise InputError("expected photos, folders, shards or URLs, got none; a folder called run is ./run")
     settings = Settings(
         device, mesh, column, options, timeout_s, timeout_s, name_column, part_size or 0, select.sample
     )

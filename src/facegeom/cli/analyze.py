@@ -97,16 +97,16 @@ def analyze(
     """Find the faces in photos and write their geometry.
 
     Writes OUT/PHOTO.json, OUT/PHOTO.overlay.jpg, and for each face
-    OUT/PHOTO.0.obj and OUT/PHOTO.0.glb. The format csv adds OUT/PHOTO.csv, a
-    line with the 68 points for each face; depth adds OUT/PHOTO.0.depth.png;
-    surface adds OUT/PHOTO.0.surface.glb and OUT/PHOTO.0.points.ply; aligned
-    adds OUT/PHOTO.0.aligned.png. A folder is
+    OUT/PHOTO.0.obj and OUT/PHOTO.0.glb. With --format the named ones alone: csv
+    is OUT/PHOTO.csv, a line with the 68 points for each face; depth is
+    OUT/PHOTO.0.depth.png; surface is OUT/PHOTO.0.surface.glb and
+    OUT/PHOTO.0.points.ply; aligned is OUT/PHOTO.0.aligned.png. A folder is
     searched with its sub-folders, and OUT gets the same sub-folders. Of photos
     in one folder that differ in the ending only, the first by name gives
     PHOTO, the others keep their ending: IMG_1.json for IMG_1.jpg,
-    IMG_1.png.json for IMG_1.png. A photo that cannot be read or takes too long is reported and
-    the others are still analyzed; the exit code is then 1. Of a single photo
-    the faces and files are listed.
+    IMG_1.png.json for IMG_1.png. A photo that cannot be read or takes too long
+    is reported and the others are still analyzed; the exit code is then 1. Of a
+    single photo the faces and files are listed.
 
     Example: facegeom analyze holiday.jpg album/ -o out --format json,overlay
     """

@@ -193,6 +193,8 @@ def _tell_end(result: "Progress", out: str, dry_run: bool) -> int:
         typer.echo(f"{count_noun(result.photos, 'photo')}{_growth(result)}, {left}")
     else:
         typer.echo(_summary(result, out))
+        if result.done.errors:
+            typer.echo("the column error of the rows says what is wrong with a photo")
     if result.unlisted:
         typer.echo(f"{count_noun(result.unlisted, 'source')} could not be listed, see above", err=True)
     if result.open:

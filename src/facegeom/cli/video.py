@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from facegeom.video.reading import Video
     from facegeom.video.run import VideoSummary
 
+_NO_FOLDERS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".csv", ".parquet", ".glb", ".bvh")
+"""Endings that mean a file; a folder is hardly called so."""
+
 
 def video(
     paths: Annotated[
@@ -89,6 +92,8 @@ def video(
     from facegeom.video.run import check_formats, end_time, run_video
 
     stop_by_signals()
+    if out.suffix.lower() in _NO_FOLDERS and not out.is_dir():
+        raise typer.BadParameter(f"expected a folder, got {str(out)!r}", param_hint="'--out'")
     end_time(start, seconds)  # wrong values are reported before the networks are loaded
     kinds = check_formats(part.strip() for part in formats.split(","))
     sources = _sources(paths or [], camera)

@@ -26,9 +26,9 @@ def weights(
             typer.echo(f"{name} set. No networks in this version.")
         for terms in dict.fromkeys(entry.licence for entry in entries):
             typer.echo(f"{name} set. {terms}")
-        for entry in entries:
-            files = ", ".join(f"{path.name} ({path.stat().st_size / 1e6:.1f} MB)" for path in entry.paths)
-            typer.echo(f"  {entry.name:15} {files}")
+            for entry in (entry for entry in entries if entry.licence == terms):
+                files = ", ".join(f"{path.name} ({path.stat().st_size / 1e6:.2f} MB)" for path in entry.paths)
+                typer.echo(f"  {entry.name:15} {files}")
         sources = sorted((each for entry in entries for each in entry.sources), key=lambda each: each.count)
         for source in {each.name: each for each in sources}.values():  # of each the network that saw most
             shown = f"; credit: {source.credit}" if credits and source.credit else ""

@@ -17,6 +17,8 @@ def make_folder(path: Path) -> None:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise OutputError(f"cannot make the folder {str(path)!r}: it is a file; name another") from error
     except OSError as error:
         raise OutputError(f"cannot make the folder {str(path)!r}: {error.strerror or error}") from error
 

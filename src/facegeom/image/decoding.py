@@ -146,6 +146,8 @@ def failure(name: str, error: Exception) -> ImageError:
     text = str(error) or type(error).__name__
     if isinstance(error, Image.DecompressionBombError):
         return ImageError(f"{name}: expected a picture of fewer pixels ({text}); make it smaller")
+    if "closed image" in text:
+        return ImageError(f"{name}: expected an open picture, got one that was closed; open it again")
     if _UNSUPPORTED.search(text):
         return ImageError(
             f"{name}: this kind of picture is not supported ({text}); convert it to JPEG or PNG"

@@ -216,7 +216,7 @@ def test_bad_bodies(serve: Callable[..., TestClient], name: str) -> None:
         ({"orientation": "up"}, "orientation: input should be 'exif' or 'auto', got 'up'"),
         ({"format": "exe"}, "format: input should be 'json', 'overlay'"),
         ({"face": -1}, "face"),
-        ({"minscore": 0.5}, "minscore: extra inputs are not permitted"),
+        ({"minscore": 0.5}, "min_score, fov_deg, orientation, got 'minscore'"),
     ],
 )
 def test_bad_options(serve: Callable[..., TestClient], options: dict[str, Any], reason: str) -> None:

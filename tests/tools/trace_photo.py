@@ -36,8 +36,8 @@ class Call(NamedTuple):
 
 
 def calls_of(photo: Path) -> list[Call]:
-    """Return the calls during the analysis of a photo, in their order."""
-    analyzer = facegeom.FaceAnalyzer()
+    """Return the calls during the analysis of a photo by one thread, in their order."""
+    analyzer = facegeom.FaceAnalyzer(threads=1)
     analyzer(photo)
     calls: list[Call] = []
 

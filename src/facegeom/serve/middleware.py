@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facegeom.errors import ImageError
 from facegeom.serve.problems import MEDIA_TYPE, RefusedError, internal_error, problem_json
+from facegeom.serve.work import Options
 
 METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -57,6 +58,8 @@ def _error_response(request: Request, error: Exception) -> Response:
 
 def _invalid_option(loc: tuple[str | int, ...], msg: str, **more: Any) -> str:
     """Return one fault of pydantic's validation as "name: what was expected, what came"."""
+    if more["type"] == "extra_forbidden":
+        return f"expected options among {', '.join(Options.model_fields)}, got {loc[-1]!r}"
     return f"{loc[-1]}: {msg[:1].lower()}{msg[1:]}, got {more.get('input')!r}"
 
 

@@ -167,7 +167,7 @@ def test_heads_away_from_the_axis(
     locally: Callable[..., FacesJson], analyzer: FaceAnalyzer, corner: tuple[int, int], fov_deg: float
 ) -> None:
     sheet = Image.new("RGB", (1320, 1020), (96, 120, 110))
-    sheet.paste(portrait(420), corner)
+    sheet.paste(portrait(424), corner)  # at 420 a score lies so near a limit that last bits decide
     found = locally(encode(sheet, "PNG"), fov_deg=fov_deg)
     assert len(found["faces"]) == 1
     assert_equal(found, analyzer(sheet, fov_deg).to_dict(), _EXACT)

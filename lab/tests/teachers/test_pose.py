@@ -3,6 +3,7 @@
 import numpy as np
 
 from facegeom.geometry.boxes import square
+from facegeom.image.crop import crop_images
 from facegeom.image.pyramid import Pyramid
 from facegeom.models import face
 from facegeom_lab.teachers.pose import FaceTeacher
@@ -16,7 +17,7 @@ def test_the_face_network_teaches_from_the_crops_of_the_runtime() -> None:
     teacher = FaceTeacher()
     teacher.engine = lambda crops: seen.append(crops) or [None, None, np.zeros((1, 6))]  # type: ignore[assignment]
     teacher(image, squares, np.full((1, 3, 3), np.nan))
-    expected = face.crop_images(
+    expected = crop_images(
         [Pyramid(image)], [square(squares, face.CROP_SCALE)], face.CROP_PX, face.REDUCING_GAP, face.OUTSIDE
     )
     np.testing.assert_array_equal(seen[0], expected)
